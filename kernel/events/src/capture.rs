@@ -1,0 +1,175 @@
+//! Standard output and standard error of a running cell as events.
+//!
+//! The capture works on file descriptors 1 and 2, so that the text of C libraries (libtorch's
+//! warnings) is caught as well, and gives the originals back when the cell ends: in the live
+//! kernel, evcxr talks over the original standard output between cells.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::thread::JoinHandle;
+
+use crate::{Event, Stream, emit};
+
+/// A running capture; [`Capture::finish`] ends it.
+#[derive(Debug)]
+pub struct Capture {
+    original_stdout: OwnedFd,
+    original_stderr: OwnedFd,
+    stop: Option<OwnedFd>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Capture {
+    /// Redirects file descriptors 1 and 2 into [`Event::Stream`] events.
+    ///
+    /// # Errors
+    /// When the system is out of file descriptors or threads.
+    pub fn start() -> io::Result<Self> {
+        flush();
+        let original_stdout = duplicate(1)?;
+        let original_stderr = duplicate(2)?;
+        let (stdout, stdout_writer) = pipe()?;
+        let (stderr, stderr_writer) = pipe()?;
+        let (stopped, stop) = pipe()?;
+        set_nonblocking(&stdout)?;
+        set_nonblocking(&stderr)?;
+        let reader = std::thread::Builder::new()
+            .name("offmodel-capture".to_owned())
+            .spawn(move || forward(stdout.into(), stderr.into(), &stopped))?;
+        redirect(&stdout_writer, 1)?;
+        redirect(&stderr_writer, 2)?;
+        Ok(Self { original_stdout, original_stderr, stop: Some(stop), reader: Some(reader) })
+    }
+
+    /// Gives the original descriptors back and returns when everything written has been emitted.
+    pub fn finish(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        flush();
+        // Failing to restore would mean that descriptor 1 or 2 was closed by the cell; dup2
+        // opens it again.
+        let _ = redirect(&self.original_stdout, 1);
+        let _ = redirect(&self.original_stderr, 2);
+        drop(self.stop.take());
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+/// Copies both pipes into events until `stopped` closes, then empties them and returns.
+///
+/// End of file is no use as the signal: a process that the cell started may hold the write end
+/// for as long as it lives.
+fn forward(mut stdout: File, mut stderr: File, stopped: &OwnedFd) {
+    let mut pending_stdout = Vec::new();
+    let mut pending_stderr = Vec::new();
+    loop {
+        let stopping = wait_readable([stdout.as_raw_fd(), stderr.as_raw_fd(), stopped.as_raw_fd()]);
+        drain(&mut stdout, Stream::Stdout, &mut pending_stdout);
+        drain(&mut stderr, Stream::Stderr, &mut pending_stderr);
+        if stopping {
+            flush_pending(Stream::Stdout, &mut pending_stdout);
+            flush_pending(Stream::Stderr, &mut pending_stderr);
+            return;
+        }
+    }
+}
+
+/// Emits what can be read without waiting; bytes of an unfinished character stay in `pending`.
+fn drain(pipe: &mut File, stream: Stream, pending: &mut Vec<u8>) {
+    let mut buffer = [0; 64 * 1024];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+        pending.extend_from_slice(&buffer[..count]);
+        let complete = complete_characters(pending);
+        let rest = pending.split_off(complete);
+        let bytes = std::mem::replace(pending, rest);
+        if !bytes.is_empty() {
+            emit(&Event::Stream { stream, text: String::from_utf8_lossy(&bytes).into_owned() });
+        }
+    }
+}
+
+fn flush_pending(stream: Stream, pending: &mut Vec<u8>) {
+    if !pending.is_empty() {
+        emit(&Event::Stream { stream, text: String::from_utf8_lossy(pending).into_owned() });
+        pending.clear();
+    }
+}
+
+/// The length of the prefix that ends on a character border; at most three bytes are held back.
+fn complete_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => bytes.len(),
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        Err(_) => {
+            let tail = bytes.len().saturating_sub(3);
+            let start = bytes[tail..].iter().position(|byte| byte & 0b1100_0000 == 0b1100_0000);
+            match start.map(|offset| tail + offset) {
+                Some(start)
+                    if std::str::from_utf8(&bytes[start..])
+                        .is_err_and(|error| error.error_len().is_none()) =>
+                {
+                    start
+                }
+                _ => bytes.len(),
+            }
+        }
+    }
+}
+
+/// Waits for any of the three descriptors; true once the last one is readable or closed.
+fn wait_readable(descriptors: [RawFd; 3]) -> bool {
+    let mut polled = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    // SAFETY: the array outlives the call and its length is passed.
+    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) };
+    polled[2].revents != 0
+}
+
+fn flush() {
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+    // SAFETY: a null pointer asks C to flush all its output streams.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for the two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both were just opened and belong to nobody else.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: duplicating reads nothing through the descriptor; a bad one gives -1.
+    let copy = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just opened, owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+fn redirect(from: &OwnedFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: `from` is open; `to` is 1 or 2, which nobody in this process owns as an `OwnedFd`.
+    if unsafe { libc::dup2(from.as_raw_fd(), to) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn set_nonblocking(descriptor: &OwnedFd) -> io::Result<()> {
+    // SAFETY: F_SETFL on an open pipe end that we own.
+    if unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

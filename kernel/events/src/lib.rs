@@ -1,0 +1,23 @@
+//! The typed event stream between running cells and whoever started them.
+//!
+//! A cell runs in a process of its own: the child of a live kernel, or the program of a trial.
+//! Whatever it shows (text, displays, errors, progress) leaves that process as [`Event`]s, one
+//! JSON object a line, over a private pipe or into a file, so that nothing a cell prints can be
+//! mistaken for the protocol.
+//!
+//! - [`Event`], [`MimeBundle`], [`CellError`]: what is said;
+//! - [`sink`]: where it goes;
+//! - [`capture`]: file descriptors 1 and 2 turned into [`Event::Stream`], C libraries included;
+//! - [`interrupt`]: the flag that long work checks;
+//! - [`progress`]: a bar that updates in place.
+
+pub mod capture;
+mod event;
+pub mod interrupt;
+pub mod progress;
+pub mod sink;
+
+pub use event::{CellError, Event, MimeBundle, Stream};
+pub use interrupt::Interrupted;
+pub use progress::Progress;
+pub use sink::emit;

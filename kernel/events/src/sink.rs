@@ -1,0 +1,75 @@
+//! Where a process's events go: one pipe or file, chosen once at its start.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{FromRawFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{Event, Stream};
+
+/// The environment variable that names the inherited file descriptor events are written to.
+pub const DESCRIPTOR_VARIABLE: &str = "OFFMODEL_EVENTS_FD";
+
+static SINK: Mutex<Option<File>> = Mutex::new(None);
+
+/// Sends all later events of this process to `file`, one JSON object a line.
+pub fn install(file: File) {
+    *lock() = Some(file);
+}
+
+/// Takes the sink from [`DESCRIPTOR_VARIABLE`], and says whether there was one.
+pub fn install_from_environment() -> bool {
+    let descriptor = std::env::var(DESCRIPTOR_VARIABLE)
+        .ok()
+        .and_then(|value| value.parse::<RawFd>().ok())
+        .filter(|&descriptor| descriptor > 2 && is_open(descriptor));
+    let Some(descriptor) = descriptor else {
+        return false;
+    };
+    // SAFETY: the parent passed this open descriptor to us alone, for exactly this use, and it
+    // is taken once, at the start of the process.
+    install(unsafe { File::from_raw_fd(descriptor) });
+    true
+}
+
+/// Writes one event.
+///
+/// Without a sink (a plain Rust program, a test) displays print their text form. A reader that
+/// went away is not an error of the cell: the event is dropped.
+pub fn emit(event: &Event) {
+    let mut sink = lock();
+    let Some(file) = sink.as_mut() else {
+        drop(sink);
+        print_plainly(event);
+        return;
+    };
+    if let Ok(mut line) = serde_json::to_vec(event) {
+        line.push(b'\n');
+        // One write a line, under the lock, keeps the events of several threads whole.
+        let _ = file.write_all(&line);
+    }
+}
+
+fn print_plainly(event: &Event) {
+    match event {
+        Event::Display { data, .. } | Event::Result { data } => {
+            if let Some(text) = data.get("text/plain") {
+                println!("{text}");
+            }
+        }
+        Event::Stream { stream: Stream::Stdout, text } => print!("{text}"),
+        Event::Stream { stream: Stream::Stderr, text } => eprint!("{text}"),
+        Event::Error { error } => eprintln!("{error}"),
+        _ => {}
+    }
+}
+
+fn is_open(descriptor: RawFd) -> bool {
+    // SAFETY: F_GETFD only reads the descriptor's flags; a bad descriptor gives -1.
+    unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
+}
+
+fn lock() -> MutexGuard<'static, Option<File>> {
+    // A panic while writing leaves at worst half a line, which readers skip.
+    SINK.lock().unwrap_or_else(PoisonError::into_inner)
+}

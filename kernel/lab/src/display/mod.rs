@@ -1,0 +1,13 @@
+//! How values are shown: the richest form that a type offers, in several formats at once.
+//!
+//! [`RichDisplay`] is the trait of types with a display of their own (frames, figures, models,
+//! tensors, fits, evaluations); [`show!`](crate::live::show) falls back to `Debug`, then
+//! `Display`, then the type's name.
+
+mod choice;
+mod frames;
+mod rich;
+mod values;
+
+pub use choice::{ByDebug, ByDisplay, ByName, ByRichDisplay, Shown};
+pub use rich::{RichDisplay, display, emit_result};

@@ -1,0 +1,40 @@
+use offmodel_events::{Event, MimeBundle, emit};
+
+/// A type with a display of its own.
+pub trait RichDisplay {
+    /// The value in several formats; `text/plain` is always among them. `None` shows nothing.
+    fn rich_display(&self) -> Option<MimeBundle>;
+}
+
+impl<T: RichDisplay + ?Sized> RichDisplay for &T {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        (**self).rich_display()
+    }
+}
+
+impl RichDisplay for () {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        None
+    }
+}
+
+impl RichDisplay for MimeBundle {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(self.clone())
+    }
+}
+
+/// Shows a value now, in the middle of a cell.
+pub fn display<T: RichDisplay + ?Sized>(value: &T) {
+    if let Some(data) = value.rich_display() {
+        emit(&Event::Display { data, display_id: None });
+    }
+}
+
+/// Emits the formats of a cell's last expression, if there is anything to show.
+#[doc(hidden)]
+pub fn emit_result(formats: Option<MimeBundle>) {
+    if let Some(data) = formats {
+        emit(&Event::Result { data });
+    }
+}

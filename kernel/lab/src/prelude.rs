@@ -1,0 +1,22 @@
+//! What every cell sees.
+//!
+//! All of polars' own prelude, tensors and devices of tch, models and training, benchmarks and
+//! response sets, statistics and figures, and the few functions that speak to the notebook.
+
+pub use std::collections::{BTreeMap, HashMap};
+pub use std::path::{Path, PathBuf};
+
+pub use offmodel_analysis::*;
+pub use offmodel_evals::*;
+pub use offmodel_events::{Interrupted, MimeBundle, Progress};
+pub use offmodel_models::*;
+pub use plotters;
+pub use polars;
+pub use polars::prelude::*;
+pub use serde_json;
+pub use tch;
+pub use tch::{Device, Kind, Tensor};
+pub use tokio;
+
+pub use crate::batch::record;
+pub use crate::display::{RichDisplay, display};

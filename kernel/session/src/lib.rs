@@ -1,0 +1,28 @@
+//! The live session: from the text of a cell to loaded, running code that keeps its state.
+//!
+//! A cell goes through these steps, one module each:
+//!
+//! 1. [`mod@notebook_state`]: what earlier cells left, items and the types of variables;
+//! 2. [`probe`]: one short call of rustc finds all errors of the cell, and the types of the
+//!    variables that it leaves;
+//! 3. [`generate`]: the cell's statements between code that takes variables out of the store and
+//!    puts them back;
+//! 4. [`evaluator`]: evcxr compiles that against the prelude, loads it into the child process
+//!    and runs it, while events arrive over a private pipe ([`child`]).
+//!
+//! [`Session`] is the whole of it.
+
+mod child;
+mod complete;
+mod diagnostics;
+mod evaluator;
+mod generate;
+mod notebook_state;
+mod probe;
+mod session;
+mod source;
+
+pub use child::{Interrupter, child_process_hook};
+pub use complete::Completions;
+pub use offmodel_cells::{Completeness, completeness as is_complete};
+pub use session::{Session, SessionError, SessionOptions};

@@ -1,0 +1,166 @@
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder that holds `liboffmodel.so`, if it is not beside the running program.
+const PRELUDE_VARIABLE: &str = "OFFMODEL_PRELUDE";
+/// The folder that holds `libtch.so`, if it is not the one that set-up recorded.
+const LIBTORCH_VARIABLE: &str = "OFFMODEL_LIBTORCH";
+
+/// Everything needed to compile against the prelude and to run the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    /// The folder of the Rust toolchain that built this workspace.
+    pub sysroot: PathBuf,
+    /// Its compiler itself, not rustup's proxy.
+    pub rustc: PathBuf,
+    /// The prelude, `liboffmodel.so`.
+    pub prelude: PathBuf,
+    /// The folder with the metadata of the crates inside the prelude.
+    pub dependencies: PathBuf,
+    /// The folder with `libtch.so` and libtorch.
+    pub libtorch_lib: PathBuf,
+}
+
+/// A part that is not where it should be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolchainError {
+    /// The compiler that built offmodel is gone.
+    #[error("failed to find the Rust compiler that built offmodel at {}: install that toolchain again, or rebuild with `cargo demo`", path.display())]
+    Compiler {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// The prelude was not built or is not beside the program.
+    #[error("failed to find liboffmodel.so in {}: build it with `cargo build --workspace`, or set {PRELUDE_VARIABLE} to its folder", searched.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or "))]
+    Prelude {
+        /// Where it was looked for.
+        searched: Vec<PathBuf>,
+    },
+    /// Set-up has not recorded a libtorch, or it is gone.
+    #[error("failed to find libtorch: {reason}; run `cargo demo` to set it up, or set {LIBTORCH_VARIABLE} to the folder of libtch.so")]
+    Libtorch {
+        /// What was looked at and what was wrong.
+        reason: String,
+    },
+    /// The running program's own path is unknown.
+    #[error("failed to find the running program's own folder")]
+    OwnPath(#[source] std::io::Error),
+}
+
+impl Toolchain {
+    /// Finds all parts.
+    ///
+    /// # Errors
+    /// When one is missing; the message says which and what to do.
+    pub fn locate() -> Result<Self, ToolchainError> {
+        let sysroot = PathBuf::from(env!("OFFMODEL_SYSROOT"));
+        let rustc = sysroot.join("bin").join("rustc");
+        if !rustc.is_file() {
+            return Err(ToolchainError::Compiler { path: rustc });
+        }
+        let folder = prelude_folder()?;
+        Ok(Self {
+            sysroot,
+            rustc,
+            prelude: folder.join("liboffmodel.so"),
+            dependencies: folder.join("deps"),
+            libtorch_lib: libtorch_folder()?,
+        })
+    }
+
+    /// A call of the compiler with everything in place to compile against the prelude: edition,
+    /// prelude, search paths, run-time paths, no optimisation.
+    pub fn rustc_command(&self) -> Command {
+        let mut command = Command::new(&self.rustc);
+        command.args(["--edition", "2024"]).args(self.rustc_arguments());
+        // Flags meant for the user's own builds must not reach cells.
+        for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_ENCODED_RUSTFLAGS"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// The arguments that join a crate to the prelude.
+    ///
+    /// Optimisation level 0 is what keeps cells fast to compile, and at that level the compiler
+    /// shares the generic code already inside the prelude instead of generating it anew.
+    pub fn rustc_arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["-Copt-level=0".into(), "--extern".into()];
+        arguments.push(joined("offmodel=", &self.prelude));
+        arguments.push("-L".into());
+        arguments.push(joined("dependency=", &self.dependencies));
+        arguments.push("-L".into());
+        arguments.push(joined("native=", &self.libtorch_lib));
+        for folder in self.library_folders() {
+            arguments.push(joined("-Clink-arg=-Wl,-rpath,", folder));
+        }
+        arguments
+    }
+
+    /// The value of `LD_LIBRARY_PATH` with which prelude and libtorch are found.
+    pub fn library_path(&self) -> OsString {
+        let folders = self.library_folders();
+        std::env::join_paths(folders).unwrap_or_else(|_| folders[0].as_os_str().to_owned())
+    }
+
+    fn library_folders(&self) -> [&Path; 2] {
+        [self.prelude.parent().unwrap_or(Path::new("/")), &self.libtorch_lib]
+    }
+}
+
+fn joined(prefix: &str, path: &Path) -> OsString {
+    let mut text = OsString::from(prefix);
+    text.push(path);
+    text
+}
+
+/// The folder of the prelude: beside the program, or above it for test binaries in `deps`.
+fn prelude_folder() -> Result<PathBuf, ToolchainError> {
+    let searched = match std::env::var_os(PRELUDE_VARIABLE) {
+        Some(folder) => vec![PathBuf::from(folder)],
+        None => {
+            let program = std::env::current_exe().map_err(ToolchainError::OwnPath)?;
+            program.ancestors().skip(1).take(2).map(Path::to_path_buf).collect()
+        }
+    };
+    searched
+        .iter()
+        .find(|folder| folder.join("liboffmodel.so").is_file() && folder.join("deps").is_dir())
+        .cloned()
+        .ok_or(ToolchainError::Prelude { searched })
+}
+
+/// The library folder that set-up wrote into `.cargo/libtorch.toml`.
+fn libtorch_folder() -> Result<PathBuf, ToolchainError> {
+    if let Some(folder) = std::env::var_os(LIBTORCH_VARIABLE) {
+        return with_shim(PathBuf::from(folder));
+    }
+    let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cargo/libtorch.toml");
+    let failure = |reason: String| ToolchainError::Libtorch { reason };
+    let text = std::fs::read_to_string(&record)
+        .map_err(|error| failure(format!("cannot read {}: {error}", record.display())))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error| failure(format!("{} is not TOML: {error}", record.display())))?;
+    let folder = table
+        .get("target")
+        .and_then(|targets| targets.get(TARGET))
+        .and_then(|target| target.get("tch"))
+        .and_then(|tch| tch.get("rustc-link-search"))
+        .and_then(|search| search.get(0))
+        .and_then(toml::Value::as_str)
+        .ok_or_else(|| failure(format!("{} names no library folder", record.display())))?;
+    with_shim(PathBuf::from(folder.trim_start_matches("native=")))
+}
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+fn with_shim(folder: PathBuf) -> Result<PathBuf, ToolchainError> {
+    if folder.join("libtch.so").is_file() {
+        Ok(folder)
+    } else {
+        Err(ToolchainError::Libtorch { reason: format!("no libtch.so in {}", folder.display()) })
+    }
+}

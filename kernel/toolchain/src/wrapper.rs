@@ -1,0 +1,98 @@
+//! Our flags for the compiler calls of evcxr.
+//!
+//! evcxr builds each cell with Cargo as the crate `ctx`. A `RUSTC_WRAPPER` adds the prelude to
+//! that crate alone, so that Cargo and rust-analyzer see no dependency at all: a cell costs one
+//! short compiler call, whatever the prelude holds.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::Toolchain;
+
+/// Set in the environment of evcxr's Cargo, this makes our program act as the wrapper.
+pub const WRAPPER_VARIABLE: &str = "OFFMODEL_RUSTC_WRAPPER";
+
+/// The crate that evcxr compiles for every cell.
+const CELL_CRATE: &str = "ctx";
+
+/// Becomes rustc if this process was started as the wrapper; returns otherwise.
+///
+/// To be called first in `main`.
+pub fn hook() {
+    if std::env::var_os(WRAPPER_VARIABLE).is_none() {
+        return;
+    }
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(rustc) = arguments.next() else { return };
+    let arguments: Vec<OsString> = arguments.collect();
+    let mut command = Command::new(&rustc);
+    if names_cell(&arguments) {
+        match Toolchain::locate() {
+            Ok(toolchain) => {
+                command = Command::new(&toolchain.rustc);
+                command.args(for_cell(&arguments)).args(toolchain.rustc_arguments());
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                std::process::exit(1);
+            }
+        }
+    } else {
+        command.args(&arguments);
+    }
+    let error = command.exec();
+    eprintln!("error: failed to start {}: {error}", command.get_program().display());
+    std::process::exit(1);
+}
+
+fn names_cell(arguments: &[OsString]) -> bool {
+    arguments
+        .windows(2)
+        .any(|pair| pair[0] == OsStr::new("--crate-name") && pair[1] == OsStr::new(CELL_CRATE))
+}
+
+/// Drops what contradicts the prelude: it holds the standard library itself, so a cell must not
+/// ask for another, dynamic one; and the optimisation level is ours to set.
+fn for_cell(arguments: &[OsString]) -> Vec<OsString> {
+    let mut kept = Vec::with_capacity(arguments.len());
+    let mut rest = arguments.iter().peekable();
+    while let Some(argument) = rest.next() {
+        let unwanted = |text: &OsStr| {
+            text.to_str().is_some_and(|text| {
+                text == "prefer-dynamic" || text.starts_with("opt-level=") || text.starts_with("incremental=")
+            })
+        };
+        if argument == "-C" && rest.peek().is_some_and(|next| unwanted(next)) {
+            rest.next();
+            continue;
+        }
+        let attached = argument.to_str().and_then(|text| text.strip_prefix("-C"));
+        if attached.is_some_and(|flag| unwanted(OsStr::new(flag))) {
+            continue;
+        }
+        kept.push(argument.clone());
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(arguments: &[&str]) -> Vec<OsString> {
+        arguments.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn only_the_cell_crate_is_joined_to_the_prelude() {
+        assert!(names_cell(&strings(&["--crate-name", "ctx", "src/lib.rs"])));
+        assert!(!names_cell(&strings(&["--crate-name", "serde", "ctx"])));
+    }
+
+    #[test]
+    fn flags_that_contradict_the_prelude_are_dropped_in_both_spellings() {
+        let given = strings(&["-C", "opt-level=2", "-Cprefer-dynamic", "-C", "panic=unwind", "-Cincremental=x"]);
+        assert_eq!(for_cell(&given), strings(&["-C", "panic=unwind"]));
+    }
+}
