@@ -104,10 +104,17 @@ pub struct ParseError {
 /// # Errors
 /// When the text, commands aside, is not a sequence of Rust statements.
 pub fn parse(source: &str) -> Result<Cell, ParseError> {
-    let (code, commands) = take_commands(source);
-    let statements = syn::Block::parse_within
-        .parse_str(&code)
-        .map_err(|error| parse_error(&code, &error))?;
+    let (mut code, commands) = take_commands(source);
+    let mut parsed = syn::Block::parse_within.parse_str(&code);
+    if parsed.is_err() {
+        // A last `let` without its semicolon is clear enough, and common in notebooks.
+        let ended = format!("{};", code.trim_end());
+        if let Ok(statements) = syn::Block::parse_within.parse_str(&ended) {
+            parsed = Ok(statements);
+            code = ended;
+        }
+    }
+    let statements = parsed.map_err(|error| parse_error(&code, &error))?;
     let mut cell = Cell {
         commands,
         items: Vec::new(),
@@ -177,10 +184,12 @@ fn command(line: &str, number: usize) -> Option<Command> {
 }
 
 fn parse_error(code: &str, error: &syn::Error) -> ParseError {
-    let offset = offset_of(code, error.span().start());
     let message = error.to_string();
-    let at_end = message.contains("unexpected end of input")
-        || code[offset.min(code.len())..].trim().is_empty();
+    let start = error.span().start();
+    // An error at the end of the text carries no place of its own.
+    let placeless = start.line == 1 && start.column == 0 && error.span().end() == start;
+    let offset = if placeless { code.trim_end().len() } else { offset_of(code, start) };
+    let at_end = message.contains("unexpected end of input") || code[offset..].trim().is_empty();
     let (line, column) = line_and_column(code, offset);
     ParseError { line, column, message, at_end }
 }

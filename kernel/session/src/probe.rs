@@ -33,7 +33,7 @@ pub(crate) fn probe(
 ) -> Result<Probed, CellError> {
     let bindings = last_bindings(cell);
     let source = probe_source(cell, &bindings, state);
-    let diagnostics = compile(&source, toolchain, folder)?;
+    let diagnostics = compile(source.text(), toolchain, folder)?;
     let (answers, errors): (Vec<_>, Vec<_>) = diagnostics
         .into_iter()
         .filter(Diagnostic::is_error)
@@ -42,6 +42,25 @@ pub(crate) fn probe(
         return Err(diagnostics::cell_error(&errors, &source, &cell.code, state));
     }
     Ok(sort_out(&bindings, &answers, &source))
+}
+
+/// Checks the generated code of a cell that evcxr could not compile, borrows included, and gives
+/// the errors with lines of `statement`.
+pub(crate) fn check(
+    statement: &Source,
+    state: &NotebookState,
+    toolchain: &Toolchain,
+    folder: &Path,
+) -> Result<Vec<Diagnostic>, CellError> {
+    // On one line with the statement's first, so that all lines keep their numbers.
+    let mut text = String::from("#![allow(warnings)] fn __cell() { ");
+    text.push_str(statement.text());
+    text.push_str("}\nuse offmodel::prelude::*;\n");
+    for item in state.items() {
+        text.push_str(&item.code);
+        text.push('\n');
+    }
+    Ok(compile(&text, toolchain, folder)?.into_iter().filter(Diagnostic::is_error).collect())
 }
 
 /// The variables that a cell leaves; of several with one name, the last.
@@ -109,7 +128,7 @@ fn push_with_tail(source: &mut Source, statements: &str, tail: usize) {
 }
 
 fn compile(
-    source: &Source,
+    source: &str,
     toolchain: &Toolchain,
     folder: &Path,
 ) -> Result<Vec<Diagnostic>, CellError> {
@@ -120,7 +139,7 @@ fn compile(
         line: None,
     };
     let file = folder.join("probe.rs");
-    std::fs::write(&file, source.text())
+    std::fs::write(&file, source)
         .map_err(|error| failure("write the cell for the compiler", error))?;
     let output = toolchain
         .rustc_command()

@@ -7,6 +7,7 @@
 //! [`wrapper`] gives the same flags to the compiler calls of evcxr.
 
 mod locate;
+mod sysroot;
 pub mod wrapper;
 
 pub use locate::{Toolchain, ToolchainError};

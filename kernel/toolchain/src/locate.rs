@@ -2,6 +2,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::sysroot;
+
 /// The folder that holds `liboffmodel.so`, if it is not beside the running program.
 const PRELUDE_VARIABLE: &str = "OFFMODEL_PRELUDE";
 /// The folder that holds `libtch.so`, if it is not the one that set-up recorded.
@@ -20,6 +22,8 @@ pub struct Toolchain {
     pub dependencies: PathBuf,
     /// The folder with `libtch.so` and libtorch.
     pub libtorch_lib: PathBuf,
+    /// The view of the compiler's libraries that cells are compiled with.
+    pub cell_sysroot: PathBuf,
 }
 
 /// A part that is not where it should be.
@@ -44,6 +48,14 @@ pub enum ToolchainError {
         /// What was looked at and what was wrong.
         reason: String,
     },
+    /// The view of the compiler's libraries could not be made.
+    #[error("failed to write {}: {source}", path.display())]
+    Sysroot {
+        /// The folder it was to be made in.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The running program's own path is unknown.
     #[error("failed to find the running program's own folder")]
     OwnPath(#[source] std::io::Error),
@@ -61,8 +73,11 @@ impl Toolchain {
             return Err(ToolchainError::Compiler { path: rustc });
         }
         let folder = prelude_folder()?;
+        let cell_sysroot = sysroot::without_dynamic_std(&sysroot, &folder)
+            .map_err(|source| ToolchainError::Sysroot { path: folder.clone(), source })?;
         Ok(Self {
             sysroot,
+            cell_sysroot,
             rustc,
             prelude: folder.join("liboffmodel.so"),
             dependencies: folder.join("deps"),
@@ -87,7 +102,9 @@ impl Toolchain {
     /// Optimisation level 0 is what keeps cells fast to compile, and at that level the compiler
     /// shares the generic code already inside the prelude instead of generating it anew.
     pub fn rustc_arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["-Copt-level=0".into(), "--extern".into()];
+        let mut arguments: Vec<OsString> = vec!["--sysroot".into()];
+        arguments.push(self.cell_sysroot.clone().into());
+        arguments.extend(["-Copt-level=0".into(), "--extern".into()]);
         arguments.push(joined("offmodel=", &self.prelude));
         arguments.push("-L".into());
         arguments.push(joined("dependency=", &self.dependencies));

@@ -71,7 +71,7 @@ macro_rules! show_value {
             value => {
                 #[allow(unused_imports)]
                 use $crate::display::{ByDebug, ByDisplay, ByName, ByRichDisplay};
-                $crate::display::emit_result((&&&$crate::display::Shown(value)).formats())
+                $crate::display::emit_result((&&&&$crate::display::Shown(value)).formats())
             }
         }
     };

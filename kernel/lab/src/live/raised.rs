@@ -27,21 +27,23 @@ impl<E: Into<Box<dyn Error>>> From<E> for Raised {
         let error: Box<dyn Error> = error.into();
         let value = error.to_string();
         let mut traceback = vec![format!("\u{1b}[1;31m{name}\u{1b}[0m: {value}")];
-        traceback.extend(causes(&*error, &value).map(|cause| format!("  caused by: {cause}")));
+            traceback.extend(causes(&*error, &value).iter().map(|cause| format!("  caused by: {cause}")));
         Self { error: CellError { name, value, traceback, line: None }, source_line }
     }
 }
 
 /// The messages behind an error, without those that the one before already says.
-fn causes<'a>(error: &'a dyn Error, message: &str) -> impl Iterator<Item = String> + use<'a> {
-    let mut said = message.to_owned();
-    std::iter::successors(error.source(), |cause| cause.source())
-        .map(ToString::to_string)
-        .filter(move |cause| {
-            let new = !said.contains(cause.as_str());
-            said.clone_from(cause);
-            new
-        })
+fn causes(error: &dyn Error, message: &str) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !causes.last().map_or(message, String::as_str).contains(&text) {
+            causes.push(text);
+        }
+        source = cause.source();
+    }
+    causes
 }
 
 /// `polars_error::PolarsError` as `PolarsError`, generic arguments dropped.

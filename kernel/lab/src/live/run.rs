@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use offmodel_events::capture::Capture;
 use offmodel_events::{CellError, Event, emit, interrupt, sink};
@@ -45,7 +46,26 @@ pub fn initialize() {
 /// [`Event::Error`].
 ///
 /// `marker_line` is the line of the generated source just above the first line of the cell.
-pub fn run(marker_line: u32, statements: impl FnOnce() -> Result<(), Raised>) -> Outcome {
+/// The [`Event::CellFinished`] at the end tells the session that all events have been sent.
+pub fn run(
+    execution: usize,
+    marker_line: u32,
+    statements: impl FnOnce() -> Result<(), Raised>,
+) -> Outcome {
+    let started = Instant::now();
+    let outcome = run_captured(marker_line, statements);
+    emit(&Event::CellFinished {
+        cell: execution,
+        seconds: started.elapsed().as_secs_f64(),
+        succeeded: outcome == Outcome::Finished,
+    });
+    outcome
+}
+
+fn run_captured(
+    marker_line: u32,
+    statements: impl FnOnce() -> Result<(), Raised>,
+) -> Outcome {
     interrupt::clear();
     let capture = Capture::start();
     let ended = catch_unwind(AssertUnwindSafe(statements));

@@ -1,0 +1,130 @@
+//! The child process that runs the cells, its private event pipe, and how it is stopped.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::{Child, Command};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use offmodel_events::sink::DESCRIPTOR_VARIABLE;
+use offmodel_events::{Event, Stream};
+use offmodel_toolchain::wrapper::{self, WRAPPER_VARIABLE};
+
+use crate::session::Message;
+
+/// Becomes evcxr's child or rustc's wrapper if this process was started as one; returns
+/// otherwise.
+///
+/// To be called first in `main` of any program that uses [`Session`](crate::Session): the
+/// session starts its own program again in both roles.
+pub fn child_process_hook() {
+    evcxr::runtime_hook();
+    wrapper::hook();
+}
+
+/// The command that starts the child, and the read end of its event pipe.
+pub(crate) fn child_command() -> io::Result<(Command, EventPipe)> {
+    let (reader, writer) = inheritable_pipe()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .env(DESCRIPTOR_VARIABLE, writer.as_raw_fd().to_string())
+        .env_remove(WRAPPER_VARIABLE)
+        .env_remove("RUSTC_WRAPPER");
+    Ok((command, EventPipe { reader: File::from(reader), _writer: writer }))
+}
+
+/// Our side of the pipe. The write end stays open here too, for children started later.
+#[derive(Debug)]
+pub(crate) struct EventPipe {
+    reader: File,
+    _writer: OwnedFd,
+}
+
+impl EventPipe {
+    /// Forwards every event to `messages`, from a thread of its own.
+    pub fn forward(self, messages: Sender<Message>) -> io::Result<OwnedFd> {
+        let Self { reader, _writer: writer } = self;
+        std::thread::Builder::new().name("offmodel-events".to_owned()).spawn(move || {
+            let mut lines = BufReader::new(reader);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                // A line that is no event was torn by the death of the child.
+                if let Ok(event) = serde_json::from_slice::<Event>(&line)
+                    && messages.send(Message::Event(event)).is_err()
+                {
+                    return;
+                }
+                line.clear();
+            }
+        })?;
+        Ok(writer)
+    }
+}
+
+/// Forwards text that reaches the child's original output, outside any cell.
+pub(crate) fn forward_lines(
+    stream: Stream,
+    lines: impl Iterator<Item = String> + Send + 'static,
+    messages: Sender<Message>,
+) -> io::Result<()> {
+    std::thread::Builder::new().name("offmodel-output".to_owned()).spawn(move || {
+        for line in lines {
+            let event = Event::Stream { stream, text: format!("{line}\n") };
+            if messages.send(Message::Event(event)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Stops what the child is doing. Cheap to clone, usable from any thread.
+#[derive(Debug, Clone)]
+pub struct Interrupter {
+    child: Arc<Mutex<Child>>,
+}
+
+impl Interrupter {
+    pub(crate) fn new(child: Arc<Mutex<Child>>) -> Self {
+        Self { child }
+    }
+
+    /// Asks the running cell to stop: work in offmodel's own library ends at its next step and
+    /// keeps every variable.
+    pub fn interrupt(&self) {
+        self.signal(libc::SIGINT);
+    }
+
+    /// Ends the child process; all variables are lost.
+    pub fn kill(&self) {
+        self.signal(libc::SIGKILL);
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // A child that has ended and was waited for has no process id of its own any more.
+        if let Ok(None) = child.try_wait()
+            && let Ok(process) = libc::pid_t::try_from(child.id())
+        {
+            // SAFETY: sends a signal to our own child, which has not been waited for yet.
+            unsafe { libc::kill(process, signal) };
+        }
+    }
+}
+
+/// A pipe whose write end the child inherits.
+fn inheritable_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for the two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both were just opened and belong to nobody else.
+    let (reader, writer) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    // SAFETY: clears close-on-exec of a descriptor that we own.
+    if unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFD, 0) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((reader, writer))
+}
