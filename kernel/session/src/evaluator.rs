@@ -1,6 +1,5 @@
 //! evcxr on a thread of its own: compiles what it is given, loads it into the child, runs it.
 
-use std::path::PathBuf;
 use std::process::Child;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -86,9 +85,4 @@ fn start(messages: &Sender<Message>) -> Result<(EvalContext, std::os::fd::OwnedF
     forward_lines(Stream::Stdout, outputs.stdout.into_iter(), messages.clone()).map_err(failure)?;
     forward_lines(Stream::Stderr, outputs.stderr.into_iter(), messages.clone()).map_err(failure)?;
     Ok((context, pipe))
-}
-
-/// The source that evcxr last compiled.
-pub(crate) fn last_source(folder: &std::path::Path) -> PathBuf {
-    folder.join("src").join("lib.rs")
 }

@@ -18,6 +18,7 @@ mod diagnostics;
 mod evaluator;
 mod generate;
 mod notebook_state;
+mod panics;
 mod probe;
 mod session;
 mod source;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use offmodel_cells::{Cell, ItemKind, mentioned_names};
+use offmodel_cells::{Cell, ItemKind, line_and_column, mentioned_names};
 
 /// The state between cells, as the session knows it without asking the child.
 #[derive(Debug, Default, Clone)]
@@ -18,7 +18,9 @@ pub(crate) struct KnownItem {
     /// The named item that this one belongs to: itself, or the one an `impl` follows.
     pub owner: Option<String>,
     pub code: String,
+    /// The cell that defined it, and its first line there.
     pub execution: usize,
+    pub first_line: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +56,8 @@ impl NotebookState {
             } else {
                 self.items.retain(|known| known.code != code);
             }
-            self.items.push(KnownItem { owner: owner.clone(), code, execution });
+            let first_line = line_and_column(&cell.code, item.range.start).0;
+            self.items.push(KnownItem { owner: owner.clone(), code, execution, first_line });
         }
         self.drop_variables_of(redefined)
     }

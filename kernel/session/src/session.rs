@@ -13,6 +13,7 @@ use crate::diagnostics;
 use crate::evaluator::{Evaluated, Evaluator};
 use crate::generate::{Exceptions, cell_statement};
 use crate::notebook_state::NotebookState;
+use crate::panics::locate_in_earlier_cell;
 use crate::probe::{Probed, check, probe};
 use crate::source::Origin;
 
@@ -186,7 +187,7 @@ impl Session {
             let evaluated = self.evaluate(format!("{items}{}", statement.text()), on_event);
             match evaluated {
                 Evaluation::Ran(result) => {
-                    self.settle(cell, execution, probed, &exceptions, result.is_ok());
+                    self.settle(execution, probed, &exceptions, result.is_ok());
                     return result;
                 }
                 Evaluation::ChildDied(error) => return Err(error),
@@ -213,13 +214,11 @@ impl Session {
     /// Brings the known variables up to date after a cell has run.
     fn settle(
         &mut self,
-        cell: &Cell,
         execution: usize,
         probed: &Probed,
         exceptions: &Exceptions,
         succeeded: bool,
     ) {
-        let _ = cell;
         for name in &exceptions.moved {
             let reason = format!("cell {execution} moved it; pass `{name}.clone()` there to keep it");
             self.state.lose(name, reason);
@@ -271,7 +270,10 @@ impl Session {
                 Some(_) => self.messages.recv_timeout(Duration::from_millis(50)),
             };
             match message {
-                Ok(Message::Event(Event::Error { error: told })) => error = Some(told),
+                Ok(Message::Event(Event::Error { error: mut told })) => {
+                    locate_in_earlier_cell(&mut told, &self.state, self.folder.path());
+                    error = Some(told);
+                }
                 Ok(Message::Event(Event::CellFinished { .. })) => finished = true,
                 Ok(Message::Event(event)) => on_event(event),
                 Ok(Message::Evaluated(answer)) => evaluated = Some(answer),

@@ -3,6 +3,8 @@ use std::panic::Location;
 
 use offmodel_events::{CellError, interrupt};
 
+use super::run::without_native_frames;
+
 /// Why a cell ended early through `?`.
 ///
 /// Any error that can be boxed becomes one, so that `?` works in every cell; the location of the
@@ -25,7 +27,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Raised {
             short_type_name(std::any::type_name::<E>())
         };
         let error: Box<dyn Error> = error.into();
-        let value = error.to_string();
+        let value = without_native_frames(&error.to_string()).to_owned();
         let mut traceback = vec![format!("\u{1b}[1;31m{name}\u{1b}[0m: {value}")];
             traceback.extend(causes(&*error, &value).iter().map(|cause| format!("  caused by: {cause}")));
         Self { error: CellError { name, value, traceback, line: None }, source_line }

@@ -107,7 +107,9 @@ fn remember_panic(info: &PanicHookInfo<'_>) {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a value that is not text".to_owned());
-    let place = info.location().map(|location| (location.file().to_owned(), location.line()));
+    let message = without_native_frames(&message).to_owned();
+    let place =
+        info.location().map(|location| (crate_file(location.file()).to_owned(), location.line()));
     let on_main_thread = std::thread::current().name().is_none_or(|name| name == "main");
     if !on_main_thread {
         eprintln!("a thread panicked: {message}");
@@ -146,6 +148,22 @@ fn panic_error(marker_line: u32) -> CellError {
         traceback: vec![place, format!("\u{1b}[1;31mpanic\u{1b}[0m: {}", report.message)],
         line,
     }
+}
+
+/// A libtorch error without the C++ backtrace behind its message, also inside a `Debug` string.
+pub(super) fn without_native_frames(message: &str) -> &str {
+    let end = ["\nException raised from", "\\nException raised from"]
+        .iter()
+        .filter_map(|start| message.find(start))
+        .min()
+        .unwrap_or(message.len());
+    &message[..end]
+}
+
+/// The path of a dependency's source file from its crate's name on.
+fn crate_file(file: &str) -> &str {
+    let in_registry = file.split_once("/registry/src/").map(|(_, rest)| rest);
+    in_registry.and_then(|rest| rest.split_once('/')).map_or(file, |(_, rest)| rest)
 }
 
 fn cell_line(source_line: u32, marker_line: u32) -> Option<usize> {
