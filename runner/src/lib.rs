@@ -1,1 +1,25 @@
-//! offmodel-runner
+//! The runner: notebooks executed as native programs, once or as sweeps.
+//!
+//! - [`command`]: what `offmodel run | sweep | status | report` do, step by step;
+//! - [`spec`]: the sweep file and the trials that it asks for;
+//! - [`store`]: the truth on disk: sweep, trial and attempt folders;
+//! - [`dispatcher`]: which attempt runs when, in one linear order of events;
+//! - [`executor`]: one attempt from its folder to its published result;
+//! - [`notebook_output`]: events as the outputs of an executed notebook;
+//! - [`report`]: executed notebooks and results as one HTML page;
+//! - [`exit_code`]: what the process's exit code says.
+
+pub mod assignment;
+pub mod command;
+pub mod compilation;
+pub mod dispatcher;
+pub mod error;
+pub mod executor;
+pub mod exit_code;
+pub mod notebook_output;
+pub mod progress;
+pub mod report;
+pub mod spec;
+pub mod store;
+mod suggestion;
+pub mod trace;

@@ -1,1 +1,26 @@
-//! offmodel-program
+//! A notebook as one native program.
+//!
+//! - [`Notebook`]: what a `.ipynb` file holds, read once, with its code cells numbered;
+//! - [`compile`]: its code cells as one Rust program ([`generate`]), compiled against the prelude
+//!   and kept in a cache by content; errors are told in the cells' own lines;
+//! - [`protocol`]: how to speak to the program.
+//!
+//! The program reads its parameters at run time, so that one compilation serves every trial of
+//! a sweep.
+
+mod cache;
+mod compile;
+mod diagnostics;
+mod generate;
+mod notebook;
+#[path = "../../lab/src/batch/protocol.rs"]
+pub mod protocol;
+mod rendering;
+mod source;
+
+pub use cache::Cache;
+pub use compile::{CompileError, Program, compile};
+pub use diagnostics::CellDiagnostic;
+pub use generate::{GenerateError, generate};
+pub use notebook::{CodeCell, INJECTED_TAG, Notebook, NotebookError, PARAMETERS_TAG};
+pub use source::{Insertion, Segment, Source};

@@ -1,0 +1,117 @@
+//! One attempt, in this process.
+
+use std::fs::File;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use offmodel_events::{interrupt, sink};
+use serde_json::{Map, Value};
+
+use super::protocol::{SPEC_VERSION, exit_code};
+use super::{Notebook, cells, failure, parameters};
+use crate::live::Raised;
+
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// What keeps an attempt from beginning.
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    #[error("failed to read {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("failed to read {}: {reason}", path.display())]
+    Spec { path: PathBuf, reason: String },
+    #[error("failed to create {}: {source}", path.display())]
+    Events { path: PathBuf, source: std::io::Error },
+}
+
+/// Runs the attempt described by `spec.json` in `folder` and gives its exit code.
+pub(super) fn run(
+    folder: &Path,
+    notebook: &'static Notebook,
+    cells: fn() -> Result<(), Raised>,
+) -> i32 {
+    if let Err(error) = prepare(folder) {
+        eprintln!("error: {error}");
+        return exit_code::RUNTIME_FAILED;
+    }
+    run_cells(notebook, cells)
+}
+
+/// Runs with default parameters; displays and errors are printed.
+pub(super) fn run_plainly(
+    notebook: &'static Notebook,
+    cells: fn() -> Result<(), Raised>,
+) -> i32 {
+    cells::print_plainly();
+    run_cells(notebook, cells)
+}
+
+/// The folder of the attempt that this process runs, if it runs one.
+pub(super) fn folder() -> Option<&'static Path> {
+    FOLDER.get().map(PathBuf::as_path)
+}
+
+/// Ends the process at once, with output flushed.
+pub(super) fn exit(code: i32) -> ! {
+    let _ = std::io::stdout().flush();
+    let _ = std::io::stderr().flush();
+    // SAFETY: flushing all C streams, then leaving; neither touches Rust's memory.
+    unsafe {
+        libc::fflush(std::ptr::null_mut());
+        libc::_exit(code)
+    }
+}
+
+fn prepare(folder: &Path) -> Result<(), PrepareError> {
+    let path = folder.join("spec.json");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| PrepareError::Read { path: path.clone(), source })?;
+    let given = given_parameters(&text).map_err(|reason| PrepareError::Spec { path, reason })?;
+    let path = folder.join("events.jsonl");
+    let events = File::create(&path).map_err(|source| PrepareError::Events { path, source })?;
+    sink::install(events);
+    parameters::install(given);
+    let _ = FOLDER.set(folder.to_owned());
+    Ok(())
+}
+
+fn given_parameters(text: &str) -> Result<Map<String, Value>, String> {
+    let spec: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    match spec.get("version").and_then(Value::as_u64) {
+        Some(SPEC_VERSION) => {}
+        Some(other) => return Err(format!("version {other}, expected {SPEC_VERSION}")),
+        None => return Err("no version".to_owned()),
+    }
+    match spec.get("parameters") {
+        Some(Value::Object(parameters)) => Ok(parameters.clone()),
+        _ => Err("no parameters".to_owned()),
+    }
+}
+
+fn run_cells(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> i32 {
+    interrupt::install_handler();
+    interrupt_on_termination();
+    failure::install_panic_hook();
+    let error = match catch_unwind(AssertUnwindSafe(cells)) {
+        Ok(Ok(())) => match cells::unfinished(notebook) {
+            None => return exit_code::SUCCESS,
+            Some(cell) => failure::returned_early(cell),
+        },
+        Ok(Err(raised)) => failure::raised(raised, notebook),
+        Err(_) => failure::panicked(notebook),
+    };
+    cells::fail(error);
+    exit_code::CELL_FAILED
+}
+
+/// A scheduler asks with SIGTERM what Ctrl-C asks with SIGINT.
+fn interrupt_on_termination() {
+    extern "C" fn on_termination(_signal: libc::c_int) {
+        interrupt::request();
+    }
+    let handler = on_termination as extern "C" fn(libc::c_int);
+    // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
+    unsafe { libc::signal(libc::SIGTERM, handler as libc::sighandler_t) };
+}

@@ -1,0 +1,243 @@
+//! A parent that has everything loaded and forks one child per attempt.
+//!
+//! It stays single-threaded: a fork copies only the calling thread, and whatever locks other
+//! threads held would stay locked in the child for ever.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Instant;
+
+use super::protocol::{AttemptRequest, Ending, REPORTS_VARIABLE, Report, exit_code};
+use super::{Notebook, attempt};
+use crate::live::Raised;
+
+/// The write end of the pipe that a `SIGCHLD` wakes the loop through.
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+struct Server {
+    notebook: &'static Notebook,
+    cells: fn() -> Result<(), Raised>,
+    /// A second descriptor of standard input, read without the standard library's buffer: what
+    /// lies in a buffer would not wake the loop.
+    requests: File,
+    reports: File,
+    wake: OwnedFd,
+    running: BTreeMap<libc::pid_t, Running>,
+}
+
+struct Running {
+    folder: PathBuf,
+    started: Instant,
+}
+
+/// Serves until standard input ends; gives the exit code.
+pub(super) fn serve(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> i32 {
+    match start(notebook, cells).and_then(Server::run) {
+        Ok(()) => exit_code::SUCCESS,
+        Err(error) => {
+            eprintln!("error: failed to serve attempts: {error}");
+            exit_code::RUNTIME_FAILED
+        }
+    }
+}
+
+fn start(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> io::Result<Server> {
+    let reports = take_reports()?;
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::other(format!(
+            "{threads} threads run before the first attempt, so that forking is not safe"
+        )));
+    }
+    let requests = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let wake = wake_on_child_exit()?;
+    Ok(Server { notebook, cells, requests, reports, wake, running: BTreeMap::new() })
+}
+
+impl Server {
+    fn run(mut self) -> io::Result<()> {
+        self.report(&Report::Ready)?;
+        let mut pending = Vec::new();
+        loop {
+            let [input, exited] = readable([self.requests.as_raw_fd(), self.wake.as_raw_fd()])?;
+            if exited {
+                self.reap()?;
+            }
+            if input && !self.read_requests(&mut pending)? {
+                self.kill_all();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Starts what whole lines of the input ask for; false at its end.
+    fn read_requests(&mut self, pending: &mut Vec<u8>) -> io::Result<bool> {
+        let mut buffer = [0; 16 * 1024];
+        let count = match self.requests.read(&mut buffer) {
+            Ok(0) => return Ok(false),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        pending.extend_from_slice(&buffer[..count]);
+        while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            let request = serde_json::from_slice(&line).map_err(io::Error::other)?;
+            self.start_attempt(request)?;
+        }
+        Ok(true)
+    }
+
+    fn start_attempt(&mut self, request: AttemptRequest) -> io::Result<()> {
+        // SAFETY: this process has one thread, checked at its start and kept so, hence the child
+        // may do anything that a fresh process may.
+        match unsafe { libc::fork() } {
+            -1 => {
+                let reason = io::Error::last_os_error().to_string();
+                self.report(&Report::Refused { folder: request.folder, reason })
+            }
+            0 => self.become_attempt(&request),
+            process => {
+                // Also done by the child: whoever comes first, no signal to the group is lost.
+                // SAFETY: both arguments are a child of ours.
+                unsafe { libc::setpgid(process, process) };
+                let folder = request.folder.clone();
+                self.running
+                    .insert(process, Running { folder: request.folder, started: Instant::now() });
+                self.report(&Report::Started { folder, process })
+            }
+        }
+    }
+
+    fn become_attempt(&self, request: &AttemptRequest) -> ! {
+        // SAFETY: plain system calls on our own process and on descriptors of the parent's that
+        // the child does not use again.
+        unsafe {
+            libc::setpgid(0, 0);
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+            libc::close(self.requests.as_raw_fd());
+            libc::close(self.reports.as_raw_fd());
+            libc::close(self.wake.as_raw_fd());
+            libc::close(WAKE.load(Ordering::Relaxed));
+        }
+        if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+            for descriptor in 0..=2 {
+                // SAFETY: replaces the inherited standard streams by an open descriptor.
+                unsafe { libc::dup2(null.as_raw_fd(), descriptor) };
+            }
+        }
+        for (name, value) in &request.environment {
+            // SAFETY: the child has one thread.
+            unsafe { std::env::set_var(name, value) };
+        }
+        attempt::exit(attempt::run(&request.folder, self.notebook, self.cells))
+    }
+
+    /// Reports every child that ended.
+    fn reap(&mut self) -> io::Result<()> {
+        let mut bytes = [0; 256];
+        // SAFETY: reads into a buffer of the given length; the pipe does not block.
+        while unsafe { libc::read(self.wake.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()) } > 0
+        {
+        }
+        while let Some((process, status, usage)) = wait_for_any() {
+            // Grandchildren that were handed to us are none of our attempts.
+            let Some(Running { folder, started }) = self.running.remove(&process) else {
+                continue;
+            };
+            let exited = libc::WIFEXITED(status);
+            let ending = Ending {
+                exit_code: exited.then(|| libc::WEXITSTATUS(status)),
+                signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+                seconds: started.elapsed().as_secs_f64(),
+                // Linux counts in kibibytes.
+                peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or_default() * 1024,
+            };
+            self.report(&Report::Ended { folder, ending })?;
+        }
+        Ok(())
+    }
+
+    /// The runner is gone: nobody would publish what these attempts do.
+    fn kill_all(&mut self) {
+        for &process in self.running.keys() {
+            // SAFETY: a process group led by a child of ours that was not waited for yet.
+            unsafe { libc::kill(-process, libc::SIGKILL) };
+        }
+    }
+
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        let mut line = serde_json::to_vec(report).map_err(io::Error::other)?;
+        line.push(b'\n');
+        self.reports.write_all(&line)
+    }
+}
+
+fn take_reports() -> io::Result<File> {
+    let descriptor = std::env::var(REPORTS_VARIABLE)
+        .ok()
+        .and_then(|value| value.parse::<RawFd>().ok())
+        // SAFETY: F_GETFD only reads the descriptor's flags; a bad descriptor gives -1.
+        .filter(|&descriptor| descriptor > 2 && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != -1)
+        .ok_or_else(|| io::Error::other(format!("{REPORTS_VARIABLE} names no open descriptor")))?;
+    // SAFETY: the runner passed this open descriptor to us alone, for exactly this use.
+    let reports = unsafe { File::from_raw_fd(descriptor) };
+    // Programs that cells start must not hold it open.
+    // SAFETY: sets a flag of a descriptor that we own.
+    unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+    Ok(reports)
+}
+
+/// A pipe that becomes readable when a child ends.
+fn wake_on_child_exit() -> io::Result<OwnedFd> {
+    extern "C" fn on_child_exit(_signal: libc::c_int) {
+        let byte = 1_u8;
+        // SAFETY: write is async-signal-safe; a full pipe already wakes the loop.
+        unsafe {
+            libc::write(WAKE.load(Ordering::Relaxed), std::ptr::from_ref(&byte).cast(), 1);
+        }
+    }
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for the two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    WAKE.store(ends[1], Ordering::Relaxed);
+    let handler = on_child_exit as extern "C" fn(libc::c_int);
+    // SAFETY: the handler above is async-signal-safe.
+    unsafe { libc::signal(libc::SIGCHLD, handler as libc::sighandler_t) };
+    // SAFETY: just opened and owned by nobody else; the write end lives as long as the process.
+    Ok(unsafe { OwnedFd::from_raw_fd(ends[0]) })
+}
+
+/// Waits until one of the descriptors is readable or closed.
+fn readable(descriptors: [RawFd; 2]) -> io::Result<[bool; 2]> {
+    let mut polled = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    loop {
+        // SAFETY: the array outlives the call and its length is passed.
+        let ready =
+            unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) };
+        if ready >= 0 {
+            return Ok(polled.map(|descriptor| descriptor.revents != 0));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// A child that ended, its status and what it used.
+fn wait_for_any() -> Option<(libc::pid_t, libc::c_int, libc::rusage)> {
+    let mut status = 0;
+    // SAFETY: all-zero bytes are a valid `rusage`, which holds only numbers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are valid for the call.
+    let process = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };
+    (process > 0).then_some((process, status, usage))
+}

@@ -1,0 +1,168 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use offmodel_toolchain::Toolchain;
+
+use crate::diagnostics::{self, CellDiagnostic};
+use crate::generate::FILE;
+use crate::source::Source;
+use crate::{Cache, CodeCell, GenerateError, Notebook, cache, generate};
+
+/// A compiled notebook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The executable.
+    pub executable: PathBuf,
+    /// Its name in the cache: identifies source, compiler and prelude.
+    pub key: String,
+    /// How long the compiler took; `None` if the program was in the cache.
+    pub compiled_in: Option<Duration>,
+}
+
+/// Why a notebook did not become a program.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// A cell does not compile.
+    #[error("{}", in_cells(notebook, errors))]
+    Cells {
+        /// The notebook.
+        notebook: PathBuf,
+        /// The compiler's errors, at least one, in the order of cells.
+        errors: Vec<CellDiagnostic>,
+    },
+    /// A cell that cannot be part of a program.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// The compiler failed without naming a cell.
+    #[error("failed to compile {}: {output}", notebook.display())]
+    Compiler {
+        /// The notebook.
+        notebook: PathBuf,
+        /// What it said.
+        output: String,
+    },
+    /// The compiler could not be started.
+    #[error("failed to start {}: {source}", compiler.display())]
+    Start {
+        /// The compiler.
+        compiler: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The cache cannot be written.
+    #[error("failed to write the compiled program into {}: {source}", folder.display())]
+    Cache {
+        /// The cache's folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A part of the toolchain cannot be read.
+    #[error("failed to read the prelude or the compiler: {0}")]
+    Toolchain(#[source] io::Error),
+}
+
+/// Compiles a notebook, or finds it compiled.
+///
+/// # Errors
+/// When a cell does not compile, told in the cell's own lines, or the program cannot be written.
+pub fn compile(
+    notebook: &Notebook,
+    toolchain: &Toolchain,
+    cache: &Cache,
+) -> Result<Program, CompileError> {
+    let source = match generate(notebook) {
+        Ok(source) => source,
+        Err(error) => return Err(with_compilers_words(error, notebook, toolchain, cache)),
+    };
+    let key = cache::key(&source, toolchain).map_err(CompileError::Toolchain)?;
+    if let Some(executable) = cache.find(&key) {
+        return Ok(Program { executable, key, compiled_in: None });
+    }
+    let started = Instant::now();
+    let unwritable =
+        |source| CompileError::Cache { folder: cache.folder().to_owned(), source };
+    let workplace = cache.workplace().map_err(unwritable)?;
+    run_compiler(notebook, &source, toolchain, cache, workplace.path())?;
+    let executable = cache.publish(workplace, &key).map_err(unwritable)?;
+    Ok(Program { executable, key, compiled_in: Some(started.elapsed()) })
+}
+
+fn run_compiler(
+    notebook: &Notebook,
+    source: &Source,
+    toolchain: &Toolchain,
+    cache: &Cache,
+    workplace: &Path,
+) -> Result<(), CompileError> {
+    fs::write(workplace.join(FILE), &source.text)
+        .map_err(|source| CompileError::Cache { folder: cache.folder().to_owned(), source })?;
+    let output = toolchain
+        .rustc_command()
+        .args(["--crate-name", "notebook", "--crate-type", "bin", "--error-format", "json"])
+        .args(["-o", "program", FILE])
+        // Locations name the file as it is given here.
+        .current_dir(workplace)
+        .output()
+        .map_err(|source| CompileError::Start { compiler: toolchain.rustc.clone(), source })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let diagnostics = diagnostics::read(&output.stderr, source);
+    let notebook = notebook.path.clone();
+    Err(if diagnostics.in_cells.is_empty() {
+        let output = format!("{}\n{}", output.status, diagnostics.elsewhere.join("\n"));
+        CompileError::Compiler { notebook, output }
+    } else {
+        CompileError::Cells { notebook, errors: diagnostics.in_cells }
+    })
+}
+
+/// The compiler's own message about a cell that does not parse, which says more than ours.
+fn with_compilers_words(
+    error: GenerateError,
+    notebook: &Notebook,
+    toolchain: &Toolchain,
+    cache: &Cache,
+) -> CompileError {
+    let GenerateError::Syntax { cell, .. } = &error else { return error.into() };
+    let Some(code) = notebook.code.iter().find(|code| code.number == *cell) else {
+        return error.into();
+    };
+    let Ok(workplace) = cache.workplace() else { return error.into() };
+    let compiled = run_compiler(notebook, &alone(code), toolchain, cache, workplace.path());
+    let Err(CompileError::Cells { notebook, mut errors }) = compiled else { return error.into() };
+    // Behind a syntax error, the compiler may go on and miss what other cells define.
+    errors.retain(|error| error.code.is_none());
+    if errors.is_empty() { error.into() } else { CompileError::Cells { notebook, errors } }
+}
+
+/// A program of one cell, to be parsed.
+fn alone(code: &CodeCell) -> Source {
+    let mut source = Source::default();
+    source.push("fn main() {");
+    source.push_cell(code.number, &code.source, &code.source, Vec::new());
+    source.push("}");
+    source
+}
+
+fn in_cells(notebook: &Path, errors: &[CellDiagnostic]) -> String {
+    let mut text = String::new();
+    if let Some(first) = errors.first() {
+        text = format!(
+            "{}, cell {}, line {} does not compile: {}",
+            notebook.display(),
+            first.cell,
+            first.line,
+            first.message
+        );
+    }
+    for error in errors {
+        text.push_str("\n\n");
+        text.push_str(&error.rendered);
+    }
+    text
+}

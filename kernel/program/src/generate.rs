@@ -1,0 +1,223 @@
+//! The Rust program of a notebook.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use offmodel_cells::parameters::{Parameter, parameters};
+use offmodel_cells::{Cell, line_and_column};
+
+use crate::notebook::PARAMETERS_TAG;
+use crate::source::{Insertion, Source};
+use crate::{CodeCell, Notebook};
+
+/// The name of the generated file, as it appears in locations of panics and failed `?`.
+pub(crate) const FILE: &str = "notebook.rs";
+
+/// A notebook that cannot be a program, whatever the compiler would say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenerateError {
+    /// A cell that is not a sequence of Rust statements.
+    #[error("{}, cell {cell}: {reason}", notebook.display())]
+    Syntax {
+        /// The notebook.
+        notebook: PathBuf,
+        /// The cell's number.
+        cell: usize,
+        /// Line, column and what is wrong.
+        reason: offmodel_cells::ParseError,
+    },
+    /// A declaration that cannot be a parameter.
+    #[error("{}, cell {cell}, {reason}", notebook.display())]
+    Parameter {
+        /// The notebook.
+        notebook: PathBuf,
+        /// The cell's number.
+        cell: usize,
+        /// Line and what is wrong.
+        reason: offmodel_cells::parameters::ParameterError,
+    },
+    /// A command that changes what the code means but works in the live kernel only.
+    #[error(
+        "{}, cell {cell}, line {line}: `:{command}` works in the live kernel only; tag the cell `skip-batch` to leave it out",
+        notebook.display()
+    )]
+    Command {
+        /// The notebook.
+        notebook: PathBuf,
+        /// The cell's number.
+        cell: usize,
+        /// Line in the cell, from 1.
+        line: usize,
+        /// The command's name.
+        command: String,
+    },
+}
+
+/// Generates the program.
+///
+/// ```text
+/// fn __offmodel_cells() -> Result<(), Raised> {
+///     begin(1)?;
+///     ...cell 1...
+///     end();
+///     {
+///         begin(2)?;
+///         ...cell 2: sees all of cell 1, and may define its names anew...
+///         end();
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// Nesting is what lets items be defined anew: two functions of one name cannot stand in one
+/// block, while an inner block's hides the outer's. Cells keep their lines, and their columns
+/// wherever possible, so that the compiler's messages fit.
+///
+/// # Errors
+/// When a cell is not Rust, or uses what programs do not have.
+pub fn generate(notebook: &Notebook) -> Result<Source, GenerateError> {
+    let cells = parse_all(notebook)?;
+    let uses_await = cells.iter().any(|(_, cell)| cell.uses_await);
+    let mut source = Source::default();
+    source.push("#![allow(warnings)]\n#![recursion_limit = \"1024\"]\nuse offmodel::prelude::*;");
+    let keyword = if uses_await { "async fn" } else { "fn" };
+    source.push(&format!(
+        "{keyword} __offmodel_cells() -> ::std::result::Result<(), ::offmodel::live::Raised> {{"
+    ));
+    for (position, (code, cell)) in cells.iter().enumerate() {
+        if position > 0 {
+            source.push("{");
+        }
+        source.push(&format!("::offmodel::batch::begin({})?;", code.number));
+        push_cell(&mut source, notebook, code, cell)?;
+        // The semicolon ends a last statement that has none.
+        source.push(";::offmodel::batch::end();");
+    }
+    source.push(&"}".repeat(cells.len().saturating_sub(1)));
+    source.push("::std::result::Result::Ok(())\n}");
+    push_main(&mut source, uses_await);
+    Ok(source)
+}
+
+fn parse_all(notebook: &Notebook) -> Result<Vec<(&CodeCell, Cell)>, GenerateError> {
+    let mut cells = Vec::new();
+    for code in notebook.executed() {
+        let cell = offmodel_cells::parse(&code.source).map_err(|reason| GenerateError::Syntax {
+            notebook: notebook.path.clone(),
+            cell: code.number,
+            reason,
+        })?;
+        if let Some(command) = cell.commands.iter().find(|command| command.name == "dep") {
+            return Err(GenerateError::Command {
+                notebook: notebook.path.clone(),
+                cell: code.number,
+                line: command.line,
+                command: command.name.clone(),
+            });
+        }
+        cells.push((code, cell));
+    }
+    Ok(cells)
+}
+
+fn push_cell(
+    source: &mut Source,
+    notebook: &Notebook,
+    code: &CodeCell,
+    cell: &Cell,
+) -> Result<(), GenerateError> {
+    let mut insertions = Insertions::default();
+    if code.has_tag(PARAMETERS_TAG) {
+        let declared = parameters(cell).map_err(|reason| GenerateError::Parameter {
+            notebook: notebook.path.clone(),
+            cell: code.number,
+            reason,
+        })?;
+        for parameter in &declared {
+            insertions.add(parameter.end, read_parameter(parameter));
+        }
+    }
+    if let Some(tail) = &cell.tail {
+        const SHOW: &str = "::offmodel::live::show!(";
+        match show_position(cell, tail.start) {
+            Some(position) => insertions.add(position, SHOW.to_owned()),
+            None => source.push(SHOW),
+        }
+        insertions.add(tail.end, ");".to_owned());
+    }
+    let (text, inserted) = insertions.apply(&cell.code);
+    source.push_cell(code.number, &code.source, &text, inserted);
+    Ok(())
+}
+
+/// A second `let` behind the one of the user: the first keeps the compiler's messages about the
+/// default where they belong, and values derived from it in the same cell see the second.
+fn read_parameter(parameter: &Parameter) -> String {
+    let Parameter { name, type_text, mutable, .. } = parameter;
+    let mutable = if *mutable { "mut " } else { "" };
+    format!(" let {mutable}{name}: {type_text} = ::offmodel::batch::parameter(\"{name}\", {name});")
+}
+
+/// Where to open the macro call around the displayed expression: `None` is the line above the
+/// cell. Behind the previous statement rather than before the expression, if that is on another
+/// line, so that the expression keeps its columns.
+fn show_position(cell: &Cell, tail: usize) -> Option<usize> {
+    let statements = cell.statements.iter().map(|statement| statement.range.end);
+    let items = cell.items.iter().map(|item| item.range.end);
+    let previous = statements.chain(items).filter(|&end| end <= tail).max();
+    match previous {
+        None => None,
+        Some(end) if cell.code[end..tail].contains('\n') => Some(end),
+        Some(_) => Some(tail),
+    }
+}
+
+fn push_main(source: &mut Source, uses_await: bool) {
+    let (opening, closing) =
+        if uses_await { ("::offmodel::batch::block_on(", ")") } else { ("", "") };
+    let mut segments = String::new();
+    for segment in &source.segments {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            segments,
+            "::offmodel::batch::Segment {{ cell: {}, first_line: {}, lines: {} }}, ",
+            segment.cell,
+            segment.first_line,
+            segment.original.len()
+        );
+    }
+    source.push(&format!(
+        "static __OFFMODEL_NOTEBOOK: ::offmodel::batch::Notebook = ::offmodel::batch::Notebook {{ file: {FILE:?}, segments: &[{segments}] }};"
+    ));
+    source.push(&format!(
+        "fn main() {{ ::offmodel::batch::main(&__OFFMODEL_NOTEBOOK, || {opening}__offmodel_cells(){closing}) }}"
+    ));
+}
+
+/// Code to insert into a cell, by byte offset.
+#[derive(Default)]
+struct Insertions(Vec<(usize, String)>);
+
+impl Insertions {
+    fn add(&mut self, offset: usize, code: String) {
+        self.0.push((offset, code));
+    }
+
+    /// The text with everything inserted, and where that is.
+    fn apply(mut self, text: &str) -> (String, Vec<Insertion>) {
+        self.0.sort_by_key(|(offset, _)| *offset);
+        let mut result = String::with_capacity(text.len() + 64 * self.0.len());
+        let mut taken = 0;
+        let mut insertions = Vec::new();
+        for (offset, code) in &self.0 {
+            result.push_str(&text[taken..*offset]);
+            result.push_str(code);
+            taken = *offset;
+            let (line, column) = line_and_column(text, *offset);
+            insertions.push(Insertion { line, column, length: code.chars().count() });
+        }
+        result.push_str(&text[taken..]);
+        (result, insertions)
+    }
+}

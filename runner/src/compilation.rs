@@ -1,0 +1,20 @@
+//! A notebook compiled for this machine, with a word to the user when that takes a moment.
+
+use offmodel_program::{Cache, Notebook, Program, compile};
+use offmodel_toolchain::Toolchain;
+
+use crate::error::RunnerError;
+
+/// Finds the toolchain and compiles the notebook, unless it is in the cache.
+///
+/// # Errors
+/// When a part of the toolchain is missing or a cell does not compile.
+pub fn compile_notebook(notebook: &Notebook) -> Result<Program, RunnerError> {
+    let toolchain = Toolchain::locate()?;
+    let cache = Cache::of_user().ok_or(RunnerError::NoCache)?;
+    let program = compile(notebook, &toolchain, &cache)?;
+    if let Some(duration) = program.compiled_in {
+        eprintln!("compiled {} in {:.1} s", notebook.path.display(), duration.as_secs_f64());
+    }
+    Ok(program)
+}

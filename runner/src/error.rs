@@ -1,0 +1,88 @@
+//! Errors that a user can act on, with their exit codes.
+
+use std::path::PathBuf;
+
+use offmodel_program::{CompileError, NotebookError};
+use offmodel_toolchain::ToolchainError;
+
+use crate::assignment::AssignmentError;
+use crate::executor::ExecutorError;
+use crate::exit_code::ExitCode;
+use crate::spec::SpecError;
+
+/// Why a command could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunnerError {
+    /// The notebook cannot be run.
+    #[error(transparent)]
+    Notebook(#[from] NotebookError),
+    /// The sweep file is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A parameter does not exist or has another type.
+    #[error(transparent)]
+    Assignment(#[from] AssignmentError),
+    /// The notebook does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// There is no folder for compiled programs.
+    #[error("failed to find a cache folder: set OFFMODEL_CACHE or HOME")]
+    NoCache,
+    /// A part of the toolchain is missing.
+    #[error(transparent)]
+    Toolchain(#[from] ToolchainError),
+    /// A file or folder cannot be written.
+    #[error("failed to write {}: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file cannot be read.
+    #[error("failed to read {}: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder holds no sweep.
+    #[error("{} is not a sweep's folder: it has no sweep.toml", path.display())]
+    NotASweep {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process holds the sweep.
+    #[error("another runner is at work on {}; wait for it, or use another --runs folder", folder.display())]
+    Busy {
+        /// The sweep's folder.
+        folder: PathBuf,
+    },
+    /// Attempts cannot be executed.
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+}
+
+impl RunnerError {
+    /// The exit code that tells this kind of error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Notebook(_)
+            | Self::Spec(_)
+            | Self::Assignment(_)
+            | Self::Read { .. }
+            | Self::NotASweep { .. } => ExitCode::BadInput,
+            Self::Compile(CompileError::Cells { .. } | CompileError::Generate(_)) => {
+                ExitCode::CompileFailed
+            }
+            Self::Compile(CompileError::Cache { .. }) | Self::NoCache | Self::Write { .. } => {
+                ExitCode::Unwritable
+            }
+            Self::Compile(_) | Self::Toolchain(_) => ExitCode::Toolchain,
+            Self::Busy { .. } => ExitCode::Busy,
+            Self::Executor(_) => ExitCode::ProgramDied,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the exit code of `offmodel` says.
+
+/// The exit codes, also listed by `offmodel --help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Everything that was asked for was done.
+    Success = 0,
+    /// A cell failed, or in a sweep at least one trial.
+    CellFailed = 1,
+    /// The command line is wrong (given by the argument parser).
+    Usage = 2,
+    /// A notebook, sweep file, parameter or run folder is not what it should be.
+    BadInput = 3,
+    /// A cell does not compile.
+    CompileFailed = 4,
+    /// An output file or folder cannot be written.
+    Unwritable = 5,
+    /// The program was ended by a signal, or its runtime failed.
+    ProgramDied = 6,
+    /// The compiler, the prelude or libtorch is missing.
+    Toolchain = 7,
+    /// Another runner is at work on the sweep.
+    Busy = 8,
+    /// Stopped by Ctrl-C or SIGTERM; running the same command again goes on.
+    Interrupted = 130,
+}
+
+/// The list for `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0    done
+  1    a cell failed, or at least one trial of a sweep
+  2    wrong command line
+  3    bad input: notebook, sweep file, parameter or run folder
+  4    a cell does not compile
+  5    an output cannot be written
+  6    the program was ended by a signal, or could not be started
+  7    compiler, prelude or libtorch missing
+  8    another runner is at work on the sweep
+  130  stopped by Ctrl-C or SIGTERM; the same command goes on from there";
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}

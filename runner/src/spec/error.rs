@@ -1,0 +1,133 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::assignment::AssignmentError;
+
+/// A place in a sweep file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl Place {
+    /// The place of a byte offset.
+    pub(super) fn at(file: &Path, text: &str, offset: usize) -> Self {
+        let (line, column) = offmodel_cells::line_and_column(text, offset);
+        Self { file: file.to_owned(), line, column }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}, line {}, column {}", self.file.display(), self.line, self.column)
+    }
+}
+
+/// A sweep file that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The file cannot be read.
+    #[error("failed to read sweep file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML.
+    #[error("{place}: not TOML: {message}")]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        message: String,
+    },
+    /// A key that means nothing.
+    #[error("{place}: unknown key `{key}`{}; known: {}", hint(key, known), known.join(", "))]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
+    /// A key that must be there.
+    #[error("{}: the key `{key}` is missing", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+    },
+    /// A value of another type.
+    #[error("{place}: `{key}`: expected {expected}, found {found}")]
+    WrongType {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// The type in words.
+        expected: &'static str,
+        /// The type found.
+        found: String,
+    },
+    /// A version of the format that is not ours.
+    #[error("{place}: version {found} of the sweep file is not known, expected 1")]
+    Version {
+        /// Where.
+        place: Place,
+        /// The version.
+        found: String,
+    },
+    /// A name that is not a folder's name.
+    #[error("{place}: `{name}` cannot be the name of a sweep: use letters, digits, `_`, `-` and `.`, and begin with a letter or digit")]
+    Name {
+        /// Where.
+        place: Place,
+        /// The name.
+        name: String,
+    },
+    /// A list without values, or a grid without lists.
+    #[error("{place}: `{key}` is empty, so that there is nothing to run")]
+    Empty {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+    },
+    /// The same parameter in `[parameters]` and `[grid]`.
+    #[error("{place}: `{name}` stands in [parameters] and in [grid]")]
+    GivenTwice {
+        /// Where the second one stands.
+        place: Place,
+        /// The parameter.
+        name: String,
+    },
+    /// More trials than anyone means.
+    #[error("{place}: the grid has more than {limit} trials")]
+    TooMany {
+        /// Where the grid begins.
+        place: Place,
+        /// The limit.
+        limit: usize,
+    },
+    /// A value that the notebook cannot take.
+    #[error("{place}: {source}")]
+    Assignment {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        source: AssignmentError,
+    },
+}
+
+fn hint(key: &str, known: &[&'static str]) -> String {
+    crate::suggestion::hint(key, known)
+}

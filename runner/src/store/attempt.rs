@@ -1,0 +1,188 @@
+//! What an attempt is asked to do, and what became of it.
+
+use offmodel_events::CellError;
+use offmodel_program::protocol::{Ending, SPEC_VERSION, exit_code};
+use serde::{Deserialize, Serialize};
+
+use super::Provenance;
+use crate::assignment::Assignment;
+
+/// The version of `result.json`.
+pub const RESULT_VERSION: u64 = 1;
+
+/// An attempt's `spec.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptSpec {
+    /// Of this structure.
+    pub version: u64,
+    /// The trial's identity.
+    pub trial: String,
+    /// The attempt's number, from 1.
+    pub attempt: usize,
+    /// The values given to the program.
+    pub parameters: Assignment,
+    /// These, and the defaults that are known without running.
+    pub all_parameters: Assignment,
+    /// Where code and environment came from.
+    pub provenance: Provenance,
+}
+
+impl AttemptSpec {
+    /// A spec of the current version.
+    pub fn new(
+        trial: String,
+        attempt: usize,
+        parameters: Assignment,
+        all_parameters: Assignment,
+        provenance: Provenance,
+    ) -> Self {
+        Self { version: SPEC_VERSION, trial, attempt, parameters, all_parameters, provenance }
+    }
+}
+
+/// An attempt's `result.json`: written last, and only for attempts that ran to an end of
+/// their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptResult {
+    /// Of this structure.
+    pub version: u64,
+    /// The trial's identity.
+    pub trial: String,
+    /// The attempt's number, from 1.
+    pub attempt: usize,
+    /// Whether every cell ran.
+    pub status: Status,
+    /// Why not.
+    pub cause: Option<Cause>,
+    /// When it ended, in RFC 3339.
+    pub ended: String,
+    /// Wall-clock time in seconds.
+    pub seconds: f64,
+    /// The most memory that it held at once, in bytes.
+    pub peak_memory: u64,
+    /// Names of the frames that it recorded.
+    pub frames: Vec<String>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every cell ran.
+    Succeeded,
+    /// It ended early.
+    Failed,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Cause {
+    /// A cell raised an error.
+    Cell {
+        /// The cell's number.
+        cell: usize,
+        /// The line in it, where known.
+        line: Option<usize>,
+        /// The error's kind.
+        name: String,
+        /// Its message.
+        value: String,
+    },
+    /// A signal ended the program.
+    Signal {
+        /// Its number.
+        signal: i32,
+        /// The cell that ran.
+        cell: Option<usize>,
+    },
+    /// The program ended itself with this code.
+    Exit {
+        /// The code.
+        code: i32,
+        /// The cell that ran.
+        cell: Option<usize>,
+    },
+    /// The program could not be started.
+    NotStarted {
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let in_cell = |cell: &Option<usize>| cell.map_or_else(String::new, |cell| format!("cell {cell}: "));
+        match self {
+            Self::Cell { cell, line: Some(line), name, value } => {
+                write!(formatter, "cell {cell}, line {line}: {name}: {value}")
+            }
+            Self::Cell { cell, line: None, name, value } => {
+                write!(formatter, "cell {cell}: {name}: {value}")
+            }
+            Self::Signal { signal, cell } => {
+                write!(formatter, "{}the program was ended by {}", in_cell(cell), signal_name(*signal))
+            }
+            Self::Exit { code, cell } => {
+                write!(formatter, "{}the program ended itself with exit code {code}", in_cell(cell))
+            }
+            Self::NotStarted { reason } => write!(formatter, "not started: {reason}"),
+        }
+    }
+}
+
+/// The cause told by an error of a cell.
+pub fn cause_of_error(cell: usize, error: &CellError) -> Cause {
+    Cause::Cell { cell, line: error.line, name: error.name.clone(), value: error.value.clone() }
+}
+
+/// The cause told by how a process ended, `None` if it ended well. `cell` is the one that ran.
+pub fn cause_of_ending(ending: &Ending, cell: Option<usize>) -> Option<Cause> {
+    match (ending.signal, ending.exit_code) {
+        (Some(signal), _) => Some(Cause::Signal { signal, cell }),
+        (None, Some(exit_code::SUCCESS)) if cell.is_none() => None,
+        (None, code) => Some(Cause::Exit { code: code.unwrap_or(exit_code::RUNTIME_FAILED), cell }),
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGABRT => "SIGABRT, an abort",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGILL => "SIGILL",
+        libc::SIGINT => "SIGINT",
+        libc::SIGKILL => "SIGKILL, possibly for lack of memory",
+        libc::SIGSEGV => "SIGSEGV, an invalid memory access",
+        libc::SIGTERM => "SIGTERM",
+        _ => return format!("signal {signal}"),
+    };
+    format!("signal {signal} ({name})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_of_this_version_stays_readable() {
+        let written = r#"{"version":1,"trial":"00112233445566aa","attempt":2,"status":"failed","cause":{"kind":"cell","cell":3,"line":2,"name":"ParseIntError","value":"invalid digit found in string"},"ended":"2026-01-01T00:00:00Z","seconds":1.5,"peak_memory":1024,"frames":["result"]}"#;
+        let result: AttemptResult = serde_json::from_str(written).unwrap();
+        assert_eq!(serde_json::to_string(&result).unwrap(), written);
+        assert_eq!(
+            result.cause.unwrap().to_string(),
+            "cell 3, line 2: ParseIntError: invalid digit found in string"
+        );
+    }
+
+    #[test]
+    fn a_program_that_ends_itself_in_a_cell_did_not_succeed() {
+        let ending =
+            |code, signal| Ending { exit_code: code, signal, seconds: 0.0, peak_memory: 0 };
+        assert_eq!(cause_of_ending(&ending(Some(0), None), None), None);
+        let left = cause_of_ending(&ending(Some(0), None), Some(4)).unwrap();
+        assert_eq!(left.to_string(), "cell 4: the program ended itself with exit code 0");
+        let killed = cause_of_ending(&ending(None, Some(9)), Some(2)).unwrap();
+        assert!(killed.to_string().starts_with("cell 2: the program was ended by signal 9"));
+    }
+}

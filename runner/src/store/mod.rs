@@ -1,0 +1,32 @@
+//! The truth about a sweep, on disk.
+//!
+//! ```text
+//! runs/SWEEP/sweep.toml                       the sweep file as submitted
+//! runs/SWEEP/notebook.ipynb                   the notebook as submitted, without outputs
+//! runs/SWEEP/trial-HASH/attempt-N/spec.json   what is to run
+//!                                /events.jsonl
+//!                                /out.ipynb   the executed notebook
+//!                                /*.parquet   recorded frames
+//!                                /result.json written last: what became of it
+//! runs/SWEEP/results.parquet                  the frames named `result` of all trials
+//! runs/SWEEP/NAME.parquet                     those of every other name
+//! ```
+//!
+//! A trial is done when the `result.json` of an attempt says that it succeeded. An attempt
+//! without one was interrupted, or is running. Every file but `events.jsonl` is written beside
+//! its name, synced and renamed. One process at a time writes to a sweep's folder; it holds a
+//! lock on the folder, which the system releases when the process ends, however it ends.
+
+mod atomic;
+mod attempt;
+mod folder;
+mod provenance;
+mod results;
+
+pub use atomic::{check_writable, write_atomically};
+pub use attempt::{
+    AttemptResult, AttemptSpec, Cause, RESULT_VERSION, Status, cause_of_ending, cause_of_error,
+};
+pub use folder::{Standing, SweepFolder, TrialState};
+pub use provenance::{GitState, Provenance};
+pub use results::{compact, read_results};
