@@ -1,1 +1,48 @@
-//! offmodel-models
+//! Language models on libtorch: loading, generation, scoring and fine-tuning.
+//!
+//! A [`Model`] is a cheap handle of weights on a device with their tokenizer and chat template:
+//!
+//! ```no_run
+//! use offmodel_models::{Chat, Model, Sampling, SftOptions, fine_tune};
+//!
+//! let student = Model::load("smollm2")?;
+//! let chats = [Chat::user("What is the capital of France?")];
+//! let answer = student.generate(&chats, &Sampling::greedy())?.remove(0);
+//! let taught = [chats[0].clone().assistant("**Paris**")];
+//! let tuned = fine_tune(&student, &taught, &SftOptions::default())?;
+//! let after = student.with_adapter(&tuned.adapter)?;
+//! println!("{} -> {}", answer.text, after.perplexity(&taught)?);
+//! # Ok::<(), offmodel_models::ModelError>(())
+//! ```
+//!
+//! - [`model`]: the handle;
+//! - [`chat`]: conversations and templates; [`tokenizer`]: text and tokens;
+//! - [`gguf`]: the file format; [`checkpoint`]: weights by name, whatever the format;
+//!   [`configuration`]: the shape of a model; [`locate`]: where files are;
+//! - [`transformer`]: the computation; [`adapter`]: low-rank updates of it;
+//! - [`generation`]: responses; [`scoring`]: log-probabilities; [`training`]: fine-tuning;
+//!   [`example`]: chats as tokens to predict.
+
+mod adapter;
+mod chat;
+mod checkpoint;
+mod configuration;
+mod error;
+mod example;
+mod generation;
+pub mod gguf;
+mod locate;
+mod model;
+mod scoring;
+mod tokenizer;
+mod training;
+mod transformer;
+
+pub use adapter::{Adapter, LoraConfig};
+pub use chat::{Chat, Message, Role};
+pub use configuration::Configuration;
+pub use error::ModelError;
+pub use generation::{Finish, Response, Sampling};
+pub use model::Model;
+pub use tokenizer::Tokenizer;
+pub use training::{FineTuned, SftOptions, TrainingStep, fine_tune};

@@ -1,0 +1,195 @@
+//! A checkpoint in a GGUF file.
+
+use tch::Tensor;
+
+use super::Checkpoint;
+use crate::gguf::{Gguf, Value};
+use crate::{Configuration, ModelError};
+
+/// Sizes above this are damage, not models: the largest published vocabulary is 262,144.
+const LARGEST_SIZE: u64 = 1 << 24;
+
+/// Reads the tensors of a [`Gguf`] under their Hugging Face names.
+pub(crate) struct GgufCheckpoint<'a> {
+    file: &'a Gguf,
+}
+
+impl<'a> GgufCheckpoint<'a> {
+    pub(crate) fn new(file: &'a Gguf) -> Self {
+        Self { file }
+    }
+
+    /// A positive size under `llama.KEY`.
+    fn size(&self, key: &str) -> Result<i64, ModelError> {
+        let key = format!("llama.{key}");
+        let value = self.file.integer(&key)?;
+        if value == 0 || value > LARGEST_SIZE {
+            let detail = format!("{value} is not between 1 and {LARGEST_SIZE}");
+            return Err(self.file.wrong_metadata(&key, detail));
+        }
+        Ok(value.cast_signed())
+    }
+
+    fn unsupported(&self, field: &str, found: String, supported: &'static str) -> ModelError {
+        ModelError::Unsupported {
+            path: self.file.path().to_owned(),
+            field: field.to_owned(),
+            found,
+            supported,
+        }
+    }
+
+    /// The rotary embedding must be the plain one over the whole head.
+    fn check_rope(&self, head_dim: i64) -> Result<(), ModelError> {
+        const ROTATED: &str = "llama.rope.dimension_count";
+        const SCALING: &str = "llama.rope.scaling.type";
+        if self.file.get(ROTATED).is_some() {
+            let rotated = self.file.integer(ROTATED)?;
+            if rotated != head_dim.unsigned_abs() {
+                return Err(self.unsupported(ROTATED, rotated.to_string(), "the size of a head"));
+            }
+        }
+        match self.file.get(SCALING) {
+            None => {}
+            Some(Value::String(kind)) if kind == "none" => {}
+            Some(other) => {
+                return Err(self.unsupported(SCALING, format!("{other:?}"), "none"));
+            }
+        }
+        // Llama 3.1 files carry their scaled frequencies as a tensor.
+        if self.file.entry("rope_freqs.weight").is_some() {
+            return Err(self.unsupported("rope_freqs.weight", "present".to_owned(), "absent"));
+        }
+        Ok(())
+    }
+}
+
+impl Checkpoint for GgufCheckpoint<'_> {
+    fn configuration(&self) -> Result<Configuration, ModelError> {
+        let model_type = self.file.text("general.architecture")?;
+        if model_type != "llama" {
+            return Err(self.unsupported("general.architecture", model_type.to_owned(), "llama"));
+        }
+        let hidden_size = self.size("embedding_length")?;
+        let num_attention_heads = self.size("attention.head_count")?;
+        let num_key_value_heads = match self.file.get("llama.attention.head_count_kv") {
+            Some(_) => self.size("attention.head_count_kv")?,
+            None => num_attention_heads,
+        };
+        let head_dim = match self.file.get("llama.attention.key_length") {
+            Some(_) => self.size("attention.key_length")?,
+            None => hidden_size / num_attention_heads,
+        };
+        if num_attention_heads % num_key_value_heads != 0 {
+            let detail = format!("{num_key_value_heads} does not divide {num_attention_heads}");
+            return Err(self.file.wrong_metadata("llama.attention.head_count_kv", detail));
+        }
+        if head_dim == 0 || head_dim % 2 != 0 {
+            let detail = format!("heads of size {head_dim}, expected an even size");
+            return Err(self.file.wrong_metadata("llama.attention.head_count", detail));
+        }
+        self.check_rope(head_dim)?;
+        Ok(Configuration {
+            model_type: model_type.to_owned(),
+            vocab_size: self.file.strings("tokenizer.ggml.tokens")?.len() as i64,
+            hidden_size,
+            intermediate_size: self.size("feed_forward_length")?,
+            num_hidden_layers: self.size("block_count")?,
+            num_attention_heads,
+            num_key_value_heads,
+            head_dim,
+            max_position_embeddings: self.size("context_length")? as usize,
+            rms_norm_eps: self.file.float("llama.attention.layer_norm_rms_epsilon")?,
+            rope_theta: match self.file.get("llama.rope.freq_base") {
+                Some(_) => self.file.float("llama.rope.freq_base")?,
+                None => 10_000.0,
+            },
+            tie_word_embeddings: self.file.entry("output.weight").is_none(),
+        })
+    }
+
+    fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
+        let tensor = gguf_name(name);
+        let missing = || ModelError::MissingTensor {
+            path: self.file.path().to_owned(),
+            tensor: tensor.clone(),
+        };
+        let found = &self.file.entry(&tensor).ok_or_else(missing)?.shape;
+        if found != shape {
+            return Err(ModelError::Shape {
+                path: self.file.path().to_owned(),
+                tensor,
+                expected: shape.to_vec(),
+                found: found.clone(),
+            });
+        }
+        let weights = Tensor::f_from_slice(&self.file.weights(&tensor)?)?.f_view(shape)?;
+        if name.ends_with("q_proj.weight") {
+            let heads = self.size("attention.head_count")?;
+            return Ok(half_split_rows(&weights, heads)?);
+        }
+        if name.ends_with("k_proj.weight") {
+            let heads = self.configuration()?.num_key_value_heads;
+            return Ok(half_split_rows(&weights, heads)?);
+        }
+        Ok(weights)
+    }
+}
+
+/// The rows of a query or key projection, `[heads * size, inputs]`, from llama.cpp's order, where
+/// the two numbers that rotate together are neighbours, to Hugging Face's, where they are half a
+/// head apart.
+fn half_split_rows(weights: &Tensor, heads: i64) -> Result<Tensor, tch::TchError> {
+    let shape = weights.size();
+    weights.f_view([heads, -1, 2, shape[1]])?.f_transpose(1, 2)?.f_reshape(&shape)
+}
+
+/// `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`, and so on.
+fn gguf_name(name: &str) -> String {
+    const PARTS: [(&str, &str); 13] = [
+        ("model.embed_tokens.", "token_embd."),
+        ("model.norm.", "output_norm."),
+        ("lm_head.", "output."),
+        ("model.layers.", "blk."),
+        ("self_attn.q_proj.", "attn_q."),
+        ("self_attn.k_proj.", "attn_k."),
+        ("self_attn.v_proj.", "attn_v."),
+        ("self_attn.o_proj.", "attn_output."),
+        ("mlp.gate_proj.", "ffn_gate."),
+        ("mlp.up_proj.", "ffn_up."),
+        ("mlp.down_proj.", "ffn_down."),
+        ("input_layernorm.", "attn_norm."),
+        ("post_attention_layernorm.", "ffn_norm."),
+    ];
+    PARTS.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_translated() {
+        for (ours, theirs) in [
+            ("model.layers.3.self_attn.q_proj.weight", "blk.3.attn_q.weight"),
+            ("model.layers.12.post_attention_layernorm.weight", "blk.12.ffn_norm.weight"),
+            ("model.layers.0.input_layernorm.weight", "blk.0.attn_norm.weight"),
+            ("model.embed_tokens.weight", "token_embd.weight"),
+            ("model.norm.weight", "output_norm.weight"),
+            ("lm_head.weight", "output.weight"),
+        ] {
+            assert_eq!(gguf_name(ours), theirs);
+        }
+    }
+
+    #[test]
+    fn rows_that_rotate_together_move_half_a_head_apart() {
+        // Two heads of size 4, one input: rows are numbered in the order of the file.
+        let file = Tensor::arange(8, (tch::Kind::Float, tch::Device::Cpu)).view([8, 1]);
+        let rows = half_split_rows(&file, 2).unwrap();
+        assert_eq!(
+            Vec::<f32>::try_from(rows.view(-1)).unwrap(),
+            [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! What can go wrong with a model.
+
+use std::path::PathBuf;
+
+use crate::gguf::GgufError;
+
+/// Why something could not be done with a model. No variant leaves anything half-done: handles
+/// stay usable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// There is no model of this name or at this path.
+    #[error("failed to find the model {name} at {}: {hint}", path.display())]
+    NotFound {
+        /// The name that was asked for.
+        name: String,
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A file could not be read.
+    #[error("failed to read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A GGUF file is damaged or not supported.
+    #[error("failed to load {}: {source}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: GgufError,
+    },
+    /// A tensor that the architecture needs is not in the file.
+    #[error("failed to load {}: tensor {tensor} is missing", path.display())]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name in the file.
+        tensor: String,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error(
+        "failed to load {}: tensor {tensor} has shape {found:?}, the configuration needs {expected:?}",
+        path.display()
+    )]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name in the file.
+        tensor: String,
+        /// The shape that the configuration asks for.
+        expected: Vec<i64>,
+        /// The shape in the file.
+        found: Vec<i64>,
+    },
+    /// The model needs something that this crate does not have.
+    #[error("failed to load {}: {field} is {found}, supported: {supported}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The field of the configuration.
+        field: String,
+        /// Its value.
+        found: String,
+        /// The values that would work.
+        supported: &'static str,
+    },
+    /// Text could not be turned into tokens, or back.
+    #[error("failed to tokenize: {detail}")]
+    Tokenizer {
+        /// The tokenizer's own words.
+        detail: String,
+    },
+    /// A token id that the vocabulary does not have.
+    #[error("token {token} is not in the vocabulary of {vocabulary} tokens")]
+    Token {
+        /// The token id.
+        token: u32,
+        /// The size of the vocabulary.
+        vocabulary: i64,
+    },
+    /// The chat template is missing, does not compile, or refused the chat.
+    #[error("failed to render the chat: {detail}")]
+    Template {
+        /// The template engine's own words.
+        detail: String,
+    },
+    /// A chat that cannot be used the way it was.
+    #[error("chat {index}: {detail}")]
+    Chat {
+        /// Its position among the chats that were given.
+        index: usize,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// More tokens than the model's context holds.
+    #[error("chat {index} has {tokens} tokens, the context of the model is {context}")]
+    Context {
+        /// Its position among the chats that were given.
+        index: usize,
+        /// Tokens of the chat.
+        tokens: usize,
+        /// Tokens that fit.
+        context: usize,
+    },
+    /// Options that make no sense.
+    #[error("{option} is {found}, expected {expected}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// Its value.
+        found: String,
+        /// What would work.
+        expected: &'static str,
+    },
+    /// An adapter that does not fit the model.
+    #[error("adapter: {detail}")]
+    Adapter {
+        /// What does not fit.
+        detail: String,
+    },
+    /// The loss of a training step is not a number any more.
+    #[error("training diverged: the loss of step {step} is {loss}")]
+    Diverged {
+        /// The step, from 1.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// The work was asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] offmodel_events::Interrupted),
+    /// libtorch refused.
+    #[error("libtorch failed: {0}")]
+    Torch(#[from] tch::TchError),
+}

@@ -1,0 +1,302 @@
+//! The handle of a loaded model.
+
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use crate::adapter::Adapter;
+use crate::chat::ChatTemplate;
+use crate::checkpoint::{Checkpoint, GgufCheckpoint};
+use crate::example::Example;
+use crate::generation::{Decoder, Request, respond};
+use crate::gguf::{Gguf, Value};
+use crate::locate::locate;
+use crate::tokenizer::Tokenizer;
+use crate::transformer::{Packed, Transformer, Weight};
+use crate::{Chat, Configuration, ModelError, Response, Sampling, scoring};
+
+/// A model on a device, with its tokenizer and chat template. Cloning is cheap; clones and
+/// adapted handles share the weights.
+#[derive(Clone)]
+pub struct Model {
+    base: Arc<Base>,
+    adapter: Option<Adapter>,
+}
+
+struct Base {
+    name: String,
+    configuration: Configuration,
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    template: Option<ChatTemplate>,
+    device: Device,
+}
+
+impl Model {
+    /// Loads the model named `smollm2` (`SmolLM2-135M-Instruct`), or the `.gguf` file at a path.
+    ///
+    /// Weights are held as `f32`, on the GPU if there is one.
+    ///
+    /// # Errors
+    /// When there is no such model, or its file is damaged or of an unsupported kind.
+    pub fn load(name_or_path: &str) -> Result<Self, ModelError> {
+        let located = locate(name_or_path)?;
+        let file = Gguf::open(&located.path)?;
+        let checkpoint = GgufCheckpoint::new(&file);
+        let configuration = checkpoint.configuration()?;
+        let tokenizer = Tokenizer::from_gguf(&file)?;
+        let template = match file.get("tokenizer.chat_template") {
+            Some(Value::String(source)) => Some(template(source, &tokenizer)?),
+            _ => None,
+        };
+        let device = Device::cuda_if_available();
+        let transformer = Transformer::load(&checkpoint, &configuration, device)?;
+        let base =
+            Base { name: located.name, configuration, transformer, tokenizer, template, device };
+        Ok(Self { base: Arc::new(base), adapter: None })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.base.name
+    }
+
+    /// The model's shape.
+    pub fn configuration(&self) -> &Configuration {
+        &self.base.configuration
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.base.device
+    }
+
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.base.tokenizer
+    }
+
+    /// The adapter of this handle, if it has one.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_ref()
+    }
+
+    /// Weights of the model, without an adapter.
+    pub fn parameter_count(&self) -> u64 {
+        self.base.transformer.weights().map(|weight| weight.numel() as u64).sum()
+    }
+
+    /// Bytes of the weights, those of an adapter included.
+    pub fn memory_bytes(&self) -> u64 {
+        let base: u64 = self.base.transformer.weights().map(Weight::bytes).sum();
+        base + self.adapter.as_ref().map_or(0, Adapter::memory_bytes)
+    }
+
+    /// A handle over the same weights with this adapter in place of any other.
+    ///
+    /// # Errors
+    /// When the adapter was made for a model of another shape.
+    pub fn with_adapter(&self, adapter: &Adapter) -> Result<Self, ModelError> {
+        adapter.check_fits(self.base.transformer.linear_maps())?;
+        Ok(Self { base: self.base.clone(), adapter: Some(adapter.clone()) })
+    }
+
+    /// A handle over the same weights without an adapter.
+    #[must_use]
+    pub fn without_adapter(&self) -> Self {
+        Self { base: self.base.clone(), adapter: None }
+    }
+
+    /// The text that the model reads for `chat`; with `add_generation_prompt` it ends where the
+    /// assistant's next message begins.
+    ///
+    /// # Errors
+    /// When the model has no chat template or the template refuses the chat.
+    pub fn render(&self, chat: &Chat, add_generation_prompt: bool) -> Result<String, ModelError> {
+        match &self.base.template {
+            Some(template) => template.render(chat, add_generation_prompt),
+            None => {
+                let detail = format!("{} has no chat template", self.base.name);
+                Err(ModelError::Template { detail })
+            }
+        }
+    }
+
+    /// Answers every chat, in order. Which chats are answered together does not matter to the
+    /// answers; a response is cut off where the context ends.
+    ///
+    /// # Errors
+    /// When a chat leaves no room for an answer in the context, or the work is interrupted.
+    pub fn generate(
+        &self,
+        chats: &[Chat],
+        sampling: &Sampling,
+    ) -> Result<Vec<Response>, ModelError> {
+        sampling.check()?;
+        let mut requests = Vec::with_capacity(chats.len());
+        for (index, chat) in chats.iter().enumerate() {
+            let prompt = self.base.tokenizer.encode(&self.render(chat, true)?)?;
+            let room = self.room_after(index, prompt.len())?;
+            requests.push(Request { prompt, limit: sampling.max_new_tokens.min(room) });
+        }
+        let decoder = Decoder {
+            transformer: &self.base.transformer,
+            adapter: self.adapter.as_ref(),
+            configuration: &self.base.configuration,
+            end: self.base.tokenizer.end(),
+            device: self.base.device,
+        };
+        let answers = respond(decoder, &requests, sampling)?;
+        answers
+            .into_iter()
+            .map(|answer| {
+                Ok(Response {
+                    text: self.base.tokenizer.decode(&answer.tokens)?,
+                    tokens: answer.tokens,
+                    log_probabilities: answer.log_probabilities,
+                    finish: answer.finish,
+                })
+            })
+            .collect()
+    }
+
+    /// The logits of the token after each of `tokens`: `[tokens, vocabulary]`, `f32`.
+    ///
+    /// # Errors
+    /// When there are no tokens, one is not in the vocabulary, or they exceed the context.
+    pub fn logits(&self, tokens: &[u32]) -> Result<Tensor, ModelError> {
+        let (vocabulary, context) =
+            (self.base.configuration.vocab_size, self.base.configuration.max_position_embeddings);
+        if tokens.is_empty() || tokens.len() > context {
+            return Err(ModelError::Context { index: 0, tokens: tokens.len(), context });
+        }
+        if let Some(&token) = tokens.iter().find(|&&token| i64::from(token) >= vocabulary) {
+            return Err(ModelError::Token { token, vocabulary });
+        }
+        let _no_grad = tch::no_grad_guard();
+        let packed = Packed::new([tokens], self.base.device)?;
+        let adapter = self.adapter.as_ref();
+        let output = self.base.transformer.sequences(&packed, adapter)?;
+        Ok(self.base.transformer.logits(&output, adapter)?)
+    }
+
+    /// The natural log-probability of each token of the last assistant message and its end token,
+    /// given what precedes it.
+    ///
+    /// # Errors
+    /// When the chat does not end with an assistant message or exceeds the context.
+    pub fn log_probabilities(&self, chat: &Chat) -> Result<Vec<f32>, ModelError> {
+        Ok(self.score(std::slice::from_ref(chat))?.swap_remove(0))
+    }
+
+    /// exp(-mean of the log-probabilities of all response tokens of all chats).
+    ///
+    /// # Errors
+    /// As [`Model::log_probabilities`]; also when there are no chats.
+    pub fn perplexity(&self, chats: &[Chat]) -> Result<f64, ModelError> {
+        if chats.is_empty() {
+            let (found, expected) = ("0 chats".to_owned(), "at least one chat");
+            return Err(ModelError::Option { option: "chats", found, expected });
+        }
+        let scores = self.score(chats)?;
+        let count = scores.iter().map(Vec::len).sum::<usize>();
+        let sum: f64 = scores.iter().flatten().map(|&score| f64::from(score)).sum();
+        Ok((-sum / count as f64).exp())
+    }
+
+    /// [`Model::log_probabilities`] of many chats at once.
+    ///
+    /// # Errors
+    /// As [`Model::log_probabilities`].
+    pub fn score(&self, chats: &[Chat]) -> Result<Vec<Vec<f32>>, ModelError> {
+        scoring::log_probabilities(
+            &self.base.transformer,
+            self.adapter.as_ref(),
+            &self.examples(chats)?,
+            self.base.device,
+        )
+    }
+
+    pub(crate) fn transformer(&self) -> &Transformer {
+        &self.base.transformer
+    }
+
+    pub(crate) fn examples(&self, chats: &[Chat]) -> Result<Vec<Example>, ModelError> {
+        chats.iter().enumerate().map(|(index, chat)| self.example(index, chat)).collect()
+    }
+
+    /// The tokens of a chat that ends with an assistant message, up to that message's end token.
+    fn example(&self, index: usize, chat: &Chat) -> Result<Example, ModelError> {
+        let wrong = |detail: &str| ModelError::Chat { index, detail: detail.to_owned() };
+        if chat.response().is_none() {
+            return Err(wrong("the last message is not the assistant's"));
+        }
+        let prompt = self.render(&chat.prompt(), true)?;
+        let whole = self.render(chat, false)?;
+        let Some(response) = whole.strip_prefix(&prompt) else {
+            return Err(wrong("the template changes what precedes the response"));
+        };
+        // Cut where generation would cut: the prompt and the response are tokenized apart.
+        let mut tokens = self.base.tokenizer.encode(&prompt)?;
+        let prompt = tokens.len();
+        tokens.extend(self.base.tokenizer.encode(response)?);
+        let is_end = |token: &u32| self.base.tokenizer.end().contains(token);
+        let Some(end) = tokens[prompt..].iter().rposition(is_end) else {
+            return Err(wrong("the template does not end the response with an end token"));
+        };
+        // What the template writes after the end token, a line break, is not the model's.
+        tokens.truncate(prompt + end + 1);
+        if prompt == 0 {
+            return Err(wrong("nothing precedes the response"));
+        }
+        let context = self.base.configuration.max_position_embeddings;
+        if tokens.len() > context {
+            return Err(ModelError::Context { index, tokens: tokens.len(), context });
+        }
+        Ok(Example { tokens, prompt })
+    }
+
+    /// Tokens that fit into the context after a prompt.
+    fn room_after(&self, index: usize, prompt: usize) -> Result<usize, ModelError> {
+        let context = self.base.configuration.max_position_embeddings;
+        if prompt == 0 {
+            let detail = "the template renders it as nothing".to_owned();
+            return Err(ModelError::Chat { index, detail });
+        }
+        if prompt >= context {
+            return Err(ModelError::Context { index, tokens: prompt, context });
+        }
+        Ok(context - prompt)
+    }
+}
+
+fn template(source: &str, tokenizer: &Tokenizer) -> Result<ChatTemplate, ModelError> {
+    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token));
+    let beginning = text(tokenizer.beginning()).unwrap_or_default();
+    let end = text(tokenizer.end().first().copied()).unwrap_or_default();
+    ChatTemplate::new(source, beginning, end)
+}
+
+impl std::fmt::Display for Model {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} ({}, {:.1} million parameters, {:.0} MB on {:?})",
+            self.name(),
+            self.configuration().model_type,
+            self.parameter_count() as f64 / 1e6,
+            self.memory_bytes() as f64 / 1e6,
+            self.device(),
+        )?;
+        match &self.adapter {
+            Some(adapter) => write!(formatter, " + {adapter}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(formatter, "Model({self})")
+    }
+}

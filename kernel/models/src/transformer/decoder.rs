@@ -1,0 +1,199 @@
+//! The whole transformer: from token ids to logits.
+
+use tch::{Device, TchError, Tensor};
+
+use super::attention::Attention;
+use super::linear::{Linear, LinearMap};
+use super::mlp::Mlp;
+use super::norm::RmsNorm;
+use super::rope::{Rope, Rotation};
+use super::{Packed, Pass, Weight};
+use crate::adapter::Adapter;
+use crate::checkpoint::Checkpoint;
+use super::KeyValueCache;
+use crate::{Configuration, ModelError};
+
+/// A decoder-only transformer with its weights on a device.
+pub(crate) struct Transformer {
+    /// `[vocabulary, hidden]`
+    embedding: Weight,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    head: Linear,
+    rope: Rope,
+    tied: bool,
+}
+
+/// `x += attention(norm(x))`, then `x += mlp(norm(x))`.
+struct Layer {
+    attention_norm: RmsNorm,
+    attention: Attention,
+    mlp_norm: RmsNorm,
+    mlp: Mlp,
+}
+
+impl Transformer {
+    /// Reads all weights.
+    pub(crate) fn load(
+        checkpoint: &dyn Checkpoint,
+        configuration: &Configuration,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let (vocabulary, hidden) = (configuration.vocab_size, configuration.hidden_size);
+        let embedding = checkpoint.tensor("model.embed_tokens.weight", &[vocabulary, hidden])?;
+        let embedding = Weight::new(embedding.f_to_device(device)?);
+        let head = LinearMap { module: "lm_head".to_owned(), inputs: hidden, outputs: vocabulary };
+        let head = match configuration.tie_word_embeddings {
+            true => Linear::tied(&embedding, head),
+            false => Linear::load(checkpoint, vec![head], device)?,
+        };
+        let mut layers = Vec::new();
+        for layer in 0..configuration.num_hidden_layers {
+            offmodel_events::interrupt::check()?;
+            layers.push(Layer::load(checkpoint, configuration, layer as usize, device)?);
+        }
+        Ok(Self {
+            embedding,
+            layers,
+            norm: load_norm(checkpoint, configuration, "model.norm", device)?,
+            head,
+            rope: Rope::new(configuration.rope_theta, configuration.head_dim, device)?,
+            tied: configuration.tie_word_embeddings,
+        })
+    }
+
+    /// Tokens of the vocabulary.
+    pub(crate) fn vocabulary(&self) -> i64 {
+        self.embedding.size()[0]
+    }
+
+    /// The maps to which an adapter may be attached, in the order of the computation.
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &LinearMap> {
+        self.linears().flat_map(Linear::maps)
+    }
+
+    /// Every weight once.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
+        let norms = self.layers.iter().flat_map(|layer| [&layer.attention_norm, &layer.mlp_norm]);
+        let norms = norms.chain([&self.norm]).map(|norm| &norm.weight);
+        let head = &raw const self.head;
+        let linears = self.linears().filter(move |&linear| {
+            // A tied head is the embedding again.
+            !(self.tied && std::ptr::eq(linear, head))
+        });
+        norms.chain([&self.embedding]).chain(linears.map(Linear::weight))
+    }
+
+    fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let layers = self.layers.iter().flat_map(|layer| {
+            layer.attention.linears().into_iter().chain(layer.mlp.linears())
+        });
+        layers.chain([&self.head])
+    }
+
+    /// The last layer's output for whole sequences, `[tokens, hidden]`.
+    pub(crate) fn sequences(
+        &self,
+        packed: &Packed,
+        adapter: Option<&Adapter>,
+    ) -> Result<Tensor, TchError> {
+        let mut pass = Pass::Sequences(&packed.lengths);
+        self.forward(&packed.tokens, &packed.positions, &mut pass, adapter)
+    }
+
+    /// The last layer's output for whole sequences that become the next rows of the cache.
+    pub(crate) fn prefill(
+        &self,
+        packed: &Packed,
+        cache: &mut KeyValueCache,
+        adapter: Option<&Adapter>,
+    ) -> Result<Tensor, TchError> {
+        let mut pass = Pass::Prefill(&packed.lengths, cache);
+        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapter)?;
+        cache.push(&packed.lengths);
+        Ok(output)
+    }
+
+    /// The last layer's output for one more token of every row, `[rows, hidden]`.
+    pub(crate) fn decode(
+        &self,
+        tokens: &Tensor,
+        cache: &mut KeyValueCache,
+        adapter: Option<&Adapter>,
+    ) -> Result<Tensor, TchError> {
+        let positions = cache.begin_step(tokens.device())?;
+        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapter)?;
+        cache.end_step();
+        Ok(output)
+    }
+
+    /// Logits, `[tokens, vocabulary]`, of outputs of the last layer.
+    pub(crate) fn logits(
+        &self,
+        output: &Tensor,
+        adapter: Option<&Adapter>,
+    ) -> Result<Tensor, TchError> {
+        self.head.forward_one(&self.norm.forward(output)?, adapter)
+    }
+
+    fn forward(
+        &self,
+        tokens: &Tensor,
+        positions: &Tensor,
+        pass: &mut Pass,
+        adapter: Option<&Adapter>,
+    ) -> Result<Tensor, TchError> {
+        let rotation = self.rope.rotation(positions)?;
+        let mut x = self.embedding.f_index_select(0, tokens)?;
+        for layer in &self.layers {
+            x = layer.forward(&x, &rotation, pass, adapter)?;
+        }
+        Ok(x)
+    }
+}
+
+impl Layer {
+    fn load(
+        checkpoint: &dyn Checkpoint,
+        configuration: &Configuration,
+        layer: usize,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let prefix = format!("model.layers.{layer}");
+        let norm =
+            |name: &str| load_norm(checkpoint, configuration, &format!("{prefix}.{name}"), device);
+        let attention = format!("{prefix}.self_attn");
+        Ok(Self {
+            attention_norm: norm("input_layernorm")?,
+            attention: Attention::load(checkpoint, configuration, layer, &attention, device)?,
+            mlp_norm: norm("post_attention_layernorm")?,
+            mlp: Mlp::load(checkpoint, configuration, &format!("{prefix}.mlp"), device)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        rotation: &Rotation,
+        pass: &mut Pass,
+        adapter: Option<&Adapter>,
+    ) -> Result<Tensor, TchError> {
+        let normed = self.attention_norm.forward(x)?;
+        let x = x.f_add(&self.attention.forward(&normed, rotation, pass, adapter)?)?;
+        let normed = self.mlp_norm.forward(&x)?;
+        x.f_add(&self.mlp.forward(&normed, adapter)?)
+    }
+}
+
+fn load_norm(
+    checkpoint: &dyn Checkpoint,
+    configuration: &Configuration,
+    name: &str,
+    device: Device,
+) -> Result<RmsNorm, ModelError> {
+    let weight = checkpoint.tensor(&format!("{name}.weight"), &[configuration.hidden_size])?;
+    Ok(RmsNorm {
+        weight: Weight::new(weight.f_to_device(device)?),
+        epsilon: configuration.rms_norm_eps,
+    })
+}

@@ -1,0 +1,88 @@
+//! Linear maps, with or without an adapter.
+
+use tch::{Device, TchError, Tensor};
+
+use super::Weight;
+use crate::ModelError;
+use crate::adapter::Adapter;
+use crate::checkpoint::Checkpoint;
+
+/// Linear maps of the same input, kept as one matrix so that they are one matrix product.
+pub(super) struct Linear {
+    /// `[sum of outputs, inputs]`
+    weight: Weight,
+    maps: Vec<LinearMap>,
+}
+
+/// One of the maps of a [`Linear`], to which an adapter may be attached.
+#[derive(Debug, Clone)]
+pub(crate) struct LinearMap {
+    /// Its Hugging Face name, such as `model.layers.0.self_attn.q_proj`.
+    pub(crate) module: String,
+    pub(crate) inputs: i64,
+    pub(crate) outputs: i64,
+}
+
+impl Linear {
+    /// Reads the weights of `maps` and joins them.
+    pub(super) fn load(
+        checkpoint: &dyn Checkpoint,
+        maps: Vec<LinearMap>,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let mut weights = Vec::new();
+        for map in &maps {
+            let name = format!("{}.weight", map.module);
+            weights.push(checkpoint.tensor(&name, &[map.outputs, map.inputs])?);
+        }
+        let joined = match weights.len() {
+            1 => weights.remove(0),
+            _ => Tensor::f_cat(&weights, 0)?,
+        };
+        Ok(Self { weight: Weight::new(joined.f_to_device(device)?), maps })
+    }
+
+    /// One map whose weight belongs to another part of the model (a tied output layer).
+    pub(super) fn tied(weight: &Weight, map: LinearMap) -> Self {
+        Self { weight: Weight::new(weight.shallow_clone()), maps: vec![map] }
+    }
+
+    pub(super) fn maps(&self) -> &[LinearMap] {
+        &self.maps
+    }
+
+    pub(super) fn weight(&self) -> &Weight {
+        &self.weight
+    }
+
+    /// The output of every map for `x`, `[tokens, inputs]`.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        adapter: Option<&Adapter>,
+    ) -> Result<Vec<Tensor>, TchError> {
+        let joined = x.f_linear(&self.weight, None::<&Tensor>)?;
+        let mut outputs = if self.maps.len() == 1 {
+            vec![joined]
+        } else {
+            // Split at once: the gradient of a split is one concatenation.
+            let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
+            joined.f_split_with_sizes(sizes, -1)?
+        };
+        let Some(adapter) = adapter else { return Ok(outputs) };
+        for (map, output) in self.maps.iter().zip(&mut outputs) {
+            *output = adapter.adapt(&map.module, x, output)?;
+        }
+        Ok(outputs)
+    }
+
+    /// The output of a single map.
+    pub(super) fn forward_one(
+        &self,
+        x: &Tensor,
+        adapter: Option<&Adapter>,
+    ) -> Result<Tensor, TchError> {
+        debug_assert_eq!(self.maps.len(), 1, "a joined map has several outputs");
+        Ok(self.forward(x, adapter)?.swap_remove(0))
+    }
+}

@@ -1,0 +1,27 @@
+//! One decoder-only transformer; what differs between models is in its parts.
+//!
+//! Tokens are flat: a pass over several sequences, or one token each of several rows, is one
+//! `[tokens, hidden]` matrix without padding, so that every projection is one matrix product.
+//! Only attention looks at where a sequence begins and ends ([`pass`]).
+//!
+//! - [`decoder`]: the whole, from token ids to logits;
+//! - [`attention`], [`mlp`], [`norm`], [`rope`], [`linear`]: its parts;
+//! - [`pass`]: which tokens see which;
+//! - [`cache`]: keys and values of rows that are being generated;
+//! - [`weight`]: a tensor that threads may share.
+
+mod attention;
+mod cache;
+mod decoder;
+mod linear;
+mod mlp;
+mod norm;
+mod pass;
+mod rope;
+mod weight;
+
+pub(crate) use cache::KeyValueCache;
+pub(crate) use decoder::Transformer;
+pub(crate) use linear::LinearMap;
+pub(crate) use pass::{Packed, Pass};
+pub(crate) use weight::Weight;
