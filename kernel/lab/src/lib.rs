@@ -6,8 +6,11 @@
 
 pub mod batch;
 pub mod display;
+mod frames;
 pub mod live;
 pub mod prelude;
+
+pub use frames::{RecordsError, frame_of};
 
 #[doc(hidden)]
 pub use polars;

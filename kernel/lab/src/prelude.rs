@@ -19,5 +19,6 @@ pub use tch;
 pub use tch::{Device, Kind, Tensor};
 pub use tokio;
 
-// pub use crate::batch::record;
+pub use crate::batch::record;
 pub use crate::display::{RichDisplay, display};
+pub use crate::frame_of;

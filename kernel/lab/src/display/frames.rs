@@ -1,5 +1,6 @@
 //! Frames as tables.
 
+use offmodel_analysis::{FrameDisplay, frame_html, frame_text};
 use offmodel_events::MimeBundle;
 use polars::prelude::{Column, DataFrame, IntoColumn, Series};
 
@@ -7,7 +8,8 @@ use super::RichDisplay;
 
 impl RichDisplay for DataFrame {
     fn rich_display(&self) -> Option<MimeBundle> {
-        Some(MimeBundle::text(self.to_string()))
+        let how = FrameDisplay::default();
+        Some(MimeBundle::text(frame_text(self, &how)).with("text/html", frame_html(self, &how)))
     }
 }
 

@@ -5,9 +5,12 @@
 //! `Display`, then the type's name.
 
 mod choice;
+mod evaluations;
+mod figures;
 mod frames;
+mod models;
 mod rich;
-mod values;
+mod tensors;
 
 pub use choice::{ByDebug, ByDisplay, ByName, ByRichDisplay, Shown};
 pub use rich::{RichDisplay, display, emit_result};

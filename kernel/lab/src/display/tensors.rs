@@ -1,4 +1,4 @@
-//! Tensors, models, evaluations, fits and figures.
+//! Tensors.
 
 use offmodel_events::MimeBundle;
 use tch::Tensor;

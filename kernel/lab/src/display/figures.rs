@@ -1,0 +1,33 @@
+//! Figures and fits.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use offmodel_analysis::{ChangeAgainstGap, Figure, LineFit};
+use offmodel_events::MimeBundle;
+
+use super::RichDisplay;
+
+impl RichDisplay for Figure {
+    /// SVG, and PNG for readers that do not draw SVG (exports to PDF, some terminals).
+    fn rich_display(&self) -> Option<MimeBundle> {
+        let (width, height) = self.size();
+        let text = format!("[figure: {}, {width:.0} x {height:.0}]", self.title());
+        let bundle = MimeBundle::text(text).with("image/svg+xml", self.svg());
+        Some(match self.png() {
+            Ok(png) => bundle.with("image/png", STANDARD.encode(png)),
+            Err(_) => bundle,
+        })
+    }
+}
+
+impl RichDisplay for LineFit {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
+    }
+}
+
+impl RichDisplay for ChangeAgainstGap {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
+    }
+}
