@@ -1,0 +1,11 @@
+//! Showing frames to people: as HTML, as text, and in a report that is one file.
+
+mod cells;
+mod html;
+mod report;
+mod text;
+
+pub use cells::FrameDisplay;
+pub use html::frame_html;
+pub use report::{Report, ReportError};
+pub use text::frame_text;

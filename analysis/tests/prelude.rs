@@ -1,0 +1,66 @@
+//! A cell sees this crate and polars by glob imports side by side: no name may be ambiguous.
+
+#![expect(unused_imports, reason = "ambiguity shows only when a name is used")]
+
+use offmodel_analysis::*;
+use polars::prelude::*;
+
+#[test]
+fn every_public_name_can_be_used_beside_the_polars_prelude() {
+    type Types = (
+        (
+            BarAxes,
+            Bootstrap,
+            BootstrapError,
+            BootstrapEstimate,
+            ChangeAgainstGap,
+            ColumnError,
+        ),
+        (
+            ConfidenceInterval,
+            Figure,
+            FigureError,
+            FitError,
+            FrameDisplay,
+            HeatmapAxes,
+            LineAxes,
+        ),
+        (
+            LineFit,
+            PassAtKError,
+            ProportionError,
+            Report,
+            ReportError,
+            ScatterAxes,
+            StudyError,
+        ),
+        (fn(SceneBackend<'_>), fn(PlottersArea<'_>)),
+    );
+    let _ = std::mem::size_of::<Types>();
+    let _ = (
+        bootstrap_mean,
+        bootstrap_mean_difference,
+        change_against_gap,
+        frame_html,
+        frame_text,
+    );
+    let _ = (
+        grouped_bars,
+        heatmap,
+        line_plot,
+        model_family,
+        ordinary_least_squares,
+        pass_at_k,
+    );
+    let _ = (
+        register_plotters_fonts,
+        scatter_with_fit,
+        wilson_interval,
+        with_families,
+    );
+    let _ = (
+        published::change_and_gap,
+        published::degradation,
+        published::experiments,
+    );
+}
