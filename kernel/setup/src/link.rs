@@ -72,11 +72,11 @@ fn override_of(lib: &str) -> Table {
             strings(&[format!("native={lib}")]),
         ),
     ]);
+    // Documentation tests are linked by rustdoc, which has flags of its own.
+    let rpath = strings(&[format!("-Clink-arg=-Wl,-rpath,{lib}")]);
     let target = Table::from_iter([
-        (
-            "rustflags".to_owned(),
-            strings(&[format!("-Clink-arg=-Wl,-rpath,{lib}")]),
-        ),
+        ("rustdocflags".to_owned(), rpath.clone()),
+        ("rustflags".to_owned(), rpath),
         ("tch".to_owned(), Value::from(tch)),
     ]);
     let targets = Table::from_iter([(TARGET.to_owned(), Value::from(target))]);
@@ -105,6 +105,7 @@ mod tests {
         let workspace = Workspace::at(folder.path(), folder.path());
         std::fs::create_dir(folder.path().join(".cargo")).unwrap();
         let by_hand = "target.x86_64-unknown-linux-gnu = { rustflags = ['-Clink-arg=-Wl,-rpath,/l'], \
+                       rustdocflags = ['-Clink-arg=-Wl,-rpath,/l'], \
                        tch.rustc-link-search = ['native=/l'], \
                        tch.rustc-link-lib = ['dylib=tch', 'dylib=torch_cpu', 'dylib=c10', 'dylib=stdc++'] }";
         std::fs::write(file(&workspace), by_hand).unwrap();

@@ -96,9 +96,12 @@ fn fetch_crates(workspace: &Workspace) -> Result<(), SetupError> {
     let mut command = workspace.cargo();
     command.args(["fetch", "--locked", "--target", TARGET]);
     workspace.run(&mut command).map_err(|error| match error {
-        SetupError::Step { command, status } => SetupError::Network {
+        SetupError::Step { command, status } => SetupError::Fetch {
             what: "the crates in Cargo.lock".to_owned(),
-            detail: format!("`{command}` ended with {status}, see above"),
+            detail: format!(
+                "`{command}` ended with {status} for the reason above; if the crate registry is \
+                 out of reach, check the connection and run this again"
+            ),
         },
         other => other,
     })

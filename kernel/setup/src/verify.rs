@@ -13,8 +13,9 @@ use crate::workspace::Workspace;
 pub fn run(workspace: &Workspace) -> Result<(), SetupError> {
     let checks = [
         ("format", format(workspace)),
-        ("build", build(workspace)),
         ("lints", lints(workspace)),
+        // After the lints, whose build puts its own programs and prelude in place.
+        ("build", build(workspace)),
         ("tests", tests(workspace)),
         ("documentation tests", documentation_tests(workspace)),
     ];
@@ -52,16 +53,7 @@ struct Check {
 }
 
 fn format(workspace: &Workspace) -> Command {
-    let mut command = workspace.cargo();
-    command.args(["fmt", "--all", "--check"]);
-    command
-}
-
-/// As `cargo demo` builds it, with the tests.
-fn build(workspace: &Workspace) -> Command {
-    let mut command = workspace.cargo();
-    command.args(["build", "--locked", "--workspace", "--all-targets"]);
-    command
+    cargo(workspace, "fmt --all --check")
 }
 
 /// clippy as the compiler of our own crates in an ordinary build.
@@ -70,7 +62,10 @@ fn build(workspace: &Workspace) -> Command {
 /// ordinary build those are there already. The two variables are what `cargo clippy` itself sets
 /// for its driver.
 fn lints(workspace: &Workspace) -> Command {
-    let mut command = build(workspace);
+    let mut command = cargo(
+        workspace,
+        "build --locked --workspace --all-targets --keep-going",
+    );
     command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
     command.env(
         "CLIPPY_ARGS",
@@ -79,40 +74,38 @@ fn lints(workspace: &Workspace) -> Command {
     command
 }
 
+/// What `cargo demo` builds: tests run programs of other crates, and the prelude.
+fn build(workspace: &Workspace) -> Command {
+    cargo(workspace, "build --locked --workspace")
+}
+
 fn tests(workspace: &Workspace) -> Command {
-    let mut command = workspace.cargo();
-    if has_nextest(workspace) {
-        command.args([
-            "nextest",
-            "run",
-            "--locked",
-            "--workspace",
-            "--no-fail-fast",
-        ]);
+    let mut command = if has_nextest(workspace) {
+        cargo(workspace, "nextest run --locked --workspace --no-fail-fast")
     } else {
-        command.args([
-            "test",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--no-fail-fast",
-        ]);
-    }
+        cargo(
+            workspace,
+            "test --locked --workspace --all-targets --no-fail-fast",
+        )
+    };
+    // A snapshot that differs fails; none is written.
+    command.env("INSTA_UPDATE", "no");
     command
 }
 
 fn has_nextest(workspace: &Workspace) -> bool {
-    let mut command = workspace.cargo();
-    command
-        .args(["nextest", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let mut command = cargo(workspace, "nextest --version");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
 fn documentation_tests(workspace: &Workspace) -> Command {
+    cargo(workspace, "test --locked --workspace --doc")
+}
+
+fn cargo(workspace: &Workspace, arguments: &str) -> Command {
     let mut command = workspace.cargo();
-    command.args(["test", "--locked", "--workspace", "--doc"]);
+    command.args(arguments.split(' '));
     command
 }
 
