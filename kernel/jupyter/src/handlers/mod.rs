@@ -1,0 +1,9 @@
+//! What each request means.
+
+pub(crate) mod comms;
+pub(crate) mod control;
+pub(crate) mod execute;
+mod frontend;
+mod history;
+mod kernel_info;
+pub(crate) mod shell;

@@ -1,0 +1,104 @@
+//! The live session as a language of the protocol.
+
+use std::sync::Arc;
+
+use offmodel_events::{CellError, Event, MimeBundle};
+use offmodel_jupyter::Language;
+use offmodel_jupyter::language::{
+    Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
+};
+use offmodel_session::{Session, SessionOptions};
+
+/// Rust, with the session's variables and definitions.
+#[derive(Debug)]
+pub struct Rust(Session);
+
+impl Language for Rust {
+    fn description() -> Description {
+        Description {
+            implementation: "offmodel-kernel".to_owned(),
+            implementation_version: env!("CARGO_PKG_VERSION").to_owned(),
+            banner: format!(
+                "Rust (offmodel {}): polars, tch and the models are at hand; :help lists commands",
+                env!("CARGO_PKG_VERSION")
+            ),
+            name: "rust".to_owned(),
+            version: env!("CARGO_PKG_RUST_VERSION").to_owned(),
+            mimetype: "text/rust".to_owned(),
+            file_extension: ".rs".to_owned(),
+            pygments_lexer: "rust".to_owned(),
+            codemirror_mode: "rust".to_owned(),
+        }
+    }
+
+    fn is_complete(source: &str) -> Completeness {
+        match offmodel_session::is_complete(source) {
+            offmodel_session::Completeness::Complete => Completeness::Complete,
+            offmodel_session::Completeness::Incomplete { indent } => {
+                Completeness::Incomplete { indent }
+            }
+            offmodel_session::Completeness::Invalid => Completeness::Invalid,
+        }
+    }
+
+    fn start() -> Result<Self, CellError> {
+        Session::start(SessionOptions::default()).map(Self).map_err(|error| {
+            let value = format!("the Rust session did not start: {error}");
+            let mut traceback = vec![value.clone()];
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                traceback.push(format!("because: {error}"));
+                cause = error.source();
+            }
+            traceback.push("Restart the kernel when this is put right.".to_owned());
+            CellError { name: "kernel not ready".to_owned(), value, traceback, line: None }
+        })
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupter> {
+        Arc::new(ProcessInterrupter(self.0.interrupter()))
+    }
+
+    fn execute(&mut self, cell: Cell<'_>, frontend: &mut dyn Frontend) -> Result<(), CellError> {
+        self.0.execute(cell.execution_count, cell.source, &mut |event| frontend.event(event))
+    }
+
+    fn evaluate(
+        &mut self,
+        expression: Cell<'_>,
+        frontend: &mut dyn Frontend,
+    ) -> Result<MimeBundle, CellError> {
+        let mut value = None;
+        let mut on_event = |event| match event {
+            Event::Result { data } => value = Some(data),
+            other => frontend.event(other),
+        };
+        self.0.execute(expression.execution_count, expression.source, &mut on_event)?;
+        value.ok_or_else(|| {
+            let value = format!("`{}` has no value", expression.source);
+            let traceback = vec![value.clone()];
+            CellError { name: "no value".to_owned(), value, traceback, line: None }
+        })
+    }
+
+    fn complete(&mut self, source: &str, cursor: usize) -> Completions {
+        let found = self.0.complete(source, cursor);
+        Completions { start: found.start, end: found.end, candidates: found.candidates }
+    }
+
+    fn inspect(&mut self, source: &str, cursor: usize, _detail: Detail) -> Option<MimeBundle> {
+        self.0.inspect(source, cursor)
+    }
+}
+
+struct ProcessInterrupter(offmodel_session::Interrupter);
+
+impl Interrupter for ProcessInterrupter {
+    fn interrupt(&self) {
+        self.0.interrupt();
+    }
+
+    fn kill(&self) {
+        self.0.kill();
+    }
+}

@@ -1,0 +1,207 @@
+//! A language whose cells say what is to happen, one command a line.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use offmodel_events::{CellError, Event, MimeBundle, Stream};
+use offmodel_jupyter::language::{
+    Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
+};
+use offmodel_jupyter::{CommData, CommReply, CommTarget, CommTargets, Language};
+
+/// Takes `START_MS` milliseconds to start; with `STARTS` false it then fails to.
+pub struct Dummy<const START_MS: u64 = 0, const STARTS: bool = true> {
+    signals: Arc<Signals>,
+}
+
+#[derive(Default)]
+struct Signals {
+    interrupted: AtomicBool,
+    killed: AtomicBool,
+}
+
+impl Interrupter for Signals {
+    fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::SeqCst);
+    }
+
+    fn kill(&self) {
+        self.killed.store(true, Ordering::SeqCst);
+    }
+}
+
+fn error(name: &str, value: &str) -> CellError {
+    CellError {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        traceback: vec![format!("{name}: {value}")],
+        line: Some(1),
+    }
+}
+
+impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, STARTS> {
+    fn description() -> Description {
+        Description {
+            implementation: "dummy-kernel".to_owned(),
+            implementation_version: "1.2.3".to_owned(),
+            banner: "a dummy".to_owned(),
+            name: "dummy".to_owned(),
+            version: "4.5.6".to_owned(),
+            mimetype: "text/dummy".to_owned(),
+            file_extension: ".dummy".to_owned(),
+            pygments_lexer: "text".to_owned(),
+            codemirror_mode: "null".to_owned(),
+        }
+    }
+
+    fn is_complete(source: &str) -> Completeness {
+        match source {
+            source if source.ends_with('\\') => Completeness::Incomplete { indent: "  ".to_owned() },
+            "]" => Completeness::Invalid,
+            _ => Completeness::Complete,
+        }
+    }
+
+    fn comm_targets() -> CommTargets {
+        HashMap::from([("echo".to_owned(), Box::new(Echo) as Box<dyn CommTarget>)])
+    }
+
+    fn start() -> Result<Self, CellError> {
+        std::thread::sleep(Duration::from_millis(START_MS));
+        if STARTS {
+            Ok(Self { signals: Arc::default() })
+        } else {
+            Err(error("not ready", "no compiler"))
+        }
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupter> {
+        Arc::<Signals>::clone(&self.signals)
+    }
+
+    fn execute(&mut self, cell: Cell<'_>, frontend: &mut dyn Frontend) -> Result<(), CellError> {
+        self.signals.interrupted.store(false, Ordering::SeqCst);
+        for line in cell.source.lines() {
+            let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+            self.run(command, rest, frontend)?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(
+        &mut self,
+        expression: Cell<'_>,
+        _frontend: &mut dyn Frontend,
+    ) -> Result<MimeBundle, CellError> {
+        match expression.source.strip_prefix("value ") {
+            Some(value) => Ok(MimeBundle::text(value)),
+            None => Err(error("no value", expression.source)),
+        }
+    }
+
+    /// The words of the language, for the letters right before the cursor.
+    fn complete(&mut self, source: &str, cursor: usize) -> Completions {
+        let before = &source[..cursor];
+        let start = before.rfind([' ', '\n']).map_or(0, |space| space + 1);
+        let candidates = ["print", "value", "été"]
+            .into_iter()
+            .filter(|word| word.starts_with(&before[start..]))
+            .map(str::to_owned)
+            .collect();
+        Completions { start, end: cursor, candidates }
+    }
+
+    fn inspect(&mut self, source: &str, cursor: usize, detail: Detail) -> Option<MimeBundle> {
+        let word = source[cursor..].split(' ').next().filter(|word| !word.is_empty())?;
+        Some(MimeBundle::text(format!("{word}: {detail:?}")))
+    }
+}
+
+impl<const START_MS: u64, const STARTS: bool> Dummy<START_MS, STARTS> {
+    fn run(
+        &self,
+        command: &str,
+        rest: &str,
+        frontend: &mut dyn Frontend,
+    ) -> Result<(), CellError> {
+        match command {
+            "print" => print(frontend, format!("{rest}\n")),
+            "warn" => {
+                frontend.event(Event::Stream { stream: Stream::Stderr, text: format!("{rest}\n") });
+            }
+            "value" => frontend.event(Event::Result { data: MimeBundle::text(rest) }),
+            "show" => frontend.event(Event::Display {
+                data: MimeBundle::text(rest).with("text/html", format!("<b>{rest}</b>")),
+                display_id: Some("it".to_owned()),
+            }),
+            "update" => frontend.event(Event::UpdateDisplay {
+                data: MimeBundle::text(rest),
+                display_id: "it".to_owned(),
+            }),
+            "clear" => frontend.event(Event::ClearOutput { wait: true }),
+            "count" => {
+                for number in 0..rest.parse::<usize>().unwrap() {
+                    print(frontend, format!("{number}\n"));
+                }
+            }
+            "flood" => {
+                for _ in 0..rest.parse::<usize>().unwrap() {
+                    print(frontend, "x".repeat(1 << 20));
+                }
+            }
+            "fail" => return Err(error("failure", rest)),
+            // Work that listens.
+            "work" => self.wait(|signals| &signals.interrupted, "interrupted")?,
+            // Work that does not.
+            "hang" => self.wait(|signals| &signals.killed, "killed")?,
+            "ask" => {
+                let answer = frontend.input(rest, command == "password");
+                let answer = answer.map_err(|reason| error("no input", &reason.to_string()))?;
+                print(frontend, answer);
+            }
+            "password" => {
+                let answer = frontend.input(rest, true);
+                let answer = answer.map_err(|reason| error("no input", &reason.to_string()))?;
+                print(frontend, format!("{} characters", answer.len()));
+            }
+            _ => return Err(error("syntax error", command)),
+        }
+        Ok(())
+    }
+
+    fn wait(
+        &self,
+        signal: impl Fn(&Signals) -> &AtomicBool,
+        outcome: &str,
+    ) -> Result<(), CellError> {
+        while !signal(&self.signals).swap(false, Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(error(outcome, "the work was not finished"))
+    }
+}
+
+fn print(frontend: &mut dyn Frontend, text: String) {
+    frontend.event(Event::Stream { stream: Stream::Stdout, text });
+}
+
+/// A comm target that repeats what it is told, and closes when told to.
+struct Echo;
+
+impl CommTarget for Echo {
+    fn opened(&mut self, _comm: &str, data: CommData) -> Vec<CommReply> {
+        vec![CommReply::Message(data)]
+    }
+
+    fn received(&mut self, _comm: &str, data: CommData) -> Vec<CommReply> {
+        if data.contains_key("bye") {
+            vec![CommReply::Close(data)]
+        } else {
+            vec![CommReply::Message(data)]
+        }
+    }
+
+    fn closed(&mut self, _comm: &str, _data: CommData) {}
+}
