@@ -1,0 +1,122 @@
+use serde::{Deserialize, Serialize};
+
+use super::sample::Evaluation;
+use super::score::Score;
+use crate::EvalError;
+
+/// What training did to the score of one level of difficulty.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LevelChange {
+    /// The level, from 1.
+    pub level: u32,
+    /// Number of items.
+    pub items: usize,
+    /// Share of right answers before, from 0 to 1.
+    pub baseline: f64,
+    /// Share of right answers after, from 0 to 1.
+    pub after: f64,
+    /// After minus baseline; negative is degradation.
+    pub change: f64,
+    /// Standard error of the change. The same items were asked twice, so it is that of the mean
+    /// of the items' own differences; 0 where it cannot be estimated from a single item.
+    pub standard_error: f64,
+}
+
+/// Compares two evaluations of the same items, level by level, ascending.
+///
+/// # Errors
+/// When they are not of the same items in the same order.
+pub fn change_by_level(
+    baseline: &Evaluation,
+    after: &Evaluation,
+) -> Result<Vec<LevelChange>, EvalError> {
+    let same_items = baseline.samples.len() == after.samples.len()
+        && std::iter::zip(&baseline.samples, &after.samples)
+            .all(|(before, after)| before.item == after.item && before.level == after.level);
+    if !same_items || baseline.benchmark != after.benchmark {
+        return Err(EvalError::DifferentItems {
+            before: baseline.benchmark.clone(),
+            before_items: baseline.samples.len(),
+            after: after.benchmark.clone(),
+            after_items: after.samples.len(),
+        });
+    }
+    let levels = baseline.score_by_level().into_iter().map(|level| level.level);
+    Ok(levels.map(|level| level_change(level, baseline, after)).collect())
+}
+
+fn level_change(level: u32, baseline: &Evaluation, after: &Evaluation) -> LevelChange {
+    let correct: Vec<(bool, bool)> = std::iter::zip(&baseline.samples, &after.samples)
+        .filter(|(before, _)| before.level == level)
+        .map(|(before, after)| (before.correct, after.correct))
+        .collect();
+    let before = Score::of(correct.iter().map(|pair| pair.0)).share();
+    let then = Score::of(correct.iter().map(|pair| pair.1)).share();
+    let differences: Vec<f64> = correct
+        .iter()
+        .map(|&(before, after)| f64::from(u8::from(after)) - f64::from(u8::from(before)))
+        .collect();
+    LevelChange {
+        level,
+        items: correct.len(),
+        baseline: before,
+        after: then,
+        change: then - before,
+        standard_error: standard_error_of_mean(&differences),
+    }
+}
+
+fn standard_error_of_mean(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    if n < 2.0 {
+        return 0.0;
+    }
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (variance / n).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::Sample;
+    use super::*;
+
+    fn evaluation(outcomes: &[(u32, bool)]) -> Evaluation {
+        let samples = outcomes.iter().enumerate().map(|(index, &(level, correct))| Sample {
+            item: index.to_string(),
+            level,
+            prompt: String::new(),
+            response: String::new(),
+            tokens: 0,
+            finished: true,
+            extracted: None,
+            expected: String::new(),
+            correct,
+            explanation: String::new(),
+        });
+        Evaluation { benchmark: "test".to_owned(), samples: samples.collect() }
+    }
+
+    #[test]
+    fn the_change_is_after_minus_before_and_its_error_is_that_of_pairs() {
+        let before = evaluation(&[(1, true), (1, true), (1, false), (1, true), (2, true)]);
+        let after = evaluation(&[(1, true), (1, false), (1, false), (1, false), (2, true)]);
+        let changes = change_by_level(&before, &after).unwrap();
+        assert_eq!(changes.len(), 2);
+        assert_eq!(
+            (changes[0].level, changes[0].items, changes[0].baseline, changes[0].after),
+            (1, 4, 0.75, 0.25)
+        );
+        assert_eq!(changes[0].change, -0.5);
+        // Differences 0, -1, 0, -1: variance 1/3, over 4 items.
+        assert!((changes[0].standard_error - (1.0_f64 / 12.0).sqrt()).abs() < 1e-15);
+        assert_eq!((changes[1].change, changes[1].standard_error), (0.0, 0.0));
+    }
+
+    #[test]
+    fn different_items_cannot_be_compared() {
+        let before = evaluation(&[(1, true), (1, true)]);
+        assert!(change_by_level(&before, &evaluation(&[(1, true)])).is_err());
+        assert!(change_by_level(&before, &evaluation(&[(1, true), (2, true)])).is_err());
+    }
+}
