@@ -111,3 +111,15 @@ fn listed(known: &[String]) -> String {
         format!("it has: {}", known.join(", "))
     }
 }
+
+/// `data=on_model seed=1`.
+pub fn described(assignment: &Assignment) -> String {
+    let values: Vec<String> = assignment
+        .iter()
+        .map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={text}"),
+            other => format!("{name}={other}"),
+        })
+        .collect();
+    values.join(" ")
+}

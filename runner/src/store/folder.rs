@@ -63,6 +63,11 @@ impl SweepFolder {
         Ok(Self { path: path.to_owned(), _lock: None })
     }
 
+    /// A folder to look at, which need not exist: without it, every trial is new.
+    pub fn unlocked(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: None }
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path

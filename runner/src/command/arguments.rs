@@ -1,0 +1,93 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{report, run as run_command, status, sweep};
+use crate::error::RunnerError;
+use crate::exit_code::{ExitCode, HELP};
+
+/// Runs Rust notebooks as native programs: once, or as sweeps over parameters.
+#[derive(Debug, Parser)]
+#[command(name = "offmodel", version, after_help = HELP)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Execute a notebook once.
+    Run(RunArguments),
+    /// Execute a notebook for every combination of parameters in a sweep file.
+    Sweep(SweepArguments),
+    /// Tell where a sweep stands.
+    Status(StatusArguments),
+    /// Write a sweep's results and notebooks into one HTML page.
+    Report(ReportArguments),
+}
+
+/// Arguments of `offmodel run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The notebook.
+    pub notebook: PathBuf,
+    /// A value for a parameter, as name=value; may be given several times.
+    #[arg(short = 'p', long = "parameter", value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
+    /// Where to write the executed notebook. Frames that the notebook records are written
+    /// beside it, as OUT-NAME.parquet.
+    #[arg(short, long, value_name = "OUT.ipynb")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `offmodel sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArguments {
+    /// The sweep file (TOML).
+    pub spec: PathBuf,
+    /// The folder that holds the folders of sweeps.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub runs: PathBuf,
+    /// How many trials run at once; they share the machine's cores.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub workers: u16,
+    /// Tell which trials would run, and why, without running any.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `offmodel status`.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// The sweep's folder, such as runs/NAME.
+    pub folder: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `offmodel report`.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// The sweep's folder, such as runs/NAME.
+    pub folder: PathBuf,
+    /// An executed notebook to include; may be given several times.
+    #[arg(long, value_name = "OUT.ipynb")]
+    pub also: Vec<PathBuf>,
+    /// The page to write.
+    #[arg(short, long, default_value = "report.html", value_name = "REPORT.html")]
+    pub output: PathBuf,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What keeps it from being done, with its exit code.
+pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
+    match arguments.command {
+        Command::Run(arguments) => run_command::run(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
+    }
+}

@@ -1,0 +1,138 @@
+use std::path::{Path, PathBuf};
+
+use offmodel_events::CellError;
+use offmodel_program::{Notebook, Program};
+
+use super::RunArguments;
+use crate::assignment::{from_command_line, with_defaults};
+use crate::compilation::compile_notebook;
+use crate::error::RunnerError;
+use crate::executor::{Executed, executed, single};
+use crate::exit_code::ExitCode;
+use crate::progress::Progress;
+use crate::store::{
+    AttemptSpec, Cause, Provenance, check_writable, write_atomically,
+};
+use crate::trace::{Trace, read_events};
+
+/// Executes a notebook once.
+pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
+    let notebook = Notebook::read(&arguments.notebook)?;
+    let parameters = notebook.parameters()?;
+    let given = from_command_line(&parameters, &arguments.parameters)?;
+    if let Some(output) = &arguments.output {
+        check_output(output)?;
+    }
+    let program = compile_notebook(&notebook)?;
+    let folder = workplace()?;
+    let all = with_defaults(&parameters, &given);
+    let provenance = Provenance::collect(&notebook, &program);
+    AttemptSpec::new("run".to_owned(), 1, given.clone(), all, provenance).write(folder.path())?;
+    let (ending, stopped) = run_program(&program, folder.path(), notebook.executed().count())?;
+    let executed = executed(folder.path(), &ending, &notebook, &parameters, &given)?;
+    let written = match &arguments.output {
+        Some(output) => publish(&executed, folder.path(), output)?,
+        None => Vec::new(),
+    };
+    Ok(conclude(&notebook, &executed, &written, ending.seconds, stopped))
+}
+
+fn run_program(
+    program: &Program,
+    folder: &Path,
+    cells: usize,
+) -> Result<(offmodel_program::protocol::Ending, bool), RunnerError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| RunnerError::Write { path: folder.to_owned(), source })?;
+    let mut progress = Progress::new(cells, "cells");
+    let events = folder.join("events.jsonl");
+    let ran = runtime.block_on(single::run(&program.executable, folder, || {
+        let mut trace = Trace::default();
+        // Not there yet: nothing to show.
+        if read_events(&events, |event| trace.add(&event)).is_ok() {
+            progress.advance(trace.finished);
+        }
+    }));
+    progress.finish();
+    Ok(ran?)
+}
+
+/// The folder of an output must take files, and the output must not be a folder.
+fn check_output(output: &Path) -> Result<(), RunnerError> {
+    if output.is_dir() {
+        let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
+        return Err(RunnerError::Write { path: output.to_owned(), source });
+    }
+    check_writable(folder_of(output))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn workplace() -> Result<tempfile::TempDir, RunnerError> {
+    tempfile::Builder::new()
+        .prefix("offmodel-run-")
+        .tempdir()
+        .map_err(|source| RunnerError::Write { path: std::env::temp_dir(), source })
+}
+
+/// Writes the executed notebook, and the recorded frames beside it.
+fn publish(
+    executed: &Executed,
+    folder: &Path,
+    output: &Path,
+) -> Result<Vec<PathBuf>, RunnerError> {
+    let stem = output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut written = Vec::new();
+    for name in &executed.frames {
+        let recorded = folder.join(format!("{name}.parquet"));
+        let content = std::fs::read(&recorded)
+            .map_err(|error| RunnerError::Read { path: recorded, reason: error.to_string() })?;
+        let path = folder_of(output).join(format!("{stem}-{name}.parquet"));
+        write_atomically(&path, &content)?;
+        written.push(path);
+    }
+    write_atomically(output, executed.notebook.as_bytes())?;
+    written.insert(0, output.to_owned());
+    Ok(written)
+}
+
+fn conclude(
+    notebook: &Notebook,
+    executed: &Executed,
+    written: &[PathBuf],
+    seconds: f64,
+    stopped: bool,
+) -> ExitCode {
+    for path in written {
+        println!("{}", path.display());
+    }
+    let Some(cause) = &executed.cause else {
+        let cells = executed.finished;
+        let plural = if cells == 1 { "cell" } else { "cells" };
+        eprintln!("{}: {cells} {plural} in {seconds:.1} s", notebook.path.display());
+        return ExitCode::Success;
+    };
+    eprintln!("error: {}, {cause}", notebook.path.display());
+    if let Some(error) = &executed.error {
+        show_traceback(error);
+    }
+    match cause {
+        _ if stopped => ExitCode::Interrupted,
+        Cause::Cell { .. } => ExitCode::CellFailed,
+        _ => ExitCode::ProgramDied,
+    }
+}
+
+/// What the message does not say already.
+fn show_traceback(error: &CellError) {
+    for line in error.traceback.iter().filter(|line| !line.contains(&error.value)) {
+        eprintln!("  {line}");
+    }
+}

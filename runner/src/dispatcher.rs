@@ -1,0 +1,262 @@
+//! Which attempt runs when.
+//!
+//! All that happens in a sweep (steps of attempts, signals, the end of a grace period) arrives
+//! here in one linear order. The [`Core`] decides without touching anything; [`run`] does what
+//! it says.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+
+use crate::error::RunnerError;
+use crate::executor::single::{GRACE, StopSignals, signal_group};
+use crate::executor::{Context, Outcome, Step, Work, attempt};
+use crate::progress::Progress;
+use crate::store::Status;
+
+/// What a sweep came to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Attempts that succeeded.
+    pub succeeded: usize,
+    /// Attempts that failed.
+    pub failed: usize,
+    /// Attempts that were stopped or never started.
+    pub interrupted: usize,
+    /// Whether someone asked to stop.
+    pub stopped: bool,
+    /// The first error of our own, which ended the sweep.
+    pub error: Option<RunnerError>,
+}
+
+/// Runs all work and reports it.
+pub async fn run(
+    context: Arc<Context>,
+    work: &[Work],
+    workers: usize,
+    stop: watch::Sender<bool>,
+    mut signals: StopSignals,
+    progress: &mut Progress,
+) -> Summary {
+    let (steps, mut inbox) = unbounded_channel();
+    let mut core = Core::new(work.len(), workers);
+    let mut actions = core.fill();
+    let mut deadline = None;
+    loop {
+        for action in actions.drain(..) {
+            match action {
+                Action::Start(index) => {
+                    let (context, steps) = (Arc::clone(&context), steps.clone());
+                    tokio::spawn(attempt(context, index, work[index].clone(), steps));
+                }
+                Action::Interrupt(process) => signal_group(Some(process), libc::SIGINT),
+                Action::Kill(process) => signal_group(Some(process), libc::SIGKILL),
+            }
+        }
+        if core.is_finished() {
+            return core.summary;
+        }
+        if core.stop == Stop::Asked && deadline.is_none() {
+            deadline = Some(Instant::now() + GRACE);
+            // Attempts that wait for a slot look at it before they start.
+            stop.send_replace(true);
+            progress.say("stopping: waiting for the running attempts (again to kill them)");
+        }
+        let grace_end = deadline.unwrap_or_else(Instant::now);
+        actions = tokio::select! {
+            // `steps` itself keeps the channel open.
+            Some((index, step)) = inbox.recv() => {
+                if let Step::Done(Ok(Outcome::Published(result))) = &step {
+                    progress.attempt_ended(&work[index], result);
+                }
+                core.on_step(index, step)
+            }
+            () = signals.recv() => core.on_signal(),
+            () = sleep_until(grace_end.into()), if deadline.is_some() && core.stop == Stop::Asked => {
+                core.on_grace_over()
+            }
+        };
+    }
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Begin the attempt with this index.
+    Start(usize),
+    /// Ask this process group to stop.
+    Interrupt(i32),
+    /// End this process group.
+    Kill(i32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// Processes were asked to stop.
+    Asked,
+    /// Processes were killed.
+    Forced,
+}
+
+/// The decisions, free of any effect.
+#[derive(Debug)]
+pub struct Core {
+    waiting: VecDeque<usize>,
+    /// Begun and not done.
+    active: usize,
+    /// Attempts in flight: those running, and as many again that prepare or publish.
+    limit: usize,
+    processes: BTreeMap<usize, i32>,
+    stop: Stop,
+    summary: Summary,
+}
+
+impl Core {
+    /// With `count` attempts to make, `workers` at once.
+    pub fn new(count: usize, workers: usize) -> Self {
+        Self {
+            waiting: (0..count).collect(),
+            active: 0,
+            limit: 2 * workers + 1,
+            processes: BTreeMap::new(),
+            stop: Stop::No,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Begins as many attempts as there is room for.
+    pub fn fill(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while self.stop == Stop::No && self.active < self.limit {
+            let Some(index) = self.waiting.pop_front() else { break };
+            self.active += 1;
+            actions.push(Action::Start(index));
+        }
+        actions
+    }
+
+    /// An attempt told something.
+    pub fn on_step(&mut self, index: usize, step: Step) -> Vec<Action> {
+        match step {
+            Step::Started { process } => {
+                self.processes.insert(index, process);
+                // It was on its way when the others were told.
+                return match self.stop {
+                    Stop::No => Vec::new(),
+                    Stop::Asked => vec![Action::Interrupt(process)],
+                    Stop::Forced => vec![Action::Kill(process)],
+                };
+            }
+            Step::Ended => {
+                self.processes.remove(&index);
+                return Vec::new();
+            }
+            Step::Done(Ok(Outcome::Published(result))) => match result.status {
+                Status::Succeeded => self.summary.succeeded += 1,
+                Status::Failed => self.summary.failed += 1,
+            },
+            Step::Done(Ok(Outcome::Interrupted)) => self.summary.interrupted += 1,
+            Step::Done(Err(error)) => {
+                self.active -= 1;
+                self.summary.interrupted += 1;
+                // One full disk is reason enough: what cannot be published is not worth running.
+                self.summary.error.get_or_insert(error);
+                return self.ask_to_stop();
+            }
+        }
+        self.active -= 1;
+        self.fill()
+    }
+
+    /// Ctrl-C or SIGTERM: the first asks, the second forces.
+    pub fn on_signal(&mut self) -> Vec<Action> {
+        self.summary.stopped = true;
+        match self.stop {
+            Stop::No => self.ask_to_stop(),
+            Stop::Asked | Stop::Forced => self.on_grace_over(),
+        }
+    }
+
+    /// Whoever still runs did not react.
+    pub fn on_grace_over(&mut self) -> Vec<Action> {
+        self.stop = Stop::Forced;
+        self.processes.values().map(|&process| Action::Kill(process)).collect()
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_finished(&self) -> bool {
+        self.active == 0 && self.waiting.is_empty()
+    }
+
+    fn ask_to_stop(&mut self) -> Vec<Action> {
+        if self.stop != Stop::No {
+            return Vec::new();
+        }
+        self.stop = Stop::Asked;
+        self.summary.interrupted += self.waiting.len();
+        self.waiting.clear();
+        self.processes.values().map(|&process| Action::Interrupt(process)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interrupted() -> Step {
+        Step::Done(Ok(Outcome::Interrupted))
+    }
+
+    #[test]
+    fn no_more_attempts_are_in_flight_than_twice_the_workers_and_one() {
+        let mut core = Core::new(10, 1);
+        assert_eq!(core.fill(), [Action::Start(0), Action::Start(1), Action::Start(2)]);
+        assert_eq!(core.fill(), []);
+        assert_eq!(core.on_step(0, interrupted()), [Action::Start(3)]);
+    }
+
+    #[test]
+    fn the_first_signal_asks_and_the_second_kills() {
+        let mut core = Core::new(10, 1);
+        core.fill();
+        core.on_step(0, Step::Started { process: 42 });
+        assert_eq!(core.on_signal(), [Action::Interrupt(42)]);
+        assert_eq!(core.on_step(1, Step::Started { process: 43 }), [Action::Interrupt(43)]);
+        assert_eq!(core.on_signal(), [Action::Kill(42), Action::Kill(43)]);
+        assert_eq!(core.on_step(2, Step::Started { process: 44 }), [Action::Kill(44)]);
+        for index in 0..3 {
+            core.on_step(index, Step::Ended);
+            assert!(!core.is_finished());
+            assert_eq!(core.on_step(index, interrupted()), [], "nothing new begins");
+        }
+        assert!(core.is_finished());
+        assert_eq!(core.summary.interrupted, 10);
+    }
+
+    #[test]
+    fn a_process_that_ended_gets_no_signal() {
+        let mut core = Core::new(1, 1);
+        core.fill();
+        core.on_step(0, Step::Started { process: 42 });
+        core.on_step(0, Step::Ended);
+        assert_eq!(core.on_signal(), []);
+    }
+
+    #[test]
+    fn an_error_of_our_own_ends_the_sweep() {
+        let mut core = Core::new(10, 1);
+        core.fill();
+        core.on_step(1, Step::Started { process: 42 });
+        assert_eq!(core.on_step(0, Step::Done(Err(RunnerError::NoCache))), [Action::Interrupt(42)]);
+        core.on_step(1, interrupted());
+        core.on_step(2, interrupted());
+        assert!(core.is_finished());
+        assert!(core.summary.error.is_some());
+        assert!(!core.summary.stopped);
+    }
+}

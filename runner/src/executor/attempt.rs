@@ -1,0 +1,175 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{SecondsFormat, Utc};
+use offmodel_cells::parameters::Parameter;
+use offmodel_program::Notebook;
+use offmodel_program::protocol::Ending;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
+
+use super::{Executed, ExecutorError, LocalExecutor, executed};
+use crate::error::RunnerError;
+use crate::spec::Trial;
+use crate::store::{
+    AttemptResult, AttemptSpec, Cause, Provenance, RESULT_VERSION, Status, SweepFolder,
+    write_atomically,
+};
+
+/// What all attempts of a sweep share.
+#[derive(Debug)]
+pub struct Context {
+    /// Where results go.
+    pub folder: SweepFolder,
+    /// What is run.
+    pub notebook: Notebook,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+    /// Where code and environment came from.
+    pub provenance: Provenance,
+    /// Who runs it.
+    pub executor: LocalExecutor,
+    /// How many attempts run at once.
+    pub slots: Semaphore,
+    /// True once the sweep is to stop.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// One attempt to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Work {
+    /// The trial.
+    pub trial: Trial,
+    /// The attempt's number.
+    pub attempt: usize,
+}
+
+/// What an attempt tells the dispatcher.
+#[derive(Debug)]
+pub enum Step {
+    /// Its process runs.
+    Started {
+        /// The process, leader of its group.
+        process: i32,
+    },
+    /// Its process ended.
+    Ended,
+    /// Nothing more will come.
+    Done(Result<Outcome, RunnerError>),
+}
+
+/// What an attempt became.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Its result is published.
+    Published(AttemptResult),
+    /// It was stopped; it has no result, and the trial will be tried again.
+    Interrupted,
+}
+
+/// The life of one attempt: folder, slot, process, result. Every step is sent with `index`.
+pub async fn attempt(
+    context: Arc<Context>,
+    index: usize,
+    work: Work,
+    steps: UnboundedSender<(usize, Step)>,
+) {
+    // The dispatcher outlives its attempts, except when the whole process is ending.
+    let send = |step| drop(steps.send((index, step)));
+    let outcome = run(&context, work, &send).await;
+    send(Step::Done(outcome));
+}
+
+async fn run(
+    context: &Arc<Context>,
+    work: Work,
+    send: &impl Fn(Step),
+) -> Result<Outcome, RunnerError> {
+    let spec = AttemptSpec::new(
+        work.trial.id.clone(),
+        work.attempt,
+        work.trial.given.clone(),
+        work.trial.parameters.clone(),
+        context.provenance.clone(),
+    );
+    // Prepared before a slot is free, so that the disk keeps no processor waiting.
+    let shared = Arc::clone(context);
+    let folder = blocking(move || shared.folder.create_attempt(&spec)).await?;
+    let slot = context.slots.acquire().await;
+    if *context.stopping.borrow() {
+        // It never began: nothing in it is worth keeping.
+        let _ = std::fs::remove_dir_all(&folder);
+        return Ok(Outcome::Interrupted);
+    }
+    let ended =
+        context.executor.execute(&folder, |process| send(Step::Started { process })).await;
+    drop(slot);
+    send(Step::Ended);
+    let stopping = *context.stopping.borrow();
+    let shared = Arc::clone(context);
+    blocking(move || publish(&shared, &work, &folder, ended, stopping)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RunnerError> + Send + 'static,
+) -> Result<T, RunnerError> {
+    spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(RunnerError::Write { path: PathBuf::new(), source: std::io::Error::other(error) })
+    })
+}
+
+/// Writes the executed notebook, then the result.
+fn publish(
+    context: &Context,
+    work: &Work,
+    folder: &Path,
+    ended: Result<Ending, ExecutorError>,
+    stopping: bool,
+) -> Result<Outcome, RunnerError> {
+    let (ending, executed) = match ended {
+        Ok(ending) => (ending, told(context, work, folder, &ending)?),
+        Err(ExecutorError::Refused { reason }) if !stopping => {
+            let result = result(work, Some(Cause::NotStarted { reason }), None, Vec::new());
+            result.publish(folder)?;
+            return Ok(Outcome::Published(result));
+        }
+        Err(_) if stopping => return Ok(Outcome::Interrupted),
+        Err(error) => return Err(error.into()),
+    };
+    write_atomically(&folder.join("out.ipynb"), executed.notebook.as_bytes())?;
+    if stopping && executed.cause.is_some() {
+        return Ok(Outcome::Interrupted);
+    }
+    let result = result(work, executed.cause, Some(&ending), executed.frames);
+    result.publish(folder)?;
+    Ok(Outcome::Published(result))
+}
+
+fn told(
+    context: &Context,
+    work: &Work,
+    folder: &Path,
+    ending: &Ending,
+) -> Result<Executed, RunnerError> {
+    executed(folder, ending, &context.notebook, &context.parameters, &work.trial.given)
+}
+
+fn result(
+    work: &Work,
+    cause: Option<Cause>,
+    ending: Option<&Ending>,
+    frames: Vec<String>,
+) -> AttemptResult {
+    AttemptResult {
+        version: RESULT_VERSION,
+        trial: work.trial.id.clone(),
+        attempt: work.attempt,
+        status: if cause.is_none() { Status::Succeeded } else { Status::Failed },
+        cause,
+        ended: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+        seconds: ending.map_or(0.0, |ending| ending.seconds),
+        peak_memory: ending.map_or(0, |ending| ending.peak_memory),
+        frames,
+    }
+}

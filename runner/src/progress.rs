@@ -1,0 +1,99 @@
+//! What the user sees while a sweep or a notebook runs: a bar in a terminal, plain lines
+//! otherwise.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::executor::Work;
+use crate::store::{AttemptResult, Status};
+
+/// In sweeps of more trials than this, a plain line a second tells enough.
+const EVERY_TRIAL: usize = 50;
+
+/// Progress on standard error.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    total: usize,
+    done: usize,
+    said: Option<Instant>,
+}
+
+impl Progress {
+    /// For `total` steps named `unit`.
+    pub fn new(total: usize, unit: &str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total as u64);
+            let template = format!(
+                "{{bar:30}} {{pos}}/{{len}} {unit}, {{elapsed}} elapsed, {{eta}} left {{msg}}"
+            );
+            if let Ok(style) = ProgressStyle::with_template(&template) {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar, total, done: 0, said: None }
+    }
+
+    /// Says a line.
+    pub fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// An attempt of a sweep ended.
+    pub fn attempt_ended(&mut self, work: &Work, result: &AttemptResult) {
+        self.advance(self.done + 1);
+        if let Some(cause) = &result.cause {
+            self.say(&format!("trial {} failed in attempt {}: {cause} ({})", result.trial, result.attempt, described(work)));
+            return;
+        }
+        let due = self.said.is_none_or(|said| said.elapsed() >= Duration::from_secs(1));
+        let last = self.done == self.total;
+        if self.bar.is_none()
+            && result.status == Status::Succeeded
+            && (self.total <= EVERY_TRIAL || due || last)
+        {
+            self.said = Some(Instant::now());
+            let (done, total) = (self.done, self.total);
+            self.say(&format!(
+                "[{done}/{total}] trial {} succeeded in {:.2} s ({})",
+                result.trial,
+                result.seconds,
+                described(work)
+            ));
+        }
+    }
+
+    /// `done` steps are done.
+    pub fn advance(&mut self, done: usize) {
+        self.done = done;
+        if let Some(bar) = &self.bar {
+            bar.set_position(done as u64);
+        }
+    }
+
+    /// How many steps are done.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Removes the bar.
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn described(work: &Work) -> String {
+    if work.trial.given.is_empty() {
+        return "default parameters".to_owned();
+    }
+    crate::assignment::described(&work.trial.given)
+}

@@ -1,0 +1,95 @@
+//! Markdown as plain HTML: headings, lists, code and paragraphs; nothing inline but code and
+//! emphasis.
+
+use super::page::escape;
+
+/// The HTML of a Markdown text. Everything in it is escaped.
+pub(super) fn html(markdown: &str) -> String {
+    let mut html = String::new();
+    let mut open = None;
+    let mut lines = markdown.lines();
+    while let Some(line) = lines.next() {
+        let trimmed = line.trim();
+        if trimmed.starts_with("```") {
+            close(&mut html, &mut open);
+            let code: Vec<&str> =
+                lines.by_ref().take_while(|line| !line.trim().starts_with("```")).collect();
+            html.push_str(&format!("<pre>{}</pre>\n", escape(&code.join("\n"))));
+        } else if trimmed.is_empty() {
+            close(&mut html, &mut open);
+        } else if let Some((level, text)) = heading(trimmed) {
+            close(&mut html, &mut open);
+            // The page has h1 and h2 for itself.
+            let level = (level + 2).min(6);
+            html.push_str(&format!("<h{level}>{}</h{level}>\n", inline(text)));
+        } else if let Some(item) = trimmed.strip_prefix("- ").or_else(|| trimmed.strip_prefix("* ")) {
+            switch(&mut html, &mut open, "ul");
+            html.push_str(&format!("<li>{}</li>\n", inline(item)));
+        } else {
+            switch(&mut html, &mut open, "p");
+            html.push_str(&inline(trimmed));
+            html.push('\n');
+        }
+    }
+    close(&mut html, &mut open);
+    html
+}
+
+fn heading(line: &str) -> Option<(usize, &str)> {
+    let level = line.bytes().take_while(|&byte| byte == b'#').count();
+    let text = line[level..].strip_prefix(' ')?;
+    (1..=6).contains(&level).then_some((level, text))
+}
+
+fn switch(html: &mut String, open: &mut Option<&'static str>, element: &'static str) {
+    if *open != Some(element) {
+        close(html, open);
+        html.push_str(&format!("<{element}>"));
+        *open = Some(element);
+    }
+}
+
+fn close(html: &mut String, open: &mut Option<&'static str>) {
+    if let Some(element) = open.take() {
+        html.push_str(&format!("</{element}>\n"));
+    }
+}
+
+/// Escapes a line; `code`, **strong** and *emphasis* keep their meaning.
+fn inline(text: &str) -> String {
+    let text = paired(&escape(text), "`", "code");
+    paired(&paired(&text, "**", "strong"), "*", "em")
+}
+
+/// Replaces pairs of a mark by an element; an odd last mark stays as it is.
+fn paired(text: &str, mark: &str, element: &str) -> String {
+    let parts: Vec<&str> = text.split(mark).collect();
+    let mut result = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        let is_last = index + 1 == parts.len();
+        match (index % 2 == 1, is_last) {
+            (true, false) => result.push_str(&format!("<{element}>{part}</{element}>")),
+            (true, true) => {
+                result.push_str(mark);
+                result.push_str(part);
+            }
+            (false, _) => result.push_str(part),
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn structure_is_kept_and_everything_else_escaped() {
+        assert_eq!(
+            html("# Title\n\nSome `code` and **more**\non two lines\n\n- one\n- <b>two</b>\n\n```\nlet x = 1 < 2;\n```"),
+            "<h3>Title</h3>\n<p>Some <code>code</code> and <strong>more</strong>\non two lines\n</p>\n<ul><li>one</li>\n<li>&lt;b&gt;two&lt;/b&gt;</li>\n</ul>\n<pre>let x = 1 &lt; 2;</pre>\n"
+        );
+        assert_eq!(html("<script>alert(1)</script>"), "<p>&lt;script&gt;alert(1)&lt;/script&gt;\n</p>\n");
+        assert_eq!(inline("2 * 3"), "2 * 3");
+    }
+}

@@ -1,0 +1,92 @@
+use offmodel_analysis::{FrameDisplay, frame_html};
+use polars::prelude::DataFrame;
+
+use super::{Block, ReportedNotebook, markdown};
+
+const STYLE: &str = "\
+:root{color-scheme:light dark}
+body{max-width:62rem;margin:2.5rem auto;padding:0 1.25rem;font:1rem/1.6 system-ui,sans-serif;color:#222;background:#fff}
+h1{font-size:1.7rem;line-height:1.25;margin:0 0 1.5rem}
+h2{font-size:1.3rem;margin:3rem 0 .75rem;padding-bottom:.25rem;border-bottom:1px solid #ccc}
+h3,h4,h5,h6{font-size:1.1rem;margin:1.75rem 0 .5rem}
+p,li{max-width:44rem}
+img{max-width:100%;margin:1rem 0;background:#fff;border-radius:4px}
+pre{overflow-x:auto;padding:.75rem 1rem;background:#f4f4f4;border-radius:4px;font-size:.85rem;line-height:1.45}
+table{border-collapse:collapse;border:0;font-size:.875rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
+th,td{padding:.25rem .7rem;border:0;border-bottom:1px solid #ddd;white-space:nowrap}
+thead th{border-bottom:2px solid #999}
+summary{cursor:pointer;font-weight:600;margin:1rem 0}
+@media (prefers-color-scheme:dark){body{color:#ddd;background:#161616}h2{border-color:#444}pre{background:#222}th,td{border-color:#333}thead th{border-color:#777}}
+@media print{body{margin:0;max-width:none}img,tr{break-inside:avoid}}
+";
+
+/// No script, no connection: styles and images of the page itself only.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/// The page under construction.
+#[derive(Debug)]
+pub struct Page {
+    title: String,
+    body: String,
+}
+
+impl Page {
+    /// An empty page.
+    pub fn new(title: &str) -> Self {
+        Self { title: escape(title), body: String::new() }
+    }
+
+    /// Adds the result table, whole up to a length that a reader would still look at.
+    pub fn results(&mut self, results: &DataFrame) {
+        let display = FrameDisplay { max_rows: 200, ..FrameDisplay::default() };
+        self.body.push_str("<h2>Results</h2>\n");
+        self.body.push_str(&frame_html(results, &display));
+        self.body.push('\n');
+    }
+
+    /// Adds a notebook's prose, figures and tables.
+    pub fn notebook(&mut self, notebook: &ReportedNotebook) {
+        self.body.push_str(&format!("<h2>{}</h2>\n", escape(&notebook.heading)));
+        self.blocks(&notebook.blocks);
+    }
+
+    /// The page's HTML.
+    pub fn finish(&self) -> String {
+        let Self { title, body } = self;
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <h1>{title}</h1>\n{body}</body>\n</html>\n"
+        )
+    }
+
+    fn blocks(&mut self, blocks: &[Block]) {
+        for block in blocks {
+            let html = match block {
+                Block::Markdown(text) => markdown::html(text),
+                Block::Picture(address) => format!("<img alt=\"figure\" src=\"{}\">\n", escape(address)),
+                Block::Table(html) => format!("{html}\n"),
+                Block::Text(text) => format!("<pre>{}</pre>\n", escape(text)),
+            };
+            self.body.push_str(&html);
+        }
+    }
+}
+
+/// Text as content of an element or of a quoted attribute.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
