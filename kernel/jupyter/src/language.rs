@@ -66,6 +66,10 @@ pub trait Frontend {
     /// Shows something.
     fn event(&mut self, event: Event);
 
+    /// Shows something that was asked for about the code, outside the cell's outputs where the
+    /// front end has a place for that.
+    fn page(&mut self, data: MimeBundle);
+
     /// Asks the user for a line of text and waits for it. A password is not echoed.
     ///
     /// # Errors

@@ -60,6 +60,12 @@ impl Language for Rust {
     }
 
     fn execute(&mut self, cell: Cell<'_>, frontend: &mut dyn Frontend) -> Result<(), CellError> {
+        if let Some(name) = cell.source.trim().strip_prefix('?')
+            && let Some(data) = self.0.inspect(name, 0)
+        {
+            frontend.page(data);
+            return Ok(());
+        }
         self.0.execute(cell.execution_count, cell.source, &mut |event| frontend.event(event))
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jupyter_protocol::{
     ExecuteInput, ExecuteReply, ExecuteRequest, ExecutionCount, ExpressionResult, JupyterMessage,
-    ReplyError, ReplyStatus,
+    Payload, ReplyError, ReplyStatus,
 };
 use offmodel_events::CellError;
 use tokio::runtime::Handle;
@@ -45,6 +45,13 @@ struct Outcome {
     result: Result<(), CellError>,
     expressions: HashMap<String, ExpressionResult>,
     result_text: Option<String>,
+    payload: Vec<Payload>,
+}
+
+impl Outcome {
+    fn of(result: Result<(), CellError>) -> Self {
+        Self { result, expressions: HashMap::new(), result_text: None, payload: Vec::new() }
+    }
 }
 
 impl<L: Language> Executor<L> {
@@ -71,7 +78,8 @@ impl<L: Language> Executor<L> {
             self.history.record(execution_count, request.code, outcome.result_text);
         }
         let Err(error) = outcome.result else {
-            return reply(execution_count, outcome.expressions, None);
+            let Outcome { expressions, payload, .. } = outcome;
+            return ExecuteReply { payload, ..reply(execution_count, expressions, None) };
         };
         if !request.silent {
             self.iopub.publish(Some(message), error_output(&error)).await;
@@ -99,6 +107,7 @@ impl<L: Language> Executor<L> {
             interrupts: self.interrupts.clone(),
             runtime: Handle::current(),
             result_text: None,
+            payload: Vec::new(),
         };
         let source = request.code.clone();
         let wanted = request.user_expressions.clone().unwrap_or_default();
@@ -110,20 +119,17 @@ impl<L: Language> Executor<L> {
             } else {
                 language.execute(cell, &mut frontend)
             };
-            let result_text = frontend.result_text.take();
-            let expressions = match &result {
-                Ok(()) => evaluate(language, execution_count, wanted, &mut frontend),
-                Err(_) => HashMap::new(),
-            };
-            Outcome { result, expressions, result_text }
+            let mut outcome = Outcome::of(result);
+            outcome.result_text = frontend.result_text.take();
+            if outcome.result.is_ok() {
+                outcome.expressions = evaluate(language, execution_count, wanted, &mut frontend);
+                outcome.payload = frontend.payload;
+            }
+            outcome
         });
         let outcome = outcome.await;
         drop(interruptible);
-        outcome.unwrap_or_else(|error| Outcome {
-            result: Err(error),
-            expressions: HashMap::new(),
-            result_text: None,
-        })
+        outcome.unwrap_or_else(|error| Outcome::of(Err(error)))
     }
 }
 

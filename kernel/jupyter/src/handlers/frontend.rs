@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use jupyter_protocol::JupyterMessage;
-use offmodel_events::Event;
+use jupyter_protocol::{JupyterMessage, Payload};
+use offmodel_events::{Event, MimeBundle};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
@@ -11,7 +11,7 @@ use crate::interrupts::Interrupts;
 use crate::language::{Frontend, InputError};
 use crate::sockets::iopub::IoPub;
 use crate::sockets::stdin::Stdin;
-use crate::wire::outputs::output;
+use crate::wire::outputs::{media, output};
 
 /// Turns what a cell says into messages whose parent is the cell's request.
 pub(crate) struct CellFrontend {
@@ -27,6 +27,8 @@ pub(crate) struct CellFrontend {
     pub runtime: Handle,
     /// The text form of the cell's result, for the history.
     pub result_text: Option<String>,
+    /// What the reply asks the front end to do.
+    pub payload: Vec<Payload>,
 }
 
 impl Frontend for CellFrontend {
@@ -40,6 +42,10 @@ impl Frontend for CellFrontend {
         if let Some(content) = output(event, self.execution_count) {
             self.iopub.publish_blocking(&self.request, content);
         }
+    }
+
+    fn page(&mut self, data: MimeBundle) {
+        self.payload.push(Payload::Page { data: media(data), start: 0 });
     }
 
     fn input(&mut self, prompt: &str, password: bool) -> Result<String, InputError> {

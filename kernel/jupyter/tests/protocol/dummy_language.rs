@@ -151,13 +151,14 @@ impl<const START_MS: u64, const STARTS: bool> Dummy<START_MS, STARTS> {
                     print(frontend, "x".repeat(1 << 20));
                 }
             }
+            "page" => frontend.page(MimeBundle::text(rest)),
             "fail" => return Err(error("failure", rest)),
             // Work that listens.
             "work" => self.wait(|signals| &signals.interrupted, "interrupted")?,
             // Work that does not.
             "hang" => self.wait(|signals| &signals.killed, "killed")?,
             "ask" => {
-                let answer = frontend.input(rest, command == "password");
+                let answer = frontend.input(rest, false);
                 let answer = answer.map_err(|reason| error("no input", &reason.to_string()))?;
                 print(frontend, answer);
             }

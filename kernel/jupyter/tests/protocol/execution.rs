@@ -63,6 +63,16 @@ async fn an_error_is_shown_and_told_in_the_reply() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_paged_comes_with_the_reply() {
+    let mut frontend = Frontend::start::<Dummy>().await;
+    let cell = frontend.send_execute("page about it").await;
+    let reply = frontend.recv_quiet_cell(&cell, 1).await;
+    let page = json!({ "source": "page", "data": { "text/plain": "about it" }, "start": 0 });
+    assert_eq!(reply["payload"], json!([page]));
+    frontend.finish().await;
+}
+
+#[tokio::test]
 async fn a_silent_cell_shows_nothing_and_does_not_count() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend

@@ -1,0 +1,82 @@
+//! The real `offmodel-kernel` under the tools that researchers use: the Jupyter project's own
+//! conformance tests, nbclient, `jupyter console`.
+//!
+//! Needs a Python with `jupyter_client`, `jupyter_kernel_test`, `nbclient` and
+//! `jupyter_console`: that of the virtual environment `OFFMODEL_TEST_VENV`, or `python3`.
+//! Without one, the tests say so and pass.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn the_kernel_conforms_to_the_protocol() {
+    run_script("conformance.py");
+}
+
+#[test]
+fn a_notebook_runs_through_nbclient_and_keeps_its_outputs() {
+    run_script("notebook.py");
+}
+
+#[test]
+fn interrupt_death_restart_and_end_are_survived() {
+    run_script("lifetime.py");
+}
+
+/// Runs a script of unit tests with the kernel installed in a data folder of its own.
+fn run_script(name: &str) {
+    let Some(python) = python() else {
+        println!("skipped: no Python with Jupyter's tools; set OFFMODEL_TEST_VENV to a virtual environment that has them");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    install_kernel(&folder.path().join("data/kernels/offmodel"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("jupyter").join(name);
+    let output = Command::new(&python)
+        .arg("-Wignore")
+        .arg(script)
+        .env("JUPYTER_DATA_DIR", folder.path().join("data"))
+        .env("JUPYTER_RUNTIME_DIR", folder.path().join("runtime"))
+        .env("JUPYTER_CONFIG_DIR", folder.path().join("config"))
+        .env("IPYTHONDIR", folder.path().join("ipython"))
+        .output()
+        .expect("Python starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    println!("{}\n{told}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{name} failed:\n{told}");
+    // unittest ends well also when it has found nothing to run.
+    assert!(!told.contains("Ran 0 tests"), "{name} ran no tests");
+}
+
+fn install_kernel(folder: &Path) {
+    let kernel = kernel_program();
+    let specification = serde_json::json!({
+        "argv": [kernel, "--connection-file", "{connection_file}"],
+        "display_name": "Rust (offmodel)",
+        "language": "rust",
+        "interrupt_mode": "message",
+    });
+    std::fs::create_dir_all(folder).expect("a folder for the kernel");
+    std::fs::write(folder.join("kernel.json"), specification.to_string()).expect("its description");
+}
+
+/// The kernel beside the folder that holds this test's program.
+fn kernel_program() -> PathBuf {
+    let this = std::env::current_exe().expect("the path of this program");
+    let kernel = this.ancestors().nth(2).expect("two folders up").join("offmodel-kernel");
+    assert!(kernel.is_file(), "{} is missing: run `cargo build --workspace` first", kernel.display());
+    kernel
+}
+
+fn python() -> Option<PathBuf> {
+    let candidates = match std::env::var_os("OFFMODEL_TEST_VENV") {
+        Some(environment) => vec![PathBuf::from(environment).join("bin/python")],
+        None => vec![PathBuf::from("python3")],
+    };
+    candidates.into_iter().find(|python| {
+        Command::new(python)
+            .args(["-c", "import jupyter_client, jupyter_kernel_test, nbclient, jupyter_console"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    })
+}
