@@ -84,7 +84,13 @@ pub fn find_or_fetch(
 ) -> Result<Libtorch, SetupError> {
     if let Some(root) = &candidates.named {
         let detail = match version_of(root) {
-            Ok(version) if version == VERSION => return adopt(cache, root),
+            Ok(version) if version == VERSION => {
+                let libtorch = adopt(cache, root)?;
+                match missing_libraries(&libtorch).as_slice() {
+                    [] => return Ok(libtorch),
+                    names => format!("it needs {}, not found there", names.join(", ")),
+                }
+            }
             Ok(version) => format!("it holds version {version}"),
             Err(detail) => detail,
         };
@@ -105,9 +111,13 @@ pub fn find_or_fetch(
         );
     }
     if let Some(root) = &candidates.python {
-        // Another version there is no mistake of the user: fetch ours beside it.
+        // Another version there, or one without its companions, is no mistake of the user: fetch
+        // ours beside it.
         if version_of(root).as_deref() == Ok(VERSION) {
-            return adopt(cache, root);
+            let libtorch = adopt(cache, root)?;
+            if missing_libraries(&libtorch).is_empty() {
+                return Ok(libtorch);
+            }
         }
     }
     let root = cache.root().join(format!("libtorch-{VERSION}"));
@@ -234,6 +244,24 @@ fn link_to(target: &Path, link: &Path) -> Result<(), SetupError> {
         std::fs::remove_file(link).map_err(refused(link))?;
     }
     symlink(target, link).map_err(refused(link))
+}
+
+/// What libtorch would look for in vain when loaded, as the dynamic linker tells. A torch installed
+/// without its dependencies, for one, lacks CUDA's run time, which even its CPU part wants.
+fn missing_libraries(libtorch: &Libtorch) -> Vec<String> {
+    let library = libtorch.lib().join("libtorch_cpu.so");
+    let output = Command::new("ldd")
+        .arg(library)
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else {
+        return Vec::new();
+    };
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(" => not found"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The user's own folder behind an adopted one.

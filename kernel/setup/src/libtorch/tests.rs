@@ -246,6 +246,62 @@ fn a_users_own_torch_is_linked_not_copied_with_the_cuda_libraries_beside_it() {
     assert!(names(&again.lib()).contains(&"libcudnn_ops.so.9".to_owned()));
 }
 
+/// A libtorch whose CPU library wants a companion that is nowhere.
+fn libtorch_without_companion_at(root: &Path) {
+    libtorch_at(root, HEADER);
+    let companion = root.join("libcudart.so.13");
+    let link = |output: &Path, needed: Option<&Path>| {
+        let mut command = Command::new("g++");
+        command.args([
+            "-shared",
+            "-Wl,--no-as-needed",
+            "-x",
+            "c++",
+            "/dev/null",
+            "-x",
+            "none",
+        ]);
+        command.args(needed).arg("-o").arg(output);
+        command
+            .arg("-Wl,-soname")
+            .arg(format!("-Wl,{}", output.file_name().unwrap().display()));
+        assert!(command.status().unwrap().success());
+    };
+    link(&companion, None);
+    link(&root.join("lib/libtorch_cpu.so"), Some(&companion));
+    std::fs::remove_file(companion).unwrap();
+}
+
+#[test]
+fn a_torch_without_its_companions_is_refused_where_named_and_passed_over_where_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::open(&folder.path().join("cache")).unwrap();
+    let own = folder.path().join("torch");
+    libtorch_without_companion_at(&own);
+    let attempt = |candidates| {
+        let pip = Pip::of("no-such-python");
+        find_or_fetch(&cache, &candidates, &pip, &PYPI)
+            .unwrap_err()
+            .to_string()
+    };
+    let named = attempt(Candidates {
+        named: Some(own.clone()),
+        ..Candidates::default()
+    });
+    assert!(
+        named.contains(": it needs libcudart.so.13, not found there; point LIBTORCH"),
+        "{named}"
+    );
+    let found = attempt(Candidates {
+        python: Some(own),
+        ..Candidates::default()
+    });
+    assert!(
+        found.starts_with("failed to fetch torch==2.11.0"),
+        "{found}"
+    );
+}
+
 #[test]
 fn a_python_torch_of_another_version_is_passed_over_for_a_fetched_one() {
     let folder = tempfile::tempdir().unwrap();
