@@ -1,5 +1,7 @@
 //! Frames as HTML and text, and the report.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use offmodel_analysis::{
     FrameDisplay, HeatmapAxes, Report, frame_html, frame_text, heatmap, published,
 };

@@ -1,5 +1,7 @@
 //! Figures: that every value and label is there, that nothing is cut off, and that SVG and PNG agree.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use offmodel_analysis::*;
 use polars::prelude::*;
 
@@ -140,6 +142,8 @@ fn bars_and_lines_show_groups_and_intervals() {
             .title("Accuracy by level"),
     )
     .unwrap();
+    assert!(!bars.svg().contains("<circle"), "bars are keyed by boxes");
+    assert!(lines.svg().contains("<circle"), "lines by their markers");
     for figure in [bars, lines] {
         let texts = texts(figure.svg());
         for expected in [

@@ -1,5 +1,7 @@
 //! The statistics agree with statsmodels and scipy (`tests/reference/analysis_ols.py`) to 1e-9.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use offmodel_analysis::{

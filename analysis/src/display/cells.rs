@@ -74,11 +74,15 @@ impl ShownColumn {
             Ok(AnyValue::Float32(number)) => Value::Text(float(f64::from(number))),
             Ok(other) => Value::Text(one_line(&other.to_string(), limit)),
         };
+        let mut values: Vec<Option<Value>> = rows.iter().map(|row| row.map(value)).collect();
+        if column.dtype().is_float() {
+            align_decimals(&mut values);
+        }
         Self {
             name: one_line(column.name(), limit),
             dtype: one_line(&column.dtype().to_string(), limit),
             is_number: column.dtype().is_primitive_numeric(),
-            values: rows.iter().map(|row| row.map(value)).collect(),
+            values,
         }
     }
 
@@ -122,6 +126,26 @@ fn float(value: f64) -> String {
         format!("{trimmed}0")
     } else {
         trimmed.to_owned()
+    }
+}
+
+/// Gives the plain numbers of a column equally many decimals, so that they can be compared down the column.
+fn align_decimals(values: &mut [Option<Value>]) {
+    let decimals = |text: &str| match text.split_once('.') {
+        Some((_, decimals)) if !decimals.contains('e') => Some(decimals.len()),
+        _ => None,
+    };
+    let texts = values.iter().flatten().filter_map(|value| match value {
+        Value::Text(text) => decimals(text),
+        Value::Null => None,
+    });
+    let most = texts.max().unwrap_or(0);
+    for value in values.iter_mut().flatten() {
+        if let Value::Text(text) = value
+            && let Some(decimals) = decimals(text)
+        {
+            text.push_str(&"0".repeat(most - decimals));
+        }
     }
 }
 

@@ -48,13 +48,13 @@ impl Report {
             title: escape_html(title),
             body: String::new(),
             display: FrameDisplay {
-                max_rows: 60,
+                max_rows: 24,
                 ..FrameDisplay::default()
             },
         }
     }
 
-    /// How much of each later frame is shown; without it up to 60 rows.
+    /// How much of each later frame is shown; without it up to 24 rows.
     #[must_use]
     pub fn frame_display(mut self, display: FrameDisplay) -> Self {
         self.display = display;

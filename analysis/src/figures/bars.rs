@@ -7,7 +7,7 @@ use super::axes::{
     widest,
 };
 use super::figure::{Figure, FigureError, check_finite};
-use super::legend::Legend;
+use super::legend::{Legend, Swatch};
 use super::numerals::Marks;
 use super::paint::{INK, axis_stroke, group_color};
 use super::scene::{Align, Fill, Scene, Stroke, Text};
@@ -94,7 +94,11 @@ impl BarAxes {
 /// be read.
 pub fn grouped_bars(frame: &DataFrame, axes: &BarAxes) -> Result<Figure, FigureError> {
     let clusters = Clusters::read(frame, axes)?;
-    let legend = Legend::of_groups(axes.group.as_deref().unwrap_or_default(), &clusters.groups)?;
+    let legend = Legend::of_groups(
+        axes.group.as_deref().unwrap_or_default(),
+        &clusters.groups,
+        Swatch::Box,
+    )?;
     let y_marks = clusters.marks();
 
     let per_cluster = clusters.groups.len() as f64;
@@ -111,7 +115,7 @@ pub fn grouped_bars(frame: &DataFrame, axes: &BarAxes) -> Result<Figure, FigureE
     let turned = broadest > pitch - 6.0;
     let slanted = broadest * TURN.to_radians().cos();
     let below = if turned {
-        slanted + MARK_SIZE + LABEL_SIZE + 18.0
+        slanted + LABEL_SIZE + 20.0
     } else {
         BOTTOM_SPACE
     };

@@ -2,8 +2,8 @@
 
 use super::axes::MARK_SIZE;
 use super::figure::FigureError;
-use super::paint::{FADED_INK, draw_marker};
-use super::scene::{Point, Scene, Text};
+use super::paint::{FADED_INK, draw_marker, group_color};
+use super::scene::{Fill, Point, Scene, Text};
 use super::typeface::{Weight, fitting, text_width};
 
 /// Groups that colours and markers can tell apart.
@@ -22,11 +22,26 @@ pub(crate) struct Legend {
     pub(crate) groups: Vec<String>,
     /// Paragraphs of short lines under the groups; the first line of each is dark, the rest faded.
     pub(crate) notes: Vec<Vec<String>>,
+    swatch: Swatch,
+}
+
+/// What stands before the name of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Swatch {
+    /// The marker of its points.
+    #[default]
+    Marker,
+    /// A box in the colour of its bars.
+    Box,
 }
 
 impl Legend {
     /// Legend of the groups; none where there is only one.
-    pub(crate) fn of_groups(heading: &str, groups: &[String]) -> Result<Self, FigureError> {
+    pub(crate) fn of_groups(
+        heading: &str,
+        groups: &[String],
+        swatch: Swatch,
+    ) -> Result<Self, FigureError> {
         if groups.len() > GROUP_LIMIT {
             return Err(FigureError::TooMany {
                 what: "groups",
@@ -41,6 +56,7 @@ impl Legend {
             heading: heading.to_owned(),
             groups: groups.to_vec(),
             notes: Vec::new(),
+            swatch,
         })
     }
 
@@ -87,7 +103,16 @@ impl Legend {
             y += LINE_HEIGHT;
         }
         for (index, group) in self.groups.iter().enumerate() {
-            draw_marker(scene, index, (left + MARKER_RADIUS, y), MARKER_RADIUS);
+            match self.swatch {
+                Swatch::Marker => {
+                    draw_marker(scene, index, (left + MARKER_RADIUS, y), MARKER_RADIUS)
+                }
+                Swatch::Box => scene.rectangle(
+                    (left, y - MARKER_RADIUS),
+                    (left + 2.0 * MARKER_RADIUS, y + MARKER_RADIUS),
+                    Fill::solid(group_color(index)),
+                ),
+            }
             let group = fitting(
                 group,
                 MARK_SIZE,

@@ -4,7 +4,7 @@ use polars::prelude::DataFrame;
 
 use super::axes::{BOTTOM_SPACE, MARGIN, Panel, draw_title, left_space, title_height};
 use super::figure::{Figure, FigureError, check_finite};
-use super::legend::Legend;
+use super::legend::{Legend, Swatch};
 use super::numerals::Marks;
 use super::paint::{draw_marker, group_color};
 use super::scene::{Fill, Point, Scene, Stroke};
@@ -92,7 +92,11 @@ pub fn line_plot(frame: &DataFrame, axes: &LineAxes) -> Result<Figure, FigureErr
         None => vec![String::new(); frame.height()],
     };
     let groups = distinct(&group_of_row);
-    let legend = Legend::of_groups(axes.group.as_deref().unwrap_or_default(), &groups)?;
+    let legend = Legend::of_groups(
+        axes.group.as_deref().unwrap_or_default(),
+        &groups,
+        Swatch::Marker,
+    )?;
     let readings = read(frame, axes)?;
 
     let all = |pick: fn(&Reading) -> f64| readings.iter().map(pick);

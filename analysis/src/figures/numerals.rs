@@ -55,7 +55,7 @@ impl Marks {
         self.values
             .iter()
             .map(|value| {
-                if largest >= 1e7 || largest < 1e-6 {
+                if !(1e-6..1e7).contains(&largest) {
                     format!("{value:.1e}")
                 } else {
                     fixed(*value, self.decimals)

@@ -4,7 +4,7 @@ use polars::prelude::DataFrame;
 
 use super::axes::{BOTTOM_SPACE, MARGIN, Panel, draw_title, left_space, title_height};
 use super::figure::{Figure, FigureError};
-use super::legend::Legend;
+use super::legend::{Legend, Swatch};
 use super::numerals::{Marks, fixed};
 use super::paint::{INK, draw_marker};
 use super::scene::{Fill, Point, Scene, Stroke};
@@ -98,13 +98,13 @@ pub fn scatter_with_fit(frame: &DataFrame, axes: &ScatterAxes) -> Result<Figure,
         None => vec![String::new(); x.len()],
     };
     let groups = distinct(&group_of_row);
-    let mut legend = Legend::of_groups(&axes.group_label, &groups)?;
+    let mut legend = Legend::of_groups(&axes.group_label, &groups, Swatch::Marker)?;
     legend.notes = notes(&fit, axes);
 
     let (low_x, high_x) = range(&x);
     let band = band(&fit, low_x, high_x);
     let (low_y, high_y) = range(&y);
-    let x_marks = Marks::covering(low_x, high_x, 6);
+    let x_marks = Marks::covering(low_x, high_x, 8);
     let y_marks = Marks::covering(low_y.min(fit.at(low_x)), high_y.max(fit.at(high_x)), 6);
     let left = MARGIN + left_space(&y_marks.labels());
     let top = MARGIN + title_height(&axes.title);

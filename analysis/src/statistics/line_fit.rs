@@ -173,8 +173,8 @@ impl LineFit {
         )
     }
 
-    /// The fit as a frame: one row per quantity, with columns `quantity`, `estimate`, `standard_error`, `low`, `high`.
-    /// A quantity without standard error or interval has nulls there.
+    /// The fit as a frame: one row per quantity, with columns `quantity`, `estimate`, `standard_error`, `low`,
+    /// `high` and `n`, the number of points. A quantity without standard error or interval has nulls there.
     ///
     /// # Errors
     /// Only if polars refuses columns of equal length.
@@ -194,11 +194,12 @@ impl LineFit {
                 Column::new("standard_error".into(), errors),
                 Column::new("low".into(), bound(|interval| interval.low)),
                 Column::new("high".into(), bound(|interval| interval.high)),
+                Column::new("n".into(), vec![self.n as u64; rows.len()]),
             ],
         )
     }
 
-    fn rows(&self) -> [Row; 7] {
+    fn rows(&self) -> [Row; 6] {
         let row = |quantity, estimate, standard_error, interval| Row {
             quantity,
             estimate,
@@ -232,7 +233,6 @@ impl LineFit {
                 None,
                 None,
             ),
-            row("n", Some(self.n as f64), None, None),
         ]
     }
 
@@ -289,7 +289,7 @@ impl fmt::Display for LineFit {
             "{:<24}{:>10}{:>12}   {:<20}",
             "", "estimate", "std. error", "95% interval"
         )?;
-        for row in self.rows().iter().take(6) {
+        for row in self.rows() {
             let number =
                 |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
             let interval = row
