@@ -128,10 +128,16 @@ pub fn parse(source: &str) -> Result<Cell, ParseError> {
         match statement {
             syn::Stmt::Item(item) => cell.items.push(describe(item, range)),
             syn::Stmt::Local(local) => {
-                cell.statements.push(Statement { range, bindings: bindings(&local.pat) });
+                cell.statements.push(Statement {
+                    range,
+                    bindings: bindings(&local.pat),
+                });
             }
             syn::Stmt::Expr(..) | syn::Stmt::Macro(_) => {
-                cell.statements.push(Statement { range, bindings: Vec::new() });
+                cell.statements.push(Statement {
+                    range,
+                    bindings: Vec::new(),
+                });
             }
         }
     }
@@ -161,9 +167,8 @@ fn take_commands(source: &str) -> (String, Vec<Command>) {
 }
 
 fn command(line: &str, number: usize) -> Option<Command> {
-    let is_name = |text: &str| {
-        text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-    };
+    let is_name =
+        |text: &str| text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     if let Some(rest) = line.strip_prefix(':').filter(|rest| is_name(rest)) {
         let (name, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         return Some(Command {
@@ -188,10 +193,19 @@ fn parse_error(code: &str, error: &syn::Error) -> ParseError {
     let start = error.span().start();
     // An error at the end of the text carries no place of its own.
     let placeless = start.line == 1 && start.column == 0 && error.span().end() == start;
-    let offset = if placeless { code.trim_end().len() } else { offset_of(code, start) };
+    let offset = if placeless {
+        code.trim_end().len()
+    } else {
+        offset_of(code, start)
+    };
     let at_end = message.contains("unexpected end of input") || code[offset..].trim().is_empty();
     let (line, column) = line_and_column(code, offset);
-    ParseError { line, column, message, at_end }
+    ParseError {
+        line,
+        column,
+        message,
+        at_end,
+    }
 }
 
 fn range_of(code: &str, span: Span) -> Range<usize> {
@@ -235,7 +249,11 @@ fn describe(item: &syn::Item, range: Range<usize>) -> Item {
         Syntax::Mod(item) => (ItemKind::Other, Some(&item.ident)),
         _ => (ItemKind::Other, None),
     };
-    Item { kind, name: name.map(ToString::to_string), range }
+    Item {
+        kind,
+        name: name.map(ToString::to_string),
+        range,
+    }
 }
 
 fn bindings(pattern: &syn::Pat) -> Vec<Binding> {
@@ -245,9 +263,13 @@ fn bindings(pattern: &syn::Pat) -> Vec<Binding> {
         fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
             let name = pattern.ident.to_string();
             // In a pattern, a capitalised single name is a constant or a unit variant.
-            if !name.starts_with(char::is_uppercase) && !self.0.iter().any(|known| known.name == name)
+            if !name.starts_with(char::is_uppercase)
+                && !self.0.iter().any(|known| known.name == name)
             {
-                self.0.push(Binding { name, mutable: pattern.mutability.is_some() });
+                self.0.push(Binding {
+                    name,
+                    mutable: pattern.mutability.is_some(),
+                });
             }
             syn::visit::visit_pat_ident(self, pattern);
         }

@@ -17,14 +17,18 @@ pub enum Completeness {
 /// Tells line-by-line front ends whether to run a text or to ask for another line.
 pub fn completeness(source: &str) -> Completeness {
     match open_delimiters(source) {
-        Delimiters::Open(depth) => Completeness::Incomplete { indent: "    ".repeat(depth) },
+        Delimiters::Open(depth) => Completeness::Incomplete {
+            indent: "    ".repeat(depth),
+        },
         Delimiters::Mismatched => Completeness::Invalid,
-        Delimiters::Balanced if ends_in_continuation(source) => {
-            Completeness::Incomplete { indent: "    ".to_owned() }
-        }
+        Delimiters::Balanced if ends_in_continuation(source) => Completeness::Incomplete {
+            indent: "    ".to_owned(),
+        },
         Delimiters::Balanced => match parse(source) {
             Ok(_) => Completeness::Complete,
-            Err(error) if error.at_end => Completeness::Incomplete { indent: String::new() },
+            Err(error) if error.at_end => Completeness::Incomplete {
+                indent: String::new(),
+            },
             Err(_) => Completeness::Invalid,
         },
     }
@@ -65,7 +69,11 @@ fn open_delimiters(source: &str) -> Delimiters {
         };
         rest = &rest[skipped..];
     }
-    if stack.is_empty() { Delimiters::Balanced } else { Delimiters::Open(stack.len()) }
+    if stack.is_empty() {
+        Delimiters::Balanced
+    } else {
+        Delimiters::Open(stack.len())
+    }
 }
 
 /// The length of the nested block comment at the start, `None` if it does not end.
@@ -94,19 +102,27 @@ fn block_comment(text: &str) -> Option<usize> {
 
 /// If a string or character literal starts here: its length, or `Some(None)` if it does not end.
 fn literal(text: &str) -> Option<Option<usize>> {
-    let prefix = ["br", "cr", "b", "c", "r", ""]
-        .into_iter()
-        .find(|prefix| {
-            text.strip_prefix(prefix).is_some_and(|rest| {
-                let raw = prefix.ends_with('r');
-                let opening = if raw { rest.trim_start_matches('#') } else { rest };
-                opening.starts_with('"')
-            })
-        });
+    let prefix = ["br", "cr", "b", "c", "r", ""].into_iter().find(|prefix| {
+        text.strip_prefix(prefix).is_some_and(|rest| {
+            let raw = prefix.ends_with('r');
+            let opening = if raw {
+                rest.trim_start_matches('#')
+            } else {
+                rest
+            };
+            opening.starts_with('"')
+        })
+    });
     if let Some(prefix) = prefix {
         let body = &text[prefix.len()..];
-        return Some(if prefix.ends_with('r') { raw_string(body) } else { quoted(body, '"') }
-            .map(|length| length + prefix.len()));
+        return Some(
+            if prefix.ends_with('r') {
+                raw_string(body)
+            } else {
+                quoted(body, '"')
+            }
+            .map(|length| length + prefix.len()),
+        );
     }
     // 'a' and '\n' are characters, 'a without a closing quote is a lifetime.
     let rest = text.strip_prefix('\'')?;
@@ -122,7 +138,9 @@ fn raw_string(text: &str) -> Option<usize> {
     let hashes = text.len() - text.trim_start_matches('#').len();
     let closing = format!("\"{}", "#".repeat(hashes));
     let start = hashes + 1;
-    text[start..].find(&closing).map(|end| start + end + closing.len())
+    text[start..]
+        .find(&closing)
+        .map(|end| start + end + closing.len())
 }
 
 fn quoted(text: &str, quote: char) -> Option<usize> {
@@ -144,15 +162,21 @@ fn word_or_character(text: &str) -> usize {
     let word = text
         .find(|character: char| !(character.is_alphanumeric() || character == '_'))
         .unwrap_or(text.len());
-    if word > 0 { word } else { text.chars().next().map_or(0, char::len_utf8) }
+    if word > 0 {
+        word
+    } else {
+        text.chars().next().map_or(0, char::len_utf8)
+    }
 }
 
 /// An operator or `else` at the end wants a right-hand side.
 fn ends_in_continuation(source: &str) -> bool {
     let last = source.trim_end().lines().last().unwrap_or_default();
     let code = last.split("//").next().unwrap_or_default().trim_end();
-    ["=", "+", "-", "*", "/", "&&", "||", ".", ",", "=>", "->", " else"]
-        .iter()
-        .any(|ending| code.ends_with(ending))
+    [
+        "=", "+", "-", "*", "/", "&&", "||", ".", ",", "=>", "->", " else",
+    ]
+    .iter()
+    .any(|ending| code.ends_with(ending))
         && parse(source).is_err()
 }

@@ -120,14 +120,21 @@ const SUPPORTED: &str =
 /// When a `let` of the cell has no type, no default, or a type that values cannot be given for.
 pub fn parameters(cell: &Cell) -> Result<Vec<Parameter>, ParameterError> {
     // The cell was parsed from this very text.
-    let statements = syn::Block::parse_within.parse_str(&cell.code).unwrap_or_default();
+    let statements = syn::Block::parse_within
+        .parse_str(&cell.code)
+        .unwrap_or_default();
     let mut parameters: Vec<Parameter> = Vec::new();
     for statement in &statements {
-        let syn::Stmt::Local(local) = statement else { continue };
+        let syn::Stmt::Local(local) = statement else {
+            continue;
+        };
         if let Some(parameter) = declared(&cell.code, local)? {
             if parameters.iter().any(|known| known.name == parameter.name) {
                 let line = local.let_token.span.start().line;
-                return Err(ParameterError::Duplicate { line, name: parameter.name });
+                return Err(ParameterError::Duplicate {
+                    line,
+                    name: parameter.name,
+                });
             }
             parameters.push(parameter);
         }
@@ -143,7 +150,9 @@ fn declared(code: &str, local: &syn::Local) -> Result<Option<Parameter>, Paramet
         syn::Pat::Type(typed) => (&*typed.pat, Some(&*typed.ty)),
         pattern => (pattern, None),
     };
-    let syn::Pat::Ident(variable) = pattern else { return Ok(None) };
+    let syn::Pat::Ident(variable) = pattern else {
+        return Ok(None);
+    };
     let name = variable.ident.to_string();
     let text = |span: proc_macro2::Span| {
         code[offset_of(code, span.start())..offset_of(code, span.end())].to_owned()
@@ -153,7 +162,11 @@ fn declared(code: &str, local: &syn::Local) -> Result<Option<Parameter>, Paramet
     };
     let type_text = text(written.span());
     let Some(kind) = ParameterType::from_syntax(written) else {
-        return Err(ParameterError::UnsupportedType { line, name, found: type_text });
+        return Err(ParameterError::UnsupportedType {
+            line,
+            name,
+            found: type_text,
+        });
     };
     let Some(default) = &local.init else {
         return Err(ParameterError::WithoutDefault { line, name });
@@ -171,7 +184,9 @@ fn declared(code: &str, local: &syn::Local) -> Result<Option<Parameter>, Paramet
 
 impl ParameterType {
     fn from_syntax(written: &syn::Type) -> Option<Self> {
-        let syn::Type::Path(path) = written else { return None };
+        let syn::Type::Path(path) = written else {
+            return None;
+        };
         let last = path.path.segments.last()?;
         match &last.arguments {
             syn::PathArguments::None => match last.ident.to_string().as_str() {
@@ -210,14 +225,24 @@ impl ParameterType {
     pub fn check(&self, value: &Value) -> Result<Value, TypeMismatch> {
         let checked = match (self, value) {
             (Self::Bool, Value::Bool(_)) | (Self::String, Value::String(_)) => Some(value.clone()),
-            (Self::I32, _) => value.as_i64().and_then(|n| i32::try_from(n).ok()).map(Value::from),
+            (Self::I32, _) => value
+                .as_i64()
+                .and_then(|n| i32::try_from(n).ok())
+                .map(Value::from),
             (Self::I64, _) => value.as_i64().map(Value::from),
-            (Self::U32, _) => value.as_u64().and_then(|n| u32::try_from(n).ok()).map(Value::from),
+            (Self::U32, _) => value
+                .as_u64()
+                .and_then(|n| u32::try_from(n).ok())
+                .map(Value::from),
             (Self::U64, _) => value.as_u64().map(Value::from),
-            (Self::Usize, _) => {
-                value.as_u64().and_then(|n| usize::try_from(n).ok()).map(Value::from)
-            }
-            (Self::F64, _) => value.as_f64().filter(|number| number.is_finite()).map(Value::from),
+            (Self::Usize, _) => value
+                .as_u64()
+                .and_then(|n| usize::try_from(n).ok())
+                .map(Value::from),
+            (Self::F64, _) => value
+                .as_f64()
+                .filter(|number| number.is_finite())
+                .map(Value::from),
             (Self::List(element), Value::Array(values)) => {
                 let checked: Result<Vec<_>, _> =
                     values.iter().map(|value| element.check(value)).collect();
@@ -259,7 +284,10 @@ impl ParameterType {
     }
 
     fn mismatch(&self, found: &str) -> TypeMismatch {
-        TypeMismatch { expected: self.to_string(), found: found.to_owned() }
+        TypeMismatch {
+            expected: self.to_string(),
+            found: found.to_owned(),
+        }
     }
 
     fn plural(&self) -> String {
@@ -321,14 +349,23 @@ fn literal(expression: &syn::Expr) -> Option<Value> {
             syn::Lit::Bool(value) => Some(Value::from(value.value)),
             syn::Lit::Str(value) => Some(Value::from(value.value())),
             syn::Lit::Int(value) => {
-                value.base10_parse::<u64>().ok().map(Value::from).or_else(|| {
-                    (value.suffix() == "f64").then(|| value.base10_parse::<f64>().ok().map(Value::from))?
-                })
+                value
+                    .base10_parse::<u64>()
+                    .ok()
+                    .map(Value::from)
+                    .or_else(|| {
+                        (value.suffix() == "f64")
+                            .then(|| value.base10_parse::<f64>().ok().map(Value::from))?
+                    })
             }
             syn::Lit::Float(value) => value.base10_parse::<f64>().ok().map(Value::from),
             _ => None,
         },
-        syn::Expr::Unary(syn::ExprUnary { op: syn::UnOp::Neg(_), expr, .. }) => {
+        syn::Expr::Unary(syn::ExprUnary {
+            op: syn::UnOp::Neg(_),
+            expr,
+            ..
+        }) => {
             let value = literal(expr)?;
             match value.as_i64() {
                 Some(number) => Some(Value::from(-number)),
@@ -338,19 +375,32 @@ fn literal(expression: &syn::Expr) -> Option<Value> {
         syn::Expr::Paren(inner) => literal(&inner.expr),
         syn::Expr::Macro(call) if call.mac.path.is_ident("vec") => {
             type Elements = syn::punctuated::Punctuated<syn::Expr, syn::Token![,]>;
-            let elements = Elements::parse_terminated.parse2(call.mac.tokens.clone()).ok()?;
-            elements.iter().map(literal).collect::<Option<Vec<_>>>().map(Value::Array)
+            let elements = Elements::parse_terminated
+                .parse2(call.mac.tokens.clone())
+                .ok()?;
+            elements
+                .iter()
+                .map(literal)
+                .collect::<Option<Vec<_>>>()
+                .map(Value::Array)
         }
         syn::Expr::Path(path) if path.path.is_ident("None") => Some(Value::Null),
         syn::Expr::MethodCall(call) if call.args.is_empty() => {
-            let is_conversion =
-                ["to_owned", "to_string", "into"].iter().any(|name| call.method == name);
+            let is_conversion = ["to_owned", "to_string", "into"]
+                .iter()
+                .any(|name| call.method == name);
             literal(&call.receiver).filter(|value| is_conversion && value.is_string())
         }
         syn::Expr::Call(call) => {
-            let syn::Expr::Path(function) = &*call.func else { return None };
-            let names: Vec<_> =
-                function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+            let syn::Expr::Path(function) = &*call.func else {
+                return None;
+            };
+            let names: Vec<_> = function
+                .path
+                .segments
+                .iter()
+                .map(|segment| segment.ident.to_string())
+                .collect();
             let names: Vec<_> = names.iter().map(String::as_str).collect();
             match (&names[..], call.args.len()) {
                 (["Vec", "new"], 0) => Some(Value::Array(Vec::new())),
@@ -383,7 +433,10 @@ mod tests {
             "use std::fmt;\nlet seed: u64 = 1;\nlet mut rate: f64 = -5e-5; // per step\nlet data: String = \"on\".to_owned();\nlet levels: Vec<i64> = vec![1, -2];\nlet cap: Option<usize> = None;\nlet computed: usize = 2 + 2;",
         )
         .unwrap();
-        let told: Vec<_> = found.iter().map(|p| (p.name.as_str(), p.mutable, p.default.clone())).collect();
+        let told: Vec<_> = found
+            .iter()
+            .map(|p| (p.name.as_str(), p.mutable, p.default.clone()))
+            .collect();
         assert_eq!(
             told,
             [
@@ -402,20 +455,37 @@ mod tests {
     #[test]
     fn a_declaration_that_cannot_be_a_parameter_is_named_with_its_line() {
         let message = |source| of(source).unwrap_err().to_string();
-        assert!(message("let a: i64 = 1;\nlet x = 1;").starts_with("line 2: parameter `x` needs a type"));
-        assert!(message("let x: &str = \"a\";").contains("has the type `&str`, expected one of i32"));
+        assert!(
+            message("let a: i64 = 1;\nlet x = 1;")
+                .starts_with("line 2: parameter `x` needs a type")
+        );
+        assert!(
+            message("let x: &str = \"a\";").contains("has the type `&str`, expected one of i32")
+        );
         assert!(message("let x: i64;").contains("needs a default"));
-        assert!(message("let x: i64 = 1;\nlet x: i64 = 2;").starts_with("line 2: parameter `x` is declared twice"));
+        assert!(
+            message("let x: i64 = 1;\nlet x: i64 = 2;")
+                .starts_with("line 2: parameter `x` is declared twice")
+        );
     }
 
     #[test]
     fn values_are_checked_against_type_and_range() {
         assert_eq!(kind("f64").check(&json!(1)).unwrap(), json!(1.0));
-        assert_eq!(kind("Option<String>").check(&Value::Null).unwrap(), Value::Null);
+        assert_eq!(
+            kind("Option<String>").check(&Value::Null).unwrap(),
+            Value::Null
+        );
         let error = kind("u64").check(&json!(-1)).unwrap_err();
-        assert_eq!(error.to_string(), "expected a non-negative integer (u64), found the integer -1");
+        assert_eq!(
+            error.to_string(),
+            "expected a non-negative integer (u64), found the integer -1"
+        );
         let error = kind("Vec<i64>").check(&json!([1, "two"])).unwrap_err();
-        assert_eq!(error.to_string(), "expected a list of integers, found the list [1,\"two\"]");
+        assert_eq!(
+            error.to_string(),
+            "expected a list of integers, found the list [1,\"two\"]"
+        );
         assert!(kind("i32").check(&json!(3_000_000_000_i64)).is_err());
         assert!(kind("i64").check(&json!(1.5)).is_err());
         assert!(kind("bool").check(&json!("true")).is_err());
@@ -426,8 +496,14 @@ mod tests {
         assert_eq!(kind("String").parse("12").unwrap(), json!("12"));
         assert_eq!(kind("u64").parse("1_000").unwrap(), json!(1000));
         assert_eq!(kind("f64").parse("5e-5").unwrap(), json!(5e-5));
-        assert_eq!(kind("Vec<String>").parse("a, b").unwrap(), json!(["a", "b"]));
-        assert_eq!(kind("Vec<f64>").parse("[1, 2.5]").unwrap(), json!([1.0, 2.5]));
+        assert_eq!(
+            kind("Vec<String>").parse("a, b").unwrap(),
+            json!(["a", "b"])
+        );
+        assert_eq!(
+            kind("Vec<f64>").parse("[1, 2.5]").unwrap(),
+            json!([1.0, 2.5])
+        );
         assert_eq!(kind("Option<i64>").parse("none").unwrap(), Value::Null);
         assert_eq!(
             kind("u64").parse("many").unwrap_err().to_string(),

@@ -18,7 +18,10 @@ pub fn byte_offset(source: &str, line: usize, column: usize) -> usize {
             .map_or(source.len(), |(newline, _)| newline + 1),
     };
     let text = source[start..].split('\n').next().unwrap_or_default();
-    let within = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(i, _)| i);
+    let within = text
+        .char_indices()
+        .nth(column.saturating_sub(1))
+        .map_or(text.len(), |(i, _)| i);
     start + within
 }
 
@@ -30,6 +33,12 @@ pub fn line_and_column(source: &str, offset: usize) -> (usize, usize) {
     }
     let before = &source[..offset];
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
     (line, column)
 }

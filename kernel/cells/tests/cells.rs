@@ -11,8 +11,14 @@ fn tail(source: &str) -> Option<String> {
 #[test]
 fn the_last_expression_without_a_semicolon_is_displayed() {
     assert_eq!(tail("let x = 1;\nx + 1").as_deref(), Some("x + 1"));
-    assert_eq!(tail("format!(\"{x}\")").as_deref(), Some("format!(\"{x}\")"));
-    assert_eq!(tail("if a { 1 } else { 2 }").as_deref(), Some("if a { 1 } else { 2 }"));
+    assert_eq!(
+        tail("format!(\"{x}\")").as_deref(),
+        Some("format!(\"{x}\")")
+    );
+    assert_eq!(
+        tail("if a { 1 } else { 2 }").as_deref(),
+        Some("if a { 1 } else { 2 }")
+    );
     assert_eq!(tail("x + 1;"), None);
     assert_eq!(tail("for i in 0..3 {}"), None);
     assert_eq!(tail("let x = 1;"), None);
@@ -39,30 +45,55 @@ fn bindings_are_found_in_every_pattern_but_not_in_inner_blocks() {
         .collect();
     assert_eq!(
         names,
-        [("a", false), ("b", true), ("x", false), ("renamed", false), ("c", false), ("e", false)]
+        [
+            ("a", false),
+            ("b", true),
+            ("x", false),
+            ("renamed", false),
+            ("c", false),
+            ("e", false)
+        ]
     );
 }
 
 #[test]
 fn items_keep_their_attributes_and_documentation() {
-    let cell = parse("/// A student.\n#[derive(Debug)]\nstruct Student;\nimpl Student {}\nfn f() {}").unwrap();
+    let cell =
+        parse("/// A student.\n#[derive(Debug)]\nstruct Student;\nimpl Student {}\nfn f() {}")
+            .unwrap();
     let kinds: Vec<_> = cell.items.iter().map(|item| item.kind).collect();
-    assert_eq!(kinds, [ItemKind::Type, ItemKind::Implementation, ItemKind::Function]);
+    assert_eq!(
+        kinds,
+        [ItemKind::Type, ItemKind::Implementation, ItemKind::Function]
+    );
     assert!(cell.code[cell.items[0].range.clone()].starts_with("/// A student."));
     assert_eq!(cell.items[2].name.as_deref(), Some("f"));
 }
 
 #[test]
 fn ranges_count_bytes_where_lines_hold_wide_characters() {
-    assert_eq!(tail("let gruß = \"äöü\"; gruß.len()").as_deref(), Some("gruß.len()"));
+    assert_eq!(
+        tail("let gruß = \"äöü\"; gruß.len()").as_deref(),
+        Some("gruß.len()")
+    );
 }
 
 #[test]
 fn commands_are_taken_out_without_moving_a_line() {
     let cell = parse(":vars\n?frame\nlet x = 1;\n:dep serde = \"1\"\nx").unwrap();
-    let commands: Vec<_> =
-        cell.commands.iter().map(|c| (c.name.as_str(), c.arguments.as_str(), c.line)).collect();
-    assert_eq!(commands, [("vars", "", 1), ("?", "frame", 2), ("dep", "serde = \"1\"", 4)]);
+    let commands: Vec<_> = cell
+        .commands
+        .iter()
+        .map(|c| (c.name.as_str(), c.arguments.as_str(), c.line))
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            ("vars", "", 1),
+            ("?", "frame", 2),
+            ("dep", "serde = \"1\"", 4)
+        ]
+    );
     assert_eq!(cell.code.lines().nth(2), Some("let x = 1;"));
 }
 
@@ -90,14 +121,31 @@ fn front_ends_learn_whether_a_text_is_whole() {
     assert_eq!(completeness("1 + 1"), Completeness::Complete);
     assert_eq!(
         completeness("fn f() {\n    if x {"),
-        Completeness::Incomplete { indent: "        ".to_owned() }
+        Completeness::Incomplete {
+            indent: "        ".to_owned()
+        }
     );
-    assert!(matches!(completeness("let s = \"open"), Completeness::Incomplete { .. }));
-    assert!(matches!(completeness("let x ="), Completeness::Incomplete { .. }));
-    assert!(matches!(completeness("/* note"), Completeness::Incomplete { .. }));
+    assert!(matches!(
+        completeness("let s = \"open"),
+        Completeness::Incomplete { .. }
+    ));
+    assert!(matches!(
+        completeness("let x ="),
+        Completeness::Incomplete { .. }
+    ));
+    assert!(matches!(
+        completeness("/* note"),
+        Completeness::Incomplete { .. }
+    ));
     assert_eq!(completeness("f(]"), Completeness::Invalid);
-    assert_eq!(completeness("let s = r#\"a \" b\"#; let c = '\"';"), Completeness::Complete);
-    assert_eq!(completeness("fn f<'a>(x: &'a str) -> &'a str { x }"), Completeness::Complete);
+    assert_eq!(
+        completeness("let s = r#\"a \" b\"#; let c = '\"';"),
+        Completeness::Complete
+    );
+    assert_eq!(
+        completeness("fn f<'a>(x: &'a str) -> &'a str { x }"),
+        Completeness::Complete
+    );
 }
 
 proptest! {

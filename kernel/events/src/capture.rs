@@ -7,6 +7,8 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::{Event, Stream, emit};
@@ -16,8 +18,30 @@ use crate::{Event, Stream, emit};
 pub struct Capture {
     original_stdout: OwnedFd,
     original_stderr: OwnedFd,
-    stop: Option<OwnedFd>,
     reader: Option<JoinHandle<()>>,
+}
+
+/// The way to ask the capture's reader to catch up. Dropping it stops the reader.
+static CURRENT: Mutex<Option<Requests>> = Mutex::new(None);
+
+#[derive(Debug)]
+struct Requests {
+    /// One byte asks for everything written so far to be emitted.
+    request: File,
+    answered: Receiver<()>,
+}
+
+/// Waits until everything written so far has been emitted, so that a display does not overtake
+/// the text printed before it.
+pub(crate) fn catch_up() {
+    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(requests) = current.as_mut() {
+        flush();
+        if requests.request.write_all(b".").is_ok() {
+            // A reader that has ended answers by hanging up.
+            let _ = requests.answered.recv();
+        }
+    }
 }
 
 impl Capture {
@@ -31,15 +55,25 @@ impl Capture {
         let original_stderr = duplicate(2)?;
         let (stdout, stdout_writer) = pipe()?;
         let (stderr, stderr_writer) = pipe()?;
-        let (stopped, stop) = pipe()?;
+        let (requested, request) = pipe()?;
+        let (answer, answered) = channel();
         set_nonblocking(&stdout)?;
         set_nonblocking(&stderr)?;
+        set_nonblocking(&requested)?;
         let reader = std::thread::Builder::new()
             .name("offmodel-capture".to_owned())
-            .spawn(move || forward(stdout.into(), stderr.into(), &stopped))?;
+            .spawn(move || forward(stdout.into(), stderr.into(), requested.into(), &answer))?;
         redirect(&stdout_writer, 1)?;
         redirect(&stderr_writer, 2)?;
-        Ok(Self { original_stdout, original_stderr, stop: Some(stop), reader: Some(reader) })
+        *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Requests {
+            request: request.into(),
+            answered,
+        });
+        Ok(Self {
+            original_stdout,
+            original_stderr,
+            reader: Some(reader),
+        })
     }
 
     /// Gives the original descriptors back and returns when everything written has been emitted.
@@ -55,28 +89,43 @@ impl Drop for Capture {
         // opens it again.
         let _ = redirect(&self.original_stdout, 1);
         let _ = redirect(&self.original_stderr, 2);
-        drop(self.stop.take());
+        let requests = CURRENT
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(requests);
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
     }
 }
 
-/// Copies both pipes into events until `stopped` closes, then empties them and returns.
+/// Copies both pipes into events until `requests` closes, then empties them and returns.
 ///
-/// End of file is no use as the signal: a process that the cell started may hold the write end
-/// for as long as it lives.
-fn forward(mut stdout: File, mut stderr: File, stopped: &OwnedFd) {
+/// End of file of the two is no use as the signal: a process that the cell started may hold the
+/// write end for as long as it lives.
+fn forward(mut stdout: File, mut stderr: File, mut requests: File, answer: &Sender<()>) {
     let mut pending_stdout = Vec::new();
     let mut pending_stderr = Vec::new();
     loop {
-        let stopping = wait_readable([stdout.as_raw_fd(), stderr.as_raw_fd(), stopped.as_raw_fd()]);
+        let asked = wait_readable([stdout.as_raw_fd(), stderr.as_raw_fd(), requests.as_raw_fd()]);
         drain(&mut stdout, Stream::Stdout, &mut pending_stdout);
         drain(&mut stderr, Stream::Stderr, &mut pending_stderr);
-        if stopping {
-            flush_pending(Stream::Stdout, &mut pending_stdout);
-            flush_pending(Stream::Stderr, &mut pending_stderr);
-            return;
+        if !asked {
+            continue;
+        }
+        match requests.read(&mut [0]) {
+            Ok(1..) => {
+                if answer.send(()).is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => {
+                flush_pending(Stream::Stdout, &mut pending_stdout);
+                flush_pending(Stream::Stderr, &mut pending_stderr);
+                return;
+            }
         }
     }
 }
@@ -90,14 +139,20 @@ fn drain(pipe: &mut File, stream: Stream, pending: &mut Vec<u8>) {
         let rest = pending.split_off(complete);
         let bytes = std::mem::replace(pending, rest);
         if !bytes.is_empty() {
-            emit(&Event::Stream { stream, text: String::from_utf8_lossy(&bytes).into_owned() });
+            emit(&Event::Stream {
+                stream,
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+            });
         }
     }
 }
 
 fn flush_pending(stream: Stream, pending: &mut Vec<u8>) {
     if !pending.is_empty() {
-        emit(&Event::Stream { stream, text: String::from_utf8_lossy(pending).into_owned() });
+        emit(&Event::Stream {
+            stream,
+            text: String::from_utf8_lossy(pending).into_owned(),
+        });
         pending.clear();
     }
 }
@@ -109,7 +164,9 @@ fn complete_characters(bytes: &[u8]) -> usize {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         Err(_) => {
             let tail = bytes.len().saturating_sub(3);
-            let start = bytes[tail..].iter().position(|byte| byte & 0b1100_0000 == 0b1100_0000);
+            let start = bytes[tail..]
+                .iter()
+                .position(|byte| byte & 0b1100_0000 == 0b1100_0000);
             match start.map(|offset| tail + offset) {
                 Some(start)
                     if std::str::from_utf8(&bytes[start..])
@@ -125,7 +182,11 @@ fn complete_characters(bytes: &[u8]) -> usize {
 
 /// Waits for any of the three descriptors; true once the last one is readable or closed.
 fn wait_readable(descriptors: [RawFd; 3]) -> bool {
-    let mut polled = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    let mut polled = descriptors.map(|fd| libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    });
     // SAFETY: the array outlives the call and its length is passed.
     unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) };
     polled[2].revents != 0

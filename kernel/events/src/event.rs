@@ -97,7 +97,8 @@ impl MimeBundle {
     /// Adds one format.
     #[must_use]
     pub fn with(mut self, mime: &str, content: impl Into<String>) -> Self {
-        self.0.insert(mime.to_owned(), Value::String(content.into()));
+        self.0
+            .insert(mime.to_owned(), Value::String(content.into()));
         self
     }
 

@@ -16,7 +16,11 @@ pub struct Interrupted;
 
 /// Fails if this process was asked to stop since [`clear`].
 pub fn check() -> Result<(), Interrupted> {
-    if REQUESTED.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+    if REQUESTED.load(Ordering::Relaxed) {
+        Err(Interrupted)
+    } else {
+        Ok(())
+    }
 }
 
 /// Sleeps, but wakes and fails when interrupted.

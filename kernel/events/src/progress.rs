@@ -59,7 +59,10 @@ impl Progress {
         let data = self.bundle();
         let display_id = self.display_id.clone();
         emit(&match self.shown {
-            None => Event::Display { data, display_id: Some(display_id) },
+            None => Event::Display {
+                data,
+                display_id: Some(display_id),
+            },
             Some(_) => Event::UpdateDisplay { data, display_id },
         });
         self.shown = Some(Instant::now());
@@ -86,7 +89,10 @@ impl Progress {
         } else {
             format!("{:.0} s left", (self.total - self.done) as f64 / rate)
         };
-        format!("{}: {}/{} ({rate:.1}/s, {ending})", self.label, self.done, self.total)
+        format!(
+            "{}: {}/{} ({rate:.1}/s, {ending})",
+            self.label, self.done, self.total
+        )
     }
 }
 
@@ -99,5 +105,8 @@ impl Drop for Progress {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::fd::{FromRawFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{Event, Stream};
+use crate::{Event, Stream, capture};
 
 /// The environment variable that names the inherited file descriptor events are written to.
 pub const DESCRIPTOR_VARIABLE: &str = "OFFMODEL_EVENTS_FD";
@@ -37,6 +37,9 @@ pub fn install_from_environment() -> bool {
 /// Without a sink (a plain Rust program, a test) displays print their text form. A reader that
 /// went away is not an error of the cell: the event is dropped.
 pub fn emit(event: &Event) {
+    if !matches!(event, Event::Stream { .. }) {
+        capture::catch_up();
+    }
     let mut sink = lock();
     let Some(file) = sink.as_mut() else {
         drop(sink);
@@ -57,8 +60,14 @@ fn print_plainly(event: &Event) {
                 println!("{text}");
             }
         }
-        Event::Stream { stream: Stream::Stdout, text } => print!("{text}"),
-        Event::Stream { stream: Stream::Stderr, text } => eprint!("{text}"),
+        Event::Stream {
+            stream: Stream::Stdout,
+            text,
+        } => print!("{text}"),
+        Event::Stream {
+            stream: Stream::Stderr,
+            text,
+        } => eprint!("{text}"),
         Event::Error { error } => eprintln!("{error}"),
         _ => {}
     }

@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use offmodel_events::capture::Capture;
-use offmodel_events::{CellError, Event, Interrupted, MimeBundle, Progress, Stream, emit, interrupt, sink};
+use offmodel_events::{
+    CellError, Event, Interrupted, MimeBundle, Progress, Stream, emit, interrupt, sink,
+};
 use proptest::prelude::*;
 
 /// Sink, interrupt flag and file descriptors belong to the process: one test at a time.
@@ -24,7 +26,9 @@ fn recorded(work: impl FnOnce()) -> Vec<Event> {
     sink::install(File::create(&path).unwrap());
     work();
     let text = std::fs::read_to_string(&path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn text_of(events: &[Event], wanted: Stream) -> String {
@@ -42,7 +46,9 @@ fn capture_takes_both_streams_and_gives_them_back() {
     let _alone = alone();
     let events = recorded(|| {
         let capture = Capture::start().unwrap();
-        std::io::stdout().write_all("grüße\nhalf a line".as_bytes()).unwrap();
+        std::io::stdout()
+            .write_all("grüße\nhalf a line".as_bytes())
+            .unwrap();
         std::io::stderr().write_all(b"careful").unwrap();
         capture.finish();
         std::io::stdout().write_all(b"not captured\n").unwrap();
@@ -58,7 +64,10 @@ fn a_process_that_outlives_the_cell_does_not_hold_it_up() {
     let started = std::time::Instant::now();
     let events = recorded(|| {
         let capture = Capture::start().unwrap();
-        let mut child = Command::new("sh").args(["-c", "echo begun; exec sleep 30"]).spawn().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "echo begun; exec sleep 30"])
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_millis(300));
         capture.finish();
         child.kill().unwrap();
@@ -83,6 +92,33 @@ fn characters_split_between_writes_arrive_whole() {
         capture.finish();
     });
     assert_eq!(text_of(&events, Stream::Stdout), "ä€😀\u{fffd}!");
+}
+
+#[test]
+fn a_display_does_not_overtake_the_text_before_it() {
+    let _alone = alone();
+    let events = recorded(|| {
+        let capture = Capture::start().unwrap();
+        for number in 0..100 {
+            write!(std::io::stdout(), "{number} ").unwrap();
+            emit(&Event::Result {
+                data: MimeBundle::text(number.to_string()),
+            });
+        }
+        capture.finish();
+    });
+    let told: Vec<String> = events
+        .iter()
+        .map(|event| match event {
+            Event::Stream { text, .. } => text.trim().to_owned(),
+            Event::Result { data } => data.get("text/plain").unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let wanted: Vec<String> = (0..100)
+        .flat_map(|number| [number.to_string(), number.to_string()])
+        .collect();
+    assert_eq!(told, wanted);
 }
 
 #[test]
@@ -128,7 +164,11 @@ fn a_progress_bar_shows_only_long_work_updates_one_display_and_ends_complete() {
             progress.advance(1);
         }
     });
-    let Event::Display { data, display_id: Some(first) } = &events[0] else {
+    let Event::Display {
+        data,
+        display_id: Some(first),
+    } = &events[0]
+    else {
         panic!("{events:?}");
     };
     assert!(data.get("text/html").unwrap().contains("&lt;training&gt;"));
@@ -140,18 +180,33 @@ fn a_progress_bar_shows_only_long_work_updates_one_display_and_ends_complete() {
         })
         .collect();
     assert!(!ids.is_empty() && ids.iter().all(|id| *id == first));
-    let Some(Event::UpdateDisplay { data, .. }) = events.last() else { panic!("{events:?}") };
-    assert!(data.get("text/plain").unwrap().starts_with("<training>: 10/10"));
+    let Some(Event::UpdateDisplay { data, .. }) = events.last() else {
+        panic!("{events:?}")
+    };
+    assert!(
+        data.get("text/plain")
+            .unwrap()
+            .starts_with("<training>: 10/10")
+    );
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    let bundle = ("\\PC*", "\\PC*").prop_map(|(text, html)| MimeBundle::text(text).with("text/html", html));
+    let bundle =
+        ("\\PC*", "\\PC*").prop_map(|(text, html)| MimeBundle::text(text).with("text/html", html));
     prop_oneof![
-        "\\PC*".prop_map(|text| Event::Stream { stream: Stream::Stderr, text }),
+        "\\PC*".prop_map(|text| Event::Stream {
+            stream: Stream::Stderr,
+            text
+        }),
         (bundle, prop::option::of("[a-z]+"))
             .prop_map(|(data, display_id)| Event::Display { data, display_id }),
         ("\\PC*", prop::option::of(1usize..100)).prop_map(|(value, line)| Event::Error {
-            error: CellError { name: "panic".to_owned(), value, traceback: vec![], line },
+            error: CellError {
+                name: "panic".to_owned(),
+                value,
+                traceback: vec![],
+                line
+            },
         }),
         (1usize..9, 0.0f64..1e6).prop_map(|(cell, seconds)| Event::CellFinished {
             cell,
@@ -179,7 +234,10 @@ fn events_of_several_threads_stay_whole() {
                 scope.spawn(move || {
                     for number in 0..200 {
                         let text = format!("{thread} {number} {}", "x".repeat(500));
-                        emit(&Event::Stream { stream: Stream::Stdout, text });
+                        emit(&Event::Stream {
+                            stream: Stream::Stdout,
+                            text,
+                        });
                     }
                 });
             }

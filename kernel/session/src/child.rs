@@ -31,7 +31,13 @@ pub(crate) fn child_command() -> io::Result<(Command, EventPipe)> {
         .env(DESCRIPTOR_VARIABLE, writer.as_raw_fd().to_string())
         .env_remove(WRAPPER_VARIABLE)
         .env_remove("RUSTC_WRAPPER");
-    Ok((command, EventPipe { reader: File::from(reader), _writer: writer }))
+    Ok((
+        command,
+        EventPipe {
+            reader: File::from(reader),
+            _writer: writer,
+        },
+    ))
 }
 
 /// Our side of the pipe. The write end stays open here too, for children started later.
@@ -44,20 +50,28 @@ pub(crate) struct EventPipe {
 impl EventPipe {
     /// Forwards every event to `messages`, from a thread of its own.
     pub fn forward(self, messages: Sender<Message>) -> io::Result<OwnedFd> {
-        let Self { reader, _writer: writer } = self;
-        std::thread::Builder::new().name("offmodel-events".to_owned()).spawn(move || {
-            let mut lines = BufReader::new(reader);
-            let mut line = Vec::new();
-            while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-                // A line that is no event was torn by the death of the child.
-                if let Ok(event) = serde_json::from_slice::<Event>(&line)
-                    && messages.send(Message::Event(event)).is_err()
+        let Self {
+            reader,
+            _writer: writer,
+        } = self;
+        std::thread::Builder::new()
+            .name("offmodel-events".to_owned())
+            .spawn(move || {
+                let mut lines = BufReader::new(reader);
+                let mut line = Vec::new();
+                while lines
+                    .read_until(b'\n', &mut line)
+                    .is_ok_and(|count| count > 0)
                 {
-                    return;
+                    // A line that is no event was torn by the death of the child.
+                    if let Ok(event) = serde_json::from_slice::<Event>(&line)
+                        && messages.send(Message::Event(event)).is_err()
+                    {
+                        return;
+                    }
+                    line.clear();
                 }
-                line.clear();
-            }
-        })?;
+            })?;
         Ok(writer)
     }
 }
@@ -68,14 +82,19 @@ pub(crate) fn forward_lines(
     lines: impl Iterator<Item = String> + Send + 'static,
     messages: Sender<Message>,
 ) -> io::Result<()> {
-    std::thread::Builder::new().name("offmodel-output".to_owned()).spawn(move || {
-        for line in lines {
-            let event = Event::Stream { stream, text: format!("{line}\n") };
-            if messages.send(Message::Event(event)).is_err() {
-                return;
+    std::thread::Builder::new()
+        .name("offmodel-output".to_owned())
+        .spawn(move || {
+            for line in lines {
+                let event = Event::Stream {
+                    stream,
+                    text: format!("{line}\n"),
+                };
+                if messages.send(Message::Event(event)).is_err() {
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
@@ -121,7 +140,8 @@ fn inheritable_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: both were just opened and belong to nobody else.
-    let (reader, writer) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    let (reader, writer) =
+        unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
     // SAFETY: clears close-on-exec of a descriptor that we own.
     if unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFD, 0) } == -1 {
         return Err(io::Error::last_os_error());

@@ -28,13 +28,23 @@ pub(crate) fn complete(state: &NotebookState, source: &str, cursor: usize) -> Co
     let word = &source[start..end];
     // Behind a dot stand methods and fields, which these names are not.
     if word.is_empty() || source[..start].ends_with('.') {
-        return Completions { start, end, candidates: Vec::new() };
+        return Completions {
+            start,
+            end,
+            candidates: Vec::new(),
+        };
     }
     let variables = state.variables().map(|(name, _)| name.to_owned());
     let items = state.items().iter().filter_map(|item| item.owner.clone());
-    let mut candidates: Vec<String> =
-        variables.chain(items).filter(|name| name.starts_with(word)).collect();
+    let mut candidates: Vec<String> = variables
+        .chain(items)
+        .filter(|name| name.starts_with(word))
+        .collect();
     candidates.sort();
     candidates.dedup();
-    Completions { start, end, candidates }
+    Completions {
+        start,
+        end,
+        candidates,
+    }
 }

@@ -66,13 +66,20 @@ pub(crate) fn cell_error(
     cell_text: &str,
     state: &NotebookState,
 ) -> CellError {
-    let place = errors.iter().find_map(|error| cell_place(error.primary()?, source));
-    let message = errors.first().map_or("the cell does not compile", |error| &error.message);
+    let place = errors
+        .iter()
+        .find_map(|error| cell_place(error.primary()?, source));
+    let message = errors
+        .first()
+        .map_or("the cell does not compile", |error| &error.message);
     let value = match place {
         Some((line, column)) => format!("{message} (line {line}, column {column})"),
         None => message.to_owned(),
     };
-    let traceback = errors.iter().map(|error| render(error, source, cell_text, state)).collect();
+    let traceback = errors
+        .iter()
+        .map(|error| render(error, source, cell_text, state))
+        .collect();
     CellError {
         name: "compile error".to_owned(),
         value,
@@ -85,7 +92,14 @@ fn cell_place(span: &Span, source: &Source) -> Option<(usize, usize)> {
     match source.origin(span.line_start) {
         Origin::Cell { line, shift, by } => {
             let column = span.column_start;
-            Some((*line, if column > *shift { column.saturating_sub(*by).max(1) } else { column }))
+            Some((
+                *line,
+                if column > *shift {
+                    column.saturating_sub(*by).max(1)
+                } else {
+                    column
+                },
+            ))
         }
         _ => None,
     }
@@ -98,7 +112,10 @@ const PLAIN: &str = "\u{1b}[0m";
 
 /// A message as rustc shows it, in lines and columns of the cell.
 fn render(error: &Diagnostic, source: &Source, cell_text: &str, state: &NotebookState) -> String {
-    let code = error.code().map(|code| format!("[{code}]")).unwrap_or_default();
+    let code = error
+        .code()
+        .map(|code| format!("[{code}]"))
+        .unwrap_or_default();
     let mut text = format!("{RED}error{code}{PLAIN}{BOLD}: {}{PLAIN}", error.message);
     let mut places: Vec<_> = error
         .spans
@@ -113,7 +130,11 @@ fn render(error: &Diagnostic, source: &Source, cell_text: &str, state: &Notebook
         let shown = cell_text.lines().nth(line - 1).unwrap_or_default();
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        let marker = if span.is_primary { format!("{RED}^") } else { format!("{BLUE}-") };
+        let marker = if span.is_primary {
+            format!("{RED}^")
+        } else {
+            format!("{BLUE}-")
+        };
         let label = span.label.as_deref().unwrap_or_default();
         text.push_str(&format!(
             "\n{BLUE}{margin} |\n{number} |{PLAIN} {shown}\n{BLUE}{margin} |{PLAIN} {}{marker} {label}{PLAIN}",
@@ -130,13 +151,18 @@ fn render(error: &Diagnostic, source: &Source, cell_text: &str, state: &Notebook
         text.push_str(&format!("\n{BOLD}{}{PLAIN}: {}", note.level, note.message));
     }
     if let Some((name, reason)) = lost_variable(error, state) {
-        text.push_str(&format!("\n{BOLD}note{PLAIN}: `{name}` is not there: {reason}"));
+        text.push_str(&format!(
+            "\n{BOLD}note{PLAIN}: `{name}` is not there: {reason}"
+        ));
     }
     text
 }
 
 /// The name in "cannot find value `x` in this scope", if an earlier cell had it.
-fn lost_variable<'a>(error: &'a Diagnostic, state: &'a NotebookState) -> Option<(&'a str, &'a str)> {
+fn lost_variable<'a>(
+    error: &'a Diagnostic,
+    state: &'a NotebookState,
+) -> Option<(&'a str, &'a str)> {
     let name = (error.code() == Some("E0425")).then(|| error.message.split('`').nth(1))??;
     Some((name, state.why_lost(name)?))
 }

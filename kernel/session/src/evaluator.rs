@@ -39,13 +39,17 @@ impl Evaluator {
             .stack_size(64 << 20)
             .spawn(move || evaluate(&started, &inbox, &messages))
             .map_err(|error| format!("failed to start a thread: {error}"))?;
-        let child = start.recv().map_err(|_| "evcxr ended while starting".to_owned())??;
+        let child = start
+            .recv()
+            .map_err(|_| "evcxr ended while starting".to_owned())??;
         Ok(Self { requests, child })
     }
 
     /// Hands code to the evaluating thread; a [`Message::Evaluated`] answers.
     pub fn evaluate(&self, code: String) -> Result<(), String> {
-        self.requests.send(code).map_err(|_| "evcxr has ended".to_owned())
+        self.requests
+            .send(code)
+            .map_err(|_| "evcxr has ended".to_owned())
     }
 }
 
@@ -66,7 +70,11 @@ fn evaluate(started: &Started, requests: &Receiver<String>, messages: &Sender<Me
             Ok(_) => Evaluated::Ran,
             Err(Error::SubprocessTerminated(cause)) => Evaluated::ChildDied(cause),
             Err(Error::CompilationErrors(errors)) => Evaluated::CompileError(
-                errors.iter().map(|error| error.rendered()).collect::<Vec<_>>().join("\n"),
+                errors
+                    .iter()
+                    .map(|error| error.rendered())
+                    .collect::<Vec<_>>()
+                    .join("\n"),
             ),
             Err(error) => Evaluated::CompileError(error.to_string()),
         };

@@ -61,7 +61,10 @@ pub(crate) fn cell_statement(
     if cell.tail.is_some() {
         source.generated(");");
     }
-    let kept = probed.kept.iter().filter(|(name, _)| !exceptions.unkept.contains(name));
+    let kept = probed
+        .kept
+        .iter()
+        .filter(|(name, _)| !exceptions.unkept.contains(name));
     for (name, _) in kept.clone() {
         source.push_line(
             &format!("::offmodel::live::put(\"{name}\", {name});"),
@@ -70,9 +73,16 @@ pub(crate) fn cell_statement(
     }
     source.generated("::std::result::Result::<(), ::offmodel::live::Raised>::Ok(())");
     source.generated(&format!("{closing} }});"));
-    for (name, _) in mentioned.iter().filter(|(name, _)| !exceptions.moved.contains(name)) {
+    for (name, _) in mentioned
+        .iter()
+        .filter(|(name, _)| !exceptions.moved.contains(name))
+    {
         let replaced = kept.clone().any(|(new, _)| new == name);
-        let condition = if replaced { "if __outcome.failed() " } else { "" };
+        let condition = if replaced {
+            "if __outcome.failed() "
+        } else {
+            ""
+        };
         source.push_line(
             &format!("{condition}{{ ::offmodel::live::put(\"{name}\", {name}); }}"),
             Origin::Variable { name: name.clone() },

@@ -57,7 +57,12 @@ impl NotebookState {
                 self.items.retain(|known| known.code != code);
             }
             let first_line = line_and_column(&cell.code, item.range.start).0;
-            self.items.push(KnownItem { owner: owner.clone(), code, execution, first_line });
+            self.items.push(KnownItem {
+                owner: owner.clone(),
+                code,
+                execution,
+                first_line,
+            });
         }
         self.drop_variables_of(redefined)
     }
@@ -87,7 +92,10 @@ impl NotebookState {
             .map(|(name, _)| name.clone())
             .collect();
         for name in &gone {
-            self.lose(name, "its type was redefined; run the cell that defines it again".to_owned());
+            self.lose(
+                name,
+                "its type was redefined; run the cell that defines it again".to_owned(),
+            );
         }
         gone
     }
@@ -97,7 +105,9 @@ impl NotebookState {
     }
 
     pub fn variables(&self) -> impl Iterator<Item = (&str, &Variable)> {
-        self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
+        self.variables
+            .iter()
+            .map(|(name, variable)| (name.as_str(), variable))
     }
 
     /// The known variables that a cell mentions.

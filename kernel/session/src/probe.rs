@@ -60,13 +60,20 @@ pub(crate) fn check(
         text.push_str(&item.code);
         text.push('\n');
     }
-    Ok(compile(&text, toolchain, folder)?.into_iter().filter(Diagnostic::is_error).collect())
+    Ok(compile(&text, toolchain, folder)?
+        .into_iter()
+        .filter(Diagnostic::is_error)
+        .collect())
 }
 
 /// The variables that a cell leaves; of several with one name, the last.
 fn last_bindings(cell: &Cell) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
-    for binding in cell.statements.iter().flat_map(|statement| &statement.bindings) {
+    for binding in cell
+        .statements
+        .iter()
+        .flat_map(|statement| &statement.bindings)
+    {
         bindings.retain(|known| known.name != binding.name);
         bindings.push(binding.clone());
     }
@@ -77,15 +84,19 @@ fn probe_source(cell: &Cell, bindings: &[Binding], state: &NotebookState) -> Sou
     let mut source = Source::default();
     source.generated("#![allow(warnings)]\nuse offmodel::prelude::*;");
     for item in state.items() {
-        source.push(&item.code, &Origin::EarlierCell { execution: item.execution });
+        source.push(
+            &item.code,
+            &Origin::EarlierCell {
+                execution: item.execution,
+            },
+        );
     }
     let new_items = cell.items.iter().map(|item| item.range.clone());
     for range in new_items.clone() {
         // On its own first line, an item keeps the indentation that its columns count.
         let line = offmodel_cells::line_and_column(&cell.code, range.start).0;
         let start = offmodel_cells::byte_offset(&cell.code, line, 1);
-        let indentation: String =
-            cell.code[start..range.start].chars().map(|_| ' ').collect();
+        let indentation: String = cell.code[start..range.start].chars().map(|_| ' ').collect();
         source.cell(&format!("{indentation}{}", &cell.code[range]), line);
     }
     let keyword = if cell.uses_await { "async fn" } else { "fn" };
@@ -121,8 +132,19 @@ fn push_with_tail(source: &mut Source, statements: &str, tail: usize) {
     let text = format!("{before}{INSERTED}{after}");
     for (index, content) in text.lines().enumerate() {
         let number = index + 1;
-        let (shift, by) = if number == line { (column, INSERTED.len()) } else { (usize::MAX, 0) };
-        source.push_line(content, Origin::Cell { line: number, shift, by });
+        let (shift, by) = if number == line {
+            (column, INSERTED.len())
+        } else {
+            (usize::MAX, 0)
+        };
+        source.push_line(
+            content,
+            Origin::Cell {
+                line: number,
+                shift,
+                by,
+            },
+        );
     }
     source.generated(";");
 }
@@ -143,11 +165,21 @@ fn compile(
         .map_err(|error| failure("write the cell for the compiler", error))?;
     let output = toolchain
         .rustc_command()
-        .args(["--crate-type", "lib", "--crate-name", "ctx", "--emit", "metadata"])
+        .args([
+            "--crate-type",
+            "lib",
+            "--crate-name",
+            "ctx",
+            "--emit",
+            "metadata",
+        ])
         .arg("-o")
         .arg(folder.join("probe.rmeta"))
         // Both flags are unstable: without them, types are shortened beyond use.
-        .args(["-Ztrim-diagnostic-paths=no", "-Zwrite-long-types-to-disk=no"])
+        .args([
+            "-Ztrim-diagnostic-paths=no",
+            "-Zwrite-long-types-to-disk=no",
+        ])
         .args(["--error-format", "json"])
         .arg(&file)
         .env("RUSTC_BOOTSTRAP", "1")
@@ -167,12 +199,17 @@ fn question(error: &Diagnostic, source: &Source) -> Option<usize> {
 fn sort_out(bindings: &[Binding], answers: &[Diagnostic], source: &Source) -> Probed {
     let mut probed = Probed::default();
     for (index, binding) in bindings.iter().enumerate() {
-        let answer = answers.iter().find(|error| question(error, source) == Some(index));
+        let answer = answers
+            .iter()
+            .find(|error| question(error, source) == Some(index));
         // No complaint about `let () = x;` means that x is `()`.
         let answered = answer.map_or(Some("()".to_owned()), told_type);
         match answered.map(|type_name| nameable(&type_name)) {
             Some(Ok(type_name)) => {
-                let variable = Variable { type_name, mutable: binding.mutable };
+                let variable = Variable {
+                    type_name,
+                    mutable: binding.mutable,
+                };
                 probed.kept.push((binding.name.clone(), variable));
             }
             Some(Err(reason)) => probed.lost.push((binding.name.clone(), reason)),
@@ -213,9 +250,13 @@ fn nameable(told: &str) -> Result<String, String> {
     }
     let owned = whole.replace("&'static ", "&").replace("&str", "\u{1}str");
     if owned.contains('&') || owned.contains("'_") {
-        return Err(format!("its type `{told}` borrows from another variable; clone what it borrows"));
+        return Err(format!(
+            "its type `{told}` borrows from another variable; clone what it borrows"
+        ));
     }
-    Ok(owned.replace("\u{1}str", "&'static str").replace("'{erased}", "'static"))
+    Ok(owned
+        .replace("\u{1}str", "&'static str")
+        .replace("'{erased}", "'static"))
 }
 
 #[cfg(test)]
@@ -224,14 +265,29 @@ mod tests {
 
     #[test]
     fn number_literals_get_their_default_types() {
-        assert_eq!(nameable("std::vec::Vec<{integer}>").unwrap(), "std::vec::Vec<i32>");
+        assert_eq!(
+            nameable("std::vec::Vec<{integer}>").unwrap(),
+            "std::vec::Vec<i32>"
+        );
         assert_eq!(nameable("({float}, &str)").unwrap(), "(f64, &'static str)");
     }
 
     #[test]
     fn closures_and_borrows_are_refused_with_advice() {
-        assert!(nameable("{closure@src/lib.rs:1:2: 3:4}").unwrap_err().contains("box it"));
-        assert!(nameable("&std::vec::Vec<i32>").unwrap_err().contains("clone"));
-        assert!(nameable("std::slice::Iter<'_, i32>").unwrap_err().contains("borrows"));
+        assert!(
+            nameable("{closure@src/lib.rs:1:2: 3:4}")
+                .unwrap_err()
+                .contains("box it")
+        );
+        assert!(
+            nameable("&std::vec::Vec<i32>")
+                .unwrap_err()
+                .contains("clone")
+        );
+        assert!(
+            nameable("std::slice::Iter<'_, i32>")
+                .unwrap_err()
+                .contains("borrows")
+        );
     }
 }

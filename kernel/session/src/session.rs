@@ -73,8 +73,13 @@ impl Session {
         prepare_environment(&toolchain, folder.path());
         let (sender, messages) = channel();
         let evaluator = Evaluator::start(sender).map_err(SessionError::Evaluator)?;
-        let mut session =
-            Self { toolchain, state: NotebookState::default(), evaluator, messages, folder };
+        let mut session = Self {
+            toolchain,
+            state: NotebookState::default(),
+            evaluator,
+            messages,
+            folder,
+        };
         session.load_prelude().map_err(SessionError::Prelude)?;
         Ok(session)
     }
@@ -152,14 +157,21 @@ impl Session {
                 .collect::<Vec<_>>()
                 .join("\n"),
             "?" => {
-                let unknown = || MimeBundle::text(format!("{} is not defined here", command.arguments));
+                let unknown =
+                    || MimeBundle::text(format!("{} is not defined here", command.arguments));
                 let data = self.describe(&command.arguments).unwrap_or_else(unknown);
-                on_event(Event::Display { data, display_id: None });
+                on_event(Event::Display {
+                    data,
+                    display_id: None,
+                });
                 return Ok(());
             }
             other => return Err(unknown_command(other, command.line)),
         };
-        on_event(Event::Display { data: MimeBundle::text(text), display_id: None });
+        on_event(Event::Display {
+            data: MimeBundle::text(text),
+            display_id: None,
+        });
         Ok(())
     }
 
@@ -200,7 +212,12 @@ impl Session {
                         .filter(|error| !learn(error, &statement, probed, &mut exceptions))
                         .collect();
                     if !own.is_empty() {
-                        return Err(diagnostics::cell_error(&own, &statement, &cell.code, &self.state));
+                        return Err(diagnostics::cell_error(
+                            &own,
+                            &statement,
+                            &cell.code,
+                            &self.state,
+                        ));
                     }
                     if before == (exceptions.moved.len(), exceptions.unkept.len()) {
                         return Err(compile_failure(&rendered));
@@ -208,7 +225,9 @@ impl Session {
                 }
             }
         }
-        Err(compile_failure("the cell's variables could not be sorted out"))
+        Err(compile_failure(
+            "the cell's variables could not be sorted out",
+        ))
     }
 
     /// Brings the known variables up to date after a cell has run.
@@ -220,7 +239,8 @@ impl Session {
         succeeded: bool,
     ) {
         for name in &exceptions.moved {
-            let reason = format!("cell {execution} moved it; pass `{name}.clone()` there to keep it");
+            let reason =
+                format!("cell {execution} moved it; pass `{name}.clone()` there to keep it");
             self.state.lose(name, reason);
         }
         if !succeeded {
@@ -228,7 +248,10 @@ impl Session {
         }
         for (name, variable) in &probed.kept {
             if exceptions.unkept.contains(name) {
-                self.state.lose(name, "it borrows from another variable of its cell".to_owned());
+                self.state.lose(
+                    name,
+                    "it borrows from another variable of its cell".to_owned(),
+                );
             } else {
                 self.state.keep(name, variable.clone());
             }
@@ -239,12 +262,15 @@ impl Session {
     }
 
     fn load_prelude(&mut self) -> Result<(), String> {
-        let code = "#[allow(unused_imports)]\nuse offmodel::prelude::*;\n::offmodel::live::initialize();";
+        let code =
+            "#[allow(unused_imports)]\nuse offmodel::prelude::*;\n::offmodel::live::initialize();";
         self.evaluator.evaluate(code.to_owned())?;
         loop {
             match self.messages.recv() {
                 Ok(Message::Evaluated(Evaluated::Ran)) => return Ok(()),
-                Ok(Message::Evaluated(Evaluated::CompileError(reason) | Evaluated::ChildDied(reason))) => {
+                Ok(Message::Evaluated(
+                    Evaluated::CompileError(reason) | Evaluated::ChildDied(reason),
+                )) => {
                     return Err(reason);
                 }
                 Ok(Message::Event(_)) => {}
@@ -264,7 +290,10 @@ impl Session {
         // the answer and the pipe's end mark are here.
         loop {
             let message = match &evaluated {
-                None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None => self
+                    .messages
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected),
                 Some(Evaluated::Ran) if finished => break,
                 Some(Evaluated::Ran) => self.messages.recv_timeout(Duration::from_secs(2)),
                 Some(_) => self.messages.recv_timeout(Duration::from_millis(50)),
@@ -289,7 +318,9 @@ impl Session {
                 let lost = self.state.lose_all("the process that held it ended");
                 let mut report = died(&cause, &lost);
                 if let Err(reason) = self.load_prelude() {
-                    report.traceback.push(format!("the process could not be started again: {reason}"));
+                    report
+                        .traceback
+                        .push(format!("the process could not be started again: {reason}"));
                 }
                 Evaluation::ChildDied(report)
             }
@@ -311,12 +342,19 @@ fn learn(
     probed: &Probed,
     exceptions: &mut Exceptions,
 ) -> bool {
-    let ours = error.spans.iter().find_map(|span| match statement.origin(span.line_start) {
-        Origin::Variable { name } => Some(name.clone()),
-        _ => None,
-    });
+    let ours = error
+        .spans
+        .iter()
+        .find_map(|span| match statement.origin(span.line_start) {
+            Origin::Variable { name } => Some(name.clone()),
+            _ => None,
+        });
     let Some(name) = ours else { return false };
-    let restored = error.primary().is_some_and(|span| span.label.as_deref().is_some_and(|label| label.contains("after move")));
+    let restored = error.primary().is_some_and(|span| {
+        span.label
+            .as_deref()
+            .is_some_and(|label| label.contains("after move"))
+    });
     let is_new = probed.kept.iter().any(|(known, _)| *known == name);
     if restored && !is_new {
         exceptions.moved.push(name);
@@ -354,11 +392,17 @@ fn prepare_environment(toolchain: &Toolchain, folder: &Path) {
 }
 
 fn parse_failure(source: &str, error: &offmodel_cells::ParseError) -> CellError {
-    let line = source.lines().nth(error.line.saturating_sub(1)).unwrap_or_default();
+    let line = source
+        .lines()
+        .nth(error.line.saturating_sub(1))
+        .unwrap_or_default();
     let marker = " ".repeat(error.column.saturating_sub(1));
     CellError {
         name: "compile error".to_owned(),
-        value: format!("{} (line {}, column {})", error.message, error.line, error.column),
+        value: format!(
+            "{} (line {}, column {})",
+            error.message, error.line, error.column
+        ),
         traceback: vec![format!(
             "\u{1b}[1;31merror\u{1b}[0m: {}\n --> cell:{}:{}\n  | {line}\n  | {marker}^",
             error.message, error.line, error.column
@@ -370,7 +414,11 @@ fn parse_failure(source: &str, error: &offmodel_cells::ParseError) -> CellError 
 fn compile_failure(rendered: &str) -> CellError {
     CellError {
         name: "compile error".to_owned(),
-        value: rendered.lines().next().unwrap_or("the cell does not compile").to_owned(),
+        value: rendered
+            .lines()
+            .next()
+            .unwrap_or("the cell does not compile")
+            .to_owned(),
         traceback: rendered.lines().map(str::to_owned).collect(),
         line: None,
     }
@@ -384,7 +432,10 @@ fn died(cause: &str, lost: &[String]) -> CellError {
     let value = format!("the process that runs the cells ended: {}", cause.trim());
     CellError {
         name: "process died".to_owned(),
-        traceback: vec![value.clone(), format!("{what}; definitions of functions and types are kept")],
+        traceback: vec![
+            value.clone(),
+            format!("{what}; definitions of functions and types are kept"),
+        ],
         value,
         line: None,
     }
@@ -394,7 +445,10 @@ fn unknown_command(name: &str, line: usize) -> CellError {
     CellError {
         name: "unknown command".to_owned(),
         value: format!("there is no command :{name}; :help lists them"),
-        traceback: vec![format!("line {line}: there is no command :{name}"), HELP.to_owned()],
+        traceback: vec![
+            format!("line {line}: there is no command :{name}"),
+            HELP.to_owned(),
+        ],
         line: Some(line),
     }
 }
@@ -403,9 +457,16 @@ fn word_at(source: &str, cursor: usize) -> Option<&str> {
     let part = |character: char| character.is_alphanumeric() || character == '_';
     let (line, column) = line_and_column(source, cursor);
     let text = source.lines().nth(line - 1)?;
-    let at = text.char_indices().nth(column - 1).map_or(text.len(), |(index, _)| index);
-    let start = text[..at].rfind(|c: char| !part(c)).map_or(0, |index| index + 1);
-    let end = text[at..].find(|c: char| !part(c)).map_or(text.len(), |index| at + index);
+    let at = text
+        .char_indices()
+        .nth(column - 1)
+        .map_or(text.len(), |(index, _)| index);
+    let start = text[..at]
+        .rfind(|c: char| !part(c))
+        .map_or(0, |index| index + 1);
+    let end = text[at..]
+        .find(|c: char| !part(c))
+        .map_or(text.len(), |index| at + index);
     let start = (start..=at).find(|&index| text.is_char_boundary(index))?;
     (start < end).then(|| &text[start..end])
 }

@@ -7,7 +7,11 @@ pub(crate) enum Origin {
     Generated,
     /// Line `line`, from 1, of the cell being run. Columns behind `shift` are moved by `by`
     /// characters: code was inserted there.
-    Cell { line: usize, shift: usize, by: usize },
+    Cell {
+        line: usize,
+        shift: usize,
+        by: usize,
+    },
     /// An item of an earlier cell.
     EarlierCell { execution: usize },
     /// Asks for the type of a variable; the answer is an error message.
@@ -41,7 +45,14 @@ impl Source {
     /// Adds the cell's lines as they are, the first being line `first` of the cell.
     pub fn cell(&mut self, code: &str, first: usize) {
         for (index, line) in code.lines().enumerate() {
-            self.push_line(line, Origin::Cell { line: first + index, shift: usize::MAX, by: 0 });
+            self.push_line(
+                line,
+                Origin::Cell {
+                    line: first + index,
+                    shift: usize::MAX,
+                    by: 0,
+                },
+            );
         }
     }
 
@@ -64,7 +75,10 @@ impl Source {
 }
 
 /// The text with a byte range replaced by blanks, so that all other positions stay.
-pub(crate) fn blanked(text: &str, ranges: impl IntoIterator<Item = std::ops::Range<usize>>) -> String {
+pub(crate) fn blanked(
+    text: &str,
+    ranges: impl IntoIterator<Item = std::ops::Range<usize>>,
+) -> String {
     let mut bytes: Vec<u8> = text.bytes().collect();
     for range in ranges {
         // Multi-byte characters become several blanks: columns behind an item on its own last

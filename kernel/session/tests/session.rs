@@ -9,13 +9,28 @@ use offmodel_session::{Session, SessionOptions, child_process_hook};
 fn main() -> ExitCode {
     child_process_hook();
     let tests = vec![
-        Trial::test("variables_and_definitions_reach_later_cells", variables_and_definitions),
-        Trial::test("failures_keep_everything_that_earlier_cells_left", failures_keep_state),
+        Trial::test(
+            "variables_and_definitions_reach_later_cells",
+            variables_and_definitions,
+        ),
+        Trial::test(
+            "failures_keep_everything_that_earlier_cells_left",
+            failures_keep_state,
+        ),
         Trial::test("errors_name_the_line_of_the_cell", errors_name_lines),
         Trial::test("what_cannot_be_kept_says_why", what_cannot_be_kept),
-        Trial::test("output_arrives_in_order_and_from_every_source", output_in_order),
-        Trial::test("an_interrupt_stops_the_cell_and_keeps_its_variables", interrupt_keeps_variables),
-        Trial::test("the_death_of_the_child_is_told_and_survived", death_is_survived),
+        Trial::test(
+            "output_arrives_in_order_and_from_every_source",
+            output_in_order,
+        ),
+        Trial::test(
+            "an_interrupt_stops_the_cell_and_keeps_its_variables",
+            interrupt_keeps_variables,
+        ),
+        Trial::test(
+            "the_death_of_the_child_is_told_and_survived",
+            death_is_survived,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
@@ -41,7 +56,9 @@ impl Notebook {
     fn run(&mut self, source: &str) -> Ran {
         self.count += 1;
         let mut events = Vec::new();
-        let result = self.session.execute(self.count, source, &mut |event| events.push(event));
+        let result = self
+            .session
+            .execute(self.count, source, &mut |event| events.push(event));
         let text = events
             .iter()
             .filter_map(|event| match event {
@@ -50,7 +67,11 @@ impl Notebook {
                 _ => None,
             })
             .collect();
-        Ran { text, events, error: result.err() }
+        Ran {
+            text,
+            events,
+            error: result.err(),
+        }
     }
 
     fn shows(&mut self, source: &str) -> String {
@@ -61,30 +82,45 @@ impl Notebook {
 
     fn fails(&mut self, source: &str) -> CellError {
         let ran = self.run(source);
-        ran.error.unwrap_or_else(|| panic!("this cell should fail: {source}"))
+        ran.error
+            .unwrap_or_else(|| panic!("this cell should fail: {source}"))
     }
 }
 
 fn variables_and_definitions() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
-    notebook.shows("let mut total = 1;\nlet (name, scores) = (String::from(\"qwen4b\"), vec![0.5, 0.25]);");
+    notebook.shows(
+        "let mut total = 1;\nlet (name, scores) = (String::from(\"qwen4b\"), vec![0.5, 0.25]);",
+    );
     assert_eq!(notebook.shows("total += 4; total"), "5");
-    assert_eq!(notebook.shows("println!(\"{name}\"); scores.iter().sum::<f64>()"), "qwen4b\n0.75");
+    assert_eq!(
+        notebook.shows("println!(\"{name}\"); scores.iter().sum::<f64>()"),
+        "qwen4b\n0.75"
+    );
     notebook.shows("#[derive(Debug, Clone)]\nstruct Student { size: u64 }\nimpl Student { fn double(&self) -> u64 { self.size * 2 } }");
-    assert_eq!(notebook.shows("let student = Student { size: 4 }; student.double()"), "8");
+    assert_eq!(
+        notebook.shows("let student = Student { size: 4 }; student.double()"),
+        "8"
+    );
     assert_eq!(notebook.shows("student"), "Student { size: 4 }");
     notebook.shows("fn double(x: i32) -> i32 { x * 2 }");
     notebook.shows("fn double(x: i32) -> i32 { x * 20 }");
     assert_eq!(notebook.shows("double(2)"), "40");
-    assert_eq!(notebook.shows("let total = \"shadowed\"; total"), "\"shadowed\"");
+    assert_eq!(
+        notebook.shows("let total = \"shadowed\"; total"),
+        "\"shadowed\""
+    );
     assert_eq!(notebook.shows("total"), "\"shadowed\"");
     let frame = notebook.run("let frame = df!(\"a\" => [1i64, 2])?;\nframe");
-    assert!(frame.error.is_none() && frame.text.contains('a'), "{}", frame.text);
+    assert!(
+        frame.error.is_none() && frame.text.contains('a'),
+        "{}",
+        frame.text
+    );
     let tensor = notebook.shows("Tensor::ones([2, 2], (Kind::Float, Device::Cpu))");
     assert!(tensor.starts_with("Tensor [2, 2]"), "{tensor}");
-    let waited = notebook.shows(
-        "tokio::time::sleep(std::time::Duration::from_millis(5)).await; \"slept\"",
-    );
+    let waited =
+        notebook.shows("tokio::time::sleep(std::time::Duration::from_millis(5)).await; \"slept\"");
     assert_eq!(waited, "\"slept\"");
     Ok(())
 }
@@ -93,9 +129,15 @@ fn failures_keep_state() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
     notebook.shows("let frame = df!(\"a\" => [1i64, 2])?; let mut count = 3;");
     let raised = notebook.fails("let other = 1;\nlet n: i32 = \"x\".parse()?;");
-    assert_eq!((raised.name.as_str(), raised.line), ("ParseIntError", Some(2)));
+    assert_eq!(
+        (raised.name.as_str(), raised.line),
+        ("ParseIntError", Some(2))
+    );
     let panicked = notebook.fails("count += frame.height() as i32;\npanic!(\"enough\");");
-    assert_eq!((panicked.name.as_str(), panicked.value.as_str()), ("panic", "enough"));
+    assert_eq!(
+        (panicked.name.as_str(), panicked.value.as_str()),
+        ("panic", "enough")
+    );
     assert_eq!(panicked.line, Some(2));
     notebook.fails("let wrong: i32 = \"text\";");
     assert_eq!(notebook.shows("frame.height() as i32 + count"), "7");
@@ -106,7 +148,10 @@ fn failures_keep_state() -> Result<(), Failed> {
 fn errors_name_lines() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
     let error = notebook.fails("let a = 1;\nlet b: String = a;");
-    assert_eq!((error.name.as_str(), error.line), ("compile error", Some(2)));
+    assert_eq!(
+        (error.name.as_str(), error.line),
+        ("compile error", Some(2))
+    );
     assert!(error.value.contains("line 2, column 17"), "{}", error.value);
     let in_item = notebook.fails("let a = 1;\n\nfn f() -> i32 {\n    \"no\"\n}");
     assert_eq!(in_item.line, Some(4));
@@ -114,9 +159,13 @@ fn errors_name_lines() -> Result<(), Failed> {
     assert_eq!(borrow.line, Some(3), "{borrow:?}");
     let syntax = notebook.fails("let a = 1;\nlet b = = 2;");
     assert_eq!(syntax.line, Some(2));
-    notebook.shows("fn deep(n: usize) -> usize {\n    let v: Vec<usize> = Vec::new();\n    v[n]\n}");
+    notebook
+        .shows("fn deep(n: usize) -> usize {\n    let v: Vec<usize> = Vec::new();\n    v[n]\n}");
     let panicked = notebook.fails("deep(2)");
-    assert_eq!(panicked.traceback[0], "panicked in `deep`, line 3 of cell 5");
+    assert_eq!(
+        panicked.traceback[0],
+        "panicked in `deep`, line 3 of cell 5"
+    );
     let torch = notebook.fails("Tensor::ones([2], (Kind::Float, Device::Cpu)).f_reshape([3])?");
     assert!(!torch.value.contains("frame #"), "{}", torch.value);
     Ok(())
@@ -124,18 +173,36 @@ fn errors_name_lines() -> Result<(), Failed> {
 
 fn what_cannot_be_kept() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
-    assert_eq!(notebook.shows("let f = |x: f64| x * 2.0;\nlet kept = 1;\nf(2.0)"), "4.0");
+    assert_eq!(
+        notebook.shows("let f = |x: f64| x * 2.0;\nlet kept: usize = 1;\nf(2.0)"),
+        "4.0"
+    );
     let closure = notebook.fails("f(1.0)");
-    assert!(closure.traceback.concat().contains("closure"), "{closure:?}");
+    assert!(
+        closure.traceback.concat().contains("closure"),
+        "{closure:?}"
+    );
     notebook.shows("let text = String::from(\"abc\"); let letters = text.chars();");
-    assert!(notebook.fails("letters.count()").traceback.concat().contains("borrows"));
+    assert!(
+        notebook
+            .fails("letters.count()")
+            .traceback
+            .concat()
+            .contains("borrows")
+    );
     assert_eq!(notebook.shows("text"), "\"abc\"");
     notebook.shows("let moved = text;");
     assert!(notebook.fails("text").traceback.concat().contains("clone"));
     assert_eq!(notebook.shows("moved.len() + kept"), "4");
     notebook.shows("struct Pair { a: i32 }\nlet pair = Pair { a: 1 };");
     notebook.shows("struct Pair { a: String, b: String }");
-    assert!(notebook.fails("pair.a").traceback.concat().contains("redefined"));
+    assert!(
+        notebook
+            .fails("pair.a")
+            .traceback
+            .concat()
+            .contains("redefined")
+    );
     Ok(())
 }
 
@@ -146,9 +213,17 @@ fn output_in_order() -> Result<(), Failed> {
     );
     assert!(ran.error.is_none(), "{:?}", ran.error);
     for word in ["one ", "two ", "three ", "four\n", "\"five\""] {
-        assert!(ran.text.contains(word), "{word} is missing in {:?}", ran.text);
+        assert!(
+            ran.text.contains(word),
+            "{word} is missing in {:?}",
+            ran.text
+        );
     }
-    assert!(matches!(ran.events.last(), Some(Event::Result { .. })), "{:?}", ran.events);
+    assert!(
+        matches!(ran.events.last(), Some(Event::Result { .. })),
+        "{:?}",
+        ran.events
+    );
     let many = notebook.shows("for line in 0..10_000 { println!(\"line {line}\"); }");
     assert_eq!(many.lines().count(), 10_000);
     Ok(())
@@ -172,7 +247,10 @@ fn interrupt_keeps_variables() -> Result<(), Failed> {
     let error = result.err().unwrap();
     assert_eq!(error.name, "Interrupted");
     let waited = started.unwrap().elapsed();
-    assert!(waited < std::time::Duration::from_secs(5), "stopping took {waited:?}");
+    assert!(
+        waited < std::time::Duration::from_secs(5),
+        "stopping took {waited:?}"
+    );
     assert_eq!(notebook.shows("kept"), "5");
     Ok(())
 }

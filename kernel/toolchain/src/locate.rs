@@ -43,7 +43,9 @@ pub enum ToolchainError {
         searched: Vec<PathBuf>,
     },
     /// Set-up has not recorded a libtorch, or it is gone.
-    #[error("failed to find libtorch: {reason}; run `cargo demo` to set it up, or set {LIBTORCH_VARIABLE} to the folder of libtch.so")]
+    #[error(
+        "failed to find libtorch: {reason}; run `cargo demo` to set it up, or set {LIBTORCH_VARIABLE} to the folder of libtch.so"
+    )]
     Libtorch {
         /// What was looked at and what was wrong.
         reason: String,
@@ -73,8 +75,12 @@ impl Toolchain {
             return Err(ToolchainError::Compiler { path: rustc });
         }
         let folder = prelude_folder()?;
-        let cell_sysroot = sysroot::without_dynamic_std(&sysroot, &folder)
-            .map_err(|source| ToolchainError::Sysroot { path: folder.clone(), source })?;
+        let cell_sysroot = sysroot::without_dynamic_std(&sysroot, &folder).map_err(|source| {
+            ToolchainError::Sysroot {
+                path: folder.clone(),
+                source,
+            }
+        })?;
         Ok(Self {
             sysroot,
             cell_sysroot,
@@ -89,7 +95,9 @@ impl Toolchain {
     /// prelude, search paths, run-time paths, no optimisation.
     pub fn rustc_command(&self) -> Command {
         let mut command = Command::new(&self.rustc);
-        command.args(["--edition", "2024"]).args(self.rustc_arguments());
+        command
+            .args(["--edition", "2024"])
+            .args(self.rustc_arguments());
         // Flags meant for the user's own builds must not reach cells.
         for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_ENCODED_RUSTFLAGS"] {
             command.env_remove(variable);
@@ -123,7 +131,10 @@ impl Toolchain {
     }
 
     fn library_folders(&self) -> [&Path; 2] {
-        [self.prelude.parent().unwrap_or(Path::new("/")), &self.libtorch_lib]
+        [
+            self.prelude.parent().unwrap_or(Path::new("/")),
+            &self.libtorch_lib,
+        ]
     }
 }
 
@@ -139,7 +150,12 @@ fn prelude_folder() -> Result<PathBuf, ToolchainError> {
         Some(folder) => vec![PathBuf::from(folder)],
         None => {
             let program = std::env::current_exe().map_err(ToolchainError::OwnPath)?;
-            program.ancestors().skip(1).take(2).map(Path::to_path_buf).collect()
+            program
+                .ancestors()
+                .skip(1)
+                .take(2)
+                .map(Path::to_path_buf)
+                .collect()
         }
     };
     searched
@@ -178,6 +194,8 @@ fn with_shim(folder: PathBuf) -> Result<PathBuf, ToolchainError> {
     if folder.join("libtch.so").is_file() {
         Ok(folder)
     } else {
-        Err(ToolchainError::Libtorch { reason: format!("no libtch.so in {}", folder.display()) })
+        Err(ToolchainError::Libtorch {
+            reason: format!("no libtch.so in {}", folder.display()),
+        })
     }
 }

@@ -26,9 +26,17 @@ pub(crate) fn without_dynamic_std(sysroot: &Path, folder: &Path) -> io::Result<P
     fs::create_dir_all(temporary.join(LIBRARIES).join("lib"))?;
     for entry in fs::read_dir(libraries.join("lib"))? {
         let entry = entry?;
-        let is_dynamic = Path::new(&entry.file_name()).extension().is_some_and(|e| e == "so");
+        let is_dynamic = Path::new(&entry.file_name())
+            .extension()
+            .is_some_and(|e| e == "so");
         if !is_dynamic {
-            symlink(entry.path(), temporary.join(LIBRARIES).join("lib").join(entry.file_name()))?;
+            symlink(
+                entry.path(),
+                temporary
+                    .join(LIBRARIES)
+                    .join("lib")
+                    .join(entry.file_name()),
+            )?;
         }
     }
     // Written last: it is what tells a whole view from a half one, and one toolchain's from

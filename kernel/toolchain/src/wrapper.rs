@@ -24,14 +24,18 @@ pub fn hook() {
         return;
     }
     let mut arguments = std::env::args_os().skip(1);
-    let Some(rustc) = arguments.next() else { return };
+    let Some(rustc) = arguments.next() else {
+        return;
+    };
     let arguments: Vec<OsString> = arguments.collect();
     let mut command = Command::new(&rustc);
     if names_cell(&arguments) {
         match Toolchain::locate() {
             Ok(toolchain) => {
                 command = Command::new(&toolchain.rustc);
-                command.args(for_cell(&arguments)).args(toolchain.rustc_arguments());
+                command
+                    .args(for_cell(&arguments))
+                    .args(toolchain.rustc_arguments());
             }
             Err(error) => {
                 eprintln!("error: {error}");
@@ -42,7 +46,10 @@ pub fn hook() {
         command.args(&arguments);
     }
     let error = command.exec();
-    eprintln!("error: failed to start {}: {error}", command.get_program().display());
+    eprintln!(
+        "error: failed to start {}: {error}",
+        command.get_program().display()
+    );
     std::process::exit(1);
 }
 
@@ -60,7 +67,9 @@ fn for_cell(arguments: &[OsString]) -> Vec<OsString> {
     while let Some(argument) = rest.next() {
         let unwanted = |text: &OsStr| {
             text.to_str().is_some_and(|text| {
-                text == "prefer-dynamic" || text.starts_with("opt-level=") || text.starts_with("incremental=")
+                text == "prefer-dynamic"
+                    || text.starts_with("opt-level=")
+                    || text.starts_with("incremental=")
             })
         };
         if argument == "-C" && rest.peek().is_some_and(|next| unwanted(next)) {
@@ -92,7 +101,14 @@ mod tests {
 
     #[test]
     fn flags_that_contradict_the_prelude_are_dropped_in_both_spellings() {
-        let given = strings(&["-C", "opt-level=2", "-Cprefer-dynamic", "-C", "panic=unwind", "-Cincremental=x"]);
+        let given = strings(&[
+            "-C",
+            "opt-level=2",
+            "-Cprefer-dynamic",
+            "-C",
+            "panic=unwind",
+            "-Cincremental=x",
+        ]);
         assert_eq!(for_cell(&given), strings(&["-C", "panic=unwind"]));
     }
 }

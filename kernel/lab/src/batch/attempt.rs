@@ -19,11 +19,17 @@ static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 #[derive(Debug, thiserror::Error)]
 enum PrepareError {
     #[error("failed to read {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("failed to read {}: {reason}", path.display())]
     Spec { path: PathBuf, reason: String },
     #[error("failed to create {}: {source}", path.display())]
-    Events { path: PathBuf, source: std::io::Error },
+    Events {
+        path: PathBuf,
+        source: std::io::Error,
+    },
 }
 
 /// Runs the attempt described by `spec.json` in `folder` and gives its exit code.
@@ -40,10 +46,7 @@ pub(super) fn run(
 }
 
 /// Runs with default parameters; displays and errors are printed.
-pub(super) fn run_plainly(
-    notebook: &'static Notebook,
-    cells: fn() -> Result<(), Raised>,
-) -> i32 {
+pub(super) fn run_plainly(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> i32 {
     cells::print_plainly();
     run_cells(notebook, cells)
 }
@@ -66,8 +69,10 @@ pub(super) fn exit(code: i32) -> ! {
 
 fn prepare(folder: &Path) -> Result<(), PrepareError> {
     let path = folder.join("spec.json");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| PrepareError::Read { path: path.clone(), source })?;
+    let text = std::fs::read_to_string(&path).map_err(|source| PrepareError::Read {
+        path: path.clone(),
+        source,
+    })?;
     let given = given_parameters(&text).map_err(|reason| PrepareError::Spec { path, reason })?;
     let path = folder.join("events.jsonl");
     let events = File::create(&path).map_err(|source| PrepareError::Events { path, source })?;

@@ -9,7 +9,10 @@ use offmodel_events::{CellError, Event, Interrupted, emit, interrupt};
 
 use super::Notebook;
 
-static STATE: Mutex<State> = Mutex::new(State { running: None, finished: 0 });
+static STATE: Mutex<State> = Mutex::new(State {
+    running: None,
+    finished: 0,
+});
 static PLAIN: AtomicBool = AtomicBool::new(false);
 
 struct State {
@@ -33,8 +36,16 @@ pub fn begin(cell: usize) -> Result<(), Interrupted> {
     interrupt::check()?;
     emit(&Event::CellStarted { cell });
     // Out of descriptors or threads: the cell runs, its text goes where the program's goes.
-    let capture = if PLAIN.load(Ordering::Relaxed) { None } else { Capture::start().ok() };
-    state().running = Some(Running { cell, started: Instant::now(), capture });
+    let capture = if PLAIN.load(Ordering::Relaxed) {
+        None
+    } else {
+        Capture::start().ok()
+    };
+    state().running = Some(Running {
+        cell,
+        started: Instant::now(),
+        capture,
+    });
     Ok(())
 }
 
@@ -65,7 +76,12 @@ pub(super) fn unfinished(notebook: &Notebook) -> Option<usize> {
 fn finish(error: Option<CellError>) {
     let running = state().running.take();
     let succeeded = error.is_none();
-    let Some(Running { cell, started, capture }) = running else {
+    let Some(Running {
+        cell,
+        started,
+        capture,
+    }) = running
+    else {
         // Between two cells, only an interruption can fail.
         if let Some(error) = error {
             emit(&Event::Error { error });
@@ -78,7 +94,11 @@ fn finish(error: Option<CellError>) {
     if let Some(error) = error {
         emit(&Event::Error { error });
     }
-    emit(&Event::CellFinished { cell, seconds: started.elapsed().as_secs_f64(), succeeded });
+    emit(&Event::CellFinished {
+        cell,
+        seconds: started.elapsed().as_secs_f64(),
+        succeeded,
+    });
     if succeeded {
         state().finished = cell;
     }

@@ -12,9 +12,7 @@ pub fn main(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> !
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let code = match &arguments[..] {
         [] => attempt::run_plainly(notebook, cells),
-        [flag, folder] if flag == "--attempt" => {
-            attempt::run(Path::new(folder), notebook, cells)
-        }
+        [flag, folder] if flag == "--attempt" => attempt::run(Path::new(folder), notebook, cells),
         [flag] if flag == "--serve" => serve::serve(notebook, cells),
         _ => {
             eprintln!("usage: program [--attempt FOLDER | --serve]");

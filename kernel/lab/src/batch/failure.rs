@@ -28,11 +28,16 @@ fn remember(info: &PanicHookInfo<'_>) {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a value that is not text".to_owned());
-    if std::thread::current().name().is_some_and(|name| name != "main") {
+    if std::thread::current()
+        .name()
+        .is_some_and(|name| name != "main")
+    {
         eprintln!("a thread panicked: {message}");
         return;
     }
-    let place = info.location().map(|location| (location.file().to_owned(), location.line()));
+    let place = info
+        .location()
+        .map(|location| (location.file().to_owned(), location.line()));
     *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(PanicReport { message, place });
 }
 
@@ -54,10 +59,17 @@ pub(super) fn panicked(notebook: &Notebook) -> CellError {
         (None, None) => "panicked".to_owned(),
     };
     // A library that has no other way to stop panics when it is interrupted.
-    let name = if interrupt::check().is_err() { "Interrupted" } else { "panic" };
+    let name = if interrupt::check().is_err() {
+        "Interrupted"
+    } else {
+        "panic"
+    };
     CellError {
         name: name.to_owned(),
-        traceback: vec![place, format!("\u{1b}[1;31m{name}\u{1b}[0m: {}", report.message)],
+        traceback: vec![
+            place,
+            format!("\u{1b}[1;31m{name}\u{1b}[0m: {}", report.message),
+        ],
         value: report.message,
         line,
     }
@@ -68,7 +80,9 @@ pub(super) fn raised(raised: Raised, notebook: &Notebook) -> CellError {
     let mut error = raised.error;
     error.line = notebook.cell_line(raised.source_line as usize);
     if let Some(line) = error.line {
-        error.traceback.insert(0, format!("`?` failed at line {line} of the cell"));
+        error
+            .traceback
+            .insert(0, format!("`?` failed at line {line} of the cell"));
     }
     error
 }
@@ -78,5 +92,10 @@ pub(super) fn returned_early(cell: usize) -> CellError {
     let value = format!(
         "cell {cell} left the notebook by `return`, so that the cells after it did not run; use `if` or a block"
     );
-    CellError { name: "return".to_owned(), traceback: vec![value.clone()], value, line: None }
+    CellError {
+        name: "return".to_owned(),
+        traceback: vec![value.clone()],
+        value,
+        line: None,
+    }
 }

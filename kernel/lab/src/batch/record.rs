@@ -47,12 +47,19 @@ pub enum RecordError {
 /// When the name cannot be a file's name, or the file cannot be written.
 pub fn record(name: &str, frame: &DataFrame) -> Result<(), RecordError> {
     if !is_valid(name) {
-        return Err(RecordError::Name { name: name.to_owned() });
+        return Err(RecordError::Name {
+            name: name.to_owned(),
+        });
     }
-    let Some(folder) = attempt::folder() else { return Ok(()) };
+    let Some(folder) = attempt::folder() else {
+        return Ok(());
+    };
     let file = format!("{name}.parquet");
     publish(folder, &file, frame)?;
-    emit(&Event::Recorded { name: name.to_owned(), file });
+    emit(&Event::Recorded {
+        name: name.to_owned(),
+        file,
+    });
     Ok(())
 }
 
@@ -76,11 +83,17 @@ fn publish(folder: &Path, file: &str, frame: &DataFrame) -> Result<(), RecordErr
 }
 
 fn write(temporary: &Path, path: &Path, frame: &DataFrame) -> Result<(), RecordError> {
-    let failed = |source| RecordError::File { path: path.to_owned(), source };
+    let failed = |source| RecordError::File {
+        path: path.to_owned(),
+        source,
+    };
     let file = File::create(temporary).map_err(failed)?;
     ParquetWriter::new(&file)
         .finish(&mut frame.clone())
-        .map_err(|source| RecordError::Frame { path: path.to_owned(), source })?;
+        .map_err(|source| RecordError::Frame {
+            path: path.to_owned(),
+            source,
+        })?;
     file.sync_all().map_err(failed)?;
     std::fs::rename(temporary, path).map_err(failed)
 }
@@ -94,7 +107,16 @@ mod tests {
         for good in ["result", "style-table", "pass_at_8", "2026"] {
             assert!(is_valid(good), "{good}");
         }
-        for bad in ["", "../escape", "a b", ".hidden", "-dash", "results", "é", &"x".repeat(65)] {
+        for bad in [
+            "",
+            "../escape",
+            "a b",
+            ".hidden",
+            "-dash",
+            "results",
+            "é",
+            &"x".repeat(65),
+        ] {
             assert!(!is_valid(bad), "{bad}");
         }
     }

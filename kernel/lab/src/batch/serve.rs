@@ -55,7 +55,14 @@ fn start(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> io::
     }
     let requests = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let wake = wake_on_child_exit()?;
-    Ok(Server { notebook, cells, requests, reports, wake, running: BTreeMap::new() })
+    Ok(Server {
+        notebook,
+        cells,
+        requests,
+        reports,
+        wake,
+        running: BTreeMap::new(),
+    })
 }
 
 impl Server {
@@ -98,7 +105,10 @@ impl Server {
         match unsafe { libc::fork() } {
             -1 => {
                 let reason = io::Error::last_os_error().to_string();
-                self.report(&Report::Refused { folder: request.folder, reason })
+                self.report(&Report::Refused {
+                    folder: request.folder,
+                    reason,
+                })
             }
             0 => self.become_attempt(&request),
             process => {
@@ -106,8 +116,13 @@ impl Server {
                 // SAFETY: both arguments are a child of ours.
                 unsafe { libc::setpgid(process, process) };
                 let folder = request.folder.clone();
-                self.running
-                    .insert(process, Running { folder: request.folder, started: Instant::now() });
+                self.running.insert(
+                    process,
+                    Running {
+                        folder: request.folder,
+                        started: Instant::now(),
+                    },
+                );
                 self.report(&Report::Started { folder, process })
             }
         }
@@ -142,9 +157,14 @@ impl Server {
     fn reap(&mut self) -> io::Result<()> {
         let mut bytes = [0; 256];
         // SAFETY: reads into a buffer of the given length; the pipe does not block.
-        while unsafe { libc::read(self.wake.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()) } > 0
-        {
-        }
+        while unsafe {
+            libc::read(
+                self.wake.as_raw_fd(),
+                bytes.as_mut_ptr().cast(),
+                bytes.len(),
+            )
+        } > 0
+        {}
         while let Some((process, status, usage)) = wait_for_any() {
             // Grandchildren that were handed to us are none of our attempts.
             let Some(Running { folder, started }) = self.running.remove(&process) else {
@@ -183,7 +203,9 @@ fn take_reports() -> io::Result<File> {
         .ok()
         .and_then(|value| value.parse::<RawFd>().ok())
         // SAFETY: F_GETFD only reads the descriptor's flags; a bad descriptor gives -1.
-        .filter(|&descriptor| descriptor > 2 && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != -1)
+        .filter(|&descriptor| {
+            descriptor > 2 && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != -1
+        })
         .ok_or_else(|| io::Error::other(format!("{REPORTS_VARIABLE} names no open descriptor")))?;
     // SAFETY: the runner passed this open descriptor to us alone, for exactly this use.
     let reports = unsafe { File::from_raw_fd(descriptor) };
@@ -199,7 +221,11 @@ fn wake_on_child_exit() -> io::Result<OwnedFd> {
         let byte = 1_u8;
         // SAFETY: write is async-signal-safe; a full pipe already wakes the loop.
         unsafe {
-            libc::write(WAKE.load(Ordering::Relaxed), std::ptr::from_ref(&byte).cast(), 1);
+            libc::write(
+                WAKE.load(Ordering::Relaxed),
+                std::ptr::from_ref(&byte).cast(),
+                1,
+            );
         }
     }
     let mut ends = [0; 2];
@@ -217,11 +243,14 @@ fn wake_on_child_exit() -> io::Result<OwnedFd> {
 
 /// Waits until one of the descriptors is readable or closed.
 fn readable(descriptors: [RawFd; 2]) -> io::Result<[bool; 2]> {
-    let mut polled = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    let mut polled = descriptors.map(|fd| libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    });
     loop {
         // SAFETY: the array outlives the call and its length is passed.
-        let ready =
-            unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) };
+        let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) };
         if ready >= 0 {
             return Ok(polled.map(|descriptor| descriptor.revents != 0));
         }

@@ -33,7 +33,11 @@ impl<T: Debug + ?Sized> ByDebug for &&Shown<'_, T> {
     fn formats(&self) -> Option<MimeBundle> {
         const LINE: usize = 100;
         let line = format!("{:?}", self.0);
-        let text = if line.len() > LINE { format!("{:#?}", self.0) } else { line };
+        let text = if line.len() > LINE {
+            format!("{:#?}", self.0)
+        } else {
+            line
+        };
         Some(MimeBundle::text(text))
     }
 }
@@ -58,7 +62,10 @@ pub trait ByName {
 
 impl<T: ?Sized> ByName for Shown<'_, T> {
     fn formats(&self) -> Option<MimeBundle> {
-        Some(MimeBundle::text(format!("<{}>", std::any::type_name::<T>())))
+        Some(MimeBundle::text(format!(
+            "<{}>",
+            std::any::type_name::<T>()
+        )))
     }
 }
 

@@ -27,7 +27,10 @@ impl RichDisplay for MimeBundle {
 /// Shows a value now, in the middle of a cell.
 pub fn display<T: RichDisplay + ?Sized>(value: &T) {
     if let Some(data) = value.rich_display() {
-        emit(&Event::Display { data, display_id: None });
+        emit(&Event::Display {
+            data,
+            display_id: None,
+        });
     }
 }
 

@@ -13,7 +13,12 @@ impl RichDisplay for Tensor {
         if !self.defined() {
             return Some(MimeBundle::text("undefined tensor"));
         }
-        let heading = format!("Tensor {:?} {:?} on {:?}", self.size(), self.kind(), self.device());
+        let heading = format!(
+            "Tensor {:?} {:?} on {:?}",
+            self.size(),
+            self.kind(),
+            self.device()
+        );
         Some(MimeBundle::text(if self.numel() <= SHOWN_ELEMENTS {
             format!("{heading}\n{self}")
         } else {

@@ -29,8 +29,20 @@ impl<E: Into<Box<dyn Error>>> From<E> for Raised {
         let error: Box<dyn Error> = error.into();
         let value = without_native_frames(&error.to_string()).to_owned();
         let mut traceback = vec![format!("\u{1b}[1;31m{name}\u{1b}[0m: {value}")];
-            traceback.extend(causes(&*error, &value).iter().map(|cause| format!("  caused by: {cause}")));
-        Self { error: CellError { name, value, traceback, line: None }, source_line }
+        traceback.extend(
+            causes(&*error, &value)
+                .iter()
+                .map(|cause| format!("  caused by: {cause}")),
+        );
+        Self {
+            error: CellError {
+                name,
+                value,
+                traceback,
+                line: None,
+            },
+            source_line,
+        }
     }
 }
 
@@ -40,7 +52,11 @@ fn causes(error: &dyn Error, message: &str) -> Vec<String> {
     let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
-        if !causes.last().map_or(message, String::as_str).contains(&text) {
+        if !causes
+            .last()
+            .map_or(message, String::as_str)
+            .contains(&text)
+        {
             causes.push(text);
         }
         source = cause.source();
@@ -51,7 +67,11 @@ fn causes(error: &dyn Error, message: &str) -> Vec<String> {
 /// `polars_error::PolarsError` as `PolarsError`, generic arguments dropped.
 fn short_type_name(name: &str) -> String {
     let path = name.split('<').next().unwrap_or(name);
-    path.rsplit("::").next().unwrap_or(path).trim_start_matches('&').to_owned()
+    path.rsplit("::")
+        .next()
+        .unwrap_or(path)
+        .trim_start_matches('&')
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -62,10 +62,7 @@ pub fn run(
     outcome
 }
 
-fn run_captured(
-    marker_line: u32,
-    statements: impl FnOnce() -> Result<(), Raised>,
-) -> Outcome {
+fn run_captured(marker_line: u32, statements: impl FnOnce() -> Result<(), Raised>) -> Outcome {
     interrupt::clear();
     let capture = Capture::start();
     let ended = catch_unwind(AssertUnwindSafe(statements));
@@ -108,9 +105,12 @@ fn remember_panic(info: &PanicHookInfo<'_>) {
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a value that is not text".to_owned());
     let message = without_native_frames(&message).to_owned();
-    let place =
-        info.location().map(|location| (crate_file(location.file()).to_owned(), location.line()));
-    let on_main_thread = std::thread::current().name().is_none_or(|name| name == "main");
+    let place = info
+        .location()
+        .map(|location| (crate_file(location.file()).to_owned(), location.line()));
+    let on_main_thread = std::thread::current()
+        .name()
+        .is_none_or(|name| name == "main");
     if !on_main_thread {
         eprintln!("a thread panicked: {message}");
     }
@@ -121,7 +121,9 @@ fn raised_error(raised: Raised, marker_line: u32) -> CellError {
     let mut error = raised.error;
     error.line = cell_line(raised.source_line, marker_line);
     if let Some(line) = error.line {
-        error.traceback.insert(0, format!("`?` failed at line {line} of the cell"));
+        error
+            .traceback
+            .insert(0, format!("`?` failed at line {line} of the cell"));
     }
     error
 }
@@ -145,7 +147,10 @@ fn panic_error(marker_line: u32) -> CellError {
     CellError {
         name: "panic".to_owned(),
         value: report.message.clone(),
-        traceback: vec![place, format!("\u{1b}[1;31mpanic\u{1b}[0m: {}", report.message)],
+        traceback: vec![
+            place,
+            format!("\u{1b}[1;31mpanic\u{1b}[0m: {}", report.message),
+        ],
         line,
     }
 }
@@ -163,9 +168,14 @@ pub(super) fn without_native_frames(message: &str) -> &str {
 /// The path of a dependency's source file from its crate's name on.
 fn crate_file(file: &str) -> &str {
     let in_registry = file.split_once("/registry/src/").map(|(_, rest)| rest);
-    in_registry.and_then(|rest| rest.split_once('/')).map_or(file, |(_, rest)| rest)
+    in_registry
+        .and_then(|rest| rest.split_once('/'))
+        .map_or(file, |(_, rest)| rest)
 }
 
 fn cell_line(source_line: u32, marker_line: u32) -> Option<usize> {
-    source_line.checked_sub(marker_line).filter(|&line| line > 0).map(|line| line as usize)
+    source_line
+        .checked_sub(marker_line)
+        .filter(|&line| line > 0)
+        .map(|line| line as usize)
 }
