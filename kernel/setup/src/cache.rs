@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::SetupError;
-use crate::error::ROOM_NEEDED;
 
 const VARIABLE: &str = "OFFMODEL_CACHE";
 /// Folders with this prefix are the unfinished work of one set-up.
-const STAGING: &str = ".staging-";
+pub(crate) const STAGING: &str = ".staging-";
 
 /// The cache folder, held by this process alone until dropped.
 #[derive(Debug)]
@@ -76,10 +75,7 @@ impl Cache {
             return Ok(());
         };
         if disk.f_bavail.saturating_mul(disk.f_frsize) < bytes {
-            return Err(SetupError::DiskFull {
-                path: self.root.clone(),
-                needed: ROOM_NEEDED,
-            });
+            return Err(SetupError::disk_full(&self.root));
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::cache::STAGING;
+
 /// Why set-up stopped. Each message is one sentence with what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -66,12 +68,10 @@ pub enum SetupError {
         detail: String,
     },
     /// There is no room.
-    #[error("failed to write {}: the disk is full; free at least {needed} there, or set OFFMODEL_CACHE to a folder on a larger disk, and run this again", path.display())]
+    #[error("failed to write {}: the disk is full; free some room there (libtorch takes 1.5 GB while it is fetched, the default model 0.2 GB), or set OFFMODEL_CACHE to a folder on a larger disk, and run this again", path.display())]
     DiskFull {
         /// What was being written.
         path: PathBuf,
-        /// How much room the step takes, in words.
-        needed: &'static str,
     },
     /// A folder cannot be written.
     #[error("failed to write {}: {reason}; make that folder writable, or set {variable} to one that is", path.display())]
@@ -176,12 +176,9 @@ impl SetupError {
     ///
     /// `variable` is the environment variable that moves `path` elsewhere.
     pub fn writing(path: &Path, source: Error, variable: &'static str) -> Self {
-        let path = path.to_path_buf();
+        let path = settled(path);
         match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull {
-                path,
-                needed: ROOM_NEEDED,
-            },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::disk_full(&path),
             ErrorKind::PermissionDenied
             | ErrorKind::ReadOnlyFilesystem
             | ErrorKind::NotADirectory
@@ -199,6 +196,13 @@ impl SetupError {
         }
     }
 
+    /// No room for `path`.
+    pub fn disk_full(path: &Path) -> Self {
+        Self::DiskFull {
+            path: settled(path),
+        }
+    }
+
     /// A refused read.
     pub fn reading(path: &Path, source: Error) -> Self {
         Self::Io {
@@ -209,8 +213,17 @@ impl SetupError {
     }
 }
 
-/// The largest step: the wheel of torch (0.5 GB) beside what is unpacked from it (0.5 GB).
-pub(crate) const ROOM_NEEDED: &str = "1.5 GB";
+/// A path as the user knows it: what lies in a temporary folder counts as the folder around it.
+fn settled(path: &Path) -> PathBuf {
+    let in_staging = |path: &&Path| {
+        path.components()
+            .any(|part| part.as_os_str().to_string_lossy().starts_with(STAGING))
+    };
+    path.ancestors()
+        .find(|path| !in_staging(path))
+        .unwrap_or(path)
+        .to_path_buf()
+}
 
 #[cfg(test)]
 mod tests {
@@ -219,18 +232,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_says_how_much_room_is_needed() {
+    fn a_full_disk_says_how_much_room_is_needed_and_where() {
         let mut full = std::fs::File::options()
             .write(true)
             .open("/dev/full")
             .unwrap();
         let refused = full.write_all(b"x").unwrap_err();
         let message =
-            SetupError::writing(Path::new("/c/lib"), refused, "OFFMODEL_CACHE").to_string();
+            SetupError::writing(Path::new("/c/.staging-x/lib"), refused, "OFFMODEL_CACHE")
+                .to_string();
         assert_eq!(
             message,
-            "failed to write /c/lib: the disk is full; free at least 1.5 GB there, or set \
-             OFFMODEL_CACHE to a folder on a larger disk, and run this again"
+            "failed to write /c: the disk is full; free some room there (libtorch \
+             takes 1.5 GB while it is fetched, the default model 0.2 GB), or set OFFMODEL_CACHE to a folder on a larger disk, and run this again"
         );
     }
 

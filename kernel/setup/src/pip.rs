@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::SetupError;
-use crate::error::ROOM_NEEDED;
 
 /// One wheel on PyPI, pinned to its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,17 +136,11 @@ impl Pip {
             };
         }
         if says(&["No space left on device", "Disk quota exceeded"]) {
-            return SetupError::DiskFull {
-                path: folder.to_path_buf(),
-                needed: ROOM_NEEDED,
-            };
+            return SetupError::disk_full(folder);
         }
         // Out of reach, pip ends with "No matching distribution found" too: look for this first.
-        if says(&OUT_OF_REACH) {
-            return SetupError::Network {
-                what,
-                detail: last_line(complaint),
-            };
+        if let Some(detail) = out_of_reach(complaint) {
+            return SetupError::Network { what, detail };
         }
         if says(&["No matching distribution found"]) {
             return SetupError::NotOffered { what };
@@ -175,6 +168,18 @@ const OUT_OF_REACH: [&str; 9] = [
     "Max retries exceeded",
     "connection broken",
 ];
+
+/// Why the index could not be reached, if that is what pip says: the system's words, else pip's.
+fn out_of_reach(complaint: &str) -> Option<String> {
+    let phrase = OUT_OF_REACH
+        .iter()
+        .find(|phrase| complaint.contains(**phrase))?;
+    let reason = complaint
+        .split_once("[Errno ")
+        .and_then(|(_, rest)| rest.split_once("] "));
+    let reason = reason.and_then(|(_, rest)| rest.split(['\'', '"', ')', '\n']).next());
+    Some(reason.unwrap_or(phrase).to_owned())
+}
 
 fn last_line(complaint: &str) -> String {
     let mut lines = complaint
@@ -249,7 +254,9 @@ mod tests {
              ERROR: No matching distribution found for tiny==1.0\nEND\nexit 1",
         );
         assert!(
-            message.contains("the network or the package index is out of reach"),
+            message.contains(
+                "the network or the package index is out of reach (Temporary failure in name resolution)"
+            ),
             "{message}"
         );
     }
@@ -270,7 +277,7 @@ mod tests {
             "echo 'ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device' >&2; exit 1",
         );
         assert!(
-            message.contains("the disk is full; free at least"),
+            message.contains("the disk is full; free some room"),
             "{message}"
         );
     }

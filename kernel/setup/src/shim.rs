@@ -10,7 +10,6 @@ use std::process::{Child, Command, Stdio};
 
 use crate::SetupError;
 use crate::cache::{Cache, refused};
-use crate::error::ROOM_NEEDED;
 use crate::libtorch::{self, Libtorch};
 
 /// Of which sources, against which libtorch, the `libtch.so` beside it was made.
@@ -154,10 +153,7 @@ impl Compiler {
         }
         let complaint = String::from_utf8_lossy(&output.stderr);
         if complaint.contains("No space left on device") {
-            return Err(SetupError::DiskFull {
-                path: folder.to_path_buf(),
-                needed: ROOM_NEEDED,
-            });
+            return Err(SetupError::disk_full(folder));
         }
         let wrong = ["error", "cannot", "undefined", "Killed"];
         let line = complaint
