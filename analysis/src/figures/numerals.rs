@@ -22,10 +22,16 @@ impl Marks {
     /// Marks at multiples of 1, 2 or 5 times a power of ten, from at or below `low` to at or above `high`, about
     /// `count` of them. A range without width is widened.
     pub(crate) fn covering(low: f64, high: f64, count: usize) -> Self {
-        let (low, high) = if high > low {
+        // Below this a step would underflow to zero.
+        const NARROWEST: f64 = 1e-290;
+        let (low, high) = if high - low > NARROWEST {
             (low, high)
         } else {
-            let margin = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+            let margin = if low.abs() < NARROWEST {
+                1.0
+            } else {
+                low.abs() * 0.1
+            };
             (low - margin, low + margin)
         };
         let step = round_step((high - low) / count.max(1) as f64);
@@ -95,6 +101,28 @@ mod tests {
         for value in [0.0, 3.0, -0.2, 1e-9, 1e12] {
             let marks = Marks::covering(value, value, 5);
             assert!(marks.low() < value && value < marks.high(), "{value}");
+        }
+    }
+
+    #[test]
+    fn no_range_of_floats_asks_for_endless_marks() {
+        let extremes = [
+            f64::MIN,
+            -1e-310,
+            0.0,
+            5e-324,
+            f64::MIN_POSITIVE,
+            1.0,
+            1e300,
+            f64::MAX,
+        ];
+        for low in extremes {
+            for high in extremes {
+                assert!(
+                    Marks::covering(low, high, 6).values.len() < 20,
+                    "{low} {high}"
+                );
+            }
         }
     }
 
