@@ -5,6 +5,8 @@
 //! `jupyter_console`: that of the virtual environment `OFFMODEL_TEST_VENV`, or `python3`.
 //! Without one, the tests say so and pass.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on may panic")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,12 +28,16 @@ fn interrupt_death_restart_and_end_are_survived() {
 /// Runs a script of unit tests with the kernel installed in a data folder of its own.
 fn run_script(name: &str) {
     let Some(python) = python() else {
-        println!("skipped: no Python with Jupyter's tools; set OFFMODEL_TEST_VENV to a virtual environment that has them");
+        println!(
+            "skipped: no Python with Jupyter's tools; set OFFMODEL_TEST_VENV to a virtual environment that has them"
+        );
         return;
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     install_kernel(&folder.path().join("data/kernels/offmodel"));
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("jupyter").join(name);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("jupyter")
+        .join(name);
     let output = Command::new(&python)
         .arg("-Wignore")
         .arg(script)
@@ -63,8 +69,16 @@ fn install_kernel(folder: &Path) {
 /// The kernel beside the folder that holds this test's program.
 fn kernel_program() -> PathBuf {
     let this = std::env::current_exe().expect("the path of this program");
-    let kernel = this.ancestors().nth(2).expect("two folders up").join("offmodel-kernel");
-    assert!(kernel.is_file(), "{} is missing: run `cargo build --workspace` first", kernel.display());
+    let kernel = this
+        .ancestors()
+        .nth(2)
+        .expect("two folders up")
+        .join("offmodel-kernel");
+    assert!(
+        kernel.is_file(),
+        "{} is missing: run `cargo build --workspace` first",
+        kernel.display()
+    );
     kernel
 }
 
@@ -75,7 +89,10 @@ fn python() -> Option<PathBuf> {
     };
     candidates.into_iter().find(|python| {
         Command::new(python)
-            .args(["-c", "import jupyter_client, jupyter_kernel_test, nbclient, jupyter_console"])
+            .args([
+                "-c",
+                "import jupyter_client, jupyter_kernel_test, nbclient, jupyter_console",
+            ])
             .output()
             .is_ok_and(|output| output.status.success())
     })

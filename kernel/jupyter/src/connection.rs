@@ -6,11 +6,11 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use jupyter_protocol::Transport;
 use jupyter_zmq_client::{
     Connection, ConnectionInfo, KernelControlConnection, KernelIoPubXPubConnection,
     KernelShellConnection, KernelStdinConnection,
 };
-use jupyter_protocol::Transport;
 use uuid::Uuid;
 use zeromq::{Listener, RepSocket, RouterSocket, Socket, XPubSocket};
 
@@ -63,10 +63,14 @@ pub enum ConnectionError {
 /// # Errors
 /// When the file cannot be read, or is no connection file.
 pub fn read_connection_file(path: &Path) -> Result<ConnectionInfo, ConnectionError> {
-    let text = std::fs::read(path)
-        .map_err(|source| ConnectionError::Read { path: path.to_owned(), source })?;
-    serde_json::from_slice(&text)
-        .map_err(|source| ConnectionError::Parse { path: path.to_owned(), source })
+    let text = std::fs::read(path).map_err(|source| ConnectionError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&text).map_err(|source| ConnectionError::Parse {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The sockets of a kernel, bound and not yet listened to.
@@ -83,7 +87,9 @@ impl Sockets {
     /// Binds all five to the address in `info` and to no other.
     pub async fn bind(info: &ConnectionInfo) -> Result<Self, ConnectionError> {
         if !info.key.is_empty() && info.signature_scheme != SIGNATURE_SCHEME {
-            return Err(ConnectionError::SignatureScheme { found: info.signature_scheme.clone() });
+            return Err(ConnectionError::SignatureScheme {
+                found: info.signature_scheme.clone(),
+            });
         }
         let session = Uuid::new_v4().to_string();
         let mut files = SocketFiles::default();
@@ -126,7 +132,11 @@ async fn bind<S: Socket>(
         Transport::TCP => format!("{} port {port}", info.ip),
         Transport::IPC => format!("{}-{port}", info.ip),
     };
-    let failure = |source| ConnectionError::Bind { channel, endpoint: endpoint.clone(), source };
+    let failure = |source| ConnectionError::Bind {
+        channel,
+        endpoint: endpoint.clone(),
+        source,
+    };
     let listener: Listener = match info.transport {
         Transport::TCP => TcpListener::bind((info.ip.as_str(), port))
             .map_err(|error| failure(error.into()))?
@@ -139,7 +149,10 @@ async fn bind<S: Socket>(
         }
     };
     let mut socket = S::new();
-    socket.bind_listener(listener).await.map_err(|error| failure(error.into()))?;
+    socket
+        .bind_listener(listener)
+        .await
+        .map_err(|error| failure(error.into()))?;
     Ok(socket)
 }
 
@@ -176,7 +189,10 @@ mod tests {
         // Dropping a listener leaves its file, as a killed process does.
         drop(UnixListener::bind(&path).unwrap());
         let live = bind_file(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(bind_file(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
         drop(live);
     }

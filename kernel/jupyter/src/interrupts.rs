@@ -50,7 +50,10 @@ impl Drop for InterruptibleCell {
 
 impl Interrupts {
     pub fn new(iopub: IoPub) -> Self {
-        Self(Arc::new(Shared { iopub, state: Mutex::default() }))
+        Self(Arc::new(Shared {
+            iopub,
+            state: Mutex::default(),
+        }))
     }
 
     /// The language is ready.
@@ -64,13 +67,21 @@ impl Interrupts {
         state.cells += 1;
         let cell = state.cells;
         let request = Arc::clone(request);
-        state.running = Some(Running { cell, request, interrupted: None, killed: false });
+        state.running = Some(Running {
+            cell,
+            request,
+            interrupted: None,
+            killed: false,
+        });
         InterruptibleCell(self.clone())
     }
 
     /// Whether the cell has been asked to stop.
     pub fn is_interrupted(&self) -> bool {
-        self.lock().running.as_ref().is_some_and(|running| running.interrupted.is_some())
+        self.lock()
+            .running
+            .as_ref()
+            .is_some_and(|running| running.interrupted.is_some())
     }
 
     /// Waits until the cell is asked to stop.
@@ -84,7 +95,9 @@ impl Interrupts {
     pub fn request(&self) {
         let mut state = self.lock();
         let interrupter = state.interrupter.clone();
-        let Some(running) = &mut state.running else { return };
+        let Some(running) = &mut state.running else {
+            return;
+        };
         match running.interrupted {
             None => {
                 running.interrupted = Some(Instant::now());
@@ -114,14 +127,20 @@ impl Interrupts {
         loop {
             tokio::time::sleep(REPEAT).await;
             let state = self.lock();
-            let Some(running) = state.running.as_ref().filter(|running| running.cell == cell)
+            let Some(running) = state
+                .running
+                .as_ref()
+                .filter(|running| running.cell == cell)
             else {
                 return;
             };
             if running.killed {
                 return;
             }
-            if running.interrupted.is_some_and(|first| first.elapsed() >= PATIENCE) {
+            if running
+                .interrupted
+                .is_some_and(|first| first.elapsed() >= PATIENCE)
+            {
                 break;
             }
             if let Some(interrupter) = &state.interrupter {
@@ -134,8 +153,13 @@ impl Interrupts {
     async fn force(self, cell: u64, reason: &str) {
         let (request, interrupter) = {
             let mut state = self.lock();
-            let Some(interrupter) = state.interrupter.clone() else { return };
-            let Some(running) = state.running.as_mut().filter(|running| running.cell == cell)
+            let Some(interrupter) = state.interrupter.clone() else {
+                return;
+            };
+            let Some(running) = state
+                .running
+                .as_mut()
+                .filter(|running| running.cell == cell)
             else {
                 return;
             };
@@ -144,8 +168,12 @@ impl Interrupts {
             }
             (Arc::clone(&running.request), interrupter)
         };
-        let notice = format!("The cell is stopped by force, because {reason}: variables are lost.\n");
-        self.0.iopub.publish(Some(&request), StreamContent::stderr(&notice)).await;
+        let notice =
+            format!("The cell is stopped by force, because {reason}: variables are lost.\n");
+        self.0
+            .iopub
+            .publish(Some(&request), StreamContent::stderr(&notice))
+            .await;
         interrupter.kill();
     }
 
@@ -158,5 +186,10 @@ impl Interrupts {
 /// The error of a cell that was interrupted before it began.
 pub(crate) fn interrupted_early() -> CellError {
     let value = "the cell was interrupted before it began".to_owned();
-    CellError { name: "interrupted".to_owned(), traceback: vec![value.clone()], value, line: None }
+    CellError {
+        name: "interrupted".to_owned(),
+        traceback: vec![value.clone()],
+        value,
+        line: None,
+    }
 }

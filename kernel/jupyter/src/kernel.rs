@@ -75,10 +75,9 @@ impl<L: Language> Kernel<L> {
         let (iopub, iopub_task) = iopub::open(sockets.iopub);
         iopub.publish(None, Status::starting()).await;
         let interrupts = Interrupts::new(iopub.clone());
-        let (language, language_thread) = LanguageThread::<L>::start(interrupts.clone())
-            .map_err(ConnectionError::Thread)?;
-        let (shell_requests, shell_replies, shell_task) =
-            requests::listen("shell", sockets.shell);
+        let (language, language_thread) =
+            LanguageThread::<L>::start(interrupts.clone()).map_err(ConnectionError::Thread)?;
+        let (shell_requests, shell_replies, shell_task) = requests::listen("shell", sockets.shell);
         let (control_requests, control_replies, control_task) =
             requests::listen("control", sockets.control);
         let (stdin, stdin_task) = stdin::listen(sockets.stdin);
@@ -132,7 +131,12 @@ impl<L: Language> Kernel<L> {
 
     /// Waits for the end, stops what runs and puts everything away.
     pub async fn finished(mut self) -> Ending {
-        let ending = self.ending.wait_for(Option::is_some).await.ok().and_then(|ending| *ending);
+        let ending = self
+            .ending
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|ending| *ending);
         let lingered = tokio::time::sleep(LINGER);
         self.iopub.flush().await;
         lingered.await;

@@ -65,7 +65,9 @@ fn listen_to_signals(kernel: KernelHandle) -> std::io::Result<()> {
 /// a GPU for nobody.
 fn watch_parent(kernel: KernelHandle) {
     // Set by `jupyter_client` for kernels that are to end with it.
-    let expected = std::env::var("JPY_PARENT_PID").ok().and_then(|pid| pid.parse::<u32>().ok());
+    let expected = std::env::var("JPY_PARENT_PID")
+        .ok()
+        .and_then(|pid| pid.parse::<u32>().ok());
     if expected != Some(std::os::unix::process::parent_id()) {
         return;
     }

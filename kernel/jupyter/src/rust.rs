@@ -42,17 +42,24 @@ impl Language for Rust {
     }
 
     fn start() -> Result<Self, CellError> {
-        Session::start(SessionOptions::default()).map(Self).map_err(|error| {
-            let value = format!("the Rust session did not start: {error}");
-            let mut traceback = vec![value.clone()];
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                traceback.push(format!("because: {error}"));
-                cause = error.source();
-            }
-            traceback.push("Restart the kernel when this is put right.".to_owned());
-            CellError { name: "kernel not ready".to_owned(), value, traceback, line: None }
-        })
+        Session::start(SessionOptions::default())
+            .map(Self)
+            .map_err(|error| {
+                let value = format!("the Rust session did not start: {error}");
+                let mut traceback = vec![value.clone()];
+                let mut cause = std::error::Error::source(&error);
+                while let Some(error) = cause {
+                    traceback.push(format!("because: {error}"));
+                    cause = error.source();
+                }
+                traceback.push("Restart the kernel when this is put right.".to_owned());
+                CellError {
+                    name: "kernel not ready".to_owned(),
+                    value,
+                    traceback,
+                    line: None,
+                }
+            })
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupter> {
@@ -66,7 +73,10 @@ impl Language for Rust {
             frontend.page(data);
             return Ok(());
         }
-        self.0.execute(cell.execution_count, cell.source, &mut |event| frontend.event(event))
+        self.0
+            .execute(cell.execution_count, cell.source, &mut |event| {
+                frontend.event(event)
+            })
     }
 
     fn evaluate(
@@ -79,17 +89,27 @@ impl Language for Rust {
             Event::Result { data } => value = Some(data),
             other => frontend.event(other),
         };
-        self.0.execute(expression.execution_count, expression.source, &mut on_event)?;
+        self.0
+            .execute(expression.execution_count, expression.source, &mut on_event)?;
         value.ok_or_else(|| {
             let value = format!("`{}` has no value", expression.source);
             let traceback = vec![value.clone()];
-            CellError { name: "no value".to_owned(), value, traceback, line: None }
+            CellError {
+                name: "no value".to_owned(),
+                value,
+                traceback,
+                line: None,
+            }
         })
     }
 
     fn complete(&mut self, source: &str, cursor: usize) -> Completions {
         let found = self.0.complete(source, cursor);
-        Completions { start: found.start, end: found.end, candidates: found.candidates }
+        Completions {
+            start: found.start,
+            end: found.end,
+            candidates: found.candidates,
+        }
     }
 
     fn inspect(&mut self, source: &str, cursor: usize, _detail: Detail) -> Option<MimeBundle> {

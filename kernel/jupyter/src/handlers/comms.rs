@@ -48,12 +48,20 @@ pub(crate) struct Comms {
 
 impl Comms {
     pub fn new(targets: CommTargets) -> Self {
-        Self { targets, open: BTreeMap::new() }
+        Self {
+            targets,
+            open: BTreeMap::new(),
+        }
     }
 
     /// Opens a comm. If there is no such target, it is closed at once on the other side too.
     pub fn open(&mut self, request: CommOpen) -> Vec<JupyterMessageContent> {
-        let CommOpen { comm_id: CommId(comm), target_name, data, .. } = request;
+        let CommOpen {
+            comm_id: CommId(comm),
+            target_name,
+            data,
+            ..
+        } = request;
         let Some(target) = self.targets.get_mut(&target_name) else {
             warning(format_args!("there is no comm target {target_name:?}"));
             return vec![close(comm, CommData::new())];
@@ -65,8 +73,15 @@ impl Comms {
 
     /// Hands a message to the target.
     pub fn message(&mut self, request: CommMsg) -> Vec<JupyterMessageContent> {
-        let CommMsg { comm_id: CommId(comm), data } = request;
-        let Some(target) = self.open.get(&comm).and_then(|name| self.targets.get_mut(name)) else {
+        let CommMsg {
+            comm_id: CommId(comm),
+            data,
+        } = request;
+        let Some(target) = self
+            .open
+            .get(&comm)
+            .and_then(|name| self.targets.get_mut(name))
+        else {
             warning(format_args!("comm {comm:?} is not open"));
             return Vec::new();
         };
@@ -76,8 +91,14 @@ impl Comms {
 
     /// Forgets a comm that the front end has closed.
     pub fn close(&mut self, request: CommClose) {
-        let CommClose { comm_id: CommId(comm), data } = request;
-        let target = self.open.remove(&comm).and_then(|name| self.targets.get_mut(&name));
+        let CommClose {
+            comm_id: CommId(comm),
+            data,
+        } = request;
+        let target = self
+            .open
+            .remove(&comm)
+            .and_then(|name| self.targets.get_mut(&name));
         if let Some(target) = target {
             target.closed(&comm, data);
         }
@@ -90,10 +111,19 @@ impl Comms {
             .iter()
             .filter(|(_, target)| target_name.is_none_or(|wanted| wanted == *target))
             .map(|(comm, target)| {
-                (CommId(comm.clone()), CommInfo { target_name: target.clone() })
+                (
+                    CommId(comm.clone()),
+                    CommInfo {
+                        target_name: target.clone(),
+                    },
+                )
             })
             .collect();
-        CommInfoReply { status: ReplyStatus::Ok, comms, error: None }
+        CommInfoReply {
+            status: ReplyStatus::Ok,
+            comms,
+            error: None,
+        }
     }
 
     fn tell(&mut self, comm: &str, replies: Vec<CommReply>) -> Vec<JupyterMessageContent> {
@@ -101,7 +131,13 @@ impl Comms {
         for reply in replies {
             match reply {
                 CommReply::Message(data) => {
-                    contents.push(CommMsg { comm_id: CommId(comm.to_owned()), data }.into());
+                    contents.push(
+                        CommMsg {
+                            comm_id: CommId(comm.to_owned()),
+                            data,
+                        }
+                        .into(),
+                    );
                 }
                 CommReply::Close(data) => {
                     self.open.remove(comm);
@@ -115,5 +151,9 @@ impl Comms {
 }
 
 fn close(comm: String, data: CommData) -> JupyterMessageContent {
-    CommClose { comm_id: CommId(comm), data }.into()
+    CommClose {
+        comm_id: CommId(comm),
+        data,
+    }
+    .into()
 }

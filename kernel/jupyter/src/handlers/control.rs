@@ -81,15 +81,20 @@ impl<L: Language> Control<L> {
         message: &JupyterMessage,
         request: &ShutdownRequest,
     ) -> JupyterMessage {
-        let content =
-            ShutdownReply { restart: request.restart, status: ReplyStatus::Ok, error: None };
+        let content = ShutdownReply {
+            restart: request.restart,
+            status: ReplyStatus::Ok,
+            error: None,
+        };
         self.iopub.publish(Some(message), content.clone()).await;
         reply(message, content)
     }
 
     /// Ends the kernel, once the reply has been sent.
     pub fn end(&self, request: &ShutdownRequest) {
-        self.ending.send_replace(Some(Ending { restart: request.restart }));
+        self.ending.send_replace(Some(Ending {
+            restart: request.restart,
+        }));
     }
 }
 

@@ -50,7 +50,12 @@ struct Outcome {
 
 impl Outcome {
     fn of(result: Result<(), CellError>) -> Self {
-        Self { result, expressions: HashMap::new(), result_text: None, payload: Vec::new() }
+        Self {
+            result,
+            expressions: HashMap::new(),
+            result_text: None,
+            payload: Vec::new(),
+        }
     }
 }
 
@@ -75,20 +80,34 @@ impl<L: Language> Executor<L> {
         }
         let outcome = self.run(message, &request, execution_count).await;
         if store_history {
-            self.history.record(execution_count, request.code, outcome.result_text);
+            self.history
+                .record(execution_count, request.code, outcome.result_text);
         }
         let Err(error) = outcome.result else {
-            let Outcome { expressions, payload, .. } = outcome;
-            return ExecuteReply { payload, ..reply(execution_count, expressions, None) };
+            let Outcome {
+                expressions,
+                payload,
+                ..
+            } = outcome;
+            return ExecuteReply {
+                payload,
+                ..reply(execution_count, expressions, None)
+            };
         };
         if !request.silent {
-            self.iopub.publish(Some(message), error_output(&error)).await;
+            self.iopub
+                .publish(Some(message), error_output(&error))
+                .await;
         }
         if request.stop_on_error {
             tokio::time::sleep(UNDER_WAY).await;
             self.aborted_until = self.arrivals.latest();
         }
-        reply(execution_count, outcome.expressions, Some(reply_error(&error)))
+        reply(
+            execution_count,
+            outcome.expressions,
+            Some(reply_error(&error)),
+        )
     }
 
     async fn run(
@@ -113,7 +132,10 @@ impl<L: Language> Executor<L> {
         let wanted = request.user_expressions.clone().unwrap_or_default();
         let interruptible = self.interrupts.begin(message);
         let outcome = self.language.run(move |language| {
-            let cell = Cell { execution_count, source: &source };
+            let cell = Cell {
+                execution_count,
+                source: &source,
+            };
             let result = if frontend.interrupts.is_interrupted() {
                 Err(interrupted_early())
             } else {
@@ -141,12 +163,25 @@ fn evaluate<L: Language>(
     frontend: &mut CellFrontend,
 ) -> HashMap<String, ExpressionResult> {
     let evaluate = |(name, source): (String, String)| {
-        let expression = Cell { execution_count, source: &source };
+        let expression = Cell {
+            execution_count,
+            source: &source,
+        };
         let result = match language.evaluate(expression, frontend) {
-            Ok(data) => ExpressionResult::Ok { data: media(data), metadata: Default::default() },
-            Err(CellError { name: ename, value: evalue, traceback, .. }) => {
-                ExpressionResult::Error { ename, evalue, traceback }
-            }
+            Ok(data) => ExpressionResult::Ok {
+                data: media(data),
+                metadata: Default::default(),
+            },
+            Err(CellError {
+                name: ename,
+                value: evalue,
+                traceback,
+                ..
+            }) => ExpressionResult::Error {
+                ename,
+                evalue,
+                traceback,
+            },
         };
         (name, result)
     };
@@ -159,7 +194,11 @@ fn reply(
     error: Option<ReplyError>,
 ) -> ExecuteReply {
     ExecuteReply {
-        status: if error.is_some() { ReplyStatus::Error } else { ReplyStatus::Ok },
+        status: if error.is_some() {
+            ReplyStatus::Error
+        } else {
+            ReplyStatus::Ok
+        },
         execution_count: ExecutionCount::new(execution_count),
         payload: Vec::new(),
         // A map even when empty: clients iterate over it.
@@ -170,8 +209,11 @@ fn reply(
 
 fn aborted(execution_count: usize) -> ExecuteReply {
     let reason = "a cell before this one failed".to_owned();
-    let error =
-        ReplyError { ename: "aborted".to_owned(), evalue: reason, traceback: Vec::new() };
+    let error = ReplyError {
+        ename: "aborted".to_owned(),
+        evalue: reason,
+        traceback: Vec::new(),
+    };
     ExecuteReply {
         status: ReplyStatus::Aborted,
         ..reply(execution_count, HashMap::new(), Some(error))

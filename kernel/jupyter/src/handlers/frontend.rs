@@ -45,7 +45,10 @@ impl Frontend for CellFrontend {
     }
 
     fn page(&mut self, data: MimeBundle) {
-        self.payload.push(Payload::Page { data: media(data), start: 0 });
+        self.payload.push(Payload::Page {
+            data: media(data),
+            start: 0,
+        });
     }
 
     fn input(&mut self, prompt: &str, password: bool) -> Result<String, InputError> {
@@ -57,7 +60,14 @@ impl Frontend for CellFrontend {
             // What the cell has said so far belongs before the question.
             self.iopub.flush().await;
             let mut stdin = self.stdin.lock().await;
-            stdin.ask(&self.request, prompt, password, self.interrupts.interrupted()).await
+            stdin
+                .ask(
+                    &self.request,
+                    prompt,
+                    password,
+                    self.interrupts.interrupted(),
+                )
+                .await
         })
     }
 }

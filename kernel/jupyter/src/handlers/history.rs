@@ -20,21 +20,38 @@ struct Entry {
 impl History {
     /// Adds a cell; `output` is the text form of its result, if it has one.
     pub fn record(&mut self, line: usize, input: String, output: Option<String>) {
-        self.0.push(Entry { line, input, output: output.unwrap_or_default() });
+        self.0.push(Entry {
+            line,
+            input,
+            output: output.unwrap_or_default(),
+        });
     }
 
     /// Answers a request.
     pub fn reply(&self, request: &HistoryRequest) -> HistoryReply {
         let (selected, output) = match request {
-            HistoryRequest::Range { session, start, stop, output, .. } => {
-                (self.range(session.unwrap_or(0), *start, *stop), *output)
-            }
+            HistoryRequest::Range {
+                session,
+                start,
+                stop,
+                output,
+                ..
+            } => (self.range(session.unwrap_or(0), *start, *stop), *output),
             HistoryRequest::Tail { n, output, .. } => (last(self.0.iter().collect(), *n), *output),
-            HistoryRequest::Search { pattern, unique, output, n, .. } => {
-                (last(self.search(pattern, *unique), *n), *output)
-            }
+            HistoryRequest::Search {
+                pattern,
+                unique,
+                output,
+                n,
+                ..
+            } => (last(self.search(pattern, *unique), *n), *output),
         };
-        HistoryReply::new(selected.into_iter().map(|entry| entry.tell(output)).collect())
+        HistoryReply::new(
+            selected
+                .into_iter()
+                .map(|entry| entry.tell(output))
+                .collect(),
+        )
     }
 
     /// Lines from `start` up to and without `stop`.
@@ -44,7 +61,10 @@ impl History {
         }
         let start = usize::try_from(start).unwrap_or(0);
         let stop = usize::try_from(stop).unwrap_or(0);
-        self.0.iter().filter(|entry| (start..stop).contains(&entry.line)).collect()
+        self.0
+            .iter()
+            .filter(|entry| (start..stop).contains(&entry.line))
+            .collect()
     }
 
     fn search(&self, pattern: &str, unique: bool) -> Vec<&Entry> {
@@ -150,7 +170,9 @@ mod tests {
     #[test]
     fn a_search_is_a_glob_over_the_whole_input() {
         let search = |pattern: &str, unique: bool| {
-            ask(json!({ "hist_access_type": "search", "pattern": pattern, "unique": unique, "n": 9, "raw": true, "output": false }))
+            ask(
+                json!({ "hist_access_type": "search", "pattern": pattern, "unique": unique, "n": 9, "raw": true, "output": false }),
+            )
         };
         assert_eq!(search("let*;", false), json!([[1, 1, "let a = 1;"]]));
         assert_eq!(search("?", true), json!([[1, 3, "a"]]));

@@ -59,9 +59,7 @@ impl<L: Language> Shell<L> {
                 Ok(content) => reply(message, content),
                 Err(error) => error_reply(message, &error),
             },
-            Content::IsCompleteRequest(request) => {
-                reply(message, is_complete::<L>(&request.code))
-            }
+            Content::IsCompleteRequest(request) => reply(message, is_complete::<L>(&request.code)),
             Content::HistoryRequest(request) => {
                 reply(message, self.executor.history.reply(&request))
             }
@@ -122,8 +120,16 @@ impl<L: Language> Shell<L> {
 
     /// [Introspection](https://jupyter-client.readthedocs.io/en/stable/messaging.html#introspection).
     async fn inspect(&mut self, request: InspectRequest) -> Result<InspectReply, CellError> {
-        let InspectRequest { code, cursor_pos, detail_level } = request;
-        let detail = if detail_level == Some(0) { Detail::Summary } else { Detail::Source };
+        let InspectRequest {
+            code,
+            cursor_pos,
+            detail_level,
+        } = request;
+        let detail = if detail_level == Some(0) {
+            Detail::Summary
+        } else {
+            Detail::Source
+        };
         let work = move |language: &mut L| {
             let found = language.inspect(&code, byte_offset(&code, cursor_pos), detail);
             InspectReply {
@@ -147,5 +153,8 @@ fn is_complete<L: Language>(source: &str) -> IsCompleteReply {
 
 /// Used by both sockets for what is no request at all: nobody waits for an answer.
 pub(super) fn ignore(message: &JupyterMessage, reason: &str) {
-    warning(format_args!("ignored {}: {reason}", message.header.msg_type));
+    warning(format_args!(
+        "ignored {}: {reason}",
+        message.header.msg_type
+    ));
 }

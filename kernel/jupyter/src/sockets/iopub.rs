@@ -94,8 +94,12 @@ pub(crate) fn open(mut connection: KernelIoPubXPubConnection) -> (IoPub, JoinHan
             }
         }
     };
-    let publisher =
-        Publisher { connection, next_peer: Box::new(next_peer), peers: Vec::new(), gathered: None };
+    let publisher = Publisher {
+        connection,
+        next_peer: Box::new(next_peer),
+        peers: Vec::new(),
+        gathered: None,
+    };
     (IoPub(sender), tokio::spawn(publisher.run(outgoing)))
 }
 
@@ -147,7 +151,8 @@ impl Publisher {
     async fn welcome(&mut self, topic: String) {
         let topic_frame = topic.clone().into();
         let message = publication(None, IoPubWelcome::new(topic));
-        self.send(message.with_zmq_identities(vec![topic_frame])).await;
+        self.send(message.with_zmq_identities(vec![topic_frame]))
+            .await;
     }
 
     async fn take(&mut self, message: Box<JupyterMessage>) {
@@ -161,7 +166,10 @@ impl Publisher {
         }
         self.send_gathered().await;
         if (1..GATHER_BYTES).contains(&text_length(&message)) {
-            self.gathered = Some(Gathered { message, due: Instant::now() + GATHER });
+            self.gathered = Some(Gathered {
+                message,
+                due: Instant::now() + GATHER,
+            });
         } else {
             self.send(*message).await;
         }
@@ -196,7 +204,10 @@ impl Publisher {
         }
         let end = Instant::now() + RECONNECTION;
         // Receiving is what makes the socket take note of a subscription.
-        while timeout_at(end, self.connection.recv_subscription()).await.is_ok() {}
+        while timeout_at(end, self.connection.recv_subscription())
+            .await
+            .is_ok()
+        {}
     }
 
     fn note_peers(&mut self) {
@@ -209,13 +220,18 @@ impl Publisher {
 /// Adds the text of `next` to `message` if both are of one stream and one cell.
 fn append(message: &mut JupyterMessage, next: &JupyterMessage) -> bool {
     let parent = |message: &JupyterMessage| {
-        message.parent_header.as_ref().map(|header| header.msg_id.clone())
+        message
+            .parent_header
+            .as_ref()
+            .map(|header| header.msg_id.clone())
     };
     if parent(message) != parent(next) {
         return false;
     }
-    let JupyterMessageContent::StreamContent(StreamContent { name: next_name, text: next_text }) =
-        &next.content
+    let JupyterMessageContent::StreamContent(StreamContent {
+        name: next_name,
+        text: next_text,
+    }) = &next.content
     else {
         return false;
     };

@@ -64,7 +64,10 @@ impl Replies {
     pub async fn send(&mut self, message: JupyterMessage) {
         let message_type = message.message_type().to_owned();
         if let Err(error) = self.connection.send(message).await {
-            warning(format_args!("failed to send {message_type} on {}: {error}", self.channel));
+            warning(format_args!(
+                "failed to send {message_type} on {}: {error}",
+                self.channel
+            ));
         }
     }
 }
@@ -79,7 +82,14 @@ pub(crate) fn listen(
     let (sender, arrivals) = mpsc::unbounded_channel();
     let count = ArrivalCount::default();
     let task = tokio::spawn(forward(channel, receiver, sender, count.clone()));
-    (Requests { arrivals, count }, Replies { channel, connection }, task)
+    (
+        Requests { arrivals, count },
+        Replies {
+            channel,
+            connection,
+        },
+        task,
+    )
 }
 
 async fn forward(
@@ -92,7 +102,11 @@ async fn forward(
         match receive(&mut receiver).await {
             Ok(Received { message, problem }) => {
                 let number = count.next();
-                let arrival = Arrival { number, message: Arc::new(message), problem };
+                let arrival = Arrival {
+                    number,
+                    message: Arc::new(message),
+                    problem,
+                };
                 if sender.send(arrival).is_err() {
                     return;
                 }

@@ -22,7 +22,13 @@ pub(crate) fn listen(connection: KernelStdinConnection) -> (Stdin, JoinHandle<()
     let (connection, receiver) = connection.split();
     let (sender, answers) = mpsc::unbounded_channel();
     let task = tokio::spawn(forward(receiver, sender));
-    (Stdin { connection, answers }, task)
+    (
+        Stdin {
+            connection,
+            answers,
+        },
+        task,
+    )
 }
 
 impl Stdin {
@@ -38,10 +44,18 @@ impl Stdin {
         while self.answers.try_recv().is_ok() {}
         // A front end gives its stdin socket the identity of its shell socket, so that an answer
         // to the request reaches it here.
-        let question = reply(request, InputRequest { prompt: prompt.to_owned(), password });
+        let question = reply(
+            request,
+            InputRequest {
+                prompt: prompt.to_owned(),
+                password,
+            },
+        );
         let question_id = question.header.msg_id.clone();
         if let Err(error) = self.connection.send(question).await {
-            warning(format_args!("failed to send input_request on stdin: {error}"));
+            warning(format_args!(
+                "failed to send input_request on stdin: {error}"
+            ));
             return Err(InputError::Disconnected);
         }
         tokio::pin!(interrupted);
@@ -55,7 +69,9 @@ impl Stdin {
                 .parent_header
                 .as_ref()
                 .is_some_and(|parent| parent.msg_id != question_id);
-            let JupyterMessageContent::InputReply(content) = answer.content else { continue };
+            let JupyterMessageContent::InputReply(content) = answer.content else {
+                continue;
+            };
             if is_for_another {
                 continue;
             }

@@ -54,9 +54,10 @@ mod tests {
 
     #[test]
     fn an_execute_request_needs_no_more_than_its_code() {
-        let JupyterMessageContent::ExecuteRequest(request) =
-            parse("execute_request", json!({ "code": "1", "user_expressions": null }))
-        else {
+        let JupyterMessageContent::ExecuteRequest(request) = parse(
+            "execute_request",
+            json!({ "code": "1", "user_expressions": null }),
+        ) else {
             panic!("expected an execute request");
         };
         assert!(!request.silent && request.store_history && request.stop_on_error);

@@ -31,7 +31,11 @@ pub(crate) enum ReceiveError {
 pub(crate) async fn receive(
     connection: &mut RouterRecvConnection,
 ) -> Result<Received, ReceiveError> {
-    let frames = connection.socket.recv().await.map_err(ReceiveError::Closed)?;
+    let frames = connection
+        .socket
+        .recv()
+        .await
+        .map_err(ReceiveError::Closed)?;
     let raw = RawMessage::from_multipart(frames, &connection.mac)
         .map_err(|error| ReceiveError::Dropped(reason(&error)))?;
     parse(raw)
@@ -41,18 +45,27 @@ fn parse(raw: RawMessage) -> Result<Received, ReceiveError> {
     let malformed = |part: &str, error: serde_json::Error| {
         ReceiveError::Dropped(format!("its {part} is malformed: {error}"))
     };
-    let RawMessage { zmq_identities, jparts } = raw;
+    let RawMessage {
+        zmq_identities,
+        jparts,
+    } = raw;
     let [header, parent, metadata, content, buffers @ ..] = jparts.as_slice() else {
-        return Err(ReceiveError::Dropped(format!("it has {} parts", jparts.len())));
+        return Err(ReceiveError::Dropped(format!(
+            "it has {} parts",
+            jparts.len()
+        )));
     };
     let header: jupyter_protocol::Header =
         serde_json::from_slice(header).map_err(|error| malformed("header", error))?;
-    let metadata = serde_json::from_slice(metadata).map_err(|error| malformed("metadata", error))?;
+    let metadata =
+        serde_json::from_slice(metadata).map_err(|error| malformed("metadata", error))?;
     let content: Value =
         serde_json::from_slice(content).map_err(|error| malformed("content", error))?;
     let content = with_defaults(&header.msg_type, content);
-    let unknown =
-        UnknownMessage { msg_type: header.msg_type.clone(), content: content.clone() };
+    let unknown = UnknownMessage {
+        msg_type: header.msg_type.clone(),
+        content: content.clone(),
+    };
     let (content, problem) =
         match JupyterMessageContent::from_type_and_content(&header.msg_type, content) {
             Ok(content) => (content, None),

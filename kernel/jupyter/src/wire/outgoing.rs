@@ -27,7 +27,10 @@ pub(crate) fn publication(
 
 /// An answer that `jupyter-protocol` has no type for, or not all the fields of.
 pub(crate) fn untyped_reply(request: &JupyterMessage, content: Value) -> JupyterMessage {
-    let unknown = UnknownMessage { msg_type: request.header.msg_type.clone(), content: Value::Null };
+    let unknown = UnknownMessage {
+        msg_type: request.header.msg_type.clone(),
+        content: Value::Null,
+    };
     reply(request, unknown.reply(content))
 }
 

@@ -40,8 +40,17 @@ pub(crate) fn output(event: Event, execution_count: usize) -> Option<JupyterMess
 
 /// The message that tells of a cell's error.
 pub(crate) fn error_output(error: &CellError) -> JupyterMessageContent {
-    let ReplyError { ename, evalue, traceback } = reply_error(error);
-    ErrorOutput { ename, evalue, traceback }.into()
+    let ReplyError {
+        ename,
+        evalue,
+        traceback,
+    } = reply_error(error);
+    ErrorOutput {
+        ename,
+        evalue,
+        traceback,
+    }
+    .into()
 }
 
 /// An error as a part of a reply.
@@ -72,16 +81,28 @@ mod tests {
     fn every_format_reaches_the_front_end_as_it_is() {
         let mut data = MimeBundle::text("a\nb").with("image/png", "iVBORw0KGgo=");
         let table = json!({ "not": "a data resource" });
-        data.0.insert("application/vnd.dataresource+json".to_owned(), table);
-        data.0.insert("application/vnd.example.v1+json".to_owned(), json!([1, "two"]));
+        data.0
+            .insert("application/vnd.dataresource+json".to_owned(), table);
+        data.0.insert(
+            "application/vnd.example.v1+json".to_owned(),
+            json!([1, "two"]),
+        );
         let expected = serde_json::to_value(&data).unwrap();
-        assert_eq!(wire(Event::Display { data, display_id: None })["data"], expected);
+        assert_eq!(
+            wire(Event::Display {
+                data,
+                display_id: None
+            })["data"],
+            expected
+        );
     }
 
     #[test]
     fn a_result_carries_its_number_and_maps_that_are_never_null() {
         assert_eq!(
-            wire(Event::Result { data: MimeBundle::text("7") }),
+            wire(Event::Result {
+                data: MimeBundle::text("7")
+            }),
             json!({
                 "execution_count": 3,
                 "data": { "text/plain": "7" },
@@ -94,8 +115,14 @@ mod tests {
     #[test]
     fn a_display_can_be_named_and_updated() {
         let data = MimeBundle::text("10 %");
-        let shown = wire(Event::Display { data: data.clone(), display_id: Some("bar".to_owned()) });
-        let updated = wire(Event::UpdateDisplay { data, display_id: "bar".to_owned() });
+        let shown = wire(Event::Display {
+            data: data.clone(),
+            display_id: Some("bar".to_owned()),
+        });
+        let updated = wire(Event::UpdateDisplay {
+            data,
+            display_id: "bar".to_owned(),
+        });
         assert_eq!(shown["transient"], json!({ "display_id": "bar" }));
         assert_eq!(shown, updated);
     }

@@ -2,12 +2,18 @@
 
 /// The byte offset of the code point number `position`; past the end it is the end.
 pub(crate) fn byte_offset(source: &str, position: usize) -> usize {
-    source.char_indices().nth(position).map_or(source.len(), |(offset, _)| offset)
+    source
+        .char_indices()
+        .nth(position)
+        .map_or(source.len(), |(offset, _)| offset)
 }
 
 /// The number of code points before the byte `offset`; inside a character, before it.
 pub(crate) fn code_points(source: &str, offset: usize) -> usize {
-    source.char_indices().take_while(|(start, character)| start + character.len_utf8() <= offset).count()
+    source
+        .char_indices()
+        .take_while(|(start, character)| start + character.len_utf8() <= offset)
+        .count()
 }
 
 #[cfg(test)]

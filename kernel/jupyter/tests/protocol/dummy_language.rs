@@ -58,7 +58,9 @@ impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, START
 
     fn is_complete(source: &str) -> Completeness {
         match source {
-            source if source.ends_with('\\') => Completeness::Incomplete { indent: "  ".to_owned() },
+            source if source.ends_with('\\') => Completeness::Incomplete {
+                indent: "  ".to_owned(),
+            },
             "]" => Completeness::Invalid,
             _ => Completeness::Complete,
         }
@@ -71,7 +73,9 @@ impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, START
     fn start() -> Result<Self, CellError> {
         std::thread::sleep(Duration::from_millis(START_MS));
         if STARTS {
-            Ok(Self { signals: Arc::default() })
+            Ok(Self {
+                signals: Arc::default(),
+            })
         } else {
             Err(error("not ready", "no compiler"))
         }
@@ -110,28 +114,35 @@ impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, START
             .filter(|word| word.starts_with(&before[start..]))
             .map(str::to_owned)
             .collect();
-        Completions { start, end: cursor, candidates }
+        Completions {
+            start,
+            end: cursor,
+            candidates,
+        }
     }
 
     fn inspect(&mut self, source: &str, cursor: usize, detail: Detail) -> Option<MimeBundle> {
-        let word = source[cursor..].split(' ').next().filter(|word| !word.is_empty())?;
+        let word = source[cursor..]
+            .split(' ')
+            .next()
+            .filter(|word| !word.is_empty())?;
         Some(MimeBundle::text(format!("{word}: {detail:?}")))
     }
 }
 
 impl<const START_MS: u64, const STARTS: bool> Dummy<START_MS, STARTS> {
-    fn run(
-        &self,
-        command: &str,
-        rest: &str,
-        frontend: &mut dyn Frontend,
-    ) -> Result<(), CellError> {
+    fn run(&self, command: &str, rest: &str, frontend: &mut dyn Frontend) -> Result<(), CellError> {
         match command {
             "print" => print(frontend, format!("{rest}\n")),
             "warn" => {
-                frontend.event(Event::Stream { stream: Stream::Stderr, text: format!("{rest}\n") });
+                frontend.event(Event::Stream {
+                    stream: Stream::Stderr,
+                    text: format!("{rest}\n"),
+                });
             }
-            "value" => frontend.event(Event::Result { data: MimeBundle::text(rest) }),
+            "value" => frontend.event(Event::Result {
+                data: MimeBundle::text(rest),
+            }),
             "show" => frontend.event(Event::Display {
                 data: MimeBundle::text(rest).with("text/html", format!("<b>{rest}</b>")),
                 display_id: Some("it".to_owned()),
@@ -185,7 +196,10 @@ impl<const START_MS: u64, const STARTS: bool> Dummy<START_MS, STARTS> {
 }
 
 fn print(frontend: &mut dyn Frontend, text: String) {
-    frontend.event(Event::Stream { stream: Stream::Stdout, text });
+    frontend.event(Event::Stream {
+        stream: Stream::Stdout,
+        text,
+    });
 }
 
 /// A comm target that repeats what it is told, and closes when told to.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jupyter_protocol::{JupyterMessage, KernelInfoRequest};
-use jupyter_zmq_client::{create_client_iopub_connection, create_client_shell_connection_with_identity, peer_identity_for_session};
+use jupyter_zmq_client::{
+    create_client_iopub_connection, create_client_shell_connection_with_identity,
+    peer_identity_for_session,
+};
 use serde_json::json;
 use zeromq::{DealerSocket, Socket, SocketSend, ZmqMessage};
 
@@ -16,9 +19,13 @@ async fn a_wrongly_signed_message_is_dropped_and_the_kernel_goes_on() {
     let mut forged = frontend.info.clone();
     forged.key = "another secret".to_owned();
     let identity = peer_identity_for_session("forger").unwrap();
-    let mut forger =
-        create_client_shell_connection_with_identity(&forged, "forger", identity).await.unwrap();
-    forger.send(JupyterMessage::new(KernelInfoRequest {}, None)).await.unwrap();
+    let mut forger = create_client_shell_connection_with_identity(&forged, "forger", identity)
+        .await
+        .unwrap();
+    forger
+        .send(JupyterMessage::new(KernelInfoRequest {}, None))
+        .await
+        .unwrap();
     let answer = tokio::time::timeout(Duration::from_millis(200), forger.read()).await;
     assert!(answer.is_err(), "a forger got {answer:?}");
     // Not even its being busy was told.
@@ -60,14 +67,27 @@ async fn bytes_that_are_no_message_are_dropped_on_every_socket() {
 async fn every_request_gets_a_reply_even_if_it_is_unknown_or_wrong() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let unknown = frontend.ask("juggle_request", json!({ "balls": 3 })).await;
-    assert_eq!((&unknown["status"], &unknown["ename"]), (&json!("error"), &json!("unknown request")));
+    assert_eq!(
+        (&unknown["status"], &unknown["ename"]),
+        (&json!("error"), &json!("unknown request"))
+    );
     let wrong = frontend.ask("execute_request", json!({ "code": 7 })).await;
     assert_eq!(wrong["status"], "error");
-    assert!(wrong["evalue"].as_str().unwrap().contains("expected a string"), "{wrong}");
-    let control = frontend.send_control("create_subshell_request", json!({})).await;
+    assert!(
+        wrong["evalue"]
+            .as_str()
+            .unwrap()
+            .contains("expected a string"),
+        "{wrong}"
+    );
+    let control = frontend
+        .send_control("create_subshell_request", json!({}))
+        .await;
     frontend.recv_busy(&control).await;
     frontend.recv_idle(&control).await;
-    let reply = frontend.recv_control_reply(&control, "create_subshell_reply").await;
+    let reply = frontend
+        .recv_control_reply(&control, "create_subshell_reply")
+        .await;
     assert_eq!(reply["status"], "error");
     frontend.finish().await;
 }
@@ -76,7 +96,9 @@ async fn every_request_gets_a_reply_even_if_it_is_unknown_or_wrong() {
 async fn a_subscriber_that_does_not_read_holds_up_the_others_only_for_a_while() {
     let mut frontend = Frontend::start::<Dummy>().await;
     // It is welcomed, and reads nothing after that; its connection stays open.
-    let mut stuck = create_client_iopub_connection(&frontend.info, "", "stuck").await.unwrap();
+    let mut stuck = create_client_iopub_connection(&frontend.info, "", "stuck")
+        .await
+        .unwrap();
     assert_eq!(stuck.read().await.unwrap().message_type(), "iopub_welcome");
     assert_eq!(frontend.recv_iopub().await.message_type(), "iopub_welcome");
     // More than fits into the buffers on the way.
@@ -84,7 +106,10 @@ async fn a_subscriber_that_does_not_read_holds_up_the_others_only_for_a_while() 
     let mut texts = 0;
     loop {
         let message = tokio::time::timeout(Duration::from_secs(30), frontend.iopub.read());
-        let message = message.await.expect("idle, for the one that reads").unwrap();
+        let message = message
+            .await
+            .expect("idle, for the one that reads")
+            .unwrap();
         texts += usize::from(message.message_type() == "stream");
         if is_idle(&message) {
             break;

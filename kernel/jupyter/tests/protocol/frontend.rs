@@ -4,9 +4,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use jupyter_protocol::{
-    JupyterMessage, JupyterMessageContent, Status, Transport, UnknownMessage,
-};
+use jupyter_protocol::{JupyterMessage, JupyterMessageContent, Status, Transport, UnknownMessage};
 use jupyter_zmq_client::{
     ClientControlConnection, ClientHeartbeatConnection, ClientIoPubConnection,
     ClientShellConnection, ClientStdinConnection, create_client_control_connection,
@@ -34,8 +32,9 @@ pub struct Frontend {
 
 /// A connection over TCP whose ports are free at the moment.
 pub fn loopback() -> ConnectionInfo {
-    let listeners: Vec<TcpListener> =
-        (0..5).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+    let listeners: Vec<TcpListener> = (0..5)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+        .collect();
     let port = |index: usize| listeners[index].local_addr().unwrap().port();
     ConnectionInfo {
         ip: Ipv4Addr::LOCALHOST.to_string(),
@@ -67,9 +66,13 @@ impl Frontend {
         let stdin = create_client_stdin_connection_with_identity(&info, session, identity).await;
         let mut frontend = Self {
             shell: shell.unwrap(),
-            control: create_client_control_connection(&info, session).await.unwrap(),
+            control: create_client_control_connection(&info, session)
+                .await
+                .unwrap(),
             stdin: stdin.unwrap(),
-            iopub: create_client_iopub_connection(&info, "", session).await.unwrap(),
+            iopub: create_client_iopub_connection(&info, "", session)
+                .await
+                .unwrap(),
             heartbeat: create_client_heartbeat_connection(&info).await.unwrap(),
             info,
             kernel,
@@ -98,12 +101,18 @@ impl Frontend {
 
     /// Expects the reply to `request` on shell.
     pub async fn recv_reply(&mut self, request: &str, message_type: &str) -> Value {
-        let message = timeout(LONG, self.shell.read()).await.expect(message_type).unwrap();
+        let message = timeout(LONG, self.shell.read())
+            .await
+            .expect(message_type)
+            .unwrap();
         content(&message, request, message_type)
     }
 
     pub async fn recv_control_reply(&mut self, request: &str, message_type: &str) -> Value {
-        let message = timeout(LONG, self.control.read()).await.expect(message_type).unwrap();
+        let message = timeout(LONG, self.control.read())
+            .await
+            .expect(message_type)
+            .unwrap();
         content(&message, request, message_type)
     }
 
@@ -114,15 +123,24 @@ impl Frontend {
     }
 
     pub async fn recv_iopub(&mut self) -> JupyterMessage {
-        timeout(LONG, self.iopub.read()).await.expect("a message on iopub").unwrap()
+        timeout(LONG, self.iopub.read())
+            .await
+            .expect("a message on iopub")
+            .unwrap()
     }
 
     pub async fn recv_busy(&mut self, request: &str) {
-        assert_eq!(self.recv(request, "status").await, json!({ "execution_state": "busy" }));
+        assert_eq!(
+            self.recv(request, "status").await,
+            json!({ "execution_state": "busy" })
+        );
     }
 
     pub async fn recv_idle(&mut self, request: &str) {
-        assert_eq!(self.recv(request, "status").await, json!({ "execution_state": "idle" }));
+        assert_eq!(
+            self.recv(request, "status").await,
+            json!({ "execution_state": "idle" })
+        );
     }
 
     pub async fn recv_input(&mut self, request: &str, execution_count: usize) {
@@ -145,7 +163,10 @@ impl Frontend {
         while idle < COUNT {
             let message = self.recv_iopub().await;
             let parent = &message.parent_header.as_ref().unwrap().msg_id;
-            let index = requests.iter().position(|request| request == parent).unwrap();
+            let index = requests
+                .iter()
+                .position(|request| request == parent)
+                .unwrap();
             idle += usize::from(is_idle(&message));
             let content = serde_json::to_value(&message.content).unwrap();
             told[index].push((message.message_type().to_owned(), content));
@@ -166,7 +187,8 @@ impl Frontend {
         let request = self.send(message_type, content).await;
         self.recv_busy(&request).await;
         self.recv_idle(&request).await;
-        self.recv_reply(&request, &message_type.replace("_request", "_reply")).await
+        self.recv_reply(&request, &message_type.replace("_request", "_reply"))
+            .await
     }
 
     /// Ends the kernel; it must have nothing more to say.
@@ -178,12 +200,20 @@ impl Frontend {
     /// Ends the kernel as a front end does, and tells how it ended.
     pub async fn shut_down(&mut self, restart: bool) -> Ending {
         let expected = json!({ "restart": restart, "status": "ok" });
-        let request = self.send_control("shutdown_request", json!({ "restart": restart })).await;
+        let request = self
+            .send_control("shutdown_request", json!({ "restart": restart }))
+            .await;
         self.recv_busy(&request).await;
         assert_eq!(self.recv(&request, "shutdown_reply").await, expected);
         self.recv_idle(&request).await;
-        assert_eq!(self.recv_control_reply(&request, "shutdown_reply").await, expected);
-        let ending = timeout(LONG, &mut self.kernel).await.expect("the end").unwrap();
+        assert_eq!(
+            self.recv_control_reply(&request, "shutdown_reply").await,
+            expected
+        );
+        let ending = timeout(LONG, &mut self.kernel)
+            .await
+            .expect("the end")
+            .unwrap();
         let more = timeout(Duration::from_millis(1), self.shell.read()).await;
         assert!(!matches!(more, Ok(Ok(_))), "unexpected on shell: {more:?}");
         let more = timeout(Duration::from_millis(1), self.stdin.read()).await;
@@ -193,7 +223,10 @@ impl Frontend {
 }
 
 fn request(message_type: &str, content: Value) -> (JupyterMessage, String) {
-    let content = UnknownMessage { msg_type: message_type.to_owned(), content };
+    let content = UnknownMessage {
+        msg_type: message_type.to_owned(),
+        content,
+    };
     let message = JupyterMessage::new(content, None);
     let id = message.header.msg_id.clone();
     (message, id)
@@ -201,10 +234,17 @@ fn request(message_type: &str, content: Value) -> (JupyterMessage, String) {
 
 /// The content of a message that must be of this type and follow from this request.
 fn content(message: &JupyterMessage, request: &str, message_type: &str) -> Value {
-    let parent = message.parent_header.as_ref().map(|header| header.msg_id.as_str());
+    let parent = message
+        .parent_header
+        .as_ref()
+        .map(|header| header.msg_id.as_str());
     let content = serde_json::to_value(&message.content).unwrap();
     let found = (message.message_type(), parent);
-    assert_eq!(found, (message_type, Some(request)), "its content is {content}");
+    assert_eq!(
+        found,
+        (message_type, Some(request)),
+        "its content is {content}"
+    );
     assert_eq!(message.header.version, "5.5");
     content
 }

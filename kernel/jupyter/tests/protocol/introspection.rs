@@ -31,12 +31,31 @@ async fn the_kernel_introduces_itself() {
 async fn cursors_count_code_points() {
     let mut frontend = Frontend::start::<Dummy>().await;
     // The mathematical alpha takes four bytes, and two units of JavaScript.
-    let reply = frontend.ask("complete_request", json!({ "code": "𝛼 ét!", "cursor_pos": 4 })).await;
+    let reply = frontend
+        .ask(
+            "complete_request",
+            json!({ "code": "𝛼 ét!", "cursor_pos": 4 }),
+        )
+        .await;
     assert_eq!(reply["matches"], json!(["été"]));
-    assert_eq!((&reply["cursor_start"], &reply["cursor_end"]), (&json!(2), &json!(4)));
-    assert_eq!((&reply["status"], &reply["metadata"]), (&json!("ok"), &json!({})));
-    let beyond = frontend.ask("complete_request", json!({ "code": "𝛼 p", "cursor_pos": 99 })).await;
-    assert_eq!((&beyond["cursor_start"], &beyond["cursor_end"]), (&json!(2), &json!(3)));
+    assert_eq!(
+        (&reply["cursor_start"], &reply["cursor_end"]),
+        (&json!(2), &json!(4))
+    );
+    assert_eq!(
+        (&reply["status"], &reply["metadata"]),
+        (&json!("ok"), &json!({}))
+    );
+    let beyond = frontend
+        .ask(
+            "complete_request",
+            json!({ "code": "𝛼 p", "cursor_pos": 99 }),
+        )
+        .await;
+    assert_eq!(
+        (&beyond["cursor_start"], &beyond["cursor_end"]),
+        (&json!(2), &json!(3))
+    );
     frontend.finish().await;
 }
 
@@ -45,25 +64,41 @@ async fn a_name_is_explained_or_not_found() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let code = "é name";
     let found = frontend
-        .ask("inspect_request", json!({ "code": code, "cursor_pos": 2, "detail_level": 1 }))
+        .ask(
+            "inspect_request",
+            json!({ "code": code, "cursor_pos": 2, "detail_level": 1 }),
+        )
         .await;
     assert_eq!(
         found,
         json!({ "status": "ok", "found": true, "data": { "text/plain": "name: Source" }, "metadata": {} })
     );
-    let missing = frontend.ask("inspect_request", json!({ "code": code, "cursor_pos": 6 })).await;
-    assert_eq!(missing, json!({ "status": "ok", "found": false, "data": {}, "metadata": {} }));
+    let missing = frontend
+        .ask("inspect_request", json!({ "code": code, "cursor_pos": 6 }))
+        .await;
+    assert_eq!(
+        missing,
+        json!({ "status": "ok", "found": false, "data": {}, "metadata": {} })
+    );
     frontend.finish().await;
 }
 
 #[tokio::test]
 async fn a_console_learns_whether_to_ask_for_another_line() {
     let mut frontend = Frontend::start::<Dummy>().await;
-    for (code, status, indent) in
-        [("print", "complete", ""), ("print \\", "incomplete", "  "), ("]", "invalid", "")]
-    {
-        let reply = frontend.ask("is_complete_request", json!({ "code": code })).await;
-        assert_eq!(reply, json!({ "status": status, "indent": indent }), "{code}");
+    for (code, status, indent) in [
+        ("print", "complete", ""),
+        ("print \\", "incomplete", "  "),
+        ("]", "invalid", ""),
+    ] {
+        let reply = frontend
+            .ask("is_complete_request", json!({ "code": code }))
+            .await;
+        assert_eq!(
+            reply,
+            json!({ "status": status, "indent": indent }),
+            "{code}"
+        );
     }
     frontend.finish().await;
 }
@@ -82,6 +117,9 @@ async fn history_keeps_cells_with_their_results() {
     // As `jupyter_client` asks: without the end of the range.
     let request = json!({ "hist_access_type": "range", "session": 0, "start": 2, "raw": true, "output": true });
     let reply = frontend.ask("history_request", request).await;
-    assert_eq!(reply, json!({ "status": "ok", "history": [[1, 2, ["value 5", "5"]]] }));
+    assert_eq!(
+        reply,
+        json!({ "status": "ok", "history": [[1, 2, ["value 5", "5"]]] })
+    );
     frontend.finish().await;
 }

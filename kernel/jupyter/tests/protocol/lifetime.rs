@@ -15,7 +15,9 @@ async fn questions_are_answered_while_the_language_starts_and_the_first_cell_wai
     let mut frontend = Frontend::start::<Dummy<1500>>().await;
     let cell_waits = Duration::from_millis(1500);
     frontend.ask("kernel_info_request", json!({})).await;
-    frontend.ask("is_complete_request", json!({ "code": "print" })).await;
+    frontend
+        .ask("is_complete_request", json!({ "code": "print" }))
+        .await;
     assert!(started.elapsed() < cell_waits, "{:?}", started.elapsed());
     let cell = frontend.send_execute("").await;
     frontend.recv_quiet_cell(&cell, 1).await;
@@ -32,10 +34,18 @@ async fn a_language_that_does_not_start_is_an_error_of_every_cell() {
         frontend.recv_input(&cell, count).await;
         assert_eq!(frontend.recv(&cell, "error").await["evalue"], "no compiler");
         frontend.recv_idle(&cell).await;
-        assert_eq!(frontend.recv_reply(&cell, "execute_reply").await["status"], "error");
+        assert_eq!(
+            frontend.recv_reply(&cell, "execute_reply").await["status"],
+            "error"
+        );
     }
-    let completion = frontend.ask("complete_request", json!({ "code": "p", "cursor_pos": 1 })).await;
-    assert_eq!((&completion["status"], &completion["ename"]), (&json!("error"), &json!("not ready")));
+    let completion = frontend
+        .ask("complete_request", json!({ "code": "p", "cursor_pos": 1 }))
+        .await;
+    assert_eq!(
+        (&completion["status"], &completion["ename"]),
+        (&json!("error"), &json!("not ready"))
+    );
     frontend.finish().await;
 }
 
@@ -48,13 +58,26 @@ async fn an_interrupt_stops_a_running_cell_and_those_behind_it() {
     frontend.recv_input(&cell, 1).await;
     frontend.recv_stdout(&cell, "begun\n").await;
     let interrupt = frontend.send_control("interrupt_request", json!({})).await;
-    let reply = frontend.recv_control_reply(&interrupt, "interrupt_reply").await;
+    let reply = frontend
+        .recv_control_reply(&interrupt, "interrupt_reply")
+        .await;
     assert_eq!(reply, json!({ "status": "ok" }));
-    assert_eq!(frontend.recv_reply(&cell, "execute_reply").await["ename"], "interrupted");
-    assert_eq!(frontend.recv_reply(&behind, "execute_reply").await["status"], "aborted");
+    assert_eq!(
+        frontend.recv_reply(&cell, "execute_reply").await["ename"],
+        "interrupted"
+    );
+    assert_eq!(
+        frontend.recv_reply(&behind, "execute_reply").await["status"],
+        "aborted"
+    );
     // What belongs to the interrupt and to the cells may be told in any order.
     let told = frontend.recv_all([&interrupt, &cell, &behind]).await;
-    let types = told.map(|messages| messages.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>());
+    let types = told.map(|messages| {
+        messages
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect::<Vec<_>>()
+    });
     assert_eq!(types[0], ["status", "status"]);
     assert_eq!(types[1], ["error", "status"]);
     assert_eq!(types[2], ["status", "status"]);
@@ -67,7 +90,9 @@ async fn an_interrupt_without_a_cell_changes_nothing() {
     let interrupt = frontend.send_control("interrupt_request", json!({})).await;
     frontend.recv_busy(&interrupt).await;
     frontend.recv_idle(&interrupt).await;
-    frontend.recv_control_reply(&interrupt, "interrupt_reply").await;
+    frontend
+        .recv_control_reply(&interrupt, "interrupt_reply")
+        .await;
     let cell = frontend.send_execute("").await;
     assert_eq!(frontend.recv_quiet_cell(&cell, 1).await["status"], "ok");
     frontend.finish().await;
@@ -85,7 +110,9 @@ async fn a_cell_that_waits_for_the_language_can_be_interrupted() {
     assert_eq!(frontend.recv(&cell, "error").await["ename"], "interrupted");
     frontend.recv_idle(&cell).await;
     frontend.recv_reply(&cell, "execute_reply").await;
-    frontend.recv_control_reply(&interrupt, "interrupt_reply").await;
+    frontend
+        .recv_control_reply(&interrupt, "interrupt_reply")
+        .await;
     frontend.finish().await;
 }
 
@@ -101,16 +128,29 @@ async fn a_cell_that_does_not_listen_is_stopped_by_force_at_the_second_interrupt
         let interrupt = frontend.send_control("interrupt_request", json!({})).await;
         frontend.recv_busy(&interrupt).await;
         frontend.recv_idle(&interrupt).await;
-        frontend.recv_control_reply(&interrupt, "interrupt_reply").await;
+        frontend
+            .recv_control_reply(&interrupt, "interrupt_reply")
+            .await;
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     let last = frontend.send_control("interrupt_request", json!({})).await;
     frontend.recv_control_reply(&last, "interrupt_reply").await;
     let [of_interrupt, of_cell] = frontend.recv_all([&last, &cell]).await;
     assert_eq!(of_interrupt.len(), 2);
-    let [(stream, notice), (_, error), _idle] = &of_cell[..] else { panic!("{of_cell:?}") };
-    assert_eq!((stream.as_str(), &notice["name"]), ("stream", &json!("stderr")));
-    assert!(notice["text"].as_str().unwrap().contains("variables are lost"), "{notice}");
+    let [(stream, notice), (_, error), _idle] = &of_cell[..] else {
+        panic!("{of_cell:?}")
+    };
+    assert_eq!(
+        (stream.as_str(), &notice["name"]),
+        ("stream", &json!("stderr"))
+    );
+    assert!(
+        notice["text"]
+            .as_str()
+            .unwrap()
+            .contains("variables are lost"),
+        "{notice}"
+    );
     assert_eq!(error["ename"], "killed");
     frontend.recv_reply(&cell, "execute_reply").await;
     frontend.finish().await;
@@ -124,7 +164,11 @@ async fn a_restart_ends_the_kernel_while_a_cell_runs() {
     frontend.recv_input(&cell, 1).await;
     let started = Instant::now();
     assert_eq!(frontend.shut_down(true).await, Ending { restart: true });
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
     // The next one is given the same ports.
     let next = Frontend::start_at::<Dummy>(frontend.info.clone()).await;
     next.finish().await;
@@ -135,7 +179,12 @@ async fn a_kernel_can_be_talked_to_over_socket_files_which_it_removes() {
     let folder = tempfile::tempdir().unwrap();
     let info = ConnectionInfo {
         transport: Transport::IPC,
-        ip: folder.path().join("kernel-ipc").to_str().unwrap().to_owned(),
+        ip: folder
+            .path()
+            .join("kernel-ipc")
+            .to_str()
+            .unwrap()
+            .to_owned(),
         shell_port: 1,
         iopub_port: 2,
         stdin_port: 3,

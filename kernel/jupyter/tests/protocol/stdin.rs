@@ -9,7 +9,12 @@ use crate::dummy_language::Dummy;
 use crate::frontend::Frontend;
 
 async fn send_cell(frontend: &mut Frontend, code: &str) -> String {
-    let cell = frontend.send("execute_request", json!({ "code": code, "allow_stdin": true })).await;
+    let cell = frontend
+        .send(
+            "execute_request",
+            json!({ "code": code, "allow_stdin": true }),
+        )
+        .await;
     frontend.recv_busy(&cell).await;
     frontend.recv_input(&cell, 1).await;
     cell
@@ -26,7 +31,10 @@ fn content(message: &JupyterMessage) -> Value {
 }
 
 fn answer(value: &str) -> JupyterMessage {
-    let reply = InputReply { value: value.to_owned(), ..Default::default() };
+    let reply = InputReply {
+        value: value.to_owned(),
+        ..Default::default()
+    };
     JupyterMessage::new(JupyterMessageContent::InputReply(reply), None)
 }
 
@@ -38,7 +46,10 @@ async fn a_cell_can_ask_a_question() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let cell = send_cell(&mut frontend, "ask name? ").await;
     let question = recv_question(&mut frontend, &cell).await;
-    assert_eq!(content(&question), json!({ "prompt": "name? ", "password": false }));
+    assert_eq!(
+        content(&question),
+        json!({ "prompt": "name? ", "password": false })
+    );
     frontend.stdin.send(answer("Ada")).await.unwrap();
     frontend.recv_stdout(&cell, "Ada").await;
     frontend.recv_idle(&cell).await;
@@ -51,7 +62,10 @@ async fn a_password_is_asked_for_as_one() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = send_cell(&mut frontend, "password key? ").await;
     let question = recv_question(&mut frontend, &cell).await;
-    assert_eq!(content(&question), json!({ "prompt": "key? ", "password": true }));
+    assert_eq!(
+        content(&question),
+        json!({ "prompt": "key? ", "password": true })
+    );
     frontend.stdin.send(answer("12345")).await.unwrap();
     frontend.recv_stdout(&cell, "5 characters").await;
     frontend.recv_idle(&cell).await;
@@ -84,6 +98,8 @@ async fn a_question_can_be_interrupted() {
     assert_eq!(error["evalue"], "interrupted while waiting for input");
     frontend.recv_idle(&cell).await;
     frontend.recv_reply(&cell, "execute_reply").await;
-    frontend.recv_control_reply(&interrupt, "interrupt_reply").await;
+    frontend
+        .recv_control_reply(&interrupt, "interrupt_reply")
+        .await;
     frontend.finish().await;
 }
