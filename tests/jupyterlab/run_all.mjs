@@ -22,9 +22,15 @@ const url = new URL(address);
 url.pathname = `/lab/tree/${notebook}`;
 await page.goto(url.href);
 await page.waitForSelector(".jp-Notebook .jp-CodeCell", { timeout: 60_000 });
-await page.waitForFunction(() => document.querySelector('[data-status="idle"]'), null, { timeout: 60_000 });
+await page.waitForFunction(() => document.querySelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]'),
+  null, { timeout: 60_000 });
+await page.screenshot({ path: `${folder}/opened.png` });
 await page.click("text=Run >> nth=0");
 await page.click("text=Run All Cells >> nth=0");
+
+// Every code cell must be asked to run: a dialog in the way would leave all of them untouched.
+await page.waitForFunction(() => [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
+  .every((prompt) => prompt.textContent.trim() !== "[ ]:"), null, { timeout: 30_000 });
 
 let shots = 0;
 let quiet = 0;

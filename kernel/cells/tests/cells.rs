@@ -1,5 +1,7 @@
 //! What a cell means, told by examples.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use offmodel_cells::{Completeness, ItemKind, completeness, mentioned_names, parse};
 use proptest::prelude::*;
 

@@ -1,5 +1,7 @@
 //! The event stream as its reader sees it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::fs::File;
 use std::io::Write;
 use std::process::Command;

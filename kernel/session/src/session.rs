@@ -9,13 +9,13 @@ use offmodel_toolchain::{Toolchain, ToolchainError};
 
 use crate::child::Interrupter;
 use crate::complete::{Completions, complete};
-use crate::diagnostics;
+use crate::diagnostics::{self, Diagnostic};
 use crate::evaluator::{Evaluated, Evaluator};
 use crate::generate::{Exceptions, cell_statement};
 use crate::notebook_state::NotebookState;
 use crate::panics::locate_in_earlier_cell;
 use crate::probe::{Probed, check, probe};
-use crate::source::Origin;
+use crate::source::{Origin, Source};
 
 /// How a session is started.
 #[derive(Debug, Clone, Default)]
@@ -337,8 +337,8 @@ enum Evaluation {
 
 /// Notes what an error in our own lines says about a variable; false for the user's errors.
 fn learn(
-    error: &diagnostics::Diagnostic,
-    statement: &crate::source::Source,
+    error: &Diagnostic,
+    statement: &Source,
     probed: &Probed,
     exceptions: &mut Exceptions,
 ) -> bool {
@@ -350,15 +350,14 @@ fn learn(
             _ => None,
         });
     let Some(name) = ours else { return false };
-    let restored = error.primary().is_some_and(|span| {
-        span.label
-            .as_deref()
-            .is_some_and(|label| label.contains("after move"))
-    });
+    let used_after_move = error
+        .primary()
+        .and_then(|span| span.label.as_deref())
+        .is_some_and(|label| label.contains("after move"));
     let is_new = probed.kept.iter().any(|(known, _)| *known == name);
-    if restored && !is_new {
-        exceptions.moved.push(name);
-    } else if restored && exceptions.unkept.contains(&name) {
+    // A variable that the cell both moves and defines anew fails in two of our lines: first
+    // leave out the new one, then, if that was not it, the old one.
+    if used_after_move && (!is_new || exceptions.unkept.contains(&name)) {
         exceptions.moved.push(name);
     } else {
         exceptions.unkept.push(name);

@@ -1,5 +1,7 @@
 //! How cells behave in a live session, on the real prelude.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
