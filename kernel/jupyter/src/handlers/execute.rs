@@ -9,6 +9,7 @@ use jupyter_protocol::{
     Payload, ReplyError, ReplyStatus,
 };
 use offmodel_events::CellError;
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
@@ -20,6 +21,7 @@ use crate::language_thread::LanguageThread;
 use crate::sockets::iopub::IoPub;
 use crate::sockets::requests::{Arrival, ArrivalCount};
 use crate::sockets::stdin::Stdin;
+use crate::wire::outgoing::{reply, untyped_reply};
 use crate::wire::outputs::{error_output, media, reply_error};
 
 /// After an error, requests that arrive within this time are taken to have been sent before it
@@ -60,17 +62,26 @@ impl Outcome {
 }
 
 impl<L: Language> Executor<L> {
-    /// Runs a cell, or not if it is to be aborted, and gives the reply.
-    pub async fn execute(&mut self, arrival: &Arrival, request: ExecuteRequest) -> ExecuteReply {
+    /// Runs a cell, or not if one before it failed, and gives the reply.
+    pub async fn execute(&mut self, arrival: &Arrival, request: ExecuteRequest) -> JupyterMessage {
+        let message = &arrival.message;
         if arrival.number <= self.aborted_until {
-            return aborted(self.execution_count);
+            // Without a number: JupyterLab would write it beside a cell that was not run.
+            return untyped_reply(message, json!({ "status": "aborted" }));
         }
+        reply(message, self.count_and_run(message, request).await)
+    }
+
+    async fn count_and_run(
+        &mut self,
+        message: &Arc<JupyterMessage>,
+        request: ExecuteRequest,
+    ) -> ExecuteReply {
         let store_history = request.store_history && !request.silent;
         let execution_count = self.execution_count + 1;
         if store_history {
             self.execution_count = execution_count;
         }
-        let message = &arrival.message;
         if !request.silent {
             let input = ExecuteInput {
                 code: request.code.clone(),
@@ -91,7 +102,7 @@ impl<L: Language> Executor<L> {
             } = outcome;
             return ExecuteReply {
                 payload,
-                ..reply(execution_count, expressions, None)
+                ..execute_reply(execution_count, expressions, None)
             };
         };
         if !request.silent {
@@ -103,7 +114,7 @@ impl<L: Language> Executor<L> {
             tokio::time::sleep(UNDER_WAY).await;
             self.aborted_until = self.arrivals.latest();
         }
-        reply(
+        execute_reply(
             execution_count,
             outcome.expressions,
             Some(reply_error(&error)),
@@ -188,7 +199,7 @@ fn evaluate<L: Language>(
     wanted.into_iter().map(evaluate).collect()
 }
 
-fn reply(
+fn execute_reply(
     execution_count: usize,
     expressions: HashMap<String, ExpressionResult>,
     error: Option<ReplyError>,
@@ -204,18 +215,5 @@ fn reply(
         // A map even when empty: clients iterate over it.
         user_expressions: Some(expressions),
         error: error.map(Box::new),
-    }
-}
-
-fn aborted(execution_count: usize) -> ExecuteReply {
-    let reason = "a cell before this one failed".to_owned();
-    let error = ReplyError {
-        ename: "aborted".to_owned(),
-        evalue: reason,
-        traceback: Vec::new(),
-    };
-    ExecuteReply {
-        status: ReplyStatus::Aborted,
-        ..reply(execution_count, HashMap::new(), Some(error))
     }
 }

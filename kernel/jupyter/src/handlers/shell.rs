@@ -48,9 +48,7 @@ impl<L: Language> Shell<L> {
             return unknown_request(message, problem);
         }
         let answer = match message.content.clone() {
-            Content::ExecuteRequest(request) => {
-                reply(message, self.executor.execute(arrival, request).await)
-            }
+            Content::ExecuteRequest(request) => self.executor.execute(arrival, request).await,
             Content::CompleteRequest(request) => match self.complete(request).await {
                 Ok(content) => reply(message, content),
                 Err(error) => error_reply(message, &error),
