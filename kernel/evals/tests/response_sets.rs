@@ -117,7 +117,7 @@ fn a_truncated_gzip_and_a_missing_file_are_errors() {
     let said = complaint(&whole[..whole.len() / 2]);
     assert!(said.starts_with(", line ") && !said.starts_with(", line 1:"), "{said}");
     let error = ResponseSet::read("nowhere/set.jsonl").unwrap_err().to_string();
-    assert!(error.starts_with("failed to read nowhere/set.jsonl"), "{error}");
+    assert!(error.starts_with("failed to open nowhere/set.jsonl: "), "{error}");
 }
 
 #[test]

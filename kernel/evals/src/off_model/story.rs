@@ -36,7 +36,7 @@ fn gain(random: &mut ChaCha8Rng) -> Composed {
         ),
         response: solution(
             &format!("Let $a = {a}$ and $b = {b}$ be the numbers of {things} of the two days."),
-            &format!("The total is the sum $$S = a + b.$$"),
+            "The total is the sum $$S = a + b.$$",
             &format!("$S = {a} + {b} = {sum}$."),
             &format!("${sum} - {b} = {a}$, as required."),
             sum,

@@ -7,7 +7,15 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ResponseSetError {
-    /// The file could not be opened, or reading stopped (a truncated gzip stream, for example).
+    /// The file could not be opened.
+    #[error("failed to open {}: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Reading stopped, for example in a truncated gzip stream.
     #[error("failed to read {}, line {line}: {source}", path.display())]
     Read {
         /// The file.

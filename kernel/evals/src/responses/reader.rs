@@ -24,15 +24,9 @@ impl ResponseReader {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ResponseSetError> {
-        Self::with_line_limit(path.as_ref(), MAXIMUM_LINE_BYTES)
-    }
-
-    pub(super) fn with_line_limit(path: &Path, limit: usize) -> Result<Self, ResponseSetError> {
-        let lines = BoundedLines::open(path, limit).map_err(|source| ResponseSetError::Read {
-            path: path.to_owned(),
-            line: 1,
-            source,
-        })?;
+        let path = path.as_ref();
+        let lines = BoundedLines::open(path, MAXIMUM_LINE_BYTES)
+            .map_err(|source| ResponseSetError::Open { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), lines, line: 0, ended: false })
     }
 
