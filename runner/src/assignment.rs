@@ -58,11 +58,17 @@ pub fn from_command_line(
             return Err(AssignmentError::Form { text: text.clone() });
         };
         let name = name.trim();
-        let value = find(parameters, name)?.kind.parse(value).map_err(|mismatch| {
-            AssignmentError::Mismatch { name: name.to_owned(), mismatch }
-        })?;
+        let value = find(parameters, name)?
+            .kind
+            .parse(value)
+            .map_err(|mismatch| AssignmentError::Mismatch {
+                name: name.to_owned(),
+                mismatch,
+            })?;
         if assignment.insert(name.to_owned(), value).is_some() {
-            return Err(AssignmentError::Twice { name: name.to_owned() });
+            return Err(AssignmentError::Twice {
+                name: name.to_owned(),
+            });
         }
     }
     Ok(assignment)
@@ -80,7 +86,10 @@ pub fn checked(
     find(parameters, name)?
         .kind
         .check(value)
-        .map_err(|mismatch| AssignmentError::Mismatch { name: name.to_owned(), mismatch })
+        .map_err(|mismatch| AssignmentError::Mismatch {
+            name: name.to_owned(),
+            mismatch,
+        })
 }
 
 /// The values that a program will have: those given, and the defaults that are literals.
@@ -94,10 +103,19 @@ pub fn with_defaults(parameters: &[Parameter], given: &Assignment) -> Assignment
 }
 
 fn find<'a>(parameters: &'a [Parameter], name: &str) -> Result<&'a Parameter, AssignmentError> {
-    parameters.iter().find(|parameter| parameter.name == name).ok_or_else(|| {
-        let known = parameters.iter().map(|parameter| parameter.name.clone()).collect();
-        AssignmentError::Unknown { name: name.to_owned(), known }
-    })
+    parameters
+        .iter()
+        .find(|parameter| parameter.name == name)
+        .ok_or_else(|| {
+            let known = parameters
+                .iter()
+                .map(|parameter| parameter.name.clone())
+                .collect();
+            AssignmentError::Unknown {
+                name: name.to_owned(),
+                known,
+            }
+        })
 }
 
 fn borrowed(names: &[String]) -> Vec<&str> {
@@ -106,7 +124,8 @@ fn borrowed(names: &[String]) -> Vec<&str> {
 
 fn listed(known: &[String]) -> String {
     if known.is_empty() {
-        "it has none (tag a cell `parameters` and declare them as `let name: type = default;`)".to_owned()
+        "it has none (tag a cell `parameters` and declare them as `let name: type = default;`)"
+            .to_owned()
     } else {
         format!("it has: {}", known.join(", "))
     }

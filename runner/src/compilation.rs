@@ -14,7 +14,11 @@ pub fn compile_notebook(notebook: &Notebook) -> Result<Program, RunnerError> {
     let cache = Cache::of_user().ok_or(RunnerError::NoCache)?;
     let program = compile(notebook, &toolchain, &cache)?;
     if let Some(duration) = program.compiled_in {
-        eprintln!("compiled {} in {:.1} s", notebook.path.display(), duration.as_secs_f64());
+        eprintln!(
+            "compiled {} in {:.1} s",
+            notebook.path.display(),
+            duration.as_secs_f64()
+        );
     }
     Ok(program)
 }

@@ -133,7 +133,9 @@ impl Core {
     pub fn fill(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
         while self.stop == Stop::No && self.active < self.limit {
-            let Some(index) = self.waiting.pop_front() else { break };
+            let Some(index) = self.waiting.pop_front() else {
+                break;
+            };
             self.active += 1;
             actions.push(Action::Start(index));
         }
@@ -185,7 +187,10 @@ impl Core {
     /// Whoever still runs did not react.
     pub fn on_grace_over(&mut self) -> Vec<Action> {
         self.stop = Stop::Forced;
-        self.processes.values().map(|&process| Action::Kill(process)).collect()
+        self.processes
+            .values()
+            .map(|&process| Action::Kill(process))
+            .collect()
     }
 
     /// Whether nothing is left to do.
@@ -200,7 +205,10 @@ impl Core {
         self.stop = Stop::Asked;
         self.summary.interrupted += self.waiting.len();
         self.waiting.clear();
-        self.processes.values().map(|&process| Action::Interrupt(process)).collect()
+        self.processes
+            .values()
+            .map(|&process| Action::Interrupt(process))
+            .collect()
     }
 }
 
@@ -215,7 +223,10 @@ mod tests {
     #[test]
     fn no_more_attempts_are_in_flight_than_twice_the_workers_and_one() {
         let mut core = Core::new(10, 1);
-        assert_eq!(core.fill(), [Action::Start(0), Action::Start(1), Action::Start(2)]);
+        assert_eq!(
+            core.fill(),
+            [Action::Start(0), Action::Start(1), Action::Start(2)]
+        );
         assert_eq!(core.fill(), []);
         assert_eq!(core.on_step(0, interrupted()), [Action::Start(3)]);
     }
@@ -226,9 +237,15 @@ mod tests {
         core.fill();
         core.on_step(0, Step::Started { process: 42 });
         assert_eq!(core.on_signal(), [Action::Interrupt(42)]);
-        assert_eq!(core.on_step(1, Step::Started { process: 43 }), [Action::Interrupt(43)]);
+        assert_eq!(
+            core.on_step(1, Step::Started { process: 43 }),
+            [Action::Interrupt(43)]
+        );
         assert_eq!(core.on_signal(), [Action::Kill(42), Action::Kill(43)]);
-        assert_eq!(core.on_step(2, Step::Started { process: 44 }), [Action::Kill(44)]);
+        assert_eq!(
+            core.on_step(2, Step::Started { process: 44 }),
+            [Action::Kill(44)]
+        );
         for index in 0..3 {
             core.on_step(index, Step::Ended);
             assert!(!core.is_finished());
@@ -252,7 +269,10 @@ mod tests {
         let mut core = Core::new(10, 1);
         core.fill();
         core.on_step(1, Step::Started { process: 42 });
-        assert_eq!(core.on_step(0, Step::Done(Err(RunnerError::NoCache))), [Action::Interrupt(42)]);
+        assert_eq!(
+            core.on_step(0, Step::Done(Err(RunnerError::NoCache))),
+            [Action::Interrupt(42)]
+        );
         core.on_step(1, interrupted());
         core.on_step(2, interrupted());
         assert!(core.is_finished());

@@ -34,7 +34,11 @@ impl ExecutedNotebook {
     pub fn new(notebook: &Notebook) -> Self {
         Self {
             document: notebook.document.clone(),
-            indices: notebook.code.iter().map(|cell| (cell.number, cell.index)).collect(),
+            indices: notebook
+                .code
+                .iter()
+                .map(|cell| (cell.number, cell.index))
+                .collect(),
             running: None,
             last: None,
             clear_pending: false,
@@ -51,13 +55,18 @@ impl ExecutedNotebook {
                 self.running = index;
                 self.last = index.or(self.last);
                 self.clear_pending = false;
-                if let Some(v4::Cell::Code { execution_count, .. }) = self.running_cell() {
+                if let Some(v4::Cell::Code {
+                    execution_count, ..
+                }) = self.running_cell()
+                {
                     *execution_count = i32::try_from(cell).ok();
                 }
             }
             Event::CellFinished { seconds, .. } => {
                 if let Some(v4::Cell::Code { metadata, .. }) = self.running_cell() {
-                    metadata.additional.insert("offmodel".to_owned(), json!({ "seconds": seconds }));
+                    metadata
+                        .additional
+                        .insert("offmodel".to_owned(), json!({ "seconds": seconds }));
                 }
                 self.running = None;
             }
@@ -112,10 +121,15 @@ impl ExecutedNotebook {
                 .executed()
                 .find(|cell| cell.has_tag(offmodel_program::PARAMETERS_TAG))
                 .map_or(0, |cell| cell.index + 1);
-            self.document.cells.insert(declared, injected_cell(parameters, given));
+            self.document
+                .cells
+                .insert(declared, injected_cell(parameters, given));
         }
         let facts = json!({ "version": 1, "parameters": given });
-        self.document.metadata.additional.insert("offmodel".to_owned(), facts);
+        self.document
+            .metadata
+            .additional
+            .insert("offmodel".to_owned(), facts);
         nbformat::serialize_notebook(&nbformat::Notebook::V4(self.document))
     }
 
@@ -131,17 +145,27 @@ impl ExecutedNotebook {
         }
         *used += text.len();
         let notice = "\n[output is longer than 1 MiB; the rest is in events.jsonl]\n";
-        let text = if *used > TEXT_LIMIT { format!("{text}{notice}") } else { text.to_owned() };
+        let text = if *used > TEXT_LIMIT {
+            format!("{text}{notice}")
+        } else {
+            text.to_owned()
+        };
         self.clear_if_pending();
         if let Some(outputs) = self.outputs()
-            && let Some(v4::Output::Stream { name: last, text: before }) = outputs.last_mut()
+            && let Some(v4::Output::Stream {
+                name: last,
+                text: before,
+            }) = outputs.last_mut()
             && last == name
         {
             before.0.push_str(&text);
             return;
         }
         let text = v4::MultilineString(text);
-        self.push(v4::Output::Stream { name: name.to_owned(), text });
+        self.push(v4::Output::Stream {
+            name: name.to_owned(),
+            text,
+        });
     }
 
     fn push(&mut self, output: v4::Output) {
@@ -199,7 +223,10 @@ impl ExecutedNotebook {
 
     fn running_number(&self) -> Option<usize> {
         let running = self.running?;
-        self.indices.iter().find(|(_, index)| **index == running).map(|(number, _)| *number)
+        self.indices
+            .iter()
+            .find(|(_, index)| **index == running)
+            .map(|(number, _)| *number)
     }
 }
 
@@ -218,14 +245,22 @@ fn media(data: MimeBundle) -> Media {
 fn injected_cell(parameters: &[Parameter], given: &Assignment) -> v4::Cell {
     let mut source = String::from("// The values of this execution.");
     for parameter in parameters {
-        let Some(value) = given.get(&parameter.name) else { continue };
+        let Some(value) = given.get(&parameter.name) else {
+            continue;
+        };
         let mutable = if parameter.mutable { "mut " } else { "" };
         let value = rust_literal(&parameter.kind, value);
         // Writing to a string cannot fail.
-        let _ = write!(source, "\nlet {mutable}{}: {} = {value};", parameter.name, parameter.type_text);
+        let _ = write!(
+            source,
+            "\nlet {mutable}{}: {} = {value};",
+            parameter.name, parameter.type_text
+        );
     }
-    let metadata =
-        v4::CellMetadata { tags: Some(vec![INJECTED_TAG.to_owned()]), ..v4::CellMetadata::default() };
+    let metadata = v4::CellMetadata {
+        tags: Some(vec![INJECTED_TAG.to_owned()]),
+        ..v4::CellMetadata::default()
+    };
     v4::Cell::Code {
         id: injected_id(),
         metadata,
@@ -243,11 +278,14 @@ fn injected_id() -> v4::CellId {
 fn rust_literal(kind: &ParameterType, value: &Value) -> String {
     match (kind, value) {
         (ParameterType::String, Value::String(text)) => format!("{text:?}.to_owned()"),
-        (ParameterType::F64, Value::Number(number)) => {
-            number.as_f64().map_or_else(|| number.to_string(), |number| format!("{number:?}"))
-        }
+        (ParameterType::F64, Value::Number(number)) => number
+            .as_f64()
+            .map_or_else(|| number.to_string(), |number| format!("{number:?}")),
         (ParameterType::List(element), Value::Array(values)) => {
-            let values: Vec<_> = values.iter().map(|value| rust_literal(element, value)).collect();
+            let values: Vec<_> = values
+                .iter()
+                .map(|value| rust_literal(element, value))
+                .collect();
             format!("vec![{}]", values.join(", "))
         }
         (ParameterType::Option(_), Value::Null) => "None".to_owned(),

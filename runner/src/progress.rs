@@ -35,7 +35,12 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, total, done: 0, said: None }
+        Self {
+            bar,
+            total,
+            done: 0,
+            said: None,
+        }
     }
 
     /// Says a line.
@@ -50,10 +55,17 @@ impl Progress {
     pub fn attempt_ended(&mut self, work: &Work, result: &AttemptResult) {
         self.advance(self.done + 1);
         if let Some(cause) = &result.cause {
-            self.say(&format!("trial {} failed in attempt {}: {cause} ({})", result.trial, result.attempt, described(work)));
+            self.say(&format!(
+                "trial {} failed in attempt {}: {cause} ({})",
+                result.trial,
+                result.attempt,
+                described(work)
+            ));
             return;
         }
-        let due = self.said.is_none_or(|said| said.elapsed() >= Duration::from_secs(1));
+        let due = self
+            .said
+            .is_none_or(|said| said.elapsed() >= Duration::from_secs(1));
         let last = self.done == self.total;
         if self.bar.is_none()
             && result.status == Status::Succeeded

@@ -32,7 +32,9 @@ impl Cache {
 
     /// A cache in a folder.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self {
+            folder: folder.into(),
+        }
     }
 
     /// The folder.
@@ -55,7 +57,9 @@ impl Cache {
     /// A folder to compile in, on the same file system as the cache.
     pub(crate) fn workplace(&self) -> io::Result<tempfile::TempDir> {
         fs::create_dir_all(&self.folder)?;
-        tempfile::Builder::new().prefix(".compiling-").tempdir_in(&self.folder)
+        tempfile::Builder::new()
+            .prefix(".compiling-")
+            .tempdir_in(&self.folder)
     }
 
     /// Publishes a workplace with its `program` under a key.
@@ -74,13 +78,15 @@ impl Cache {
     }
 
     fn remove_unused(&self) {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return;
+        };
         let mut entries: Vec<(SystemTime, PathBuf)> = entries
             .flatten()
             .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
-        entries.sort_by(|left, right| right.0.cmp(&left.0));
+        entries.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
         for (_, entry) in entries.iter().skip(KEPT) {
             let _ = fs::remove_dir_all(entry);
         }

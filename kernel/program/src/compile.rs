@@ -80,15 +80,25 @@ pub fn compile(
     };
     let key = cache::key(&source, toolchain).map_err(CompileError::Toolchain)?;
     if let Some(executable) = cache.find(&key) {
-        return Ok(Program { executable, key, compiled_in: None });
+        return Ok(Program {
+            executable,
+            key,
+            compiled_in: None,
+        });
     }
     let started = Instant::now();
-    let unwritable =
-        |source| CompileError::Cache { folder: cache.folder().to_owned(), source };
+    let unwritable = |source| CompileError::Cache {
+        folder: cache.folder().to_owned(),
+        source,
+    };
     let workplace = cache.workplace().map_err(unwritable)?;
     run_compiler(notebook, &source, toolchain, cache, workplace.path())?;
     let executable = cache.publish(workplace, &key).map_err(unwritable)?;
-    Ok(Program { executable, key, compiled_in: Some(started.elapsed()) })
+    Ok(Program {
+        executable,
+        key,
+        compiled_in: Some(started.elapsed()),
+    })
 }
 
 fn run_compiler(
@@ -98,27 +108,44 @@ fn run_compiler(
     cache: &Cache,
     workplace: &Path,
 ) -> Result<(), CompileError> {
-    fs::write(workplace.join(FILE), &source.text)
-        .map_err(|source| CompileError::Cache { folder: cache.folder().to_owned(), source })?;
+    fs::write(workplace.join(FILE), &source.text).map_err(|source| CompileError::Cache {
+        folder: cache.folder().to_owned(),
+        source,
+    })?;
     let output = toolchain
         .rustc_command()
-        .args(["--crate-name", "notebook", "--crate-type", "bin", "--error-format", "json"])
+        .args([
+            "--crate-name",
+            "notebook",
+            "--crate-type",
+            "bin",
+            "--error-format",
+            "json",
+        ])
         .args(["-o", "program", FILE])
         // Locations name the file as it is given here.
         .current_dir(workplace)
         .output()
-        .map_err(|source| CompileError::Start { compiler: toolchain.rustc.clone(), source })?;
+        .map_err(|source| CompileError::Start {
+            compiler: toolchain.rustc.clone(),
+            source,
+        })?;
     if output.status.success() {
         return Ok(());
     }
     let diagnostics = diagnostics::read(&output.stderr, source);
     let notebook = notebook.path.clone();
-    Err(if diagnostics.in_cells.is_empty() {
-        let output = format!("{}\n{}", output.status, diagnostics.elsewhere.join("\n"));
-        CompileError::Compiler { notebook, output }
-    } else {
-        CompileError::Cells { notebook, errors: diagnostics.in_cells }
-    })
+    Err(
+        if diagnostics.began_elsewhere || diagnostics.in_cells.is_empty() {
+            let output = format!("{}\n{}", output.status, diagnostics.elsewhere.join("\n"));
+            CompileError::Compiler { notebook, output }
+        } else {
+            CompileError::Cells {
+                notebook,
+                errors: diagnostics.in_cells,
+            }
+        },
+    )
 }
 
 /// The compiler's own message about a cell that does not parse, which says more than ours.
@@ -128,16 +155,30 @@ fn with_compilers_words(
     toolchain: &Toolchain,
     cache: &Cache,
 ) -> CompileError {
-    let GenerateError::Syntax { cell, .. } = &error else { return error.into() };
+    let GenerateError::Syntax { cell, .. } = &error else {
+        return error.into();
+    };
     let Some(code) = notebook.code.iter().find(|code| code.number == *cell) else {
         return error.into();
     };
-    let Ok(workplace) = cache.workplace() else { return error.into() };
+    let Ok(workplace) = cache.workplace() else {
+        return error.into();
+    };
     let compiled = run_compiler(notebook, &alone(code), toolchain, cache, workplace.path());
-    let Err(CompileError::Cells { notebook, mut errors }) = compiled else { return error.into() };
+    let Err(CompileError::Cells {
+        notebook,
+        mut errors,
+    }) = compiled
+    else {
+        return error.into();
+    };
     // Behind a syntax error, the compiler may go on and miss what other cells define.
     errors.retain(|error| error.code.is_none());
-    if errors.is_empty() { error.into() } else { CompileError::Cells { notebook, errors } }
+    if errors.is_empty() {
+        error.into()
+    } else {
+        CompileError::Cells { notebook, errors }
+    }
 }
 
 /// A program of one cell, to be parsed.

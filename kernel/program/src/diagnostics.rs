@@ -29,6 +29,9 @@ pub(crate) struct Diagnostics {
     pub in_cells: Vec<CellDiagnostic>,
     /// Renderings of all other errors, and lines that are no messages.
     pub elsewhere: Vec<String>,
+    /// Whether the compiler complained about something else before any cell: a prelude that
+    /// cannot be loaded leaves every name in every cell unknown.
+    pub began_elsewhere: bool,
 }
 
 /// Reads the standard error of `rustc --error-format=json`.
@@ -42,8 +45,10 @@ pub(crate) fn read(stderr: &[u8], source: &Source) -> Diagnostics {
         if !message.level.starts_with("error") || message.is_summary() {
             continue;
         }
-        let rendered =
-            rendering::in_cells(message.rendered.as_deref().unwrap_or(&message.message), source);
+        let rendered = rendering::in_cells(
+            message.rendered.as_deref().unwrap_or(&message.message),
+            source,
+        );
         // The first place counts among several; code of ours may be the primary one.
         let place = message
             .spans
@@ -60,10 +65,15 @@ pub(crate) fn read(stderr: &[u8], source: &Source) -> Diagnostics {
                 message: message.message,
                 rendered,
             }),
-            None => diagnostics.elsewhere.push(rendered),
+            None => {
+                diagnostics.began_elsewhere |= diagnostics.in_cells.is_empty();
+                diagnostics.elsewhere.push(rendered);
+            }
         }
     }
-    diagnostics.in_cells.sort_by_key(|error| (error.cell, error.line, error.column));
+    diagnostics
+        .in_cells
+        .sort_by_key(|error| (error.cell, error.line, error.column));
     diagnostics
 }
 

@@ -154,7 +154,12 @@ fn push_cell(
 /// A second `let` behind the one of the user: the first keeps the compiler's messages about the
 /// default where they belong, and values derived from it in the same cell see the second.
 fn read_parameter(parameter: &Parameter) -> String {
-    let Parameter { name, type_text, mutable, .. } = parameter;
+    let Parameter {
+        name,
+        type_text,
+        mutable,
+        ..
+    } = parameter;
     let mutable = if *mutable { "mut " } else { "" };
     format!(" let {mutable}{name}: {type_text} = ::offmodel::batch::parameter(\"{name}\", {name});")
 }
@@ -174,8 +179,11 @@ fn show_position(cell: &Cell, tail: usize) -> Option<usize> {
 }
 
 fn push_main(source: &mut Source, uses_await: bool) {
-    let (opening, closing) =
-        if uses_await { ("::offmodel::batch::block_on(", ")") } else { ("", "") };
+    let (opening, closing) = if uses_await {
+        ("::offmodel::batch::block_on(", ")")
+    } else {
+        ("", "")
+    };
     let mut segments = String::new();
     for segment in &source.segments {
         // Writing to a string cannot fail.
@@ -215,7 +223,11 @@ impl Insertions {
             result.push_str(code);
             taken = *offset;
             let (line, column) = line_and_column(text, *offset);
-            insertions.push(Insertion { line, column, length: code.chars().count() });
+            insertions.push(Insertion {
+                line,
+                column,
+                length: code.chars().count(),
+            });
         }
         result.push_str(&text[taken..]);
         (result, insertions)

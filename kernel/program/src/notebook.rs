@@ -109,8 +109,10 @@ impl Notebook {
     /// # Errors
     /// When the file is not a notebook with a Rust kernel and at least one code cell.
     pub fn read(path: &Path) -> Result<Self, NotebookError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| NotebookError::Read { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| NotebookError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::from_bytes(path, &bytes)
     }
 
@@ -120,11 +122,16 @@ impl Notebook {
     /// As [`Notebook::read`].
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, NotebookError> {
         let path = path.to_owned();
-        let mut value: Value = serde_json::from_slice(bytes)
-            .map_err(|reason| NotebookError::NotJson { path: path.clone(), reason })?;
+        let mut value: Value =
+            serde_json::from_slice(bytes).map_err(|reason| NotebookError::NotJson {
+                path: path.clone(),
+                reason,
+            })?;
         drop_results(&mut value);
-        let document = document(&value)
-            .map_err(|reason| NotebookError::Malformed { path: path.clone(), reason })?;
+        let document = document(&value).map_err(|reason| NotebookError::Malformed {
+            path: path.clone(),
+            reason,
+        })?;
         if let Some(found) = other_language(&document.metadata) {
             return Err(NotebookError::NotRust { path, found });
         }
@@ -132,7 +139,11 @@ impl Notebook {
         if code.is_empty() {
             return Err(NotebookError::NoCode { path });
         }
-        Ok(Self { path, document, code })
+        Ok(Self {
+            path,
+            document,
+            code,
+        })
     }
 
     /// The code cells that a program runs.
@@ -147,14 +158,19 @@ impl Notebook {
     pub fn parameters(&self) -> Result<Vec<Parameter>, NotebookError> {
         let mut found = Vec::new();
         for code in self.executed().filter(|cell| cell.has_tag(PARAMETERS_TAG)) {
-            let cell = offmodel_cells::parse(&code.source).map_err(|reason| {
-                NotebookError::Unparsed { path: self.path.clone(), cell: code.number, reason }
-            })?;
-            found.extend(parameters(&cell).map_err(|reason| NotebookError::Parameter {
-                path: self.path.clone(),
-                cell: code.number,
-                reason,
-            })?);
+            let cell =
+                offmodel_cells::parse(&code.source).map_err(|reason| NotebookError::Unparsed {
+                    path: self.path.clone(),
+                    cell: code.number,
+                    reason,
+                })?;
+            found.extend(
+                parameters(&cell).map_err(|reason| NotebookError::Parameter {
+                    path: self.path.clone(),
+                    cell: code.number,
+                    reason,
+                })?,
+            );
         }
         Ok(found)
     }
@@ -187,7 +203,9 @@ impl CodeCell {
 
 /// Empties what an earlier execution left: outputs, and cells with injected parameters.
 fn drop_results(notebook: &mut Value) {
-    let Some(cells) = notebook.get_mut("cells").and_then(Value::as_array_mut) else { return };
+    let Some(cells) = notebook.get_mut("cells").and_then(Value::as_array_mut) else {
+        return;
+    };
     cells.retain(|cell| {
         let tags = cell.pointer("/metadata/tags").and_then(Value::as_array);
         !tags.is_some_and(|tags| tags.iter().any(|tag| tag == INJECTED_TAG))
@@ -210,14 +228,19 @@ fn document(value: &Value) -> Result<v4::Notebook, String> {
         Ok(nbformat::Notebook::Legacy(old)) => {
             nbformat::upgrade_legacy_notebook(old).map_err(|error| error.to_string())
         }
-        Ok(_) => Err("its format is older than version 4; open and save it in JupyterLab".to_owned()),
+        Ok(_) => {
+            Err("its format is older than version 4; open and save it in JupyterLab".to_owned())
+        }
         Err(error) => Err(error.to_string()),
     }
 }
 
 /// The kernel's name, if it is not a Rust kernel.
 fn other_language(metadata: &v4::Metadata) -> Option<String> {
-    let language = metadata.language_info.as_ref().map(|info| info.name.as_str());
+    let language = metadata
+        .language_info
+        .as_ref()
+        .map(|info| info.name.as_str());
     let Some(kernel) = &metadata.kernelspec else {
         return match language {
             Some(language) if language.eq_ignore_ascii_case("rust") => None,
@@ -242,7 +265,9 @@ fn code_cells(document: &v4::Notebook) -> Vec<CodeCell> {
         .iter()
         .enumerate()
         .filter_map(|(index, cell)| match cell {
-            v4::Cell::Code { metadata, source, .. } => Some((index, metadata, source)),
+            v4::Cell::Code {
+                metadata, source, ..
+            } => Some((index, metadata, source)),
             _ => None,
         })
         .enumerate()

@@ -9,10 +9,21 @@ use crate::source::Source;
 ///
 /// Where one message shows lines of several cells, the margin says `[cell]:line`.
 pub(crate) fn in_cells(rendered: &str, source: &Source) -> String {
-    let lines: Vec<Line> = rendered.trim_end().lines().map(|line| Line::parse(line, source)).collect();
+    let lines: Vec<Line> = rendered
+        .trim_end()
+        .lines()
+        .map(|line| Line::parse(line, source))
+        .collect();
     let cells: BTreeSet<usize> = lines.iter().filter_map(Line::cell).collect();
-    let labels: Vec<String> = lines.iter().map(|line| line.label(cells.len() > 1)).collect();
-    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or_default();
+    let labels: Vec<String> = lines
+        .iter()
+        .map(|line| line.label(cells.len() > 1))
+        .collect();
+    let width = labels
+        .iter()
+        .map(|label| label.chars().count())
+        .max()
+        .unwrap_or_default();
     lines
         .iter()
         .zip(&labels)
@@ -24,7 +35,10 @@ pub(crate) fn in_cells(rendered: &str, source: &Source) -> String {
 /// A line of a rendering: those with a margin are `NUMBER | text` or `      | text`.
 enum Line<'a> {
     /// A line of the program; the rest starts with the separator.
-    Numbered { cell: Option<(usize, usize)>, rest: String },
+    Numbered {
+        cell: Option<(usize, usize)>,
+        rest: String,
+    },
     /// A margin without a number: carets, `-->`, `= note`.
     Unnumbered { rest: &'a str },
     /// `...`, where lines are left out.
@@ -35,20 +49,33 @@ enum Line<'a> {
 
 impl<'a> Line<'a> {
     fn parse(line: &'a str, source: &Source) -> Self {
-        let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-        let after = &line[digits..];
-        let trimmed = after.trim_start();
+        let numbered = line.trim_start();
+        let digits = numbered.bytes().take_while(u8::is_ascii_digit).count();
+        let trimmed = numbered[digits..].trim_start();
         if digits > 0 && trimmed.starts_with(['|', '~', '+', '-']) {
-            let number = line[..digits].parse().unwrap_or_default();
-            let cell = source.place(number, 1).map(|place| (place.cell, place.line));
-            return Self::Numbered { cell, rest: with_original(trimmed, number, source) };
+            let number = numbered[..digits].parse().unwrap_or_default();
+            let cell = source
+                .place(number, 1)
+                .map(|place| (place.cell, place.line));
+            return Self::Numbered {
+                cell,
+                rest: with_original(trimmed, number, source),
+            };
         }
         if let Some(rest) = line.strip_prefix("...") {
-            return Self::Elided { rest: rest.trim_start() };
+            return Self::Elided {
+                rest: rest.trim_start(),
+            };
         }
         let is_margin = line.starts_with(' ')
-            && (trimmed.starts_with(['|', '=']) || trimmed.starts_with("-->") || trimmed.starts_with(":::"));
-        if is_margin { Self::Unnumbered { rest: trimmed } } else { Self::Plain(line) }
+            && (trimmed.starts_with(['|', '='])
+                || trimmed.starts_with("-->")
+                || trimmed.starts_with(":::"));
+        if is_margin {
+            Self::Unnumbered { rest: trimmed }
+        } else {
+            Self::Plain(line)
+        }
     }
 
     fn cell(&self) -> Option<usize> {
@@ -60,8 +87,14 @@ impl<'a> Line<'a> {
 
     fn label(&self, with_cell: bool) -> String {
         match self {
-            Self::Numbered { cell: Some((cell, line)), .. } if with_cell => format!("[{cell}]:{line}"),
-            Self::Numbered { cell: Some((_, line)), .. } => line.to_string(),
+            Self::Numbered {
+                cell: Some((cell, line)),
+                ..
+            } if with_cell => format!("[{cell}]:{line}"),
+            Self::Numbered {
+                cell: Some((_, line)),
+                ..
+            } => line.to_string(),
             _ => String::new(),
         }
     }
@@ -69,12 +102,12 @@ impl<'a> Line<'a> {
     fn with_margin(&self, label: &str, width: usize, source: &Source) -> String {
         let indent = " ".repeat(width);
         match self {
-            Self::Numbered { rest, .. } => format!("{label:<width$} {rest}"),
+            Self::Numbered { rest, .. } => format!("{label:>width$} {rest}"),
             Self::Unnumbered { rest } if rest.starts_with("-->") || rest.starts_with(":::") => {
                 format!("{indent}{}", with_cell_places(rest, source))
             }
             Self::Unnumbered { rest } => format!("{indent} {}", with_cell_places(rest, source)),
-            Self::Elided { rest } if rest.is_empty() => "...".to_owned(),
+            Self::Elided { rest: "" } => "...".to_owned(),
             Self::Elided { rest } => format!("{:<width$} {rest}", "..."),
             Self::Plain(text) => with_cell_places(text, source),
         }
@@ -83,7 +116,9 @@ impl<'a> Line<'a> {
 
 /// The source line without our insertions, where they stand behind everything that is shown.
 fn with_original(separated: &str, number: usize, source: &Source) -> String {
-    let Some(original) = source.original_line(number) else { return separated.to_owned() };
+    let Some(original) = source.original_line(number) else {
+        return separated.to_owned();
+    };
     match separated.strip_prefix("| ") {
         Some(shown) if shown.starts_with(original) => format!("| {original}"),
         _ => separated.to_owned(),
@@ -103,7 +138,10 @@ fn with_cell_places(text: &str, source: &Source) -> String {
         };
         match place {
             Some(place) => {
-                result.push_str(&format!("cell {}, line {}, column {}", place.cell, place.line, place.column));
+                result.push_str(&format!(
+                    "cell {}, line {}, column {}",
+                    place.cell, place.line, place.column
+                ));
             }
             None => result.push_str(&rest[start..start + FILE.len() + length]),
         }
@@ -151,6 +189,6 @@ mod tests {
     fn a_message_about_two_cells_names_the_cell_of_every_line() {
         let rendered = "error[E0382]: borrow of moved value: `p`\n   --> notebook.rs:102:1\n    |\n 11 | let moved = p;\n    |             - value moved here\n...\n102 | p.norm());\n    | ^ value borrowed here after move\n    |\n    = note: it moved\n";
         let expected = "error[E0382]: borrow of moved value: `p`\n     --> cell 3, line 3, column 1\n      |\n[2]:1 | let moved = p;\n      |             - value moved here\n...\n[3]:3 | p.norm()\n      | ^ value borrowed here after move\n      |\n      = note: it moved";
-        assert_eq!(in_cells(&rendered.replace("\n 11 |", "\n11  |"), &source()), expected);
+        assert_eq!(in_cells(rendered, &source()), expected);
     }
 }

@@ -71,13 +71,20 @@ impl Source {
     pub(crate) fn place(&self, line: usize, column: usize) -> Option<Place> {
         let segment = self.segment(line)?;
         let line = line - segment.first_line + 1;
-        Some(Place { cell: segment.cell, line, column: segment.original_column(line, column) })
+        Some(Place {
+            cell: segment.cell,
+            line,
+            column: segment.original_column(line, column),
+        })
     }
 
     /// The text of a cell's line as the user wrote it.
     pub(crate) fn original_line(&self, line: usize) -> Option<&str> {
         let segment = self.segment(line)?;
-        segment.original.get(line - segment.first_line).map(String::as_str)
+        segment
+            .original
+            .get(line - segment.first_line)
+            .map(String::as_str)
     }
 
     fn segment(&self, line: usize) -> Option<&Segment> {
@@ -90,7 +97,11 @@ impl Source {
 impl Segment {
     fn original_column(&self, line: usize, column: usize) -> usize {
         let mut inserted = 0;
-        for insertion in self.insertions.iter().filter(|insertion| insertion.line == line) {
+        for insertion in self
+            .insertions
+            .iter()
+            .filter(|insertion| insertion.line == line)
+        {
             let start = insertion.column + inserted;
             if column < start {
                 break;
@@ -113,13 +124,25 @@ mod tests {
         let mut source = Source::default();
         source.push("fn main() {\n");
         let insertions = vec![
-            Insertion { line: 1, column: 12, length: 6 },
-            Insertion { line: 1, column: 13, length: 2 },
+            Insertion {
+                line: 1,
+                column: 12,
+                length: 6,
+            },
+            Insertion {
+                line: 1,
+                column: 13,
+                length: 2,
+            },
         ];
         source.push_cell(4, "let x = 1; x", "let x = 1; show!(x);", insertions);
         let column = |generated| source.place(2, generated).unwrap().column;
         assert_eq!(column(5), 5);
-        assert_eq!(column(12), 12, "the inserted code points at what it stands before");
+        assert_eq!(
+            column(12),
+            12,
+            "the inserted code points at what it stands before"
+        );
         assert_eq!(column(18), 12);
         assert_eq!(column(19), 13);
         assert_eq!(source.place(1, 1), None);

@@ -6,4 +6,6 @@ mod run;
 mod status;
 mod sweep;
 
-pub use arguments::{Arguments, ReportArguments, RunArguments, StatusArguments, SweepArguments, run};
+pub use arguments::{
+    Arguments, ReportArguments, RunArguments, StatusArguments, SweepArguments, run,
+};

@@ -10,9 +10,7 @@ use crate::error::RunnerError;
 use crate::executor::{Executed, executed, single};
 use crate::exit_code::ExitCode;
 use crate::progress::Progress;
-use crate::store::{
-    AttemptSpec, Cause, Provenance, check_writable, write_atomically,
-};
+use crate::store::{AttemptSpec, Cause, Provenance, check_writable, write_atomically};
 use crate::trace::{Trace, read_events};
 
 /// Executes a notebook once.
@@ -34,7 +32,13 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
         Some(output) => publish(&executed, folder.path(), output)?,
         None => Vec::new(),
     };
-    Ok(conclude(&notebook, &executed, &written, ending.seconds, stopped))
+    Ok(conclude(
+        &notebook,
+        &executed,
+        &written,
+        ending.seconds,
+        stopped,
+    ))
 }
 
 fn run_program(
@@ -45,7 +49,10 @@ fn run_program(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| RunnerError::Write { path: folder.to_owned(), source })?;
+        .map_err(|source| RunnerError::Write {
+            path: folder.to_owned(),
+            source,
+        })?;
     let mut progress = Progress::new(cells, "cells");
     let events = folder.join("events.jsonl");
     let ran = runtime.block_on(single::run(&program.executable, folder, || {
@@ -63,7 +70,10 @@ fn run_program(
 fn check_output(output: &Path) -> Result<(), RunnerError> {
     if output.is_dir() {
         let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
-        return Err(RunnerError::Write { path: output.to_owned(), source });
+        return Err(RunnerError::Write {
+            path: output.to_owned(),
+            source,
+        });
     }
     check_writable(folder_of(output))
 }
@@ -79,22 +89,27 @@ fn workplace() -> Result<tempfile::TempDir, RunnerError> {
     tempfile::Builder::new()
         .prefix("offmodel-run-")
         .tempdir()
-        .map_err(|source| RunnerError::Write { path: std::env::temp_dir(), source })
+        .map_err(|source| RunnerError::Write {
+            path: std::env::temp_dir(),
+            source,
+        })
 }
 
 /// Writes the executed notebook, and the recorded frames beside it.
-fn publish(
-    executed: &Executed,
-    folder: &Path,
-    output: &Path,
-) -> Result<Vec<PathBuf>, RunnerError> {
-    let stem = output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+fn publish(executed: &Executed, folder: &Path, output: &Path) -> Result<Vec<PathBuf>, RunnerError> {
+    let stem = output
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mut written = Vec::new();
     for name in &executed.frames {
         let recorded = folder.join(format!("{name}.parquet"));
-        let content = std::fs::read(&recorded)
-            .map_err(|error| RunnerError::Read { path: recorded, reason: error.to_string() })?;
-        let path = folder_of(output).join(format!("{stem}-{name}.parquet"));
+        let content = std::fs::read(&recorded).map_err(|error| RunnerError::Read {
+            path: recorded,
+            reason: error.to_string(),
+        })?;
+        let path = output.with_file_name(format!("{stem}-{name}.parquet"));
         write_atomically(&path, &content)?;
         written.push(path);
     }
@@ -116,7 +131,10 @@ fn conclude(
     let Some(cause) = &executed.cause else {
         let cells = executed.finished;
         let plural = if cells == 1 { "cell" } else { "cells" };
-        eprintln!("{}: {cells} {plural} in {seconds:.1} s", notebook.path.display());
+        eprintln!(
+            "{}: {cells} {plural} in {seconds:.1} s",
+            notebook.path.display()
+        );
         return ExitCode::Success;
     };
     eprintln!("error: {}, {cause}", notebook.path.display());
@@ -132,7 +150,11 @@ fn conclude(
 
 /// What the message does not say already.
 fn show_traceback(error: &CellError) {
-    for line in error.traceback.iter().filter(|line| !line.contains(&error.value)) {
+    for line in error
+        .traceback
+        .iter()
+        .filter(|line| !line.contains(&error.value))
+    {
         eprintln!("  {line}");
     }
 }

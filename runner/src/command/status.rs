@@ -61,7 +61,12 @@ pub(super) fn submitted_trials(folder: &SweepFolder) -> Result<Vec<Trial>, Runne
 }
 
 fn collect(folder: &SweepFolder, trials: &[Trial]) -> SweepStatus {
-    let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = folder
+        .path()
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let trials: Vec<TrialStatus> = trials
         .iter()
         .map(|trial| {
@@ -73,7 +78,13 @@ fn collect(folder: &SweepFolder, trials: &[Trial]) -> SweepStatus {
                 Standing::Failed(result) => ("failed", Some(result)),
             };
             let parameters = trial.given.clone();
-            TrialStatus { trial: trial.id.clone(), status, attempts, parameters, result }
+            TrialStatus {
+                trial: trial.id.clone(),
+                status,
+                attempts,
+                parameters,
+                result,
+            }
         })
         .collect();
     let count = |status| trials.iter().filter(|trial| trial.status == status).count();
@@ -90,17 +101,29 @@ fn collect(folder: &SweepFolder, trials: &[Trial]) -> SweepStatus {
 }
 
 fn readable(status: &SweepStatus) -> String {
-    let runner = if status.running { "a runner is at work" } else { "no runner is at work" };
+    let runner = if status.running {
+        "a runner is at work"
+    } else {
+        "no runner is at work"
+    };
     let mut text = format!(
         "sweep {}: {} trials, {} succeeded, {} failed, {} left; {runner}",
         status.sweep, status.total, status.succeeded, status.failed, status.left
     );
     for trial in &status.trials {
-        let Some(AttemptResult { cause: Some(cause), attempt, .. }) = &trial.result else {
+        let Some(AttemptResult {
+            cause: Some(cause),
+            attempt,
+            ..
+        }) = &trial.result
+        else {
             continue;
         };
         let values = described(&trial.parameters);
-        text.push_str(&format!("\ntrial {} failed in attempt {attempt}: {cause} ({values})", trial.trial));
+        text.push_str(&format!(
+            "\ntrial {} failed in attempt {attempt}: {cause} ({values})",
+            trial.trial
+        ));
     }
     text
 }

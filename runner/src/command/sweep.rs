@@ -29,9 +29,13 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
     let trials = trials(&spec, &parameters, &notebook.code_hash())?;
     let path = arguments.runs.join(&spec.name);
     if arguments.dry_run {
-        return Ok(tell_plan(&plan(&SweepFolder::unlocked(&path), &trials.list)));
+        return Ok(tell_plan(&plan(
+            &SweepFolder::unlocked(&path),
+            &trials.list,
+        )));
     }
-    let folder = SweepFolder::open(&path)?;
+    // Locked until the results are gathered.
+    let folder = Arc::new(SweepFolder::open(&path)?);
     let plan = plan(&folder, &trials.list);
     announce(&spec, &folder, &trials, &plan);
     let work: Vec<Work> = plan.iter().filter_map(Planned::work).collect();
@@ -42,9 +46,15 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
     } else {
         let compiled = compile_notebook(&notebook).inspect_err(|_| folder.remove_if_empty())?;
         submit(&folder, &spec, &notebook)?;
-        execute(folder, notebook, parameters, &compiled, &work, workers)?
+        execute(
+            Arc::clone(&folder),
+            notebook,
+            parameters,
+            &compiled,
+            &work,
+            workers,
+        )?
     };
-    let folder = SweepFolder::view(&path)?;
     let written = compact(&folder, &trials.list)?;
     conclude(&folder, &trials.list, summary, &written)
 }
@@ -59,7 +69,10 @@ struct Planned<'a> {
 impl Planned<'_> {
     fn work(&self) -> Option<Work> {
         let done = matches!(self.standing, Standing::Succeeded(_));
-        (!done).then(|| Work { trial: self.trial.clone(), attempt: self.attempts + 1 })
+        (!done).then(|| Work {
+            trial: self.trial.clone(),
+            attempt: self.attempts + 1,
+        })
     }
 
     fn reason(&self) -> String {
@@ -84,7 +97,11 @@ fn plan<'a>(folder: &SweepFolder, trials: &'a [Trial]) -> Vec<Planned<'a>> {
         .iter()
         .map(|trial| {
             let state = folder.state(&trial.id);
-            Planned { trial, attempts: state.attempts, standing: state.standing }
+            Planned {
+                trial,
+                attempts: state.attempts,
+                standing: state.standing,
+            }
         })
         .collect()
 }
@@ -99,10 +116,15 @@ fn tell_plan(plan: &[Planned<'_>]) -> ExitCode {
 
 fn announce(spec: &SweepSpec, folder: &SweepFolder, trials: &Trials, plan: &[Planned<'_>]) {
     if trials.merged > 0 {
-        eprintln!("{} trials were asked for more than once and are merged", trials.merged);
+        eprintln!(
+            "{} trials were asked for more than once and are merged",
+            trials.merged
+        );
     }
     let count = |wanted: fn(&Standing) -> bool| {
-        plan.iter().filter(|planned| wanted(&planned.standing)).count()
+        plan.iter()
+            .filter(|planned| wanted(&planned.standing))
+            .count()
     };
     let done = count(|standing| matches!(standing, Standing::Succeeded(_)));
     let failed = count(|standing| matches!(standing, Standing::Failed(_)));
@@ -117,8 +139,11 @@ fn announce(spec: &SweepSpec, folder: &SweepFolder, trials: &Trials, plan: &[Pla
     if unfinished > 0 {
         reasons.push(format!("{unfinished} did not finish, run again"));
     }
-    let reasons =
-        if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+    let reasons = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", reasons.join("; "))
+    };
     eprintln!("sweep {}: {} trials{reasons}", spec.name, plan.len());
     let current: HashSet<&str> = trials.list.iter().map(|trial| trial.id.as_str()).collect();
     let others = folder.other_trials(&current);
@@ -130,11 +155,7 @@ fn announce(spec: &SweepSpec, folder: &SweepFolder, trials: &Trials, plan: &[Pla
     }
 }
 
-fn submit(
-    folder: &SweepFolder,
-    spec: &SweepSpec,
-    notebook: &Notebook,
-) -> Result<(), RunnerError> {
+fn submit(folder: &SweepFolder, spec: &SweepSpec, notebook: &Notebook) -> Result<(), RunnerError> {
     let document = nbformat::Notebook::V4(notebook.document.clone());
     let text = nbformat::serialize_notebook(&document).map_err(|error| RunnerError::Write {
         path: folder.notebook_file(),
@@ -144,7 +165,7 @@ fn submit(
 }
 
 fn execute(
-    folder: SweepFolder,
+    folder: Arc<SweepFolder>,
     notebook: Notebook,
     parameters: Vec<Parameter>,
     program: &Program,
@@ -158,7 +179,10 @@ fn execute(
         .max_blocking_threads(4)
         .enable_all()
         .build()
-        .map_err(|source| RunnerError::Write { path: path.clone(), source })?;
+        .map_err(|source| RunnerError::Write {
+            path: path.clone(),
+            source,
+        })?;
     runtime.block_on(async {
         let signals =
             StopSignals::listen().map_err(|source| RunnerError::Write { path, source })?;
@@ -174,8 +198,7 @@ fn execute(
             stopping,
         });
         let mut progress = Progress::new(work.len(), "trials");
-        let summary =
-            dispatcher::run(context, work, workers, stop, signals, &mut progress).await;
+        let summary = dispatcher::run(context, work, workers, stop, signals, &mut progress).await;
         progress.finish();
         Ok(summary)
     })
@@ -203,7 +226,10 @@ fn conclude(
     let done = trials.len() - failed.len() - summary.interrupted;
     eprintln!("{done} of {} trials succeeded", trials.len());
     if summary.stopped {
-        eprintln!("{} trials are left; run the same command to go on", summary.interrupted);
+        eprintln!(
+            "{} trials are left; run the same command to go on",
+            summary.interrupted
+        );
         return Ok(ExitCode::Interrupted);
     }
     if failed.is_empty() {
@@ -212,11 +238,19 @@ fn conclude(
     for (trial, result) in failed.iter().take(SHOWN) {
         if let Some(cause) = &result.cause {
             let notebook = folder.attempt(&trial.id, result.attempt).join("out.ipynb");
-            eprintln!("error: {}, {cause} ({})", notebook.display(), described(&trial.given));
+            eprintln!(
+                "error: {}, {cause} ({})",
+                notebook.display(),
+                described(&trial.given)
+            );
         }
     }
     if failed.len() > SHOWN {
-        eprintln!("and {} more failed trials: offmodel status {}", failed.len() - SHOWN, folder.path().display());
+        eprintln!(
+            "and {} more failed trials: offmodel status {}",
+            failed.len() - SHOWN,
+            folder.path().display()
+        );
     }
     Ok(ExitCode::CellFailed)
 }

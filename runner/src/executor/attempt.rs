@@ -21,7 +21,7 @@ use crate::store::{
 #[derive(Debug)]
 pub struct Context {
     /// Where results go.
-    pub folder: SweepFolder,
+    pub folder: Arc<SweepFolder>,
     /// What is run.
     pub notebook: Notebook,
     /// Its parameters.
@@ -93,17 +93,21 @@ async fn run(
         work.trial.parameters.clone(),
         context.provenance.clone(),
     );
-    // Prepared before a slot is free, so that the disk keeps no processor waiting.
     let shared = Arc::clone(context);
-    let folder = blocking(move || shared.folder.create_attempt(&spec)).await?;
-    let slot = context.slots.acquire().await;
+    let prepare = blocking(move || shared.folder.create_attempt(&spec));
+    // Prepared while others run, so that the disk keeps no processor waiting; queued for a slot
+    // at the same time, so that trials run in their order.
+    let (slot, prepared) = tokio::join!(context.slots.acquire(), prepare);
+    let folder = prepared?;
     if *context.stopping.borrow() {
         // It never began: nothing in it is worth keeping.
         let _ = std::fs::remove_dir_all(&folder);
         return Ok(Outcome::Interrupted);
     }
-    let ended =
-        context.executor.execute(&folder, |process| send(Step::Started { process })).await;
+    let ended = context
+        .executor
+        .execute(&folder, |process| send(Step::Started { process }))
+        .await;
     drop(slot);
     send(Step::Ended);
     let stopping = *context.stopping.borrow();
@@ -115,7 +119,10 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RunnerError> + Send + 'static,
 ) -> Result<T, RunnerError> {
     spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(RunnerError::Write { path: PathBuf::new(), source: std::io::Error::other(error) })
+        Err(RunnerError::Write {
+            path: PathBuf::new(),
+            source: std::io::Error::other(error),
+        })
     })
 }
 
@@ -152,7 +159,13 @@ fn told(
     folder: &Path,
     ending: &Ending,
 ) -> Result<Executed, RunnerError> {
-    executed(folder, ending, &context.notebook, &context.parameters, &work.trial.given)
+    executed(
+        folder,
+        ending,
+        &context.notebook,
+        &context.parameters,
+        &work.trial.given,
+    )
 }
 
 fn result(
@@ -165,7 +178,11 @@ fn result(
         version: RESULT_VERSION,
         trial: work.trial.id.clone(),
         attempt: work.attempt,
-        status: if cause.is_none() { Status::Succeeded } else { Status::Failed },
+        status: if cause.is_none() {
+            Status::Succeeded
+        } else {
+            Status::Failed
+        },
         cause,
         ended: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         seconds: ending.map_or(0.0, |ending| ending.seconds),

@@ -76,22 +76,34 @@ impl LocalExecutor {
             reason: error.to_string(),
         };
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        let mut server = server_command(program, workers, &writer).spawn().map_err(failed)?;
+        let mut server = server_command(program, workers, &writer)
+            .spawn()
+            .map_err(failed)?;
         drop(writer);
         let (Some(stdin), Some(stderr)) = (server.stdin.take(), server.stderr.take()) else {
-            return Err(failed(std::io::Error::other("its standard streams are missing")));
+            return Err(failed(std::io::Error::other(
+                "its standard streams are missing",
+            )));
         };
         let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(failed)?;
         let mut reports = BufReader::new(reader).lines();
         match next_report(&mut reports).await {
             Some(Report::Ready) => {}
-            _ => return Err(ExecutorError::Died { output: read_all(stderr).await }),
+            _ => {
+                return Err(ExecutorError::Died {
+                    output: read_all(stderr).await,
+                });
+            }
         }
         let (requests, inbox) = unbounded_channel();
         let attempts = Arc::new(Attempts::default());
         tokio::spawn(write_requests(stdin, inbox));
         tokio::spawn(deliver_reports(reports, stderr, Arc::clone(&attempts)));
-        Ok(Self { requests, attempts, _server: server })
+        Ok(Self {
+            requests,
+            attempts,
+            _server: server,
+        })
     }
 
     /// Runs the attempt whose `spec.json` lies in `folder`; `started` gets its process, which
@@ -105,9 +117,13 @@ impl LocalExecutor {
         started: impl FnOnce(i32),
     ) -> Result<Ending, ExecutorError> {
         let mut reports = self.attempts.register(folder)?;
-        let request = AttemptRequest { folder: folder.to_owned(), environment: Default::default() };
-        let mut line = serde_json::to_vec(&request)
-            .map_err(|error| ExecutorError::Refused { reason: error.to_string() })?;
+        let request = AttemptRequest {
+            folder: folder.to_owned(),
+            environment: Default::default(),
+        };
+        let mut line = serde_json::to_vec(&request).map_err(|error| ExecutorError::Refused {
+            reason: error.to_string(),
+        })?;
         line.push(b'\n');
         // If the server is gone, the reports end as well.
         let _ = self.requests.send(line);
@@ -162,7 +178,9 @@ impl Attempts {
 
     fn reason(&self) -> ExecutorError {
         let reason = lock(&self.ended).clone();
-        reason.unwrap_or_else(|| ExecutorError::Died { output: String::new() })
+        reason.unwrap_or_else(|| ExecutorError::Died {
+            output: String::new(),
+        })
     }
 }
 
@@ -240,7 +258,11 @@ async fn read_all(mut stderr: ChildStderr) -> String {
 }
 
 fn said(output: &str) -> String {
-    if output.is_empty() { String::new() } else { format!(": {output}") }
+    if output.is_empty() {
+        String::new()
+    } else {
+        format!(": {output}")
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -50,7 +50,10 @@ pub fn executed(
     if let Err(error) = read
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        return Err(RunnerError::Read { path, reason: error.to_string() });
+        return Err(RunnerError::Read {
+            path,
+            reason: error.to_string(),
+        });
     }
     let cause = match &trace.error {
         Some((cell, error)) => Some(cause_of_error(*cell, error)),
@@ -59,14 +62,25 @@ pub fn executed(
     if let (None, Some(cause)) = (&trace.error, &cause) {
         outputs.push_error(program_error(cause));
     }
-    let notebook = outputs.finish(notebook, parameters, given).map_err(|error| {
-        RunnerError::Write {
+    let notebook = outputs
+        .finish(notebook, parameters, given)
+        .map_err(|error| RunnerError::Write {
             path: folder.join("out.ipynb"),
             source: std::io::Error::other(error.to_string()),
-        }
-    })?;
-    let Trace { error, frames, finished, .. } = trace;
-    Ok(Executed { notebook, cause, error: error.map(|(_, error)| error), frames, finished })
+        })?;
+    let Trace {
+        error,
+        frames,
+        finished,
+        ..
+    } = trace;
+    Ok(Executed {
+        notebook,
+        cause,
+        error: error.map(|(_, error)| error),
+        frames,
+        finished,
+    })
 }
 
 /// An end that the program could not report itself, as the error of the cell that ran.

@@ -12,8 +12,10 @@ pub(super) fn html(markdown: &str) -> String {
         let trimmed = line.trim();
         if trimmed.starts_with("```") {
             close(&mut html, &mut open);
-            let code: Vec<&str> =
-                lines.by_ref().take_while(|line| !line.trim().starts_with("```")).collect();
+            let code: Vec<&str> = lines
+                .by_ref()
+                .take_while(|line| !line.trim().starts_with("```"))
+                .collect();
             html.push_str(&format!("<pre>{}</pre>\n", escape(&code.join("\n"))));
         } else if trimmed.is_empty() {
             close(&mut html, &mut open);
@@ -22,7 +24,10 @@ pub(super) fn html(markdown: &str) -> String {
             // The page has h1 and h2 for itself.
             let level = (level + 2).min(6);
             html.push_str(&format!("<h{level}>{}</h{level}>\n", inline(text)));
-        } else if let Some(item) = trimmed.strip_prefix("- ").or_else(|| trimmed.strip_prefix("* ")) {
+        } else if let Some(item) = trimmed
+            .strip_prefix("- ")
+            .or_else(|| trimmed.strip_prefix("* "))
+        {
             switch(&mut html, &mut open, "ul");
             html.push_str(&format!("<li>{}</li>\n", inline(item)));
         } else {
@@ -86,10 +91,15 @@ mod tests {
     #[test]
     fn structure_is_kept_and_everything_else_escaped() {
         assert_eq!(
-            html("# Title\n\nSome `code` and **more**\non two lines\n\n- one\n- <b>two</b>\n\n```\nlet x = 1 < 2;\n```"),
+            html(
+                "# Title\n\nSome `code` and **more**\non two lines\n\n- one\n- <b>two</b>\n\n```\nlet x = 1 < 2;\n```"
+            ),
             "<h3>Title</h3>\n<p>Some <code>code</code> and <strong>more</strong>\non two lines\n</p>\n<ul><li>one</li>\n<li>&lt;b&gt;two&lt;/b&gt;</li>\n</ul>\n<pre>let x = 1 &lt; 2;</pre>\n"
         );
-        assert_eq!(html("<script>alert(1)</script>"), "<p>&lt;script&gt;alert(1)&lt;/script&gt;\n</p>\n");
+        assert_eq!(
+            html("<script>alert(1)</script>"),
+            "<p>&lt;script&gt;alert(1)&lt;/script&gt;\n</p>\n"
+        );
         assert_eq!(inline("2 * 3"), "2 * 3");
     }
 }

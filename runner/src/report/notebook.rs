@@ -38,7 +38,10 @@ impl ReportedNotebook {
     /// # Errors
     /// When it is not a notebook.
     pub fn read(path: &Path, heading: &str) -> Result<Self, RunnerError> {
-        let failed = |reason: String| RunnerError::Read { path: path.to_owned(), reason };
+        let failed = |reason: String| RunnerError::Read {
+            path: path.to_owned(),
+            reason,
+        };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         let document = match nbformat::parse_notebook(&text) {
             Ok(nbformat::Notebook::V4(notebook)) => notebook,
@@ -47,13 +50,17 @@ impl ReportedNotebook {
             Err(error) => return Err(failed(error.to_string())),
         };
         let blocks = document.cells.iter().flat_map(blocks).collect();
-        Ok(Self { heading: heading.to_owned(), blocks })
+        Ok(Self {
+            heading: heading.to_owned(),
+            blocks,
+        })
     }
 
     /// Only pictures and tables, for notebooks that share their prose with another one.
     #[must_use]
     pub fn without_prose(mut self) -> Self {
-        self.blocks.retain(|block| matches!(block, Block::Picture(_) | Block::Table(_)));
+        self.blocks
+            .retain(|block| matches!(block, Block::Picture(_) | Block::Table(_)));
         self
     }
 }
@@ -87,8 +94,13 @@ fn richest(media: &Media) -> Option<Block> {
         find(|media| match media {
             // Decoded and encoded again: what is no base64 does not reach the page.
             MediaType::Png(base64) => {
-                let bytes = STANDARD.decode(base64.split_whitespace().collect::<String>()).ok()?;
-                Some(Block::Picture(format!("data:image/png;base64,{}", STANDARD.encode(bytes))))
+                let bytes = STANDARD
+                    .decode(base64.split_whitespace().collect::<String>())
+                    .ok()?;
+                Some(Block::Picture(format!(
+                    "data:image/png;base64,{}",
+                    STANDARD.encode(bytes)
+                )))
             }
             _ => None,
         })

@@ -33,12 +33,18 @@ pub struct Page {
 impl Page {
     /// An empty page.
     pub fn new(title: &str) -> Self {
-        Self { title: escape(title), body: String::new() }
+        Self {
+            title: escape(title),
+            body: String::new(),
+        }
     }
 
     /// Adds the result table, whole up to a length that a reader would still look at.
     pub fn results(&mut self, results: &DataFrame) {
-        let display = FrameDisplay { max_rows: 200, ..FrameDisplay::default() };
+        let display = FrameDisplay {
+            max_rows: 200,
+            ..FrameDisplay::default()
+        };
         self.body.push_str("<h2>Results</h2>\n");
         self.body.push_str(&frame_html(results, &display));
         self.body.push('\n');
@@ -46,8 +52,14 @@ impl Page {
 
     /// Adds a notebook's prose, figures and tables.
     pub fn notebook(&mut self, notebook: &ReportedNotebook) {
-        self.body.push_str(&format!("<h2>{}</h2>\n", escape(&notebook.heading)));
+        self.body
+            .push_str(&format!("<h2>{}</h2>\n", escape(&notebook.heading)));
         self.blocks(&notebook.blocks);
+    }
+
+    /// Adds a paragraph of ours.
+    pub fn remark(&mut self, text: &str) {
+        self.body.push_str(&format!("<p>{}</p>\n", escape(text)));
     }
 
     /// The page's HTML.
@@ -66,7 +78,9 @@ impl Page {
         for block in blocks {
             let html = match block {
                 Block::Markdown(text) => markdown::html(text),
-                Block::Picture(address) => format!("<img alt=\"figure\" src=\"{}\">\n", escape(address)),
+                Block::Picture(address) => {
+                    format!("<img alt=\"figure\" src=\"{}\">\n", escape(address))
+                }
                 Block::Table(html) => format!("{html}\n"),
                 Block::Text(text) => format!("<pre>{}</pre>\n", escape(text)),
             };

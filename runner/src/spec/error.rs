@@ -18,13 +18,23 @@ impl Place {
     /// The place of a byte offset.
     pub(super) fn at(file: &Path, text: &str, offset: usize) -> Self {
         let (line, column) = offmodel_cells::line_and_column(text, offset);
-        Self { file: file.to_owned(), line, column }
+        Self {
+            file: file.to_owned(),
+            line,
+            column,
+        }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}, line {}, column {}", self.file.display(), self.line, self.column)
+        write!(
+            formatter,
+            "{}, line {}, column {}",
+            self.file.display(),
+            self.line,
+            self.column
+        )
     }
 }
 
@@ -87,7 +97,9 @@ pub enum SpecError {
         found: String,
     },
     /// A name that is not a folder's name.
-    #[error("{place}: `{name}` cannot be the name of a sweep: use letters, digits, `_`, `-` and `.`, and begin with a letter or digit")]
+    #[error(
+        "{place}: `{name}` cannot be the name of a sweep: use letters, digits, `_`, `-` and `.`, and begin with a letter or digit"
+    )]
     Name {
         /// Where.
         place: Place,

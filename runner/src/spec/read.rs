@@ -54,8 +54,10 @@ impl SweepSpec {
     /// # Errors
     /// When the file is not TOML, lacks a key, or has one that means nothing.
     pub fn read(file: &Path) -> Result<Self, SpecError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| SpecError::Read { path: file.to_owned(), source })?;
+        let text = std::fs::read_to_string(file).map_err(|source| SpecError::Read {
+            path: file.to_owned(),
+            source,
+        })?;
         Self::parse(file, &text)
     }
 
@@ -72,14 +74,19 @@ impl SweepSpec {
         let table = table.get_ref();
         reader.check_keys(table)?;
         reader.check_version(table)?;
-        let (notebook, _) = reader.string(table, "notebook")?.ok_or_else(|| reader.missing("notebook"))?;
+        let (notebook, _) = reader
+            .string(table, "notebook")?
+            .ok_or_else(|| reader.missing("notebook"))?;
         let grid_span = table.get("grid").map(Spanned::span).unwrap_or_default();
         let parameters = reader.parameters(table)?;
         let grid = reader.grid(table)?;
         for axis in &grid {
             if parameters.iter().any(|given| given.name == axis.name) {
                 let place = axis.values[0].place.clone();
-                return Err(SpecError::GivenTwice { place, name: axis.name.clone() });
+                return Err(SpecError::GivenTwice {
+                    place,
+                    name: axis.name.clone(),
+                });
             }
         }
         Ok(Self {
@@ -107,11 +114,17 @@ impl Reader<'_> {
     }
 
     fn missing(&self, key: &'static str) -> SpecError {
-        SpecError::Missing { path: self.file.to_owned(), key }
+        SpecError::Missing {
+            path: self.file.to_owned(),
+            key,
+        }
     }
 
     fn check_keys(&self, table: &Table<'_>) -> Result<(), SpecError> {
-        match table.keys().find(|key| !KEYS.contains(&key.get_ref().as_ref())) {
+        match table
+            .keys()
+            .find(|key| !KEYS.contains(&key.get_ref().as_ref()))
+        {
             None => Ok(()),
             Some(key) => Err(SpecError::UnknownKey {
                 place: self.place(&key.span()),
@@ -122,7 +135,9 @@ impl Reader<'_> {
     }
 
     fn check_version(&self, table: &Table<'_>) -> Result<(), SpecError> {
-        let version = table.get("version").ok_or_else(|| self.missing("version"))?;
+        let version = table
+            .get("version")
+            .ok_or_else(|| self.missing("version"))?;
         match version.get_ref() {
             DeValue::Integer(number) if number.as_str() == "1" => Ok(()),
             DeValue::Integer(number) => Err(SpecError::Version {
@@ -145,7 +160,14 @@ impl Reader<'_> {
         let is_valid = name.chars().all(allowed)
             && name.starts_with(|first: char| first.is_ascii_alphanumeric())
             && name.len() <= 100;
-        if is_valid { Ok(name) } else { Err(SpecError::Name { place: self.place(&span), name }) }
+        if is_valid {
+            Ok(name)
+        } else {
+            Err(SpecError::Name {
+                place: self.place(&span),
+                name,
+            })
+        }
     }
 
     fn string(
@@ -153,7 +175,9 @@ impl Reader<'_> {
         table: &Table<'_>,
         key: &str,
     ) -> Result<Option<(String, Range<usize>)>, SpecError> {
-        let Some(value) = table.get(key) else { return Ok(None) };
+        let Some(value) = table.get(key) else {
+            return Ok(None);
+        };
         match value.get_ref() {
             DeValue::String(text) => Ok(Some((text.to_string(), value.span()))),
             _ => Err(self.wrong_type(key, value, "a string")),
@@ -165,7 +189,9 @@ impl Reader<'_> {
         table: &'a Table<'a>,
         key: &str,
     ) -> Result<Option<&'a Table<'a>>, SpecError> {
-        let Some(value) = table.get(key) else { return Ok(None) };
+        let Some(value) = table.get(key) else {
+            return Ok(None);
+        };
         match value.get_ref() {
             DeValue::Table(inner) => Ok(Some(inner)),
             _ => Err(self.wrong_type(key, value, "a table")),
@@ -173,7 +199,9 @@ impl Reader<'_> {
     }
 
     fn parameters(&self, table: &Table<'_>) -> Result<Vec<Given>, SpecError> {
-        let Some(parameters) = self.table(table, "parameters")? else { return Ok(Vec::new()) };
+        let Some(parameters) = self.table(table, "parameters")? else {
+            return Ok(Vec::new());
+        };
         in_file_order(parameters)
             .into_iter()
             .map(|(name, value)| self.given(&name, value))
@@ -181,7 +209,9 @@ impl Reader<'_> {
     }
 
     fn grid(&self, table: &Table<'_>) -> Result<Vec<Axis>, SpecError> {
-        let Some(grid) = self.table(table, "grid")? else { return Ok(Vec::new()) };
+        let Some(grid) = self.table(table, "grid")? else {
+            return Ok(Vec::new());
+        };
         let empty = |key: &str, span: Range<usize>| SpecError::Empty {
             place: self.place(&span),
             key: key.to_owned(),
@@ -198,8 +228,10 @@ impl Reader<'_> {
             if values.is_empty() {
                 return Err(empty(&name, value.span()));
             }
-            let values =
-                values.iter().map(|value| self.given(&name, value)).collect::<Result<_, _>>()?;
+            let values = values
+                .iter()
+                .map(|value| self.given(&name, value))
+                .collect::<Result<_, _>>()?;
             axes.push(Axis { name, values });
         }
         Ok(axes)
@@ -250,7 +282,12 @@ impl Reader<'_> {
             DeValue::String(text) => format!("the string \"{text}\""),
             other => format!("a value of type {}", other.type_str()),
         };
-        SpecError::WrongType { place: self.place(&value.span()), key: key.to_owned(), expected, found }
+        SpecError::WrongType {
+            place: self.place(&value.span()),
+            key: key.to_owned(),
+            expected,
+            found,
+        }
     }
 }
 
@@ -258,7 +295,10 @@ impl Reader<'_> {
 fn in_file_order<'a>(table: &'a Table<'a>) -> Vec<(String, &'a Spanned<DeValue<'a>>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
-    entries.into_iter().map(|(key, value)| (key.get_ref().to_string(), value)).collect()
+    entries
+        .into_iter()
+        .map(|(key, value)| (key.get_ref().to_string(), value))
+        .collect()
 }
 
 #[cfg(test)]
@@ -266,7 +306,9 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        SweepSpec::parse(Path::new("nightly.toml"), text).unwrap_err().to_string()
+        SweepSpec::parse(Path::new("nightly.toml"), text)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -276,7 +318,10 @@ mod tests {
         assert_eq!(spec.name, "nightly");
         assert_eq!(spec.notebook, Path::new("sweeps/x.ipynb"));
         assert_eq!(spec.grid[0].values[1].value, Value::from(2));
-        assert_eq!(spec.grid[0].values[1].place.to_string(), "sweeps/nightly.toml, line 4, column 9");
+        assert_eq!(
+            spec.grid[0].values[1].place.to_string(),
+            "sweeps/nightly.toml, line 4, column 9"
+        );
     }
 
     #[test]
@@ -303,11 +348,22 @@ mod tests {
             error(&format!("{start}[grid]\nx = 3\n")),
             "nightly.toml, line 4, column 5: `x`: expected a list of values, found the integer 3"
         );
-        assert_eq!(error("notebook = \"x\"\n"), "nightly.toml: the key `version` is missing");
-        assert!(error("version = 2\nnotebook = \"x\"\n").contains("version 2 of the sweep file is not known"));
-        assert!(error("version = 1\nnotebook = 3\n").contains("line 2, column 12: `notebook`: expected a string"));
+        assert_eq!(
+            error("notebook = \"x\"\n"),
+            "nightly.toml: the key `version` is missing"
+        );
+        assert!(
+            error("version = 2\nnotebook = \"x\"\n")
+                .contains("version 2 of the sweep file is not known")
+        );
+        assert!(
+            error("version = 1\nnotebook = 3\n")
+                .contains("line 2, column 12: `notebook`: expected a string")
+        );
         assert!(error("version = \n").starts_with("nightly.toml, line 1, column"));
-        assert!(error(&format!("{start}name = \"../x\"\n")).contains("cannot be the name of a sweep"));
+        assert!(
+            error(&format!("{start}name = \"../x\"\n")).contains("cannot be the name of a sweep")
+        );
         assert!(
             error(&format!("{start}[parameters]\nx = 1\n[grid]\nx = [1]\n"))
                 .contains("stands in [parameters] and in [grid]")

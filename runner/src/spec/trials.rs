@@ -40,9 +40,15 @@ pub fn trials(
     for given in &spec.parameters {
         shared.insert(given.name.clone(), value(parameters, given)?);
     }
-    let size = spec.grid.iter().try_fold(1_usize, |size, axis| size.checked_mul(axis.values.len()));
+    let size = spec
+        .grid
+        .iter()
+        .try_fold(1_usize, |size, axis| size.checked_mul(axis.values.len()));
     if size.is_none_or(|size| size > LIMIT) {
-        return Err(SpecError::TooMany { place: spec.grid_place.clone(), limit: LIMIT });
+        return Err(SpecError::TooMany {
+            place: spec.grid_place.clone(),
+            limit: LIMIT,
+        });
     }
     let mut assignments = vec![shared];
     for axis in &spec.grid {
@@ -66,8 +72,10 @@ pub fn trials(
 }
 
 fn value(parameters: &[Parameter], given: &Given) -> Result<serde_json::Value, SpecError> {
-    checked(parameters, &given.name, &given.value)
-        .map_err(|source| SpecError::Assignment { place: given.place.clone(), source })
+    checked(parameters, &given.name, &given.value).map_err(|source| SpecError::Assignment {
+        place: given.place.clone(),
+        source,
+    })
 }
 
 fn distinct(assignments: Vec<Assignment>, parameters: &[Parameter], code_hash: &str) -> Trials {
@@ -77,11 +85,18 @@ fn distinct(assignments: Vec<Assignment>, parameters: &[Parameter], code_hash: &
         .into_iter()
         .map(|given| {
             let parameters = with_defaults(parameters, &given);
-            Trial { id: identity(code_hash, &parameters), given, parameters }
+            Trial {
+                id: identity(code_hash, &parameters),
+                given,
+                parameters,
+            }
         })
         .filter(|trial| seen.insert(trial.id.clone()))
         .collect();
-    Trials { merged: asked - list.len(), list }
+    Trials {
+        merged: asked - list.len(),
+        list,
+    }
 }
 
 /// The hash that names a trial. Spelling a default out does not change it.
@@ -109,7 +124,9 @@ mod tests {
     fn expand(grid: &str) -> Result<Trials, SpecError> {
         let text = format!("version = 1\nnotebook = \"x.ipynb\"\n{grid}");
         let spec = SweepSpec::parse(Path::new("n.toml"), &text)?;
-        let cell = offmodel_cells::parse("let seed: u64 = 1; let rate: f64 = 0.5; let data: String = \"on\".into();");
+        let cell = offmodel_cells::parse(
+            "let seed: u64 = 1; let rate: f64 = 0.5; let data: String = \"on\".into();",
+        );
         trials(&spec, &parameters(&cell.unwrap()).unwrap(), "code")
     }
 
@@ -136,7 +153,9 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_with_its_place_and_type() {
         assert_eq!(
-            expand("[grid]\nseed = [1, \"two\"]\n").unwrap_err().to_string(),
+            expand("[grid]\nseed = [1, \"two\"]\n")
+                .unwrap_err()
+                .to_string(),
             "n.toml, line 4, column 12: parameter `seed`: expected a non-negative integer (u64), found the string \"two\""
         );
         assert!(

@@ -9,8 +9,10 @@ use crate::error::RunnerError;
 /// # Errors
 /// When any of that fails; what was there before is untouched.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), RunnerError> {
-    write(path, content)
-        .map_err(|source| RunnerError::Write { path: path.to_owned(), source })
+    write(path, content).map_err(|source| RunnerError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Finds out, before anything costs time, whether files can be created in a folder.
@@ -22,7 +24,11 @@ pub fn check_writable(folder: &Path) -> Result<(), RunnerError> {
         .prefix(".offmodel-")
         .tempfile_in(folder)
         .map(drop)
-        .map_err(|source| RunnerError::Write { path: folder.to_owned(), source })
+        // The kind alone: the system's words name the temporary file.
+        .map_err(|error| RunnerError::Write {
+            path: folder.to_owned(),
+            source: error.kind().into(),
+        })
 }
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -36,7 +36,14 @@ impl AttemptSpec {
         all_parameters: Assignment,
         provenance: Provenance,
     ) -> Self {
-        Self { version: SPEC_VERSION, trial, attempt, parameters, all_parameters, provenance }
+        Self {
+            version: SPEC_VERSION,
+            trial,
+            attempt,
+            parameters,
+            all_parameters,
+            provenance,
+        }
     }
 }
 
@@ -112,19 +119,39 @@ pub enum Cause {
 
 impl std::fmt::Display for Cause {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let in_cell = |cell: &Option<usize>| cell.map_or_else(String::new, |cell| format!("cell {cell}: "));
+        let in_cell =
+            |cell: &Option<usize>| cell.map_or_else(String::new, |cell| format!("cell {cell}: "));
         match self {
-            Self::Cell { cell, line: Some(line), name, value } => {
+            Self::Cell {
+                cell,
+                line: Some(line),
+                name,
+                value,
+            } => {
                 write!(formatter, "cell {cell}, line {line}: {name}: {value}")
             }
-            Self::Cell { cell, line: None, name, value } => {
+            Self::Cell {
+                cell,
+                line: None,
+                name,
+                value,
+            } => {
                 write!(formatter, "cell {cell}: {name}: {value}")
             }
             Self::Signal { signal, cell } => {
-                write!(formatter, "{}the program was ended by {}", in_cell(cell), signal_name(*signal))
+                write!(
+                    formatter,
+                    "{}the program was ended by {}",
+                    in_cell(cell),
+                    signal_name(*signal)
+                )
             }
             Self::Exit { code, cell } => {
-                write!(formatter, "{}the program ended itself with exit code {code}", in_cell(cell))
+                write!(
+                    formatter,
+                    "{}the program ended itself with exit code {code}",
+                    in_cell(cell)
+                )
             }
             Self::NotStarted { reason } => write!(formatter, "not started: {reason}"),
         }
@@ -133,7 +160,12 @@ impl std::fmt::Display for Cause {
 
 /// The cause told by an error of a cell.
 pub fn cause_of_error(cell: usize, error: &CellError) -> Cause {
-    Cause::Cell { cell, line: error.line, name: error.name.clone(), value: error.value.clone() }
+    Cause::Cell {
+        cell,
+        line: error.line,
+        name: error.name.clone(),
+        value: error.value.clone(),
+    }
 }
 
 /// The cause told by how a process ended, `None` if it ended well. `cell` is the one that ran.
@@ -141,7 +173,10 @@ pub fn cause_of_ending(ending: &Ending, cell: Option<usize>) -> Option<Cause> {
     match (ending.signal, ending.exit_code) {
         (Some(signal), _) => Some(Cause::Signal { signal, cell }),
         (None, Some(exit_code::SUCCESS)) if cell.is_none() => None,
-        (None, code) => Some(Cause::Exit { code: code.unwrap_or(exit_code::RUNTIME_FAILED), cell }),
+        (None, code) => Some(Cause::Exit {
+            code: code.unwrap_or(exit_code::RUNTIME_FAILED),
+            cell,
+        }),
     }
 }
 
@@ -177,12 +212,23 @@ mod tests {
 
     #[test]
     fn a_program_that_ends_itself_in_a_cell_did_not_succeed() {
-        let ending =
-            |code, signal| Ending { exit_code: code, signal, seconds: 0.0, peak_memory: 0 };
+        let ending = |code, signal| Ending {
+            exit_code: code,
+            signal,
+            seconds: 0.0,
+            peak_memory: 0,
+        };
         assert_eq!(cause_of_ending(&ending(Some(0), None), None), None);
         let left = cause_of_ending(&ending(Some(0), None), Some(4)).unwrap();
-        assert_eq!(left.to_string(), "cell 4: the program ended itself with exit code 0");
+        assert_eq!(
+            left.to_string(),
+            "cell 4: the program ended itself with exit code 0"
+        );
         let killed = cause_of_ending(&ending(None, Some(9)), Some(2)).unwrap();
-        assert!(killed.to_string().starts_with("cell 2: the program was ended by signal 9"));
+        assert!(
+            killed
+                .to_string()
+                .starts_with("cell 2: the program was ended by signal 9")
+        );
     }
 }

@@ -41,13 +41,21 @@ impl SweepFolder {
     /// # Errors
     /// When the folder cannot be written, or another process holds it.
     pub fn open(path: &Path) -> Result<Self, RunnerError> {
-        let unwritable = |source| RunnerError::Write { path: path.to_owned(), source };
+        let unwritable = |source| RunnerError::Write {
+            path: path.to_owned(),
+            source,
+        };
         fs::create_dir_all(path).map_err(unwritable)?;
         check_writable(path)?;
         let lock = File::open(path).map_err(unwritable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Some(lock) }),
-            Err(TryLockError::WouldBlock) => Err(RunnerError::Busy { folder: path.to_owned() }),
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: Some(lock),
+            }),
+            Err(TryLockError::WouldBlock) => Err(RunnerError::Busy {
+                folder: path.to_owned(),
+            }),
             Err(TryLockError::Error(source)) => Err(unwritable(source)),
         }
     }
@@ -58,14 +66,22 @@ impl SweepFolder {
     /// When it is not a sweep's folder.
     pub fn view(path: &Path) -> Result<Self, RunnerError> {
         if !path.join("sweep.toml").is_file() {
-            return Err(RunnerError::NotASweep { path: path.to_owned() });
+            return Err(RunnerError::NotASweep {
+                path: path.to_owned(),
+            });
         }
-        Ok(Self { path: path.to_owned(), _lock: None })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: None,
+        })
     }
 
     /// A folder to look at, which need not exist: without it, every trial is new.
     pub fn unlocked(path: &Path) -> Self {
-        Self { path: path.to_owned(), _lock: None }
+        Self {
+            path: path.to_owned(),
+            _lock: None,
+        }
     }
 
     /// Its path.
@@ -106,7 +122,9 @@ impl SweepFolder {
 
     /// The folder of an attempt.
     pub fn attempt(&self, trial: &str, attempt: usize) -> PathBuf {
-        self.path.join(format!("trial-{trial}")).join(format!("attempt-{attempt}"))
+        self.path
+            .join(format!("trial-{trial}"))
+            .join(format!("attempt-{attempt}"))
     }
 
     /// Creates the folder of a new attempt with its `spec.json`.
@@ -115,8 +133,10 @@ impl SweepFolder {
     /// When it cannot be written.
     pub fn create_attempt(&self, spec: &AttemptSpec) -> Result<PathBuf, RunnerError> {
         let folder = self.attempt(&spec.trial, spec.attempt);
-        fs::create_dir_all(&folder)
-            .map_err(|source| RunnerError::Write { path: folder.clone(), source })?;
+        fs::create_dir_all(&folder).map_err(|source| RunnerError::Write {
+            path: folder.clone(),
+            source,
+        })?;
         spec.write(&folder)?;
         Ok(folder)
     }
@@ -131,7 +151,10 @@ impl SweepFolder {
         for number in numbers {
             match self.result(trial, number) {
                 Some(result) if result.status == Status::Succeeded => {
-                    return TrialState { attempts, standing: Standing::Succeeded(result) };
+                    return TrialState {
+                        attempts,
+                        standing: Standing::Succeeded(result),
+                    };
                 }
                 Some(result) => {
                     standing.get_or_insert(Standing::Failed(result));
@@ -141,7 +164,10 @@ impl SweepFolder {
                 }
             }
         }
-        TrialState { attempts, standing: standing.unwrap_or(Standing::New) }
+        TrialState {
+            attempts,
+            standing: standing.unwrap_or(Standing::New),
+        }
     }
 
     /// The result of an attempt, if it has one of a version we know.

@@ -27,13 +27,18 @@ const RESULT: &str = "result";
 pub fn compact(folder: &SweepFolder, trials: &[Trial]) -> Result<Vec<PathBuf>, RunnerError> {
     let mut gathered: BTreeMap<String, Vec<LazyFrame>> = BTreeMap::new();
     for trial in trials {
-        let Standing::Succeeded(result) = folder.state(&trial.id).standing else { continue };
+        let Standing::Succeeded(result) = folder.state(&trial.id).standing else {
+            continue;
+        };
         let attempt = folder.attempt(&trial.id, result.attempt);
         for name in &result.frames {
             let path = attempt.join(format!("{name}.parquet"));
             let led = read(&path)
                 .and_then(|frame| led_by_parameters(frame, trial, result.attempt))
-                .map_err(|error| RunnerError::Read { path, reason: error.to_string() })?;
+                .map_err(|error| RunnerError::Read {
+                    path,
+                    reason: error.to_string(),
+                })?;
             gathered.entry(name.clone()).or_default().push(led.lazy());
         }
         if !result.frames.iter().any(|name| name == RESULT) {
@@ -42,10 +47,16 @@ pub fn compact(folder: &SweepFolder, trials: &[Trial]) -> Result<Vec<PathBuf>, R
                 path: attempt.clone(),
                 reason: error.to_string(),
             })?;
-            gathered.entry(RESULT.to_owned()).or_default().push(row.lazy());
+            gathered
+                .entry(RESULT.to_owned())
+                .or_default()
+                .push(row.lazy());
         }
     }
-    gathered.into_iter().map(|(name, frames)| write(folder.path(), &name, frames)).collect()
+    gathered
+        .into_iter()
+        .map(|(name, frames)| write(folder.path(), &name, frames))
+        .collect()
 }
 
 /// Reads a sweep's `results.parquet`.
@@ -54,7 +65,10 @@ pub fn compact(folder: &SweepFolder, trials: &[Trial]) -> Result<Vec<PathBuf>, R
 /// When it is not there or not readable.
 pub fn read_results(folder: &Path) -> Result<DataFrame, RunnerError> {
     let path = folder.join("results.parquet");
-    read(&path).map_err(|error| RunnerError::Read { path, reason: error.to_string() })
+    read(&path).map_err(|error| RunnerError::Read {
+        path,
+        reason: error.to_string(),
+    })
 }
 
 fn read(path: &Path) -> PolarsResult<DataFrame> {
@@ -62,7 +76,11 @@ fn read(path: &Path) -> PolarsResult<DataFrame> {
 }
 
 fn led_by_parameters(frame: DataFrame, trial: &Trial, attempt: usize) -> PolarsResult<DataFrame> {
-    let own: Vec<String> = frame.get_column_names().iter().map(ToString::to_string).collect();
+    let own: Vec<String> = frame
+        .get_column_names()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let mut columns = leading_columns(trial, attempt, frame.height());
     columns.retain(|column| !own.iter().any(|name| name == column.name().as_str()));
     columns.extend(frame.columns().iter().cloned());
@@ -75,7 +93,12 @@ fn leading_columns(trial: &Trial, attempt: usize, height: usize) -> Vec<Column> 
         scalar("trial", Scalar::from(PlSmallStr::from_str(&trial.id))),
         scalar("attempt", Scalar::from(attempt as u64)),
     ];
-    columns.extend(trial.parameters.iter().map(|(name, value)| scalar(name, as_scalar(value))));
+    columns.extend(
+        trial
+            .parameters
+            .iter()
+            .map(|(name, value)| scalar(name, as_scalar(value))),
+    );
     columns
 }
 
@@ -89,12 +112,18 @@ fn as_scalar(value: &Value) -> Scalar {
             (None, None, number) => Scalar::from(number.unwrap_or(f64::NAN)),
         },
         Value::String(text) => Scalar::from(PlSmallStr::from_str(text)),
-        Value::Array(_) | Value::Object(_) => Scalar::from(PlSmallStr::from_string(value.to_string())),
+        Value::Array(_) | Value::Object(_) => {
+            Scalar::from(PlSmallStr::from_string(value.to_string()))
+        }
     }
 }
 
 fn write(folder: &Path, name: &str, frames: Vec<LazyFrame>) -> Result<PathBuf, RunnerError> {
-    let file = if name == RESULT { "results".to_owned() } else { name.to_owned() };
+    let file = if name == RESULT {
+        "results".to_owned()
+    } else {
+        name.to_owned()
+    };
     let path = folder.join(format!("{file}.parquet"));
     let failed = |error: PolarsError| RunnerError::Write {
         path: path.clone(),
@@ -102,11 +131,19 @@ fn write(folder: &Path, name: &str, frames: Vec<LazyFrame>) -> Result<PathBuf, R
     };
     // Trials of one notebook record the same columns; where they do not, missing values are
     // null and number types widen.
-    let arguments =
-        UnionArgs { diagonal: true, to_supertypes: true, parallel: false, ..UnionArgs::default() };
-    let mut whole = concat(frames, arguments).and_then(LazyFrame::collect).map_err(failed)?;
+    let arguments = UnionArgs {
+        diagonal: true,
+        to_supertypes: true,
+        parallel: false,
+        ..UnionArgs::default()
+    };
+    let mut whole = concat(frames, arguments)
+        .and_then(LazyFrame::collect)
+        .map_err(failed)?;
     let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes).finish(&mut whole).map_err(failed)?;
+    ParquetWriter::new(&mut bytes)
+        .finish(&mut whole)
+        .map_err(failed)?;
     super::write_atomically(&path, &bytes)?;
     Ok(path)
 }

@@ -1,0 +1,167 @@
+//! Every wrong input is one clear error, with an exit code of its own and nothing left behind.
+
+use crate::workbench::Workbench;
+
+#[test]
+fn a_file_that_is_no_notebook() {
+    let bench = Workbench::new();
+    bench.write("n.ipynb", "{\"cells\": [");
+    bench.offmodel(&["run", "n.ipynb"]).failed(
+        3,
+        "n.ipynb is not a notebook: not JSON: EOF while parsing a list at line 1 column 11",
+    );
+    bench.write("n.ipynb", "{\"rows\": []}");
+    bench
+        .offmodel(&["run", "n.ipynb"])
+        .failed(3, "n.ipynb is not a notebook: it has no list of cells");
+    bench
+        .offmodel(&["run", "missing.ipynb"])
+        .failed(3, "failed to read notebook missing.ipynb: No such file");
+}
+
+#[test]
+fn a_notebook_of_another_language() {
+    let bench = Workbench::new();
+    bench.write(
+        "n.ipynb",
+        r#"{"cells": [], "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}, "nbformat": 4, "nbformat_minor": 5}"#,
+    );
+    bench.offmodel(&["run", "n.ipynb"]).failed(
+        3,
+        "n.ipynb has no Rust kernel: its kernel is python3 (python)",
+    );
+}
+
+#[test]
+fn a_notebook_without_code() {
+    let bench = Workbench::new();
+    bench.notebook("n.ipynb", &[]);
+    bench
+        .offmodel(&["run", "n.ipynb"])
+        .failed(3, "n.ipynb has no code cells");
+}
+
+#[test]
+fn a_cell_that_does_not_compile_is_told_with_its_line_and_the_compilers_words() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &["let a = 1;", "let b = 2; // fine\n\n    undefined(a) + b"],
+    );
+    let said = bench.offmodel(&["run", "n.ipynb", "-o", "out.ipynb"]);
+    said.failed(
+        4,
+        "n.ipynb, cell 2, line 3 does not compile: cannot find function `undefined` in this scope",
+    );
+    said.failed(
+        4,
+        " --> cell 2, line 3, column 5\n  |\n3 |     undefined(a) + b\n  |     ^^^^^^^^^ not found in this scope",
+    );
+    assert_eq!(
+        bench.names("."),
+        ["n.ipynb"],
+        "no output of what did not run"
+    );
+}
+
+#[test]
+fn a_syntax_error_is_told_in_the_compilers_words() {
+    let bench = Workbench::new();
+    bench.notebook("n.ipynb", &["let a = 1;", "let b = a;\nlet c = ;"]);
+    bench.offmodel(&["run", "n.ipynb"]).failed(
+        4,
+        "n.ipynb, cell 2, line 2 does not compile: expected expression, found `;`",
+    );
+}
+
+#[test]
+fn a_value_moved_in_an_earlier_cell_is_told_with_both_cells() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &["let text = String::new();", "drop(text);", "text.len()"],
+    );
+    let said = bench.offmodel(&["run", "n.ipynb"]);
+    said.failed(
+        4,
+        "cell 3, line 1 does not compile: borrow of moved value: `text`",
+    );
+    said.failed(4, "[2]:1 | drop(text);");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_told_before_anything_is_compiled() {
+    let bench = Workbench::new();
+    bench.notebook("n.ipynb", &["this does not compile"]);
+    bench.write("file", "");
+    bench
+        .offmodel(&["run", "n.ipynb", "-o", "missing/out.ipynb"])
+        .failed(5, "failed to write missing: ");
+    bench
+        .offmodel(&["run", "n.ipynb", "-o", "file/out.ipynb"])
+        .failed(5, "failed to write file: ");
+    bench
+        .offmodel(&["run", "n.ipynb", "-o", "."])
+        .failed(5, "failed to write .: is a directory");
+    bench.write("s.toml", "version = 1\nnotebook = \"n.ipynb\"\n");
+    bench
+        .offmodel(&["sweep", "s.toml", "--runs", "file"])
+        .failed(5, "failed to write file/s: ");
+}
+
+#[test]
+fn a_sweep_file_is_checked_against_the_notebook_before_anything_is_compiled() {
+    let bench = Workbench::new();
+    bench.notebook("n.ipynb", &["this does not compile"]);
+    bench.write(
+        "s.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n\n[grid]\nseed = [1]\n",
+    );
+    bench.offmodel(&["sweep", "s.toml"]).failed(
+        3,
+        "s.toml, line 5, column 9: the notebook has no parameter `seed`; it has none (tag a cell `parameters`",
+    );
+    bench.write("s.toml", "version = 1\nnotebok = \"n.ipynb\"\n");
+    bench.offmodel(&["sweep", "s.toml"]).failed(
+        3,
+        "s.toml, line 2, column 1: unknown key `notebok`; did you mean `notebook`?",
+    );
+    bench
+        .offmodel(&["sweep", "missing.toml"])
+        .failed(3, "failed to read sweep file missing.toml");
+    assert!(!bench.path("runs").exists());
+}
+
+#[test]
+fn a_sweep_that_does_not_compile_leaves_no_folder() {
+    let bench = Workbench::new();
+    bench.notebook("n.ipynb", &["undefined()"]);
+    bench.write("s.toml", "version = 1\nnotebook = \"n.ipynb\"\n");
+    bench
+        .offmodel(&["sweep", "s.toml"])
+        .failed(4, "n.ipynb, cell 1, line 1 does not compile");
+    assert!(bench.names("runs").is_empty());
+}
+
+#[test]
+fn a_folder_that_is_no_sweep() {
+    let bench = Workbench::new();
+    bench
+        .offmodel(&["status", "."])
+        .failed(3, ". is not a sweep's folder: it has no sweep.toml");
+    bench
+        .offmodel(&["report", "."])
+        .failed(3, "is not a sweep's folder");
+}
+
+#[test]
+fn a_frame_recorded_under_a_name_that_is_no_files_name() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &["record(\"../escape\", &df!(\"a\" => [1i64])?)?;"],
+    );
+    bench
+        .offmodel(&["run", "n.ipynb"])
+        .failed(1, "failed to record a frame as `../escape`");
+}

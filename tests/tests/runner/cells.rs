@@ -1,0 +1,188 @@
+//! What cells may say, and what becomes of it.
+
+use crate::workbench::{Cell, Workbench, text};
+
+#[test]
+fn text_and_the_displayed_value_are_the_outputs_of_their_cell_in_order() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &[
+            "let x = 20;",
+            "println!(\"x is {x}\");\neprintln!(\"aside\");\nx + 1",
+        ],
+    );
+    let outputs = bench.outputs_of("n.ipynb");
+    assert!(outputs[0].is_empty());
+    assert_eq!(text(&outputs[1][0]), "x is 20\n");
+    assert_eq!(outputs[1][1]["name"], "stderr");
+    assert_eq!(text(&outputs[1][2]), "21");
+    assert_eq!(outputs[1][2]["execution_count"], 2);
+}
+
+#[test]
+fn items_and_variables_may_be_defined_anew_in_later_cells() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &[
+            "struct Point { x: i64 }\nfn double(x: i64) -> i64 { x * 2 }\nlet p = Point { x: 4 };\nlet value = double(p.x);",
+            "#[derive(Debug)]\nstruct Point { name: String }\nfn double(text: &str) -> String { format!(\"{text}{text}\") }\nlet value = value + 1;",
+            "let p = Point { name: double(\"ab\") };\nformat!(\"{p:?} {value}\")",
+        ],
+    );
+    let shown = text(&bench.outputs_of("n.ipynb")[2][0]);
+    assert_eq!(shown, "\"Point { name: \\\"abab\\\" } 9\"");
+}
+
+#[test]
+fn await_works_and_so_does_blocking_beside_it() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &[
+            "async fn later(x: i64) -> i64 { tokio::time::sleep(std::time::Duration::from_millis(5)).await; x + 1 }\nlet x = later(1).await;",
+            "let task = tokio::spawn(async { 40 });\nlet y: i64 = task.await?;",
+            "let z = tokio::runtime::Runtime::new()?.block_on(later(x + y));\nz",
+        ],
+    );
+    assert_eq!(text(&bench.outputs_of("n.ipynb")[2][0]), "43");
+}
+
+#[test]
+fn a_frame_is_shown_as_a_table_and_nothing_as_nothing() {
+    let bench = Workbench::new();
+    bench.notebook("n.ipynb", &["df!(\"a\" => [1i64, 2])?", "()", "let _ = 1;"]);
+    let outputs = bench.outputs_of("n.ipynb");
+    assert!(
+        outputs[0][0]["data"]["text/html"]
+            .to_string()
+            .contains("<table")
+    );
+    assert!(outputs[1].is_empty());
+    assert!(outputs[2].is_empty());
+}
+
+#[test]
+fn a_failed_question_mark_names_cell_and_line_and_keeps_the_outputs_before_it() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &[
+            "println!(\"first\");",
+            "println!(\"second\");\n\nlet n: i32 = \"abc\".parse()?;\nprintln!(\"never\");",
+            "println!(\"third\");",
+        ],
+    );
+    let said = bench.offmodel(&["run", "n.ipynb", "-o", "out.ipynb"]);
+    said.failed(
+        1,
+        "n.ipynb, cell 2, line 3: ParseIntError: invalid digit found in string",
+    );
+    let outputs = bench.outputs("out.ipynb");
+    assert_eq!(text(&outputs[0][0]), "first\n");
+    assert_eq!(text(&outputs[1][0]), "second\n");
+    assert_eq!(outputs[1][1]["ename"], "ParseIntError");
+    assert_eq!(outputs[1].len(), 2);
+    assert!(outputs[2].is_empty());
+}
+
+#[test]
+fn a_panic_names_cell_line_and_message() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &[
+            "let values: Vec<i64> = Vec::new();",
+            "let at = 3;\nvalues[at]",
+        ],
+    );
+    bench.offmodel(&["run", "n.ipynb"]).failed(
+        1,
+        "cell 2, line 2: panic: index out of bounds: the len is 0 but the index is 3",
+    );
+}
+
+#[test]
+fn a_cell_that_ends_the_process_did_not_succeed() {
+    let bench = Workbench::new();
+    bench.notebook("n.ipynb", &["let x = 1;", "std::process::exit(0);"]);
+    bench
+        .offmodel(&["run", "n.ipynb"])
+        .failed(6, "cell 2: the program ended itself with exit code 0");
+    bench.notebook("m.ipynb", &["std::process::abort();"]);
+    let said = bench.offmodel(&["run", "m.ipynb", "-o", "out.ipynb"]);
+    said.failed(6, "cell 1: the program was ended by signal 6 (SIGABRT");
+    assert_eq!(bench.outputs("out.ipynb")[0][0]["output_type"], "error");
+}
+
+#[test]
+fn a_cell_that_returns_early_does_not_hide_the_cells_behind_it() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &["if true { return Ok(()); }", "println!(\"never\");"],
+    );
+    bench
+        .offmodel(&["run", "n.ipynb"])
+        .failed(1, "cell 1 left the notebook by `return`");
+}
+
+#[test]
+fn tagged_cells_are_left_out_but_counted() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("this is not even Rust", &["skip-batch"]),
+            Cell(":vars\nlet x = 1;", &[]),
+            Cell("x", &["skip-execution"]),
+            Cell("x + nothing", &[]),
+        ],
+    );
+    bench.offmodel(&["run", "n.ipynb"]).failed(
+        4,
+        "cell 4, line 1 does not compile: cannot find value `nothing`",
+    );
+}
+
+#[test]
+fn an_executed_notebook_can_be_executed_again_with_the_same_outputs() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[Cell("let x: i64 = 1;", &["parameters"]), Cell("x", &[])],
+    );
+    bench
+        .offmodel(&["run", "n.ipynb", "-p", "x=5", "-o", "first.ipynb"])
+        .succeeded();
+    bench
+        .offmodel(&["run", "first.ipynb", "-p", "x=6", "-o", "second.ipynb"])
+        .succeeded();
+    let shown: Vec<String> = bench
+        .outputs("second.ipynb")
+        .iter()
+        .flatten()
+        .map(text)
+        .collect();
+    assert_eq!(shown, ["6"]);
+    let cells = bench.json("second.ipynb")["cells"]
+        .as_array()
+        .unwrap()
+        .len();
+    assert_eq!(cells, 3, "one cell of injected parameters, not two");
+}
+
+#[test]
+fn millions_of_characters_of_output_do_not_end_up_in_the_notebook() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &["for i in 0..300_000 { println!(\"line {i}\"); }"],
+    );
+    let outputs = bench.outputs_of("n.ipynb");
+    let shown = text(&outputs[0][0]);
+    assert!(shown.starts_with("line 0\nline 1\n"));
+    assert!(shown.ends_with("[output is longer than 1 MiB; the rest is in events.jsonl]\n"));
+    assert!(shown.len() < 2 << 20);
+}

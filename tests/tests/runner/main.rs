@@ -1,0 +1,10 @@
+//! `offmodel run`, `sweep`, `status` and `report` as a user calls them: the real binary, the
+//! real compiler and prelude, small notebooks in folders of their own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+mod bad_input;
+mod cells;
+mod parameters;
+mod sweeps;
+mod workbench;
