@@ -1,6 +1,8 @@
 //! Response sets are read and written as JSON lines; every mistake in a file is named with its
 //! line.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
