@@ -43,7 +43,8 @@ impl Progress {
         self.done = self.done.saturating_add(steps).min(self.total);
         let due = match self.shown {
             None => self.started.elapsed() >= QUIET,
-            Some(at) => at.elapsed() >= INTERVAL,
+            // A bar kept in a variable of the notebook is not dropped when its work ends.
+            Some(at) => self.done == self.total || at.elapsed() >= INTERVAL,
         };
         if due {
             self.show();
