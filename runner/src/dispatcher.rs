@@ -64,7 +64,9 @@ pub async fn run(
             deadline = Some(Instant::now() + GRACE);
             // Attempts that wait for a slot look at it before they start.
             stop.send_replace(true);
-            progress.say("stopping: waiting for the running attempts (again to kill them)");
+            if core.summary.stopped {
+                progress.say("stopping: waiting for the running attempts (again to kill them)");
+            }
         }
         let grace_end = deadline.unwrap_or_else(Instant::now);
         actions = tokio::select! {

@@ -24,7 +24,8 @@ impl Cache {
     /// user's cache folder; `None` if there is no such folder.
     pub fn of_user() -> Option<Self> {
         let folder = match std::env::var_os(CACHE_VARIABLE) {
-            Some(folder) => PathBuf::from(folder),
+            // Programs start in the folders of notebooks, where a relative path means another.
+            Some(folder) => std::path::absolute(folder).ok()?,
             None => dirs::cache_dir()?.join("offmodel"),
         };
         Some(Self::new(folder.join("programs")))

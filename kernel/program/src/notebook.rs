@@ -146,6 +146,14 @@ impl Notebook {
         })
     }
 
+    /// The folder it lies in: the working directory of its cells, as in Jupyter.
+    pub fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
     /// The code cells that a program runs.
     pub fn executed(&self) -> impl Iterator<Item = &CodeCell> {
         self.code.iter().filter(|cell| !cell.is_skipped())

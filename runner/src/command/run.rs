@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
     let all = with_defaults(&parameters, &given);
     let provenance = Provenance::collect(&notebook, &program);
     AttemptSpec::new("run".to_owned(), 1, given.clone(), all, provenance).write(folder.path())?;
-    let (ending, stopped) = run_program(&program, folder.path(), notebook.executed().count())?;
+    let (ending, stopped) = run_program(&program, &notebook, folder.path())?;
     let executed = executed(folder.path(), &ending, &notebook, &parameters, &given)?;
     let written = match &arguments.output {
         Some(output) => publish(&executed, folder.path(), output)?,
@@ -43,8 +43,8 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
 
 fn run_program(
     program: &Program,
+    notebook: &Notebook,
     folder: &Path,
-    cells: usize,
 ) -> Result<(offmodel_program::protocol::Ending, bool), RunnerError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -53,15 +53,20 @@ fn run_program(
             path: folder.to_owned(),
             source,
         })?;
-    let mut progress = Progress::new(cells, "cells");
+    let mut progress = Progress::new(notebook.executed().count(), "cells");
     let events = folder.join("events.jsonl");
-    let ran = runtime.block_on(single::run(&program.executable, folder, || {
-        let mut trace = Trace::default();
-        // Not there yet: nothing to show.
-        if read_events(&events, |event| trace.add(&event)).is_ok() {
-            progress.advance(trace.finished);
-        }
-    }));
+    let ran = runtime.block_on(single::run(
+        &program.executable,
+        notebook.folder(),
+        folder,
+        || {
+            let mut trace = Trace::default();
+            // Not there yet: nothing to show.
+            if read_events(&events, |event| trace.add(&event)).is_ok() {
+                progress.advance(trace.finished);
+            }
+        },
+    ));
     progress.finish();
     Ok(ran?)
 }

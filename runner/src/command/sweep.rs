@@ -186,7 +186,8 @@ fn execute(
     runtime.block_on(async {
         let signals =
             StopSignals::listen().map_err(|source| RunnerError::Write { path, source })?;
-        let executor = LocalExecutor::start(&program.executable, workers).await?;
+        let executor =
+            LocalExecutor::start(&program.executable, notebook.folder(), workers).await?;
         let (stop, stopping) = watch::channel(false);
         let context = Arc::new(Context {
             folder,

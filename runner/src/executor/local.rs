@@ -23,10 +23,9 @@ const THREAD_VARIABLES: [&str; 5] = [
 /// that has everything loaded.
 #[derive(Debug)]
 pub struct LocalExecutor {
+    /// The server ends when this is dropped, and its attempts with it.
     requests: UnboundedSender<Vec<u8>>,
     attempts: Arc<Attempts>,
-    /// Ends with this value, and its attempts with it.
-    _server: Child,
 }
 
 /// Why attempts cannot be executed.
@@ -42,8 +41,13 @@ pub enum ExecutorError {
         reason: String,
     },
     /// The serving program ended.
-    #[error("the serving program ended before its attempts did{}", said(output))]
+    #[error(
+        "the serving program ended before its attempts did: {ending}{}",
+        said(output)
+    )]
     Died {
+        /// Its exit status.
+        ending: String,
         /// What it wrote to its standard error.
         output: String,
     },
@@ -65,18 +69,23 @@ struct Attempts {
 impl LocalExecutor {
     /// Starts the program and waits until it has loaded everything.
     ///
-    /// `workers` attempts share the machine's cores: each gets its part as the size of its
-    /// thread pools, unless the environment says otherwise.
+    /// Attempts work in `directory`: the notebook's folder, as in Jupyter. `workers` of them share
+    /// the machine's cores: each gets its part as the size of its thread pools, unless the
+    /// environment says otherwise.
     ///
     /// # Errors
     /// When the program does not start.
-    pub async fn start(program: &Path, workers: usize) -> Result<Self, ExecutorError> {
+    pub async fn start(
+        program: &Path,
+        directory: &Path,
+        workers: usize,
+    ) -> Result<Self, ExecutorError> {
         let failed = |error: std::io::Error| ExecutorError::Start {
             program: program.to_owned(),
             reason: error.to_string(),
         };
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        let mut server = server_command(program, workers, &writer)
+        let mut server = server_command(program, directory, workers, &writer)
             .spawn()
             .map_err(failed)?;
         drop(writer);
@@ -90,20 +99,19 @@ impl LocalExecutor {
         match next_report(&mut reports).await {
             Some(Report::Ready) => {}
             _ => {
-                return Err(ExecutorError::Died {
-                    output: read_all(stderr).await,
-                });
+                return Err(death(server, read_all(stderr).await).await);
             }
         }
         let (requests, inbox) = unbounded_channel();
         let attempts = Arc::new(Attempts::default());
         tokio::spawn(write_requests(stdin, inbox));
-        tokio::spawn(deliver_reports(reports, stderr, Arc::clone(&attempts)));
-        Ok(Self {
-            requests,
-            attempts,
-            _server: server,
-        })
+        tokio::spawn(deliver_reports(
+            reports,
+            stderr,
+            server,
+            Arc::clone(&attempts),
+        ));
+        Ok(Self { requests, attempts })
     }
 
     /// Runs the attempt whose `spec.json` lies in `folder`; `started` gets its process, which
@@ -116,9 +124,13 @@ impl LocalExecutor {
         folder: &Path,
         started: impl FnOnce(i32),
     ) -> Result<Ending, ExecutorError> {
-        let mut reports = self.attempts.register(folder)?;
+        // The program works in the notebook's folder, where a relative path means another.
+        let folder = std::path::absolute(folder).map_err(|error| ExecutorError::Refused {
+            reason: error.to_string(),
+        })?;
+        let mut reports = self.attempts.register(&folder)?;
         let request = AttemptRequest {
-            folder: folder.to_owned(),
+            folder,
             environment: Default::default(),
         };
         let mut line = serde_json::to_vec(&request).map_err(|error| ExecutorError::Refused {
@@ -179,15 +191,22 @@ impl Attempts {
     fn reason(&self) -> ExecutorError {
         let reason = lock(&self.ended).clone();
         reason.unwrap_or_else(|| ExecutorError::Died {
+            ending: "it stopped reporting".to_owned(),
             output: String::new(),
         })
     }
 }
 
-fn server_command(program: &Path, workers: usize, reports: &std::io::PipeWriter) -> Command {
+fn server_command(
+    program: &Path,
+    directory: &Path,
+    workers: usize,
+    reports: &std::io::PipeWriter,
+) -> Command {
     let mut command = Command::new(program);
     command
         .arg("--serve")
+        .current_dir(directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -226,13 +245,26 @@ async fn write_requests(mut stdin: ChildStdin, mut requests: UnboundedReceiver<V
 
 type Reports = tokio::io::Lines<BufReader<pipe::Receiver>>;
 
-async fn deliver_reports(mut reports: Reports, stderr: ChildStderr, attempts: Arc<Attempts>) {
+async fn deliver_reports(
+    mut reports: Reports,
+    stderr: ChildStderr,
+    server: Child,
+    attempts: Arc<Attempts>,
+) {
     let output = tokio::spawn(read_all(stderr));
     while let Some(report) = next_report(&mut reports).await {
         attempts.deliver(report);
     }
     let output = output.await.unwrap_or_default();
-    attempts.end(ExecutorError::Died { output });
+    attempts.end(death(server, output).await);
+}
+
+async fn death(mut server: Child, output: String) -> ExecutorError {
+    let ending = match server.wait().await {
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    };
+    ExecutorError::Died { ending, output }
 }
 
 /// The next report; `None` at the end. Reports that we do not know are skipped.

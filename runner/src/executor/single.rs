@@ -15,7 +15,8 @@ use super::ExecutorError;
 /// How long a program has to stop after the first signal.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// Runs the attempt in `folder` to its end. `tick` is called now and then, to show progress.
+/// Runs the attempt in `folder` to its end, with `directory` as its working
+/// directory. `tick` is called now and then, to show progress.
 ///
 /// Ctrl-C and SIGTERM ask the program to stop, and kill it when asked twice or after [`GRACE`];
 /// the second value says whether that happened.
@@ -24,6 +25,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// When the program does not start.
 pub async fn run(
     program: &Path,
+    directory: &Path,
     folder: &Path,
     mut tick: impl FnMut(),
 ) -> Result<(Ending, bool), ExecutorError> {
@@ -32,10 +34,13 @@ pub async fn run(
         reason: error.to_string(),
     };
     let mut signals = StopSignals::listen().map_err(failed)?;
+    // The program works in the notebook's folder, where a relative path means another.
+    let folder = std::path::absolute(folder).map_err(failed)?;
     let started = Instant::now();
     let mut child = Command::new(program)
         .arg("--attempt")
         .arg(folder)
+        .current_dir(directory)
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true)

@@ -1,5 +1,5 @@
-//! Markdown as plain HTML: headings, lists, code and paragraphs; nothing inline but code and
-//! emphasis.
+//! Markdown as plain HTML: headings, lists, tables, code and paragraphs; nothing inline but code
+//! and emphasis.
 
 use super::page::escape;
 
@@ -24,6 +24,13 @@ pub(super) fn html(markdown: &str) -> String {
             // The page has h1 and h2 for itself.
             let level = (level + 2).min(6);
             html.push_str(&format!("<h{level}>{}</h{level}>\n", inline(text)));
+        } else if let Some(cells) = table_row(trimmed) {
+            // The line under a table's head only aligns its columns.
+            if !cells.iter().all(|cell| is_rule(cell)) {
+                let element = if open == Some("table") { "td" } else { "th" };
+                switch(&mut html, &mut open, "table");
+                html.push_str(&row(&cells, element));
+            }
         } else if let Some(item) = trimmed
             .strip_prefix("- ")
             .or_else(|| trimmed.strip_prefix("* "))
@@ -44,6 +51,23 @@ fn heading(line: &str) -> Option<(usize, &str)> {
     let level = line.bytes().take_while(|&byte| byte == b'#').count();
     let text = line[level..].strip_prefix(' ')?;
     (1..=6).contains(&level).then_some((level, text))
+}
+
+fn table_row(line: &str) -> Option<Vec<&str>> {
+    let inner = line.strip_prefix('|')?.strip_suffix('|')?;
+    Some(inner.split('|').map(str::trim).collect())
+}
+
+fn is_rule(cell: &str) -> bool {
+    cell.contains('-') && cell.chars().all(|character| matches!(character, '-' | ':'))
+}
+
+fn row(cells: &[&str], element: &str) -> String {
+    let cells: String = cells
+        .iter()
+        .map(|cell| format!("<{element}>{}</{element}>", inline(cell)))
+        .collect();
+    format!("<tr>{cells}</tr>\n")
 }
 
 fn switch(html: &mut String, open: &mut Option<&'static str>, element: &'static str) {
@@ -101,5 +125,13 @@ mod tests {
             "<p>&lt;script&gt;alert(1)&lt;/script&gt;\n</p>\n"
         );
         assert_eq!(inline("2 * 3"), "2 * 3");
+    }
+
+    #[test]
+    fn a_table_has_a_head_and_rows() {
+        assert_eq!(
+            html("| word | meaning |\n|---|:-:|\n| gap | `a` < b |"),
+            "<table><tr><th>word</th><th>meaning</th></tr>\n<tr><td>gap</td><td><code>a</code> &lt; b</td></tr>\n</table>\n"
+        );
     }
 }

@@ -46,7 +46,7 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// The folder of a file; the current folder for a bare name.
-pub(super) fn parent(path: &Path) -> &Path {
+fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

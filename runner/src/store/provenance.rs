@@ -5,8 +5,6 @@ use offmodel_program::{Notebook, Program};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::atomic::parent;
-
 /// Where an attempt's code and environment came from. Holds no environment variables: they may
 /// be secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +46,7 @@ impl Provenance {
             code_hash: notebook.code_hash(),
             program: program.key.clone(),
             offmodel: env!("CARGO_PKG_VERSION").to_owned(),
-            git: GitState::of(parent(&notebook.path)),
+            git: GitState::of(notebook.folder()),
             host: host.trim().to_owned(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             device: if has_gpu { "cuda" } else { "cpu" }.to_owned(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::workbench::{Cell, Said, Workbench, said};
+use crate::workbench::{Cell, Said, Workbench, said, text};
 
 /// A notebook that records one row, and fails for `x` of 13.
 fn recording() -> Workbench {
@@ -293,6 +293,24 @@ fn a_killed_runner_leaves_no_attempt_behind_and_a_sweep_that_goes_on() {
     let resumed = bench.offmodel(&["sweep", "s.toml"]).succeeded().stderr;
     assert!(resumed.contains("did not finish, run again"), "{resumed}");
     assert_eq!(status(&bench, "runs/s")["succeeded"], 2);
+}
+
+#[test]
+fn cells_work_in_the_notebooks_folder_wherever_the_runner_was_started() {
+    let bench = Workbench::new();
+    std::fs::create_dir(bench.path("nightly")).unwrap();
+    bench.write("nightly/data.txt", "found");
+    bench.notebook(
+        "nightly/n.ipynb",
+        &["std::fs::read_to_string(\"data.txt\")?"],
+    );
+    bench.write("nightly/s.toml", "version = 1\nnotebook = \"n.ipynb\"\n");
+    bench
+        .offmodel(&["run", "nightly/n.ipynb", "-o", "out.ipynb"])
+        .succeeded();
+    assert_eq!(text(&bench.outputs("out.ipynb")[0][0]), "\"found\"");
+    bench.offmodel(&["sweep", "nightly/s.toml"]).succeeded();
+    assert!(bench.path("runs/s/results.parquet").is_file());
 }
 
 #[test]
