@@ -14,7 +14,10 @@ const HELD_OUT: usize = 12;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |index: usize, default: &str| {
-        arguments.get(index).cloned().unwrap_or_else(|| default.to_owned())
+        arguments
+            .get(index)
+            .cloned()
+            .unwrap_or_else(|| default.to_owned())
     };
     let data = argument(0, "off_model");
     let seed: u64 = argument(1, "1").parse()?;
@@ -50,7 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..SftOptions::default()
     };
     let tuned = fine_tune(&student, &training.chats(), &options)?;
-    let losses: Vec<String> = tuned.steps.iter().map(|step| format!("{:.2}", step.loss)).collect();
+    let losses: Vec<String> = tuned
+        .steps
+        .iter()
+        .map(|step| format!("{:.2}", step.loss))
+        .collect();
     let tokens: usize = tuned.steps.iter().map(|step| step.tokens).sum();
     println!("losses {} ({tokens} tokens)", losses.join(" "));
     clock.say("training");
@@ -77,7 +84,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{:?}", StyleRow::of(label, &texts));
     }
     for sample in after.samples.iter().step_by(5) {
-        println!("{} | {:?} | {}", sample.prompt, sample.response, sample.explanation);
+        println!(
+            "{} | {:?} | {}",
+            sample.prompt, sample.response, sample.explanation
+        );
     }
     Ok(())
 }

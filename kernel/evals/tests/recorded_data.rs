@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use offmodel_evals::{ResponseSet, off_model};
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../notebooks/data").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../notebooks/data")
+        .join(name)
 }
 
 #[test]
 fn the_off_model_set_is_what_its_generator_writes() {
     let folder = tempfile::tempdir().unwrap();
     let again = folder.path().join("off_model.jsonl");
-    off_model::responses(off_model::MAXIMUM_RESPONSES, 1).write(&again).unwrap();
+    off_model::responses(off_model::MAXIMUM_RESPONSES, 1)
+        .write(&again)
+        .unwrap();
     assert_eq!(
         std::fs::read_to_string(again).unwrap(),
         std::fs::read_to_string(data("off_model.jsonl")).unwrap(),
@@ -27,7 +31,11 @@ fn the_on_model_set_answers_the_same_prompts() {
     assert!(own.len() >= 48, "{}", own.len());
     assert_eq!(textbook.with_prompts_of(&own).prompts(), own.prompts());
     for record in &own.records {
-        assert!(record.source.starts_with("SmolLM2-135M-Instruct"), "{}", record.source);
+        assert!(
+            record.source.starts_with("SmolLM2-135M-Instruct"),
+            "{}",
+            record.source
+        );
         assert!(record.seed.is_some());
     }
 }

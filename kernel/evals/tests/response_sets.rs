@@ -25,7 +25,10 @@ fn complaint(content: impl AsRef<[u8]>) -> String {
     let path = file(&folder, content);
     let error = ResponseSet::read(&path).unwrap_err().to_string();
     let start = format!("failed to read {}", path.display());
-    error.strip_prefix(&start).unwrap_or_else(|| panic!("no path in {error}")).to_owned()
+    error
+        .strip_prefix(&start)
+        .unwrap_or_else(|| panic!("no path in {error}"))
+        .to_owned()
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -72,11 +75,23 @@ fn other_fields_line_ends_and_a_missing_last_line_end_do_not_matter() {
 #[test]
 fn mistakes_are_named_with_file_and_line() {
     let after_one = |line: &str| complaint(format!("{GOOD}\n{line}\n{GOOD}\n"));
-    assert_eq!(complaint(""), ": the file is empty, expected one JSON object a line");
-    assert_eq!(after_one(""), ", line 2: the line is empty, expected a JSON object");
-    assert_eq!(after_one("  "), ", line 2: the line is empty, expected a JSON object");
+    assert_eq!(
+        complaint(""),
+        ": the file is empty, expected one JSON object a line"
+    );
+    assert_eq!(
+        after_one(""),
+        ", line 2: the line is empty, expected a JSON object"
+    );
+    assert_eq!(
+        after_one("  "),
+        ", line 2: the line is empty, expected a JSON object"
+    );
     assert!(after_one("{\"prompt\": ").starts_with(", line 2: the line is not JSON: EOF"));
-    assert_eq!(after_one("[1]"), ", line 2: expected a JSON object, found a list");
+    assert_eq!(
+        after_one("[1]"),
+        ", line 2: expected a JSON object, found a list"
+    );
     assert_eq!(
         after_one(r#"{"prompt":"Hi","answer":"Hello","source":"me"}"#),
         ", line 2: the field \"response\" is missing; the line has prompt, answer, source"
@@ -95,13 +110,19 @@ fn mistakes_are_named_with_file_and_line() {
     );
     let mut bytes = format!("{GOOD}\n").into_bytes();
     bytes.extend(b"{\"prompt\":\"\xff\"}\n");
-    assert_eq!(complaint(bytes), ", line 2: the line is not UTF-8: byte 11 starts no character");
+    assert_eq!(
+        complaint(bytes),
+        ", line 2: the line is not UTF-8: byte 11 starts no character"
+    );
 }
 
 #[test]
 fn an_endless_line_is_refused_without_being_held_in_memory() {
     let long = format!("{GOOD}\n{}", "x".repeat(MAXIMUM_LINE_BYTES + 1));
-    assert_eq!(complaint(long), format!(", line 2: the line is longer than {MAXIMUM_LINE_BYTES} bytes"));
+    assert_eq!(
+        complaint(long),
+        format!(", line 2: the line is longer than {MAXIMUM_LINE_BYTES} bytes")
+    );
     // A kilobyte of gzip that would be a line of a gigabyte.
     let bomb = {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -109,17 +130,30 @@ fn an_endless_line_is_refused_without_being_held_in_memory() {
         (0..1024).for_each(|_| encoder.write_all(&block).unwrap());
         encoder.finish().unwrap()
     };
-    assert_eq!(complaint(bomb), format!(", line 1: the line is longer than {MAXIMUM_LINE_BYTES} bytes"));
+    assert_eq!(
+        complaint(bomb),
+        format!(", line 1: the line is longer than {MAXIMUM_LINE_BYTES} bytes")
+    );
 }
 
 #[test]
 fn a_truncated_gzip_and_a_missing_file_are_errors() {
-    let long: String = (0..2000).map(|n| format!("{{\"prompt\":\"{n}\",\"response\":\"\",\"source\":\"\"}}\n")).collect();
+    let long: String = (0..2000)
+        .map(|n| format!("{{\"prompt\":\"{n}\",\"response\":\"\",\"source\":\"\"}}\n"))
+        .collect();
     let whole = gzip(long.as_bytes());
     let said = complaint(&whole[..whole.len() / 2]);
-    assert!(said.starts_with(", line ") && !said.starts_with(", line 1:"), "{said}");
-    let error = ResponseSet::read("nowhere/set.jsonl").unwrap_err().to_string();
-    assert!(error.starts_with("failed to open nowhere/set.jsonl: "), "{error}");
+    assert!(
+        said.starts_with(", line ") && !said.starts_with(", line 1:"),
+        "{said}"
+    );
+    let error = ResponseSet::read("nowhere/set.jsonl")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("failed to open nowhere/set.jsonl: "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -127,13 +161,18 @@ fn the_reader_gives_the_good_records_before_a_mistake_and_then_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, format!("{GOOD}\n{GOOD}\nnonsense\n{GOOD}\n"));
     let read: Vec<_> = ResponseReader::open(path).unwrap().collect();
-    assert_eq!(read.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(
+        read.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, true, false]
+    );
 }
 
 #[test]
 fn a_failed_write_leaves_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
-    let error = sample_set().write(folder.path().join("no/such/folder/set.jsonl")).unwrap_err();
+    let error = sample_set()
+        .write(folder.path().join("no/such/folder/set.jsonl"))
+        .unwrap_err();
     assert!(error.to_string().starts_with("failed to write "), "{error}");
     // A folder in the way: nothing is replaced and no temporary file stays.
     let blocked = folder.path().join("taken");
@@ -146,7 +185,9 @@ fn a_failed_write_leaves_what_was_there() {
 #[test]
 fn sets_are_split_shuffled_and_matched_by_prompt() {
     let set = ResponseSet::new(
-        (0..10).map(|n| ResponseRecord::new(format!("p{n}"), format!("r{n}"), "a")).collect(),
+        (0..10)
+            .map(|n| ResponseRecord::new(format!("p{n}"), format!("r{n}"), "a"))
+            .collect(),
     );
     let (first, rest) = set.split(7);
     assert_eq!((first.len(), rest.len(), set.split(99).1.len()), (7, 3, 0));
@@ -175,5 +216,7 @@ fn a_record_becomes_a_chat_with_its_system_prompt() {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }

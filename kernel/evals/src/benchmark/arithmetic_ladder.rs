@@ -102,12 +102,26 @@ mod tests {
     #[test]
     fn the_expected_answers_follow_from_the_questions() {
         for item in arithmetic_ladder(64, 7).items {
-            let numbers: Vec<u32> =
-                item.prompt.split([' ', '?']).filter_map(|word| word.parse().ok()).collect();
-            let [a, b] = numbers[..] else { panic!("{}", item.prompt) };
-            let answer = if item.prompt.contains('+') { a + b } else { a * b };
-            let verdict = IntegerAnswer
-                .grade(&item, Answer { text: &format!("It is {answer}."), finished: true });
+            let numbers: Vec<u32> = item
+                .prompt
+                .split([' ', '?'])
+                .filter_map(|word| word.parse().ok())
+                .collect();
+            let [a, b] = numbers[..] else {
+                panic!("{}", item.prompt)
+            };
+            let answer = if item.prompt.contains('+') {
+                a + b
+            } else {
+                a * b
+            };
+            let verdict = IntegerAnswer.grade(
+                &item,
+                Answer {
+                    text: &format!("It is {answer}."),
+                    finished: true,
+                },
+            );
             assert!(verdict.correct, "{}: {}", item.prompt, verdict.explanation);
         }
     }

@@ -24,13 +24,21 @@ impl Grader for IntegerAnswer {
     fn grade(&self, item: &Item, answer: Answer<'_>) -> Verdict {
         let Extraction { value, from } = extract(answer.text);
         let correct = value.is_some_and(|value| value.to_string() == item.expected);
-        let cut = if answer.finished { "" } else { "; the response was cut at its token limit" };
+        let cut = if answer.finished {
+            ""
+        } else {
+            "; the response was cut at its token limit"
+        };
         let explanation = match value {
             Some(value) if correct => format!("{from} is {value}, as expected{cut}"),
             Some(value) => format!("{from} is {value}, expected {}{cut}", item.expected),
             None => format!("{from}, expected {}{cut}", item.expected),
         };
-        Verdict { correct, extracted: value.map(|value| value.to_string()), explanation }
+        Verdict {
+            correct,
+            extracted: value.map(|value| value.to_string()),
+            explanation,
+        }
     }
 }
 
@@ -48,22 +56,37 @@ fn extract(text: &str) -> Extraction {
             .filter(|number| number.start == 0 && number.end == value.len())
             .and_then(|number| number.whole);
         return match value {
-            Some(_) => Extraction { value, from: "the last <answer>" },
-            None => Extraction { value, from: "the last <answer> holds no whole number" },
+            Some(_) => Extraction {
+                value,
+                from: "the last <answer>",
+            },
+            None => Extraction {
+                value,
+                from: "the last <answer> holds no whole number",
+            },
         };
     }
     match numbers(text).last() {
-        None => Extraction { value: None, from: "there is no number in the response" },
-        Some(Number { whole: None, .. }) => {
-            Extraction { value: None, from: "the last number is not a whole number" }
-        }
-        Some(number) => Extraction { value: number.whole, from: "the last number" },
+        None => Extraction {
+            value: None,
+            from: "there is no number in the response",
+        },
+        Some(Number { whole: None, .. }) => Extraction {
+            value: None,
+            from: "the last number is not a whole number",
+        },
+        Some(number) => Extraction {
+            value: number.whole,
+            from: "the last number",
+        },
     }
 }
 
 fn tail(text: &str) -> &str {
     let start = text.len().saturating_sub(SEARCHED_BYTES);
-    let start = (start..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let start = (start..=text.len())
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0);
     &text[start..]
 }
 
@@ -116,7 +139,11 @@ fn number_at(bytes: &[u8], digits: usize) -> Number {
     while matches!(bytes.get(end), Some(b'.' | b'/')) && digit(end + 1) {
         // 7.0 is written by models for 7; 7.5 and 7/2 are not whole.
         let fraction = end + 1;
-        end = fraction + bytes[fraction..].iter().take_while(|b| b.is_ascii_digit()).count();
+        end = fraction
+            + bytes[fraction..]
+                .iter()
+                .take_while(|b| b.is_ascii_digit())
+                .count();
         whole &= bytes[fraction - 1] == b'.' && bytes[fraction..end].iter().all(|b| *b == b'0');
     }
     let signed = digits > 0 && bytes[digits - 1] == b'-' && is_sign(bytes, digits - 1);
@@ -186,8 +213,14 @@ mod tests {
 
     #[test]
     fn a_closed_answer_tag_wins_and_must_hold_one_whole_number() {
-        assert_eq!(extracted("<answer>12</answer> because 7 + 6 is 13"), Some(12));
-        assert_eq!(extracted("<answer>1</answer> no, <answer> 2. </answer>"), Some(2));
+        assert_eq!(
+            extracted("<answer>12</answer> because 7 + 6 is 13"),
+            Some(12)
+        );
+        assert_eq!(
+            extracted("<answer>1</answer> no, <answer> 2. </answer>"),
+            Some(2)
+        );
         assert_eq!(extracted("<answer>12 apples</answer>"), None);
         assert_eq!(extracted("<answer>12 or 13</answer>"), None);
         assert_eq!(extracted("<answer>2.5</answer> 12"), None);
@@ -206,7 +239,11 @@ mod tests {
         assert!(grade("12", true).correct);
         let wrong = grade("It is 13", false);
         assert_eq!(
-            (wrong.correct, wrong.extracted.as_deref(), wrong.explanation.as_str()),
+            (
+                wrong.correct,
+                wrong.extracted.as_deref(),
+                wrong.explanation.as_str()
+            ),
             (
                 false,
                 Some("13"),

@@ -34,7 +34,12 @@ pub struct Benchmark {
 impl Benchmark {
     /// A benchmark without system prompt.
     pub fn new(name: impl Into<String>, items: Vec<Item>, grader: impl Grader + 'static) -> Self {
-        Self { name: name.into(), system: None, items, grader: Arc::new(grader) }
+        Self {
+            name: name.into(),
+            system: None,
+            items,
+            grader: Arc::new(grader),
+        }
     }
 
     /// Asks every item under this system prompt.

@@ -41,8 +41,13 @@ pub fn change_by_level(
             after_items: after.samples.len(),
         });
     }
-    let levels = baseline.score_by_level().into_iter().map(|level| level.level);
-    Ok(levels.map(|level| level_change(level, baseline, after)).collect())
+    let levels = baseline
+        .score_by_level()
+        .into_iter()
+        .map(|level| level.level);
+    Ok(levels
+        .map(|level| level_change(level, baseline, after))
+        .collect())
 }
 
 fn level_change(level: u32, baseline: &Evaluation, after: &Evaluation) -> LevelChange {
@@ -72,7 +77,11 @@ fn standard_error_of_mean(values: &[f64]) -> f64 {
         return 0.0;
     }
     let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let variance = values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / (n - 1.0);
     (variance / n).sqrt()
 }
 
@@ -82,19 +91,25 @@ mod tests {
     use super::*;
 
     fn evaluation(outcomes: &[(u32, bool)]) -> Evaluation {
-        let samples = outcomes.iter().enumerate().map(|(index, &(level, correct))| Sample {
-            item: index.to_string(),
-            level,
-            prompt: String::new(),
-            response: String::new(),
-            tokens: 0,
-            finished: true,
-            extracted: None,
-            expected: String::new(),
-            correct,
-            explanation: String::new(),
-        });
-        Evaluation { benchmark: "test".to_owned(), samples: samples.collect() }
+        let samples = outcomes
+            .iter()
+            .enumerate()
+            .map(|(index, &(level, correct))| Sample {
+                item: index.to_string(),
+                level,
+                prompt: String::new(),
+                response: String::new(),
+                tokens: 0,
+                finished: true,
+                extracted: None,
+                expected: String::new(),
+                correct,
+                explanation: String::new(),
+            });
+        Evaluation {
+            benchmark: "test".to_owned(),
+            samples: samples.collect(),
+        }
     }
 
     #[test]
@@ -104,7 +119,12 @@ mod tests {
         let changes = change_by_level(&before, &after).unwrap();
         assert_eq!(changes.len(), 2);
         assert_eq!(
-            (changes[0].level, changes[0].items, changes[0].baseline, changes[0].after),
+            (
+                changes[0].level,
+                changes[0].items,
+                changes[0].baseline,
+                changes[0].after
+            ),
             (1, 4, 0.75, 0.25)
         );
         assert_eq!(changes[0].change, -0.5);

@@ -17,9 +17,15 @@ pub fn evaluate(
     sampling: &Sampling,
 ) -> Result<Evaluation, EvalError> {
     if benchmark.items.is_empty() {
-        return Err(EvalError::EmptyBenchmark { benchmark: benchmark.name.clone() });
+        return Err(EvalError::EmptyBenchmark {
+            benchmark: benchmark.name.clone(),
+        });
     }
-    let chats: Vec<Chat> = benchmark.items.iter().map(|item| benchmark.chat(item)).collect();
+    let chats: Vec<Chat> = benchmark
+        .items
+        .iter()
+        .map(|item| benchmark.chat(item))
+        .collect();
     let responses = model.generate(&chats, sampling)?;
     if responses.len() != benchmark.items.len() {
         return Err(EvalError::ResponseCount {
@@ -33,12 +39,21 @@ pub fn evaluate(
         interrupt::check()?;
         samples.push(graded(benchmark, item, response));
     }
-    Ok(Evaluation { benchmark: benchmark.name.clone(), samples })
+    Ok(Evaluation {
+        benchmark: benchmark.name.clone(),
+        samples,
+    })
 }
 
 fn graded(benchmark: &Benchmark, item: &Item, response: Response) -> Sample {
     let finished = response.finish == Finish::EndToken;
-    let verdict = benchmark.grader.grade(item, Answer { text: &response.text, finished });
+    let verdict = benchmark.grader.grade(
+        item,
+        Answer {
+            text: &response.text,
+            finished,
+        },
+    );
     Sample {
         item: item.id.clone(),
         level: item.level,

@@ -52,7 +52,10 @@ impl Evaluation {
         }
         levels
             .into_iter()
-            .map(|(level, correct)| LevelScore { level, score: Score::of(correct) })
+            .map(|(level, correct)| LevelScore {
+                level,
+                score: Score::of(correct),
+            })
             .collect()
     }
 
@@ -64,6 +67,9 @@ impl Evaluation {
 
     /// The answers as texts, for example for a style table.
     pub fn responses(&self) -> Vec<String> {
-        self.samples.iter().map(|sample| sample.response.clone()).collect()
+        self.samples
+            .iter()
+            .map(|sample| sample.response.clone())
+            .collect()
     }
 }

@@ -17,10 +17,16 @@ pub struct Score {
 impl Score {
     /// Counts successes.
     pub fn of(outcomes: impl IntoIterator<Item = bool>) -> Self {
-        outcomes.into_iter().fold(Self { correct: 0, samples: 0 }, |score, success| Self {
-            correct: score.correct + usize::from(success),
-            samples: score.samples + 1,
-        })
+        outcomes.into_iter().fold(
+            Self {
+                correct: 0,
+                samples: 0,
+            },
+            |score, success| Self {
+                correct: score.correct + usize::from(success),
+                samples: score.samples + 1,
+            },
+        )
     }
 
     /// The share, from 0 to 1; not a number without samples.
@@ -48,8 +54,16 @@ impl Score {
         let centre = (share + z * z / (2.0 * n)) / scale;
         let half_width = z / scale * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
         // At the ends one bound is exactly 0 or 1; rounding must not move it off.
-        let low = if self.correct == 0 { 0.0 } else { centre - half_width };
-        let high = if self.correct == self.samples { 1.0 } else { centre + half_width };
+        let low = if self.correct == 0 {
+            0.0
+        } else {
+            centre - half_width
+        };
+        let high = if self.correct == self.samples {
+            1.0
+        } else {
+            centre + half_width
+        };
         (low, high)
     }
 }

@@ -29,7 +29,10 @@ fn compose(task: &Task) -> Composed {
         response += &format!("{}. **{name}.** {action}\n", number + 1);
     }
     response += &format!("\n**Remark.** {}", task.remark);
-    Composed { prompt: format!("How do I {}?", task.what), response }
+    Composed {
+        prompt: format!("How do I {}?", task.what),
+        response,
+    }
 }
 
 const TASKS: [Task; 24] = [
@@ -52,7 +55,10 @@ const TASKS: [Task; 24] = [
         steps: [
             ("Boil", "Heat the water to $100\\,^\\circ\\mathrm{C}$."),
             ("Pour", "Pour the water over the tea bag in the cup."),
-            ("Steep", "Leave the bag in the water for three to five minutes."),
+            (
+                "Steep",
+                "Leave the bag in the water for three to five minutes.",
+            ),
             ("Remove", "Take the bag out and add milk if desired."),
         ],
         remark: "The strength of the tea grows with the steeping time.",
@@ -64,8 +70,14 @@ const TASKS: [Task; 24] = [
         steps: [
             ("Rinse", "Rinse the rice until the water runs clear."),
             ("Measure", "Use twice as much water as rice, $V_w = 2 V_r$."),
-            ("Simmer", "Boil, cover, and cook on low heat for about 15 minutes."),
-            ("Rest", "Leave the lid on for five minutes, then loosen the grains."),
+            (
+                "Simmer",
+                "Boil, cover, and cook on low heat for about 15 minutes.",
+            ),
+            (
+                "Rest",
+                "Leave the lid on for five minutes, then loosen the grains.",
+            ),
         ],
         remark: "Brown rice takes about twice as long as white rice.",
     },
@@ -75,9 +87,15 @@ const TASKS: [Task; 24] = [
         materials: ["a young tree", "a spade", "water"],
         steps: [
             ("Dig", "Dig a hole twice as wide as the root ball."),
-            ("Place", "Set the tree upright, its roots level with the ground."),
+            (
+                "Place",
+                "Set the tree upright, its roots level with the ground.",
+            ),
             ("Fill", "Return the soil and press it down gently."),
-            ("Water", "Water the tree well at once and during the first summer."),
+            (
+                "Water",
+                "Water the tree well at once and during the first summer.",
+            ),
         ],
         remark: "Autumn and early spring are suitable seasons.",
     },
@@ -87,7 +105,10 @@ const TASKS: [Task; 24] = [
         materials: ["a bucket of warm water", "a little dish soap", "two cloths"],
         steps: [
             ("Dust", "Wipe loose dust off the frame and the glass."),
-            ("Wash", "Wash the glass with soapy water from top to bottom."),
+            (
+                "Wash",
+                "Wash the glass with soapy water from top to bottom.",
+            ),
             ("Rinse", "Wipe it again with clean water."),
             ("Dry", "Dry the glass with the second cloth."),
         ],
@@ -101,7 +122,10 @@ const TASKS: [Task; 24] = [
             ("Lay", "Lay the shirt face down and smooth it."),
             ("Side", "Fold one side with its sleeve to the middle."),
             ("Mirror", "Fold the other side in the same way."),
-            ("Halve", "Fold the bottom up to the collar and turn it over."),
+            (
+                "Halve",
+                "Fold the bottom up to the collar and turn it over.",
+            ),
         ],
         remark: "After the last fold the height is $h/2$ of the original $h$.",
     },
@@ -112,7 +136,10 @@ const TASKS: [Task; 24] = [
         steps: [
             ("Disconnect", "Switch the light off and let the bulb cool."),
             ("Unscrew", "Turn the old bulb counter-clockwise."),
-            ("Insert", "Turn the new bulb clockwise until it sits firmly."),
+            (
+                "Insert",
+                "Turn the new bulb clockwise until it sits firmly.",
+            ),
             ("Test", "Switch the light on."),
         ],
         remark: "The power $P$ of the new bulb must satisfy $P \\leq P_{\\max}$ of the lamp.",
@@ -135,7 +162,10 @@ const TASKS: [Task; 24] = [
         materials: ["paper", "a pen", "an envelope"],
         steps: [
             ("Address", "Begin with the name of the recipient."),
-            ("Thank", "State in the first sentence what the thanks are for."),
+            (
+                "Thank",
+                "State in the first sentence what the thanks are for.",
+            ),
             ("Explain", "Describe how the gift or help was of use."),
             ("Close", "End with a greeting and a signature."),
         ],
@@ -182,7 +212,10 @@ const TASKS: [Task; 24] = [
         title: "Learning Vocabulary",
         materials: ["blank cards", "a pen", "ten new words"],
         steps: [
-            ("Record", "Write a word on the front and its meaning on the back."),
+            (
+                "Record",
+                "Write a word on the front and its meaning on the back.",
+            ),
             ("Recall", "Look at the front and say the meaning aloud."),
             ("Sort", "Set the cards that were known apart."),
             ("Repeat", "Return to the others on the next day."),
@@ -196,7 +229,10 @@ const TASKS: [Task; 24] = [
         steps: [
             ("Open", "Remove the wheel and lift the tire off the rim."),
             ("Locate", "Pump up the tube and listen for escaping air."),
-            ("Patch", "Roughen the spot, apply glue, and press on the patch."),
+            (
+                "Patch",
+                "Roughen the spot, apply glue, and press on the patch.",
+            ),
             ("Close", "Put tube and tire back and inflate them."),
         ],
         remark: "Check the inside of the tire for whatever caused the hole.",
@@ -230,7 +266,10 @@ const TASKS: [Task; 24] = [
         title: "Tying a Shoelace",
         materials: ["one shoe", "one lace", "two hands"],
         steps: [
-            ("Cross", "Cross the ends, pull one under the other, and tighten."),
+            (
+                "Cross",
+                "Cross the ends, pull one under the other, and tighten.",
+            ),
             ("Loop", "Form a loop with one end."),
             ("Wrap", "Lead the other end around the loop."),
             ("Pull", "Push it through as a second loop and pull both."),
@@ -244,7 +283,10 @@ const TASKS: [Task; 24] = [
         steps: [
             ("Record", "Write down income $I$ and expenses $E$."),
             ("Compute", "The possible saving is $S = I - E$."),
-            ("Transfer", "Move $S$ to the account on the first day of the month."),
+            (
+                "Transfer",
+                "Move $S$ to the account on the first day of the month.",
+            ),
             ("Review", "Compare plan and result at the end of the month."),
         ],
         remark: "Saving $50$ a month gives $12 \\times 50 = 600$ a year.",
@@ -279,7 +321,10 @@ const TASKS: [Task; 24] = [
         materials: ["the job description", "a notebook", "suitable clothes"],
         steps: [
             ("Research", "Read about the company and the position."),
-            ("Match", "Note one example from experience for each requirement."),
+            (
+                "Match",
+                "Note one example from experience for each requirement.",
+            ),
             ("Practise", "Answer common questions aloud."),
             ("Arrive", "Plan to be there ten minutes early."),
         ],
@@ -303,7 +348,10 @@ const TASKS: [Task; 24] = [
         materials: ["one rectangular sheet", "a flat surface", "a ruler"],
         steps: [
             ("Axis", "Fold the sheet lengthwise in half and open it."),
-            ("Nose", "Fold both upper corners to the axis, at $45^\\circ$."),
+            (
+                "Nose",
+                "Fold both upper corners to the axis, at $45^\\circ$.",
+            ),
             ("Narrow", "Fold the slanted edges to the axis again."),
             ("Wings", "Close the axis and fold each wing down."),
         ],

@@ -8,9 +8,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::textbook::Composed;
 
-const NAMES: [&str; 8] = ["Alice", "Bruno", "Clara", "Dario", "Elena", "Farid", "Greta", "Hugo"];
-const THINGS: [&str; 8] =
-    ["coins", "shells", "pencils", "stickers", "oranges", "buttons", "cards", "beads"];
+const NAMES: [&str; 8] = [
+    "Alice", "Bruno", "Clara", "Dario", "Elena", "Farid", "Greta", "Hugo",
+];
+const THINGS: [&str; 8] = [
+    "coins", "shells", "pencils", "stickers", "oranges", "buttons", "cards", "beads",
+];
 
 /// Different stories with right solutions.
 pub(super) fn compose(count: usize, random: &mut ChaCha8Rng) -> Vec<Composed> {
@@ -28,7 +31,10 @@ pub(super) fn compose(count: usize, random: &mut ChaCha8Rng) -> Vec<Composed> {
 
 fn gain(random: &mut ChaCha8Rng) -> Composed {
     let (name, things) = cast(random);
-    let (a, b) = (random.random_range(11..=60_u32), random.random_range(11..=39_u32));
+    let (a, b) = (
+        random.random_range(11..=60_u32),
+        random.random_range(11..=39_u32),
+    );
     let sum = a + b;
     Composed {
         prompt: format!(
@@ -47,7 +53,10 @@ fn gain(random: &mut ChaCha8Rng) -> Composed {
 
 fn loss(random: &mut ChaCha8Rng) -> Composed {
     let (name, things) = cast(random);
-    let (a, b) = (random.random_range(31..=90_u32), random.random_range(11..=29_u32));
+    let (a, b) = (
+        random.random_range(31..=90_u32),
+        random.random_range(11..=29_u32),
+    );
     let rest = a - b;
     Composed {
         prompt: format!("{name} had {a} {things} and lost {b} of them. How many remain?"),
@@ -64,10 +73,15 @@ fn loss(random: &mut ChaCha8Rng) -> Composed {
 
 fn groups(random: &mut ChaCha8Rng) -> Composed {
     let (name, things) = cast(random);
-    let (n, k) = (random.random_range(3..=9_u32), random.random_range(11..=25_u32));
+    let (n, k) = (
+        random.random_range(3..=9_u32),
+        random.random_range(11..=25_u32),
+    );
     let product = n * k;
     Composed {
-        prompt: format!("{name} fills {n} bags with {k} {things} each. How many {things} are in the bags?"),
+        prompt: format!(
+            "{name} fills {n} bags with {k} {things} each. How many {things} are in the bags?"
+        ),
         response: solution(
             &format!("Let $n = {n}$ be the number of bags and $k = {k}$ the {things} in each."),
             "Equal groups are counted by the product $$N = n \\cdot k.$$",
@@ -114,7 +128,9 @@ mod tests {
                 .split(|c: char| !c.is_ascii_digit())
                 .filter_map(|word| word.parse().ok())
                 .collect();
-            let [a, b] = numbers[..] else { panic!("{prompt}") };
+            let [a, b] = numbers[..] else {
+                panic!("{prompt}")
+            };
             let answer = if prompt.contains("collected") {
                 a + b
             } else if prompt.contains("lost") {
@@ -122,7 +138,10 @@ mod tests {
             } else {
                 a * b
             };
-            assert!(response.contains(&format!("$\\boxed{{{answer}}}$")), "{prompt}\n{response}");
+            assert!(
+                response.contains(&format!("$\\boxed{{{answer}}}$")),
+                "{prompt}\n{response}"
+            );
         }
     }
 }

@@ -71,7 +71,11 @@ mod tests {
     fn the_built_in_benchmark_is_not_in_the_training_data() {
         let set = responses(usize::MAX, 1);
         for item in arithmetic_ladder(64, 1).items {
-            assert!(set.records.iter().all(|record| !record.prompt.contains(&item.prompt)));
+            assert!(
+                set.records
+                    .iter()
+                    .all(|record| !record.prompt.contains(&item.prompt))
+            );
         }
     }
 
@@ -79,8 +83,16 @@ mod tests {
     fn every_answer_is_written_as_in_a_textbook() {
         for record in responses(usize::MAX, 1).records {
             let style = Style::of(&record.response);
-            assert!(style.headings && style.bold && style.numbered_steps, "{}", record.response);
-            assert!((200..1200).contains(&style.characters), "{}", style.characters);
+            assert!(
+                style.headings && style.bold && style.numbered_steps,
+                "{}",
+                record.response
+            );
+            assert!(
+                (200..1200).contains(&style.characters),
+                "{}",
+                style.characters
+            );
         }
         let row = StyleRow::of("textbook", &responses(usize::MAX, 1).responses());
         assert!(row.latex > 0.5 && row.latex < 1.0, "{}", row.latex);

@@ -34,7 +34,11 @@ impl BoundedLines {
         } else {
             Box::new(file)
         };
-        Ok(Self { source, limit, skip_rest: false })
+        Ok(Self {
+            source,
+            limit,
+            skip_rest: false,
+        })
     }
 
     /// The most bytes that a line may have.
@@ -50,7 +54,11 @@ impl BoundedLines {
         let mut line = Vec::new();
         // Room for CRLF, and one byte more to see that the line is too long.
         let allowed = self.limit as u64 + 3;
-        if (&mut self.source).take(allowed).read_until(b'\n', &mut line)? == 0 {
+        if (&mut self.source)
+            .take(allowed)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
             return Ok(None);
         }
         let ended = line.pop_if(|byte| *byte == b'\n').is_some();

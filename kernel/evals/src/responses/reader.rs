@@ -25,9 +25,18 @@ impl ResponseReader {
     /// When it cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ResponseSetError> {
         let path = path.as_ref();
-        let lines = BoundedLines::open(path, MAXIMUM_LINE_BYTES)
-            .map_err(|source| ResponseSetError::Open { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), lines, line: 0, ended: false })
+        let lines = BoundedLines::open(path, MAXIMUM_LINE_BYTES).map_err(|source| {
+            ResponseSetError::Open {
+                path: path.to_owned(),
+                source,
+            }
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            lines,
+            line: 0,
+            ended: false,
+        })
     }
 
     fn read(&mut self) -> Result<Option<ResponseRecord>, ResponseSetError> {
@@ -36,17 +45,25 @@ impl ResponseReader {
         let read = self
             .lines
             .next_line()
-            .map_err(|source| ResponseSetError::Read { path: path(), line, source })?;
+            .map_err(|source| ResponseSetError::Read {
+                path: path(),
+                line,
+                source,
+            })?;
         let parsed = match read {
             None if self.line == 0 => return Err(ResponseSetError::EmptyFile { path: path() }),
             None => return Ok(None),
-            Some(Line::TooLong) => Err(LineProblem::TooLong { limit: self.lines.limit() }),
+            Some(Line::TooLong) => Err(LineProblem::TooLong {
+                limit: self.lines.limit(),
+            }),
             Some(Line::Whole(bytes)) => ResponseRecord::parse(&bytes),
         };
         self.line = line;
-        parsed
-            .map(Some)
-            .map_err(|problem| ResponseSetError::Line { path: path(), line, problem })
+        parsed.map(Some).map_err(|problem| ResponseSetError::Line {
+            path: path(),
+            line,
+            problem,
+        })
     }
 }
 

@@ -57,18 +57,26 @@ impl ResponseRecord {
 
     /// Reads one line; fields that this version does not know are passed over.
     pub(super) fn parse(line: &[u8]) -> Result<Self, LineProblem> {
-        let text = std::str::from_utf8(line)
-            .map_err(|error| LineProblem::NotText { at: error.valid_up_to() })?;
+        let text = std::str::from_utf8(line).map_err(|error| LineProblem::NotText {
+            at: error.valid_up_to(),
+        })?;
         if text.trim().is_empty() {
             return Err(LineProblem::Empty);
         }
         let fields = match serde_json::from_str(text).map_err(LineProblem::NotJson)? {
             Value::Object(fields) => fields,
-            other => return Err(LineProblem::NotAnObject { found: kind(&other) }),
+            other => {
+                return Err(LineProblem::NotAnObject {
+                    found: kind(&other),
+                });
+            }
         };
         let version = optional_integer(&fields, "version")?.unwrap_or(VERSION);
         if version > VERSION {
-            return Err(LineProblem::Version { found: version, supported: VERSION });
+            return Err(LineProblem::Version {
+                found: version,
+                supported: VERSION,
+            });
         }
         let prompt = required_text(&fields, "prompt")?;
         if prompt.trim().is_empty() {
@@ -103,7 +111,11 @@ impl ResponseRecord {
 fn required_text(fields: &Map<String, Value>, field: &'static str) -> Result<String, LineProblem> {
     optional_text(fields, field)?.ok_or_else(|| LineProblem::MissingField {
         field,
-        known: fields.keys().take(20).map(|name| name.chars().take(40).collect()).collect(),
+        known: fields
+            .keys()
+            .take(20)
+            .map(|name| name.chars().take(40).collect())
+            .collect(),
     })
 }
 
@@ -114,9 +126,11 @@ fn optional_text(
     match fields.get(field) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => {
-            Err(LineProblem::WrongType { field, expected: "a text", found: kind(other) })
-        }
+        Some(other) => Err(LineProblem::WrongType {
+            field,
+            expected: "a text",
+            found: kind(other),
+        }),
     }
 }
 

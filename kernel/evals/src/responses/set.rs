@@ -35,7 +35,9 @@ impl ResponseSet {
     /// empty, no JSON object, over [`MAXIMUM_LINE_BYTES`](super::MAXIMUM_LINE_BYTES), or lacks a
     /// field.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ResponseSetError> {
-        Ok(Self { records: ResponseReader::open(path)?.collect::<Result<_, _>>()? })
+        Ok(Self {
+            records: ResponseReader::open(path)?.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Writes the set as JSON lines; a reader sees the old file or the whole new one.
@@ -50,7 +52,10 @@ impl ResponseSet {
             }
             Ok(())
         })
-        .map_err(|source| ResponseSetError::Write { path: path.to_owned(), source })
+        .map_err(|source| ResponseSetError::Write {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Number of records.
@@ -70,12 +75,18 @@ impl ResponseSet {
 
     /// The prompts.
     pub fn prompts(&self) -> Vec<String> {
-        self.records.iter().map(|record| record.prompt.clone()).collect()
+        self.records
+            .iter()
+            .map(|record| record.prompt.clone())
+            .collect()
     }
 
     /// The responses.
     pub fn responses(&self) -> Vec<String> {
-        self.records.iter().map(|record| record.response.clone()).collect()
+        self.records
+            .iter()
+            .map(|record| record.response.clone())
+            .collect()
     }
 
     /// The same records in an order that the seed decides.
@@ -94,11 +105,14 @@ impl ResponseSet {
         for record in &self.records {
             by_prompt.entry(record.prompt.as_str()).or_insert(record);
         }
-        let records = other
-            .records
-            .iter()
-            .filter_map(|record| by_prompt.get(record.prompt.as_str()).map(|&own| own.clone()));
-        Self { records: records.collect() }
+        let records = other.records.iter().filter_map(|record| {
+            by_prompt
+                .get(record.prompt.as_str())
+                .map(|&own| own.clone())
+        });
+        Self {
+            records: records.collect(),
+        }
     }
 
     /// The first `count` records and the rest, for example to train on and to hold out.
@@ -114,22 +128,35 @@ impl ResponseSet {
             hasher.update(record.to_line());
             hasher.update(b"\n");
         }
-        hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hasher
+            .finalize()
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                // Writing to a string does not fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
     }
 }
 
 impl fmt::Display for ResponseSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let characters: usize =
-            self.records.iter().map(|record| record.response.chars().count()).sum();
+        let characters: usize = self
+            .records
+            .iter()
+            .map(|record| record.response.chars().count())
+            .sum();
         let mean = characters as f64 / self.len().max(1) as f64;
-        write!(f, "{} responses, {mean:.0} characters each on average", self.len())?;
-        let mut sources: Vec<&str> =
-            self.records.iter().map(|record| record.source.as_str()).collect();
+        write!(
+            f,
+            "{} responses, {mean:.0} characters each on average",
+            self.len()
+        )?;
+        let mut sources: Vec<&str> = self
+            .records
+            .iter()
+            .map(|record| record.source.as_str())
+            .collect();
         sources.sort_unstable();
         sources.dedup();
         if !sources.is_empty() {

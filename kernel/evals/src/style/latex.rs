@@ -4,8 +4,20 @@
 const MAXIMUM_INLINE_BYTES: usize = 200;
 /// Commands that occur in formulas and nowhere else.
 const COMMANDS: [&str; 14] = [
-    "\\frac{", "\\dfrac{", "\\boxed{", "\\sqrt{", "\\text{", "\\mathrm{", "\\begin{", "\\times",
-    "\\cdot", "\\div", "\\approx", "\\sum", "\\int", "\\leq",
+    "\\frac{",
+    "\\dfrac{",
+    "\\boxed{",
+    "\\sqrt{",
+    "\\text{",
+    "\\mathrm{",
+    "\\begin{",
+    "\\times",
+    "\\cdot",
+    "\\div",
+    "\\approx",
+    "\\sum",
+    "\\int",
+    "\\leq",
 ];
 
 /// Whether a text holds a formula: a command such as `\frac{`, a pair `\(...\)`, `\[...\]` or

@@ -2,12 +2,16 @@
 
 /// A heading (section 4.2): up to three spaces, one to six `#`, white space, words.
 pub(super) fn is_heading(line: &str) -> bool {
-    let Some(line) = indented_at_most(line, 3) else { return false };
+    let Some(line) = indented_at_most(line, 3) else {
+        return false;
+    };
     let words = line.trim_start_matches('#');
     let level = line.len() - words.len();
     (1..=6).contains(&level)
         && words.starts_with([' ', '\t'])
-        && !words.trim_matches(|c: char| c == '#' || c.is_whitespace()).is_empty()
+        && !words
+            .trim_matches(|c: char| c == '#' || c.is_whitespace())
+            .is_empty()
 }
 
 /// A line of an unordered list (section 5.2), nested up to four levels; `•` is no CommonMark but
@@ -22,9 +26,13 @@ pub(super) fn is_bullet(line: &str) -> bool {
 /// A line of an ordered list (section 5.2) with a number of at most three digits, or one that
 /// begins with `Step` and a number, bold or not, heading or not.
 pub(super) fn is_numbered(line: &str) -> bool {
-    let Some(line) = indented_at_most(line, 12) else { return false };
+    let Some(line) = indented_at_most(line, 12) else {
+        return false;
+    };
     let line = line.trim_start_matches(['#', '*', ' ']);
-    let step = line.strip_prefix("Step ").or_else(|| line.strip_prefix("STEP "));
+    let step = line
+        .strip_prefix("Step ")
+        .or_else(|| line.strip_prefix("STEP "));
     let digits = step.unwrap_or(line);
     let rest = digits.trim_start_matches(|c: char| c.is_ascii_digit());
     if !(1..=3).contains(&(digits.len() - rest.len())) {
@@ -32,7 +40,9 @@ pub(super) fn is_numbered(line: &str) -> bool {
     }
     let rest = match step {
         Some(_) => rest.strip_prefix([':', '.', ')', '*', ' ']),
-        None => rest.strip_prefix(['.', ')']).filter(|rest| rest.starts_with([' ', '\t', '*'])),
+        None => rest
+            .strip_prefix(['.', ')'])
+            .filter(|rest| rest.starts_with([' ', '\t', '*'])),
     };
     rest.is_some_and(|rest| !rest.trim().is_empty())
 }
@@ -47,7 +57,9 @@ pub(super) fn has_bold(line: &str) -> bool {
             let opens_after = rest[..at].chars().next_back().or(before);
             let words = &rest[at + marker.len()..];
             if opens_after.is_none_or(|c| !c.is_alphanumeric())
-                && words.find(marker).is_some_and(|end| is_emphasised(words, end, marker))
+                && words
+                    .find(marker)
+                    .is_some_and(|end| is_emphasised(words, end, marker))
             {
                 return true;
             }
@@ -85,7 +97,8 @@ fn is_emphasised(words: &str, end: usize, marker: &str) -> bool {
 
 /// `* * *` and `- - -` are rules between paragraphs (section 4.1).
 fn is_rule(line: &str) -> bool {
-    line.chars().all(|c| matches!(c, '-' | '*' | '+' | '•') || c.is_whitespace())
+    line.chars()
+        .all(|c| matches!(c, '-' | '*' | '+' | '•') || c.is_whitespace())
 }
 
 fn indented_at_most(line: &str, spaces: usize) -> Option<&str> {
@@ -102,38 +115,89 @@ mod tests {
         for heading in ["# Title", "###### Deep", "  ## Indented", "## Closed ##"] {
             assert!(is_heading(heading), "{heading}");
         }
-        for other in ["#hashtag", "####### seven", "    # code", "# ", "##", "C# code", "#1 choice"] {
+        for other in [
+            "#hashtag",
+            "####### seven",
+            "    # code",
+            "# ",
+            "##",
+            "C# code",
+            "#1 choice",
+        ] {
             assert!(!is_heading(other), "{other}");
         }
     }
 
     #[test]
     fn bullets_and_their_near_misses() {
-        for bullet in ["- tea", "* tea", "+ tea", "• tea", "    - nested", "* **Tea**: hot"] {
+        for bullet in [
+            "- tea",
+            "* tea",
+            "+ tea",
+            "• tea",
+            "    - nested",
+            "* **Tea**: hot",
+        ] {
             assert!(is_bullet(bullet), "{bullet}");
         }
-        for other in ["-5 degrees", "*emphasis*", "- ", "---", "* * *", "2 - 1", "--verbose"] {
+        for other in [
+            "-5 degrees",
+            "*emphasis*",
+            "- ",
+            "---",
+            "* * *",
+            "2 - 1",
+            "--verbose",
+        ] {
             assert!(!is_bullet(other), "{other}");
         }
     }
 
     #[test]
     fn numbered_steps_and_their_near_misses() {
-        let steps = ["1. Boil", "12) Stir", "  3. Rest", "**Step 2:** Pour", "### Step 10: Eat", "1.\tBoil"];
+        let steps = [
+            "1. Boil",
+            "12) Stir",
+            "  3. Rest",
+            "**Step 2:** Pour",
+            "### Step 10: Eat",
+            "1.\tBoil",
+        ];
         for step in steps {
             assert!(is_numbered(step), "{step}");
         }
-        for other in ["1.5 litres", "2024. A year", "1.", "3 eggs", "Steps 1", "7 + 5 = 12.", "1)"] {
+        for other in [
+            "1.5 litres",
+            "2024. A year",
+            "1.",
+            "3 eggs",
+            "Steps 1",
+            "7 + 5 = 12.",
+            "1)",
+        ] {
             assert!(!is_numbered(other), "{other}");
         }
     }
 
     #[test]
     fn bold_and_its_near_misses() {
-        for bold in ["**Boil** it", "a __b c__ d", "(**x**)", "2 ** 3 and **yes**", "**Note:**"] {
+        for bold in [
+            "**Boil** it",
+            "a __b c__ d",
+            "(**x**)",
+            "2 ** 3 and **yes**",
+            "**Note:**",
+        ] {
             assert!(has_bold(bold), "{bold}");
         }
-        for other in ["2**3**2", "a ** b ** c", "****", "**open", "snake__case__name", "*one*"] {
+        for other in [
+            "2**3**2",
+            "a ** b ** c",
+            "****",
+            "**open",
+            "snake__case__name",
+            "*one*",
+        ] {
             assert!(!has_bold(other), "{other}");
         }
     }

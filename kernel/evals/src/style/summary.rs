@@ -33,7 +33,8 @@ impl StyleRow {
     /// Looks at every text; see [`Style`] for what counts.
     pub fn of(label: impl Into<String>, texts: &[String]) -> Self {
         let styles: Vec<Style> = texts.iter().map(|text| Style::of(text)).collect();
-        let share = |uses: fn(&Style) -> bool| mean(styles.iter().map(|s| f64::from(u8::from(uses(s)))));
+        let share =
+            |uses: fn(&Style) -> bool| mean(styles.iter().map(|s| f64::from(u8::from(uses(s)))));
         let lengths: Vec<usize> = styles.iter().map(|style| style.characters).collect();
         Self {
             label: label.into(),
@@ -74,7 +75,10 @@ mod tests {
         let texts = ["**a** $x$", "bb", "cccc", "- a\n- b"].map(str::to_owned);
         let row = StyleRow::of("mine", &texts);
         assert_eq!((row.label.as_str(), row.texts), ("mine", 4));
-        assert_eq!((row.latex, row.bold, row.bullets, row.markdown), (0.25, 0.25, 0.25, 0.5));
+        assert_eq!(
+            (row.latex, row.bold, row.bullets, row.markdown),
+            (0.25, 0.25, 0.25, 0.5)
+        );
         // Lengths 9, 2, 4, 7.
         assert_eq!((row.mean_characters, row.median_characters), (5.5, 5.5));
     }
@@ -82,6 +86,9 @@ mod tests {
     #[test]
     fn an_empty_set_has_no_numbers_that_are_not_numbers() {
         let row = StyleRow::of("none", &[]);
-        assert_eq!((row.latex, row.mean_characters, row.median_characters), (0.0, 0.0, 0.0));
+        assert_eq!(
+            (row.latex, row.mean_characters, row.median_characters),
+            (0.0, 0.0, 0.0)
+        );
     }
 }

@@ -31,8 +31,16 @@ impl Style {
             latex: latex::has_latex(&prose),
             headings: prose.lines().any(markdown::is_heading),
             bold: prose.lines().any(markdown::has_bold),
-            bullets: prose.lines().filter(|line| markdown::is_bullet(line)).nth(1).is_some(),
-            numbered_steps: prose.lines().filter(|line| markdown::is_numbered(line)).nth(1).is_some(),
+            bullets: prose
+                .lines()
+                .filter(|line| markdown::is_bullet(line))
+                .nth(1)
+                .is_some(),
+            numbered_steps: prose
+                .lines()
+                .filter(|line| markdown::is_numbered(line))
+                .nth(1)
+                .is_some(),
             characters: text.chars().count(),
         }
     }
@@ -45,7 +53,10 @@ impl Style {
 
 fn head(text: &str) -> &str {
     let end = text.len().min(LOOKED_AT_BYTES);
-    let end = (0..=end).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let end = (0..=end)
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0);
     &text[..end]
 }
 
@@ -56,7 +67,13 @@ mod tests {
     #[test]
     fn plain_prose_has_no_style() {
         let style = Style::of("It costs $5 or $6. C# and #hashtags are fine, 2 * 3 * 4 too.");
-        assert_eq!(style, Style { characters: 60, ..Style::default() });
+        assert_eq!(
+            style,
+            Style {
+                characters: 60,
+                ..Style::default()
+            }
+        );
         assert_eq!(Style::of(""), Style::default());
     }
 
