@@ -81,8 +81,16 @@ mod tests {
 
     #[test]
     fn the_last_prompt_token_predicts_the_first_response_token() {
-        let examples =
-            [Example { tokens: vec![1, 2, 3, 4], prompt: 2 }, Example { tokens: vec![5, 6], prompt: 1 }];
+        let examples = [
+            Example {
+                tokens: vec![1, 2, 3, 4],
+                prompt: 2,
+            },
+            Example {
+                tokens: vec![5, 6],
+                prompt: 1,
+            },
+        ];
         let packed =
             PackedExamples::new(&examples.iter().collect::<Vec<_>>(), Device::Cpu).unwrap();
         let numbers = |tensor: &Tensor| Vec::<i64>::try_from(tensor).unwrap();

@@ -35,31 +35,47 @@ pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
     };
     let (located, hint) = match KNOWN.iter().find(known) {
         Some(known) => (
-            Located { name: known.name.to_owned(), path: folder().join(known.file) },
+            Located {
+                name: known.name.to_owned(),
+                path: folder().join(known.file),
+            },
             "run `cargo demo` or `offmodel-setup` to fetch it",
         ),
         None => (
-            Located { name: stem(name_or_path), path: PathBuf::from(name_or_path) },
+            Located {
+                name: stem(name_or_path),
+                path: PathBuf::from(name_or_path),
+            },
             "expected the path of a .gguf file, or smollm2",
         ),
     };
     if located.path.is_file() {
         Ok(located)
     } else {
-        Err(ModelError::NotFound { name: name_or_path.to_owned(), path: located.path, hint })
+        Err(ModelError::NotFound {
+            name: name_or_path.to_owned(),
+            path: located.path,
+            hint,
+        })
     }
 }
 
 fn folder() -> PathBuf {
     match std::env::var_os(FOLDER_VARIABLE) {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-        _ => dirs::cache_dir().unwrap_or_default().join("offmodel").join("models"),
+        _ => dirs::cache_dir()
+            .unwrap_or_default()
+            .join("offmodel")
+            .join("models"),
     }
 }
 
 fn stem(path: &str) -> String {
     let stem = Path::new(path).file_stem();
-    stem.map_or_else(|| path.to_owned(), |stem| stem.to_string_lossy().into_owned())
+    stem.map_or_else(
+        || path.to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -69,7 +85,10 @@ mod tests {
     #[test]
     fn what_is_not_there_says_where_it_was_looked_for() {
         let error = locate("no/such/model.gguf").unwrap_err().to_string();
-        assert!(error.contains("no/such/model.gguf") && error.contains("smollm2"), "{error}");
+        assert!(
+            error.contains("no/such/model.gguf") && error.contains("smollm2"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -77,6 +96,9 @@ mod tests {
         let file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
         let located = locate(file.path().to_str().unwrap()).unwrap();
         assert_eq!(located.path, file.path());
-        assert_eq!(located.name, file.path().file_stem().unwrap().to_str().unwrap());
+        assert_eq!(
+            located.name,
+            file.path().file_stem().unwrap().to_str().unwrap()
+        );
     }
 }

@@ -51,9 +51,18 @@ impl Model {
         };
         let device = Device::cuda_if_available();
         let transformer = Transformer::load(&checkpoint, &configuration, device)?;
-        let base =
-            Base { name: located.name, configuration, transformer, tokenizer, template, device };
-        Ok(Self { base: Arc::new(base), adapter: None })
+        let base = Base {
+            name: located.name,
+            configuration,
+            transformer,
+            tokenizer,
+            template,
+            device,
+        };
+        Ok(Self {
+            base: Arc::new(base),
+            adapter: None,
+        })
     }
 
     /// The model's name.
@@ -83,7 +92,11 @@ impl Model {
 
     /// Weights of the model, without an adapter.
     pub fn parameter_count(&self) -> u64 {
-        self.base.transformer.weights().map(|weight| weight.numel() as u64).sum()
+        self.base
+            .transformer
+            .weights()
+            .map(|weight| weight.numel() as u64)
+            .sum()
     }
 
     /// Bytes of the weights, those of an adapter included.
@@ -98,13 +111,19 @@ impl Model {
     /// When the adapter was made for a model of another shape.
     pub fn with_adapter(&self, adapter: &Adapter) -> Result<Self, ModelError> {
         adapter.check_fits(self.base.transformer.linear_maps())?;
-        Ok(Self { base: self.base.clone(), adapter: Some(adapter.clone()) })
+        Ok(Self {
+            base: self.base.clone(),
+            adapter: Some(adapter.clone()),
+        })
     }
 
     /// A handle over the same weights without an adapter.
     #[must_use]
     pub fn without_adapter(&self) -> Self {
-        Self { base: self.base.clone(), adapter: None }
+        Self {
+            base: self.base.clone(),
+            adapter: None,
+        }
     }
 
     /// The text that the model reads for `chat`; with `add_generation_prompt` it ends where the
@@ -137,7 +156,10 @@ impl Model {
         for (index, chat) in chats.iter().enumerate() {
             let prompt = self.base.tokenizer.encode(&self.render(chat, true)?)?;
             let room = self.room_after(index, prompt.len())?;
-            requests.push(Request { prompt, limit: sampling.max_new_tokens.min(room) });
+            requests.push(Request {
+                prompt,
+                limit: sampling.max_new_tokens.min(room),
+            });
         }
         let decoder = Decoder {
             transformer: &self.base.transformer,
@@ -165,10 +187,16 @@ impl Model {
     /// # Errors
     /// When there are no tokens, one is not in the vocabulary, or they exceed the context.
     pub fn logits(&self, tokens: &[u32]) -> Result<Tensor, ModelError> {
-        let (vocabulary, context) =
-            (self.base.configuration.vocab_size, self.base.configuration.max_position_embeddings);
+        let (vocabulary, context) = (
+            self.base.configuration.vocab_size,
+            self.base.configuration.max_position_embeddings,
+        );
         if tokens.is_empty() || tokens.len() > context {
-            return Err(ModelError::Context { index: 0, tokens: tokens.len(), context });
+            return Err(ModelError::Context {
+                index: 0,
+                tokens: tokens.len(),
+                context,
+            });
         }
         if let Some(&token) = tokens.iter().find(|&&token| i64::from(token) >= vocabulary) {
             return Err(ModelError::Token { token, vocabulary });
@@ -196,7 +224,11 @@ impl Model {
     pub fn perplexity(&self, chats: &[Chat]) -> Result<f64, ModelError> {
         if chats.is_empty() {
             let (found, expected) = ("0 chats".to_owned(), "at least one chat");
-            return Err(ModelError::Option { option: "chats", found, expected });
+            return Err(ModelError::Option {
+                option: "chats",
+                found,
+                expected,
+            });
         }
         let scores = self.score(chats)?;
         let count = scores.iter().map(Vec::len).sum::<usize>();
@@ -222,12 +254,19 @@ impl Model {
     }
 
     pub(crate) fn examples(&self, chats: &[Chat]) -> Result<Vec<Example>, ModelError> {
-        chats.iter().enumerate().map(|(index, chat)| self.example(index, chat)).collect()
+        chats
+            .iter()
+            .enumerate()
+            .map(|(index, chat)| self.example(index, chat))
+            .collect()
     }
 
     /// The tokens of a chat that ends with an assistant message, up to that message's end token.
     fn example(&self, index: usize, chat: &Chat) -> Result<Example, ModelError> {
-        let wrong = |detail: &str| ModelError::Chat { index, detail: detail.to_owned() };
+        let wrong = |detail: &str| ModelError::Chat {
+            index,
+            detail: detail.to_owned(),
+        };
         if chat.response().is_none() {
             return Err(wrong("the last message is not the assistant's"));
         }
@@ -242,7 +281,9 @@ impl Model {
         tokens.extend(self.base.tokenizer.encode(response)?);
         let is_end = |token: &u32| self.base.tokenizer.end().contains(token);
         let Some(end) = tokens[prompt..].iter().rposition(is_end) else {
-            return Err(wrong("the template does not end the response with an end token"));
+            return Err(wrong(
+                "the template does not end the response with an end token",
+            ));
         };
         // What the template writes after the end token, a line break, is not the model's.
         tokens.truncate(prompt + end + 1);
@@ -251,7 +292,11 @@ impl Model {
         }
         let context = self.base.configuration.max_position_embeddings;
         if tokens.len() > context {
-            return Err(ModelError::Context { index, tokens: tokens.len(), context });
+            return Err(ModelError::Context {
+                index,
+                tokens: tokens.len(),
+                context,
+            });
         }
         Ok(Example { tokens, prompt })
     }
@@ -264,7 +309,11 @@ impl Model {
             return Err(ModelError::Chat { index, detail });
         }
         if prompt >= context {
-            return Err(ModelError::Context { index, tokens: prompt, context });
+            return Err(ModelError::Context {
+                index,
+                tokens: prompt,
+                context,
+            });
         }
         Ok(context - prompt)
     }

@@ -11,7 +11,7 @@ use crate::transformer::Transformer;
 /// Tokens of one pass, if it has more than one example.
 const PASS_TOKENS: usize = 4096;
 /// Logits that are held at once: for a large vocabulary they outweigh everything else.
-pub(crate) const HELD_LOGITS: i64 = 1 << 24;
+pub(crate) const HELD_LOGITS: i64 = 1 << 22;
 
 /// The natural log-probability of every response token of every example.
 pub(crate) fn log_probabilities(
@@ -22,7 +22,10 @@ pub(crate) fn log_probabilities(
 ) -> Result<Vec<Vec<f32>>, ModelError> {
     let _no_grad = tch::no_grad_guard();
     let mut progress = Progress::new("scoring", examples.len() as u64);
-    let lengths: Vec<usize> = examples.iter().map(|example| example.tokens.len()).collect();
+    let lengths: Vec<usize> = examples
+        .iter()
+        .map(|example| example.tokens.len())
+        .collect();
     let mut scores = Vec::with_capacity(examples.len());
     for run in runs(&lengths, PASS_TOKENS) {
         interrupt::check()?;
@@ -48,6 +51,8 @@ pub(crate) fn log_probabilities(
 
 /// log softmax(`logits`, `[n, vocabulary]`) at `targets`, `[n]`.
 fn of_targets(logits: &Tensor, targets: &Tensor) -> Result<Tensor, TchError> {
-    let chosen = logits.f_gather(-1, &targets.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)?;
+    let chosen = logits
+        .f_gather(-1, &targets.f_unsqueeze(-1)?, false)?
+        .f_squeeze_dim(-1)?;
     chosen.f_sub(&logits.f_logsumexp(-1, false)?)
 }

@@ -19,13 +19,22 @@ fn metadata_and_tensors_are_read() {
     assert_eq!(value("half"), Value::Float(0.5));
     assert_eq!(value("yes"), Value::Bool(true));
     assert_eq!(value("name"), Value::String("größe".to_owned()));
-    assert_eq!(value("words"), Value::Array(Array::String(vec!["a".into(), String::new()])));
+    assert_eq!(
+        value("words"),
+        Value::Array(Array::String(vec!["a".into(), String::new()]))
+    );
     assert_eq!(
         value("nested"),
-        Value::Array(Array::Array(vec![Array::Signed(vec![1, -1]), Array::Signed(vec![])]))
+        Value::Array(Array::Array(vec![
+            Array::Signed(vec![1, -1]),
+            Array::Signed(vec![])
+        ]))
     );
     let tensor = &contents.tensors["second"];
-    assert_eq!((tensor.shape.as_slice(), tensor.encoding), (&[3, 32][..], Encoding::Q8_0));
+    assert_eq!(
+        (tensor.shape.as_slice(), tensor.encoding),
+        (&[3, 32][..], Encoding::Q8_0)
+    );
     assert_eq!(tensor.start + tensor.bytes, bytes.len() as u64);
 }
 
@@ -33,7 +42,10 @@ fn metadata_and_tensors_are_read() {
 fn a_file_cut_off_at_any_byte_is_an_error() {
     let bytes = good_file();
     for length in 0..bytes.len() {
-        assert!(Contents::parse(&bytes[..length]).is_err(), "cut to {length} bytes");
+        assert!(
+            Contents::parse(&bytes[..length]).is_err(),
+            "cut to {length} bytes"
+        );
     }
 }
 
@@ -52,14 +64,22 @@ fn a_truncated_tensor_is_named_with_expected_and_found_bytes() {
 #[test]
 fn a_length_beyond_the_file_is_refused_before_anything_is_allocated() {
     // An array of 2^60 strings, and a string of 2^62 bytes.
-    for (code, count) in [(8_u32, 1_u64 << 60), (0, 1 << 62), (9, 1 << 61), (12, u64::MAX)] {
+    for (code, count) in [
+        (8_u32, 1_u64 << 60),
+        (0, 1 << 62),
+        (9, 1 << 61),
+        (12, u64::MAX),
+    ] {
         let mut file = header(0, 1);
         string(&mut file, "list");
         file.extend(9_u32.to_le_bytes());
         file.extend(code.to_le_bytes());
         file.extend(count.to_le_bytes());
         let error = Contents::parse(&file).unwrap_err();
-        assert!(matches!(error, GgufError::Truncated { found: 0, .. }), "{error}");
+        assert!(
+            matches!(error, GgufError::Truncated { found: 0, .. }),
+            "{error}"
+        );
     }
     let mut file = header(0, 1);
     file.extend((1_u64 << 62).to_le_bytes());
@@ -90,7 +110,10 @@ fn impossible_tensors_are_refused() {
         Contents::parse(&file).unwrap_err().to_string()
     };
     let error = describe(&[1 << 40, 1 << 40], 0, 0);
-    assert!(error.contains("tensor bad") && error.contains("overflow"), "{error}");
+    assert!(
+        error.contains("tensor bad") && error.contains("overflow"),
+        "{error}"
+    );
     let error = describe(&[33], 3, 0);
     assert!(error.contains("rows of 33 weights as Q4_1"), "{error}");
     let error = describe(&[32], 3, 7);
@@ -112,7 +135,9 @@ fn foreign_files_are_named() {
         (vec![], "truncated"),
     ] {
         let path = written(&bytes);
-        let error = Model::load(path.path().to_str().unwrap()).unwrap_err().to_string();
+        let error = Model::load(path.path().to_str().unwrap())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -123,8 +148,15 @@ fn unknown_encodings_are_an_error_only_when_the_tensor_is_needed() {
     tensor(&mut file, "exotic", &[256], 23, 0);
     file.resize(file.len() + 4096, 0);
     let path = written(&file);
-    let error = Gguf::open(path.path()).unwrap().weights("exotic").unwrap_err().to_string();
-    assert!(error.contains("exotic") && error.contains("ggml type 23"), "{error}");
+    let error = Gguf::open(path.path())
+        .unwrap()
+        .weights("exotic")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("exotic") && error.contains("ggml type 23"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -136,7 +168,10 @@ fn an_unsupported_architecture_is_named() {
     let path = written(&file);
     let error = Model::load(path.path().to_str().unwrap()).unwrap_err();
     assert!(matches!(error, ModelError::Unsupported { .. }));
-    assert!(error.to_string().contains("general.architecture is mamba"), "{error}");
+    assert!(
+        error.to_string().contains("general.architecture is mamba"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -174,7 +209,11 @@ fn rows_of_smollm2_equal_those_of_the_gguf_package() {
         let row = case["row"].as_u64().unwrap() as usize;
         let expected = expected_bits(case);
         let weights = file.weights(name).unwrap();
-        assert_eq!(bits(&weights[row * width..][..expected.len()]), expected, "{name}");
+        assert_eq!(
+            bits(&weights[row * width..][..expected.len()]),
+            expected,
+            "{name}"
+        );
     }
 }
 
@@ -272,12 +311,18 @@ fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
 }
 
 fn fixture() -> Json {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/smollm2_blocks.json");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/smollm2_blocks.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 fn expected_bits(case: &Json) -> Vec<u32> {
-    case["bits"].as_array().unwrap().iter().map(|bits| bits.as_u64().unwrap() as u32).collect()
+    case["bits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|bits| bits.as_u64().unwrap() as u32)
+        .collect()
 }
 
 fn bits(weights: &[f32]) -> Vec<u32> {
@@ -285,8 +330,16 @@ fn bits(weights: &[f32]) -> Vec<u32> {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
-    digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect()
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).unwrap() as u8)
+        .collect();
+    digits
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|[high, low]| high << 4 | low)
+        .collect()
 }
 
 fn smollm2() -> Option<PathBuf> {

@@ -22,10 +22,14 @@ fn greedy_responses_and_their_logits_are_those_of_transformers() {
     let fixture = fixture("smollm2_greedy.json");
     let prompts = fixture["prompts"].as_array().unwrap();
     assert_eq!(prompts.len(), 20);
-    let chats: Vec<Chat> =
-        prompts.iter().map(|case| Chat::user(case["prompt"].as_str().unwrap())).collect();
+    let chats: Vec<Chat> = prompts
+        .iter()
+        .map(|case| Chat::user(case["prompt"].as_str().unwrap()))
+        .collect();
     // All in one batch: rows of different lengths, each with its own positions.
-    let responses = model.generate(&chats, &Sampling::greedy().max_new_tokens(64)).unwrap();
+    let responses = model
+        .generate(&chats, &Sampling::greedy().max_new_tokens(64))
+        .unwrap();
 
     let mut furthest: f64 = 0.0;
     for ((case, chat), response) in prompts.iter().zip(&chats).zip(&responses) {
@@ -34,21 +38,34 @@ fn greedy_responses_and_their_logits_are_those_of_transformers() {
         let prompt = model.tokenizer().encode(&rendered).unwrap();
         assert_eq!(prompt, integers(&case["tokens"]), "{rendered}");
         let generated = integers(&case["generated"]);
-        assert_eq!((response.tokens.as_slice(), generated.len()), (generated.as_slice(), 64));
+        assert_eq!(
+            (response.tokens.as_slice(), generated.len()),
+            (generated.as_slice(), 64)
+        );
         assert_eq!(response.text, case["text"].as_str().unwrap());
 
         // The logits of the whole text in one pass, without a cache.
         let fed = [prompt.as_slice(), &generated[..63]].concat();
-        let logits = model.logits(&fed).unwrap().narrow(0, prompt.len() as i64 - 1, 64);
-        let tokens: Vec<i64> =
-            integers_of_rows(&case["top_tokens"]).into_iter().map(i64::from).collect();
+        let logits = model
+            .logits(&fed)
+            .unwrap()
+            .narrow(0, prompt.len() as i64 - 1, 64);
+        let tokens: Vec<i64> = integers_of_rows(&case["top_tokens"])
+            .into_iter()
+            .map(i64::from)
+            .collect();
         let found = logits.gather(-1, &Tensor::from_slice(&tokens).view([64, -1]), false);
         furthest = furthest.max(distance(&found, &case["top_logits"]));
         let ends = logits.index_select(0, &Tensor::from_slice(&[0_i64, 63]));
         let sampled = ends.slice(1, 0, None, 1024);
         furthest = furthest.max(distance(&sampled, &case["sampled_logits"]));
-        let norms = ends.to_kind(Kind::Double).norm_scalaropt_dim(2, [-1], false);
-        assert!(distance(&norms, &case["norms"]) < 1e-2, "norms of {rendered}");
+        let norms = ends
+            .to_kind(Kind::Double)
+            .norm_scalaropt_dim(2, [-1], false);
+        assert!(
+            distance(&norms, &case["norms"]) < 1e-2,
+            "norms of {rendered}"
+        );
 
         let by_logits = logits.log_softmax(-1, Kind::Float).gather(
             -1,
@@ -58,10 +75,16 @@ fn greedy_responses_and_their_logits_are_those_of_transformers() {
         );
         let by_generation = Tensor::from_slice(&response.log_probabilities).view([64, 1]);
         let difference = (by_logits - by_generation).abs().max().double_value(&[]);
-        assert!(difference < LOGIT_TOLERANCE, "cached and uncached differ by {difference}");
+        assert!(
+            difference < LOGIT_TOLERANCE,
+            "cached and uncached differ by {difference}"
+        );
     }
     println!("largest distance of a logit from transformers: {furthest:.2e}");
-    assert!(furthest < LOGIT_TOLERANCE, "a logit is {furthest} from the reference");
+    assert!(
+        furthest < LOGIT_TOLERANCE,
+        "a logit is {furthest} from the reference"
+    );
 }
 
 #[test]
@@ -73,7 +96,10 @@ fn log_probabilities_of_a_response_are_those_of_transformers() {
     for case in fixture["conversations"].as_array().unwrap() {
         let messages: Vec<Message> = serde_json::from_value(case["messages"].clone()).unwrap();
         let chat = Chat { messages };
-        assert_eq!(model.render(&chat, false).unwrap(), case["rendered"].as_str().unwrap());
+        assert_eq!(
+            model.render(&chat, false).unwrap(),
+            case["rendered"].as_str().unwrap()
+        );
         let scores = model.log_probabilities(&chat).unwrap();
         let reference = numbers(&case["log_probabilities"]);
         // One for each token of the response and one for its end token.
@@ -89,19 +115,33 @@ fn log_probabilities_of_a_response_are_those_of_transformers() {
     let chats: Vec<Chat> = chats.into_iter().map(|(chat, _)| chat).collect();
     let perplexity = model.perplexity(&chats).unwrap();
     let reference = (-2.0 * sum / tokens as f64).exp();
-    assert!((perplexity / reference - 1.0).abs() < 1e-3, "{perplexity} instead of {reference}");
+    assert!(
+        (perplexity / reference - 1.0).abs() < 1e-3,
+        "{perplexity} instead of {reference}"
+    );
 }
 
 #[test]
 fn a_response_does_not_depend_on_what_else_is_in_the_batch() {
     let Some(model) = smollm2() else { return };
-    let prompts = ["Hi!", "Name a colour.", "What is 2 + 2?", "Tell me a long story about rain."];
+    let prompts = [
+        "Hi!",
+        "Name a colour.",
+        "What is 2 + 2?",
+        "Tell me a long story about rain.",
+    ];
     let chats: Vec<Chat> = prompts.into_iter().map(Chat::user).collect();
     let greedy = Sampling::greedy().max_new_tokens(40);
     let together = model.generate(&chats, &greedy).unwrap();
     for (chat, response) in chats.iter().zip(&together) {
-        let alone = model.generate(std::slice::from_ref(chat), &greedy).unwrap().remove(0);
-        assert_eq!((&alone.text, &alone.tokens), (&response.text, &response.tokens));
+        let alone = model
+            .generate(std::slice::from_ref(chat), &greedy)
+            .unwrap()
+            .remove(0);
+        assert_eq!(
+            (&alone.text, &alone.tokens),
+            (&response.text, &response.tokens)
+        );
     }
     // More requests than rows: some begin while others are half done, and some end early.
     let many: Vec<Chat> = chats.iter().cycle().take(37).cloned().collect();
@@ -109,8 +149,16 @@ fn a_response_does_not_depend_on_what_else_is_in_the_batch() {
     for (response, expected) in responses.iter().zip(together.iter().cycle()) {
         assert_eq!(response.tokens, expected.tokens);
     }
-    assert!(together.iter().any(|response| response.finish == Finish::EndToken));
-    assert!(together.iter().any(|response| response.finish == Finish::Length));
+    assert!(
+        together
+            .iter()
+            .any(|response| response.finish == Finish::EndToken)
+    );
+    assert!(
+        together
+            .iter()
+            .any(|response| response.finish == Finish::Length)
+    );
 }
 
 #[test]
@@ -120,11 +168,18 @@ fn sampling_is_reproduced_by_its_seed_for_each_request() {
     let sampling = Sampling::temperature(1.0).seed(7).max_new_tokens(24);
     let tokens = |chats: &[Chat], sampling: &Sampling| -> Vec<Vec<u32>> {
         let responses = model.generate(chats, sampling).unwrap();
-        responses.into_iter().map(|response: Response| response.tokens).collect()
+        responses
+            .into_iter()
+            .map(|response: Response| response.tokens)
+            .collect()
     };
     let first = tokens(&chats, &sampling);
     assert_eq!(first, tokens(&chats, &sampling));
-    assert_eq!(first[..1], tokens(&chats[..1], &sampling), "request 0 alone");
+    assert_eq!(
+        first[..1],
+        tokens(&chats[..1], &sampling),
+        "request 0 alone"
+    );
     assert_ne!(first[0], first[1], "requests have streams of their own");
     assert_ne!(first, tokens(&chats, &sampling.clone().seed(8)));
     let greedy = tokens(&chats[..1], &Sampling::greedy().max_new_tokens(24));
@@ -160,18 +215,28 @@ fn training_steps_are_those_of_peft() {
         tokens_at_once: 128,
         ..SftOptions::default()
     };
-    let student = model.with_adapter(&reference_adapter(&model, lora)).unwrap();
+    let student = model
+        .with_adapter(&reference_adapter(&model, lora))
+        .unwrap();
     let tuned = fine_tune(&student, &chats, &options).unwrap();
     assert_eq!(tuned.steps.len(), steps.len());
     for (step, reference) in tuned.steps.iter().zip(steps) {
         assert_eq!(step.tokens as u64, reference["tokens"].as_u64().unwrap());
-        close(step.loss * step.tokens as f64, number(&reference["loss_sum"]), 2e-4);
+        close(
+            step.loss * step.tokens as f64,
+            number(&reference["loss_sum"]),
+            2e-4,
+        );
     }
     let after = student.with_adapter(&tuned.adapter).unwrap();
     let sum: f32 = after.score(&chats).unwrap().iter().flatten().sum();
     close(-f64::from(sum), number(&fixture["loss_sum_after"]), 2e-4);
     for (module, norms) in fixture["norms_after"].as_object().unwrap() {
-        let (_, a, b) = tuned.adapter.modules().find(|(name, ..)| name == module).unwrap();
+        let (_, a, b) = tuned
+            .adapter
+            .modules()
+            .find(|(name, ..)| name == module)
+            .unwrap();
         close(a.norm().double_value(&[]), number(&norms[0]), 1e-3);
         close(b.norm().double_value(&[]), number(&norms[1]), 1e-3);
     }
@@ -187,24 +252,40 @@ fn training_changes_the_adapter_and_nothing_else() {
     let probe = model.tokenizer().encode("The quick brown fox").unwrap();
     let before = model.logits(&probe).unwrap();
     let perplexity = model.perplexity(&chats).unwrap();
-    let options =
-        SftOptions { learning_rate: 1e-3, epochs: 12, batch_size: 2, ..SftOptions::default() };
+    let options = SftOptions {
+        learning_rate: 1e-3,
+        epochs: 12,
+        batch_size: 2,
+        ..SftOptions::default()
+    };
 
     let tuned = fine_tune(&model, &chats, &options).unwrap();
     let losses: Vec<f64> = tuned.steps.iter().map(|step| step.loss).collect();
     // The logged loss is the mean over tokens, so step 1 is the untrained student's.
     close(losses[0], perplexity.ln(), 1e-4);
     assert!(losses[11] < 0.1 * losses[0], "{losses:?}");
-    assert_eq!(model.logits(&probe).unwrap(), before, "the student's own weights changed");
+    assert_eq!(
+        model.logits(&probe).unwrap(),
+        before,
+        "the student's own weights changed"
+    );
 
     let student = model.with_adapter(&tuned.adapter).unwrap();
     assert!(student.perplexity(&chats).unwrap() < 1.5);
     let response = student.generate(&chats.clone().map(|c| c.prompt()), &Sampling::greedy());
     assert_eq!(response.unwrap()[0].text, "Zephyr-9!");
-    assert!(tuned.adapter.modules().all(|(_, _, b)| b.count_nonzero(None).int64_value(&[]) > 0));
+    assert!(
+        tuned
+            .adapter
+            .modules()
+            .all(|(_, _, b)| b.count_nonzero(None).int64_value(&[]) > 0)
+    );
 
     // The same options give the same adapter; another seed another one.
-    let short = SftOptions { max_steps: Some(2), ..options };
+    let short = SftOptions {
+        max_steps: Some(2),
+        ..options
+    };
     let loss = |options: &SftOptions| fine_tune(&model, &chats, options).unwrap().steps[1].loss;
     close(loss(&short), losses[1], 1e-6);
     assert_ne!(loss(&SftOptions { seed: 1, ..short }), losses[1]);
@@ -213,11 +294,17 @@ fn training_changes_the_adapter_and_nothing_else() {
 #[test]
 fn an_adapter_with_zero_b_changes_nothing() {
     let Some(model) = smollm2() else { return };
-    let options = SftOptions { max_steps: Some(0), ..SftOptions::default() };
+    let options = SftOptions {
+        max_steps: Some(0),
+        ..SftOptions::default()
+    };
     let untrained = fine_tune(&model, &[Chat::user("a").assistant("b")], &options).unwrap();
     let adapted = model.with_adapter(&untrained.adapter).unwrap();
     let probe = model.tokenizer().encode("The quick brown fox").unwrap();
-    assert_eq!(adapted.logits(&probe).unwrap(), model.logits(&probe).unwrap());
+    assert_eq!(
+        adapted.logits(&probe).unwrap(),
+        model.logits(&probe).unwrap()
+    );
     assert_eq!(adapted.parameter_count(), model.parameter_count());
     assert!(adapted.memory_bytes() > model.memory_bytes());
     // All maps of 30 layers and the output layer, at rank 32.
@@ -227,7 +314,10 @@ fn an_adapter_with_zero_b_changes_nothing() {
     let a = untrained.adapter.modules().next().unwrap().1;
     let bound = 1.0 / (a.size()[1] as f64).sqrt();
     let largest = a.abs().max().double_value(&[]);
-    assert!(largest <= bound && largest > 0.99 * bound, "{largest} of {bound}");
+    assert!(
+        largest <= bound && largest > 0.99 * bound,
+        "{largest} of {bound}"
+    );
 }
 
 #[test]
@@ -236,38 +326,80 @@ fn what_does_not_fit_is_refused_with_the_facts() {
     let long = Chat::user("word ".repeat(9000));
     let chats = [Chat::user("hi"), long.clone()];
     let error = model.generate(&chats, &Sampling::greedy()).unwrap_err();
-    assert!(matches!(error, ModelError::Context { index: 1, context: 8192, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            ModelError::Context {
+                index: 1,
+                context: 8192,
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert!(error.to_string().starts_with("chat 1 has 90"), "{error}");
     assert!(model.log_probabilities(&long.assistant("x")).is_err());
-    let error = model.log_probabilities(&Chat::user("hi")).unwrap_err().to_string();
+    let error = model
+        .log_probabilities(&Chat::user("hi"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("not the assistant's"), "{error}");
-    assert!(matches!(model.logits(&[49152]), Err(ModelError::Token { token: 49152, .. })));
+    assert!(matches!(
+        model.logits(&[49152]),
+        Err(ModelError::Token { token: 49152, .. })
+    ));
     assert!(matches!(model.logits(&[]), Err(ModelError::Context { .. })));
-    assert!(model.generate(&chats, &Sampling::temperature(f64::NAN)).is_err());
-    assert!(model.generate(&chats, &Sampling::temperature(1.0).top_p(0.0)).is_err());
+    assert!(
+        model
+            .generate(&chats, &Sampling::temperature(f64::NAN))
+            .is_err()
+    );
+    assert!(
+        model
+            .generate(&chats, &Sampling::temperature(1.0).top_p(0.0))
+            .is_err()
+    );
     assert!(model.generate(&[], &Sampling::greedy()).unwrap().is_empty());
     assert!(fine_tune(&model, &[], &SftOptions::default()).is_err());
-    let lora = LoraConfig { targets: vec!["q_project".to_owned()], ..LoraConfig::default() };
-    let options = SftOptions { lora, ..SftOptions::default() };
+    let lora = LoraConfig {
+        targets: vec!["q_project".to_owned()],
+        ..LoraConfig::default()
+    };
+    let options = SftOptions {
+        lora,
+        ..SftOptions::default()
+    };
     let error = fine_tune(&model, &[Chat::user("a").assistant("b")], &options).unwrap_err();
-    assert!(error.to_string().contains("q_project, known: down_proj"), "{error}");
+    assert!(
+        error.to_string().contains("q_project, known: down_proj"),
+        "{error}"
+    );
     let foreign = vec![("lm_head".to_owned(), tensor([32, 5]), tensor([49152, 32]))];
     let foreign = Adapter::from_tensors(LoraConfig::default(), foreign).unwrap();
     let error = model.with_adapter(&foreign).unwrap_err().to_string();
-    assert!(error.contains("lm_head maps 5 to 49152 numbers, in the model 576"), "{error}");
+    assert!(
+        error.contains("lm_head maps 5 to 49152 numbers, in the model 576"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_handle_shows_what_it_is_and_may_move_to_another_thread() {
     let Some(model) = smollm2() else { return };
     let shown = model.to_string();
-    assert!(shown.contains("SmolLM2-135M-Instruct (llama, 134.5 million parameters, 538 MB"), "{shown}");
+    assert!(
+        shown.contains("SmolLM2-135M-Instruct (llama, 134.5 million parameters, 538 MB"),
+        "{shown}"
+    );
     assert_eq!(model.parameter_count(), 134_515_008);
     let clone = model.clone();
     let chats = [Chat::user("Hi!")];
     let sampling = Sampling::greedy().max_new_tokens(4);
     let there = std::thread::scope(|scope| {
-        scope.spawn(|| clone.generate(&chats, &sampling).unwrap()).join().unwrap()
+        scope
+            .spawn(|| clone.generate(&chats, &sampling).unwrap())
+            .join()
+            .unwrap()
     });
     assert_eq!(there, model.generate(&chats, &sampling).unwrap());
 }
@@ -277,7 +409,10 @@ fn reference_adapter(model: &Model, lora: LoraConfig) -> Adapter {
     let shape = model.configuration();
     let heads = |count: i64| count * shape.head_dim;
     let (hidden, mlp) = (shape.hidden_size, shape.intermediate_size);
-    let (queries, keys) = (heads(shape.num_attention_heads), heads(shape.num_key_value_heads));
+    let (queries, keys) = (
+        heads(shape.num_attention_heads),
+        heads(shape.num_key_value_heads),
+    );
     let mut maps = vec![("lm_head".to_owned(), hidden, shape.vocab_size)];
     for layer in 0..shape.num_hidden_layers {
         for (name, inputs, outputs) in [
@@ -319,7 +454,9 @@ fn smollm2() -> Option<Model> {
 }
 
 fn fixture(name: &str) -> Json {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures")
+        .join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 

@@ -27,9 +27,6 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
         .into_owned();
     let mut page = Page::new(&title);
     page.results(&results);
-    for path in &arguments.also {
-        page.notebook(&ReportedNotebook::read(path, &name_of(path))?);
-    }
     let succeeded: Vec<_> = trials
         .iter()
         .filter_map(|trial| match folder.state(&trial.id).standing {
@@ -50,6 +47,9 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
     }
     if let Some(left_out @ 1..) = succeeded.len().checked_sub(SHOWN_TRIALS) {
         page.remark(&format!("{left_out} more trials are left out of this page; their notebooks are in the sweep's folder."));
+    }
+    for path in &arguments.also {
+        page.notebook(&ReportedNotebook::read(path, &name_of(path))?);
     }
     write_atomically(&arguments.output, page.finish().as_bytes())?;
     println!("{}", frame_text(&results, &FrameDisplay::default()));

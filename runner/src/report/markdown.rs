@@ -1,5 +1,5 @@
-//! Markdown as plain HTML: headings, lists, tables, code and paragraphs; nothing inline but code
-//! and emphasis.
+//! Markdown as plain HTML: headings, lists, tables, code and paragraphs; inline, code,
+//! emphasis and links to the web.
 
 use super::page::escape;
 
@@ -84,10 +84,36 @@ fn close(html: &mut String, open: &mut Option<&'static str>) {
     }
 }
 
-/// Escapes a line; `code`, **strong** and *emphasis* keep their meaning.
+/// Escapes a line; `code`, **strong**, *emphasis* and links keep their meaning.
 fn inline(text: &str) -> String {
     let text = paired(&escape(text), "`", "code");
-    paired(&paired(&text, "**", "strong"), "*", "em")
+    links(&paired(&paired(&text, "**", "strong"), "*", "em"))
+}
+
+/// Replaces `[text](address)` by a link, if the address is one of the web; `text` is escaped
+/// already, quotes included.
+fn links(text: &str) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('[') {
+        let link = after.split_once("](").and_then(|(words, behind)| {
+            let (address, behind) = behind.split_once(')')?;
+            let is_web = address.starts_with("https://") || address.starts_with("http://");
+            (is_web && !words.contains('[')).then_some((words, address, behind))
+        });
+        result.push_str(before);
+        match link {
+            Some((words, address, behind)) => {
+                result.push_str(&format!("<a href=\"{address}\">{words}</a>"));
+                rest = behind;
+            }
+            None => {
+                result.push('[');
+                rest = after;
+            }
+        }
+    }
+    result + rest
 }
 
 /// Replaces pairs of a mark by an element; an odd last mark stays as it is.
@@ -125,6 +151,18 @@ mod tests {
             "<p>&lt;script&gt;alert(1)&lt;/script&gt;\n</p>\n"
         );
         assert_eq!(inline("2 * 3"), "2 * 3");
+    }
+
+    #[test]
+    fn only_addresses_of_the_web_become_links() {
+        assert_eq!(
+            inline("see [the study](https://example.org/a\"b) and [1]"),
+            "see <a href=\"https://example.org/a&quot;b\">the study</a> and [1]"
+        );
+        assert_eq!(
+            inline("[x](javascript:alert(1))"),
+            "[x](javascript:alert(1))"
+        );
     }
 
     #[test]

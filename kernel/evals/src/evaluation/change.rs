@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::sample::Evaluation;
+use super::sample::{Evaluation, Sample};
 use super::score::Score;
 use crate::EvalError;
 
@@ -20,6 +20,11 @@ pub struct LevelChange {
     /// Standard error of the change. The same items were asked twice, so it is that of the mean
     /// of the items' own differences; 0 where it cannot be estimated from a single item.
     pub standard_error: f64,
+    /// Share of answers before that ended within the token limit.
+    pub baseline_finished: f64,
+    /// Share of answers after that ended within the token limit. Where it is lower than before,
+    /// part of the change comes from longer answers.
+    pub after_finished: f64,
 }
 
 /// Compares two evaluations of the same items, level by level, ascending.
@@ -51,24 +56,29 @@ pub fn change_by_level(
 }
 
 fn level_change(level: u32, baseline: &Evaluation, after: &Evaluation) -> LevelChange {
-    let correct: Vec<(bool, bool)> = std::iter::zip(&baseline.samples, &after.samples)
+    let pairs: Vec<(&Sample, &Sample)> = std::iter::zip(&baseline.samples, &after.samples)
         .filter(|(before, _)| before.level == level)
-        .map(|(before, after)| (before.correct, after.correct))
         .collect();
-    let before = Score::of(correct.iter().map(|pair| pair.0)).share();
-    let then = Score::of(correct.iter().map(|pair| pair.1)).share();
-    let differences: Vec<f64> = correct
+    let differences: Vec<f64> = pairs
         .iter()
-        .map(|&(before, after)| f64::from(u8::from(after)) - f64::from(u8::from(before)))
+        .map(|(before, after)| number(after.correct) - number(before.correct))
         .collect();
+    let before = Score::of(pairs.iter().map(|pair| pair.0.correct)).share();
+    let then = Score::of(pairs.iter().map(|pair| pair.1.correct)).share();
     LevelChange {
         level,
-        items: correct.len(),
+        items: pairs.len(),
         baseline: before,
         after: then,
         change: then - before,
         standard_error: standard_error_of_mean(&differences),
+        baseline_finished: Score::of(pairs.iter().map(|pair| pair.0.finished)).share(),
+        after_finished: Score::of(pairs.iter().map(|pair| pair.1.finished)).share(),
     }
+}
+
+fn number(outcome: bool) -> f64 {
+    f64::from(u8::from(outcome))
 }
 
 fn standard_error_of_mean(values: &[f64]) -> f64 {
@@ -87,7 +97,6 @@ fn standard_error_of_mean(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::Sample;
     use super::*;
 
     fn evaluation(outcomes: &[(u32, bool)]) -> Evaluation {
@@ -100,7 +109,7 @@ mod tests {
                 prompt: String::new(),
                 response: String::new(),
                 tokens: 0,
-                finished: true,
+                finished: correct,
                 extracted: None,
                 expected: String::new(),
                 correct,
@@ -128,6 +137,11 @@ mod tests {
             (1, 4, 0.75, 0.25)
         );
         assert_eq!(changes[0].change, -0.5);
+        // The samples of this test end where they are correct.
+        assert_eq!(
+            (changes[0].baseline_finished, changes[0].after_finished),
+            (0.75, 0.25)
+        );
         // Differences 0, -1, 0, -1: variance 1/3, over 4 items.
         assert!((changes[0].standard_error - (1.0_f64 / 12.0).sqrt()).abs() < 1e-15);
         assert_eq!((changes[1].change, changes[1].standard_error), (0.0, 0.0));

@@ -21,9 +21,21 @@ pub struct LoraConfig {
 impl Default for LoraConfig {
     fn default() -> Self {
         const TARGETS: [&str; 8] = [
-            "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head",
+            "q_proj",
+            "k_proj",
+            "v_proj",
+            "o_proj",
+            "gate_proj",
+            "up_proj",
+            "down_proj",
+            "lm_head",
         ];
-        Self { rank: 32, alpha: 32.0, targets: TARGETS.map(str::to_owned).to_vec(), dropout: 0.0 }
+        Self {
+            rank: 32,
+            alpha: 32.0,
+            targets: TARGETS.map(str::to_owned).to_vec(),
+            dropout: 0.0,
+        }
     }
 }
 
@@ -40,7 +52,11 @@ impl LoraConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), ModelError> {
-        let wrong = |option, found: String, expected| ModelError::Option { option, found, expected };
+        let wrong = |option, found: String, expected| ModelError::Option {
+            option,
+            found,
+            expected,
+        };
         if self.rank < 1 {
             return Err(wrong("rank", self.rank.to_string(), "at least 1"));
         }
@@ -48,7 +64,11 @@ impl LoraConfig {
             return Err(wrong("alpha", self.alpha.to_string(), "a finite number"));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(wrong("dropout", self.dropout.to_string(), "at least 0 and less than 1"));
+            return Err(wrong(
+                "dropout",
+                self.dropout.to_string(),
+                "at least 0 and less than 1",
+            ));
         }
         Ok(())
     }

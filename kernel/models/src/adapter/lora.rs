@@ -9,7 +9,7 @@ use tch::{Device, TchError, Tensor};
 
 use super::LoraConfig;
 use crate::ModelError;
-use crate::transformer::{LinearMap, Weight};
+use crate::transformer::{LinearMap, Weight, product};
 
 /// A set of updates `W + alpha / r * B A`, one for each adapted module. Cloning is cheap.
 #[derive(Clone)]
@@ -36,7 +36,10 @@ impl Update {
             copy.f_copy_(tensor)?;
             Ok::<_, TchError>(Weight::new(copy))
         };
-        Ok(Self { a: copy(a)?, b: copy(b)? })
+        Ok(Self {
+            a: copy(a)?,
+            b: copy(b)?,
+        })
     }
 }
 
@@ -60,10 +63,15 @@ impl Adapter {
             }
             let bound = 1.0 / (map.inputs as f32).sqrt();
             let count = (config.rank * map.inputs) as usize;
-            let a: Vec<f32> = (0..count).map(|_| random.random_range(-bound..bound)).collect();
+            let a: Vec<f32> = (0..count)
+                .map(|_| random.random_range(-bound..bound))
+                .collect();
             let a = Tensor::f_from_slice(&a)?.f_view([config.rank, map.inputs])?;
             let b = Tensor::f_zeros([map.outputs, config.rank], (a.kind(), device))?;
-            let update = Update { a: Weight::new(a.f_to_device(device)?), b: Weight::new(b) };
+            let update = Update {
+                a: Weight::new(a.f_to_device(device)?),
+                b: Weight::new(b),
+            };
             updates.insert(map.module.clone(), update);
         }
         if let Some(target) = config.targets.iter().find(|target| !known.contains(target)) {
@@ -72,7 +80,11 @@ impl Adapter {
             let detail = format!("no module is named {target}, known: {}", known.join(", "));
             return Err(ModelError::Adapter { detail });
         }
-        Ok(Self { config: config.clone(), updates: Arc::new(updates), dropout: 0.0 })
+        Ok(Self {
+            config: config.clone(),
+            updates: Arc::new(updates),
+            dropout: 0.0,
+        })
     }
 
     /// An adapter from the matrices A, `[rank, inputs]`, and B, `[outputs, rank]`, of each module,
@@ -101,7 +113,11 @@ impl Adapter {
             }
             updates.insert(module, Update::copy_of(&a, &b)?);
         }
-        Ok(Self { config, updates: Arc::new(updates), dropout: 0.0 })
+        Ok(Self {
+            config,
+            updates: Arc::new(updates),
+            dropout: 0.0,
+        })
     }
 
     /// The options it was made with.
@@ -111,17 +127,24 @@ impl Adapter {
 
     /// Module name, A `[rank, inputs]` and B `[outputs, rank]` of every update.
     pub fn modules(&self) -> impl Iterator<Item = (&str, &Tensor, &Tensor)> {
-        self.updates.iter().map(|(module, update)| (module.as_str(), &*update.a, &*update.b))
+        self.updates
+            .iter()
+            .map(|(module, update)| (module.as_str(), &*update.a, &*update.b))
     }
 
     /// Numbers in all A and B.
     pub fn parameter_count(&self) -> u64 {
-        self.modules().map(|(_, a, b)| (a.numel() + b.numel()) as u64).sum()
+        self.modules()
+            .map(|(_, a, b)| (a.numel() + b.numel()) as u64)
+            .sum()
     }
 
     /// Bytes of all A and B.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.updates.values().map(|update| update.a.bytes() + update.b.bytes()).sum()
+        self.updates
+            .values()
+            .map(|update| update.a.bytes() + update.b.bytes())
+            .sum()
     }
 
     /// Fails if a module is not among `maps` or has another shape there.
@@ -132,7 +155,9 @@ impl Adapter {
         let maps: BTreeMap<&str, &LinearMap> = maps.map(|map| (map.module.as_str(), map)).collect();
         for (module, a, b) in self.modules() {
             let Some(map) = maps.get(module) else {
-                return Err(ModelError::Adapter { detail: format!("the model has no {module}") });
+                return Err(ModelError::Adapter {
+                    detail: format!("the model has no {module}"),
+                });
             };
             let (found, expected) = ((a.size()[1], b.size()[0]), (map.inputs, map.outputs));
             if found != expected {
@@ -162,12 +187,18 @@ impl Adapter {
         for (module, a, b) in self.modules() {
             updates.insert(module.to_owned(), Update::copy_of(a, b)?);
         }
-        Ok(Self { config: self.config.clone(), updates: Arc::new(updates), dropout: 0.0 })
+        Ok(Self {
+            config: self.config.clone(),
+            updates: Arc::new(updates),
+            dropout: 0.0,
+        })
     }
 
     /// Every A and B, as handles on the same storage.
     pub(crate) fn parameters(&self) -> Vec<Tensor> {
-        self.modules().flat_map(|(_, a, b)| [a.shallow_clone(), b.shallow_clone()]).collect()
+        self.modules()
+            .flat_map(|(_, a, b)| [a.shallow_clone(), b.shallow_clone()])
+            .collect()
     }
 
     /// `output + alpha / r * B A x` for the map `module` with input `x`, `[tokens, inputs]`.
@@ -177,14 +208,19 @@ impl Adapter {
         x: &Tensor,
         output: &Tensor,
     ) -> Result<Tensor, TchError> {
-        let Some(update) = self.updates.get(module) else { return Ok(output.shallow_clone()) };
-        let reduced = if self.dropout > 0.0 {
-            x.f_dropout(self.dropout, true)?.f_linear(&update.a, None::<&Tensor>)?
-        } else {
-            x.f_linear(&update.a, None::<&Tensor>)?
+        let Some(update) = self.updates.get(module) else {
+            return Ok(output.shallow_clone());
+        };
+        let reduced = match self.dropout > 0.0 {
+            true => product(&x.f_dropout(self.dropout, true)?, &update.a)?,
+            false => product(x, &update.a)?,
         };
         let scale = self.config.scale();
-        let scaled = if scale == 1.0 { reduced } else { reduced.f_mul_scalar(scale)? };
+        let scaled = if scale == 1.0 {
+            reduced
+        } else {
+            reduced.f_mul_scalar(scale)?
+        };
         output.f_addmm(&scaled, &update.b.f_transpose(0, 1)?)
     }
 }

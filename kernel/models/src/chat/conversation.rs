@@ -39,7 +39,10 @@ impl Chat {
     /// Sets the system message, which comes first.
     #[must_use]
     pub fn system(mut self, content: impl Into<String>) -> Self {
-        let message = Message { role: Role::System, content: content.into() };
+        let message = Message {
+            role: Role::System,
+            content: content.into(),
+        };
         match self.messages.first_mut() {
             Some(first) if first.role == Role::System => *first = message,
             _ => self.messages.insert(0, message),
@@ -56,7 +59,10 @@ impl Chat {
     /// Appends a message.
     #[must_use]
     pub fn message(mut self, role: Role, content: impl Into<String>) -> Self {
-        self.messages.push(Message { role, content: content.into() });
+        self.messages.push(Message {
+            role,
+            content: content.into(),
+        });
         self
     }
 
@@ -72,7 +78,9 @@ impl Chat {
     #[must_use]
     pub fn prompt(&self) -> Self {
         let end = self.messages.len() - usize::from(self.response().is_some());
-        Self { messages: self.messages[..end].to_vec() }
+        Self {
+            messages: self.messages[..end].to_vec(),
+        }
     }
 }
 
@@ -82,11 +90,22 @@ mod tests {
 
     #[test]
     fn the_system_message_comes_first_and_is_set_once() {
-        let chat = Chat::user("hi").system("be brief").assistant("hello").system("be kind");
-        let said: Vec<_> = chat.messages.iter().map(|m| (m.role, m.content.as_str())).collect();
+        let chat = Chat::user("hi")
+            .system("be brief")
+            .assistant("hello")
+            .system("be kind");
+        let said: Vec<_> = chat
+            .messages
+            .iter()
+            .map(|m| (m.role, m.content.as_str()))
+            .collect();
         assert_eq!(
             said,
-            [(Role::System, "be kind"), (Role::User, "hi"), (Role::Assistant, "hello")]
+            [
+                (Role::System, "be kind"),
+                (Role::User, "hi"),
+                (Role::Assistant, "hello")
+            ]
         );
     }
 
@@ -95,13 +114,19 @@ mod tests {
         let chat = Chat::user("hi");
         assert_eq!((chat.prompt(), chat.response()), (chat.clone(), None));
         let answered = chat.clone().assistant("hello");
-        assert_eq!((answered.prompt(), answered.response()), (chat, Some("hello")));
+        assert_eq!(
+            (answered.prompt(), answered.response()),
+            (chat, Some("hello"))
+        );
     }
 
     #[test]
     fn json_is_the_common_messages_form() {
         let json = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
-        assert_eq!(serde_json::from_str::<Chat>(json).unwrap(), Chat::user("hi"));
+        assert_eq!(
+            serde_json::from_str::<Chat>(json).unwrap(),
+            Chat::user("hi")
+        );
         assert_eq!(serde_json::to_string(&Chat::user("hi")).unwrap(), json);
     }
 }

@@ -24,11 +24,18 @@ impl ChatTemplate {
         // `transformers` compiles templates with these two set.
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
-        environment.add_template_owned(NAME, source.to_owned()).map_err(refused)?;
-        Ok(Self { environment, beginning, end })
+        environment
+            .add_template_owned(NAME, source.to_owned())
+            .map_err(refused)?;
+        Ok(Self {
+            environment,
+            beginning,
+            end,
+        })
     }
 
     /// The text of `chat`, ready for the assistant to answer if `add_generation_prompt`.
@@ -68,7 +75,9 @@ fn strftime_now(format: String) -> Result<String, Error> {
 
 fn refused(error: Error) -> ModelError {
     // The alternate form adds the cause; the line is of the template.
-    ModelError::Template { detail: format!("{error:#}") }
+    ModelError::Template {
+        detail: format!("{error:#}"),
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +91,10 @@ mod tests {
     #[test]
     fn templates_use_python_methods_and_special_tokens() {
         let source = "{{ bos_token }}{% for m in messages %}{{ m['role'].upper() }}:{{ m.content.strip() }}{{ eos_token }}{% endfor %}";
-        assert_eq!(render(source, &Chat::user(" hi ")).unwrap(), "<s>USER:hi</s>");
+        assert_eq!(
+            render(source, &Chat::user(" hi ")).unwrap(),
+            "<s>USER:hi</s>"
+        );
     }
 
     #[test]
@@ -95,11 +107,17 @@ mod tests {
     #[test]
     fn a_bad_time_format_is_an_error() {
         assert!(render("{{ strftime_now('%Q!') }}", &Chat::user("hi")).is_err());
-        assert_eq!(render("{{ strftime_now('%Y')|length }}", &Chat::user("hi")).unwrap(), "4");
+        assert_eq!(
+            render("{{ strftime_now('%Y')|length }}", &Chat::user("hi")).unwrap(),
+            "4"
+        );
     }
 
     #[test]
     fn a_template_that_does_not_compile_is_an_error() {
-        assert!(matches!(render("{% for %}", &Chat::default()), Err(ModelError::Template { .. })));
+        assert!(matches!(
+            render("{% for %}", &Chat::default()),
+            Err(ModelError::Template { .. })
+        ));
     }
 }

@@ -82,11 +82,15 @@ impl Checkpoint for GgufCheckpoint<'_> {
         };
         if num_attention_heads % num_key_value_heads != 0 {
             let detail = format!("{num_key_value_heads} does not divide {num_attention_heads}");
-            return Err(self.file.wrong_metadata("llama.attention.head_count_kv", detail));
+            return Err(self
+                .file
+                .wrong_metadata("llama.attention.head_count_kv", detail));
         }
         if head_dim == 0 || head_dim % 2 != 0 {
             let detail = format!("heads of size {head_dim}, expected an even size");
-            return Err(self.file.wrong_metadata("llama.attention.head_count", detail));
+            return Err(self
+                .file
+                .wrong_metadata("llama.attention.head_count", detail));
         }
         self.check_rope(head_dim)?;
         Ok(Configuration {
@@ -141,7 +145,10 @@ impl Checkpoint for GgufCheckpoint<'_> {
 /// head apart.
 fn half_split_rows(weights: &Tensor, heads: i64) -> Result<Tensor, tch::TchError> {
     let shape = weights.size();
-    weights.f_view([heads, -1, 2, shape[1]])?.f_transpose(1, 2)?.f_reshape(&shape)
+    weights
+        .f_view([heads, -1, 2, shape[1]])?
+        .f_transpose(1, 2)?
+        .f_reshape(&shape)
 }
 
 /// `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`, and so on.
@@ -161,7 +168,9 @@ fn gguf_name(name: &str) -> String {
         ("input_layernorm.", "attn_norm."),
         ("post_attention_layernorm.", "ffn_norm."),
     ];
-    PARTS.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+    PARTS
+        .iter()
+        .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
 }
 
 #[cfg(test)]
@@ -171,9 +180,18 @@ mod tests {
     #[test]
     fn names_are_translated() {
         for (ours, theirs) in [
-            ("model.layers.3.self_attn.q_proj.weight", "blk.3.attn_q.weight"),
-            ("model.layers.12.post_attention_layernorm.weight", "blk.12.ffn_norm.weight"),
-            ("model.layers.0.input_layernorm.weight", "blk.0.attn_norm.weight"),
+            (
+                "model.layers.3.self_attn.q_proj.weight",
+                "blk.3.attn_q.weight",
+            ),
+            (
+                "model.layers.12.post_attention_layernorm.weight",
+                "blk.12.ffn_norm.weight",
+            ),
+            (
+                "model.layers.0.input_layernorm.weight",
+                "blk.0.attn_norm.weight",
+            ),
             ("model.embed_tokens.weight", "token_embd.weight"),
             ("model.norm.weight", "output_norm.weight"),
             ("lm_head.weight", "output.weight"),

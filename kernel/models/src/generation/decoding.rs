@@ -76,7 +76,11 @@ pub(crate) fn respond(
         };
         // A prefill has logits for the rows it added, a step for all rows.
         let first = if admitted.is_empty() { 0 } else { rows.len() };
-        rows.extend(admitted.iter().map(|&index| Row::new(index, &requests[index], sampling)));
+        rows.extend(
+            admitted
+                .iter()
+                .map(|&index| Row::new(index, &requests[index], sampling)),
+        );
         let choice = sampler::choose(&logits, sampling, |row| rows[first + row].random.random())?;
         extend(&mut rows[first..], &choice, decoder.end);
 
@@ -126,9 +130,17 @@ impl Row {
     fn new(index: usize, request: &Request, sampling: &Sampling) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(sampling.seed);
         random.set_stream(index as u64);
-        let answer =
-            Answer { tokens: vec![], log_probabilities: vec![], finish: Finish::Length };
-        Self { request: index, limit: request.limit, random, answer }
+        let answer = Answer {
+            tokens: vec![],
+            log_probabilities: vec![],
+            finish: Finish::Length,
+        };
+        Self {
+            request: index,
+            limit: request.limit,
+            random,
+            answer,
+        }
     }
 
     fn is_finished(&self) -> bool {
@@ -152,7 +164,9 @@ impl Decoder<'_> {
         requests: &[Request],
         cache: &mut KeyValueCache,
     ) -> Result<Tensor, TchError> {
-        let prompts = admitted.iter().map(|&index| requests[index].prompt.as_slice());
+        let prompts = admitted
+            .iter()
+            .map(|&index| requests[index].prompt.as_slice());
         let packed = Packed::new(prompts, self.device)?;
         let output = self.transformer.prefill(&packed, cache, self.adapter)?;
         let mut end = 0;
@@ -165,12 +179,18 @@ impl Decoder<'_> {
             })
             .collect();
         let last = Tensor::f_from_slice(&last)?.f_to_device(self.device)?;
-        self.transformer.logits(&output.f_index_select(0, &last)?, self.adapter)
+        self.transformer
+            .logits(&output.f_index_select(0, &last)?, self.adapter)
     }
 
     /// Feeds each row's last token; returns the logits of its next.
     fn step(&self, rows: &[Row], cache: &mut KeyValueCache) -> Result<Tensor, TchError> {
-        let last = |row: &Row| row.answer.tokens.last().map_or(0, |&token| i64::from(token));
+        let last = |row: &Row| {
+            row.answer
+                .tokens
+                .last()
+                .map_or(0, |&token| i64::from(token))
+        };
         let tokens: Vec<i64> = rows.iter().map(last).collect();
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(self.device)?;
         let output = self.transformer.decode(&tokens, cache, self.adapter)?;

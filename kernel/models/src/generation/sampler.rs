@@ -4,78 +4,137 @@ use tch::{Kind, TchError, Tensor};
 
 use super::Sampling;
 
+const TWO_TO_32: f64 = 4_294_967_296.0;
+const LOW_32_BITS: i64 = 0xffff_ffff;
+
 /// A token for each row and its log-probability.
 pub(super) struct Choice {
     pub(super) tokens: Vec<i64>,
     pub(super) log_probabilities: Vec<f32>,
 }
 
-/// Chooses from `logits`, `[rows, vocabulary]`; `draw` gives a uniform number in [0, 1) for each
-/// row in turn. Every row's choice depends on that row alone.
+/// Chooses from `logits`, `[rows, vocabulary]`; `draw` gives 32 random bits for a row. Every row's
+/// choice depends on that row alone.
 pub(super) fn choose(
     logits: &Tensor,
     sampling: &Sampling,
-    draw: impl FnMut(usize) -> f64,
+    draw: impl FnMut(usize) -> u32,
 ) -> Result<Choice, TchError> {
     let chosen = if sampling.temperature == 0.0 {
         logits.f_argmax(-1, true)?
     } else {
         sample(logits, sampling, draw)?
     };
-    let log_probabilities =
-        logits.f_gather(-1, &chosen, false)?.f_sub(&logits.f_logsumexp(-1, true)?)?;
+    let log_probabilities = logits
+        .f_gather(-1, &chosen, false)?
+        .f_sub(&logits.f_logsumexp(-1, true)?)?;
     Ok(Choice {
         tokens: Vec::try_from(chosen.f_view(-1)?)?,
         log_probabilities: Vec::try_from(log_probabilities.f_view(-1)?)?,
     })
 }
 
-/// Inverts the cumulative distribution at the drawn number; returns `[rows, 1]`.
+/// Lets all tokens race: token `i` arrives after an exponential time of rate `p_i`, so that it is
+/// first with probability `p_i` (the Gumbel-max trick, <https://arxiv.org/abs/1611.01144>, in
+/// other words). Unlike the inversion of a cumulative sum, this is stable: last-digit differences
+/// of the logits, as they come with another batch size, change a winner only where two tokens
+/// arrive at nearly the same time. Returns `[rows, 1]`.
 fn sample(
     logits: &Tensor,
     sampling: &Sampling,
-    draw: impl FnMut(usize) -> f64,
+    draw: impl FnMut(usize) -> u32,
 ) -> Result<Tensor, TchError> {
     let (rows, vocabulary) = logits.size2()?;
     let scaled = logits.f_div_scalar(sampling.temperature)?;
     let probabilities = scaled.f_softmax(-1, Kind::Float)?;
-    let draws: Vec<f64> = (0..rows as usize).map(draw).collect();
-    let draws = Tensor::f_from_slice(&draws)?.f_view([rows, 1])?.f_to_device(logits.device())?;
+    let draws: Vec<i64> = (0..rows as usize).map(draw).map(i64::from).collect();
+    let draws = Tensor::f_from_slice(&draws)?
+        .f_view([rows, 1])?
+        .f_to_device(logits.device())?;
     if sampling.top_k.is_none() && sampling.top_p >= 1.0 {
-        return invert(&probabilities, &draws);
+        let tokens = Tensor::f_arange(vocabulary, (Kind::Int64, logits.device()))?;
+        return first(&probabilities, &tokens, &draws);
     }
-    let kept = sampling.top_k.map_or(vocabulary, |count| (count as i64).min(vocabulary));
+    let kept = sampling
+        .top_k
+        .map_or(vocabulary, |count| (count as i64).min(vocabulary));
     let (likeliest, tokens) = probabilities.f_topk(kept, -1, true, true)?;
     let likeliest = likeliest.f_div(&likeliest.f_sum_dim_intlist(-1, true, Kind::Float)?)?;
     // A token stays while the likelier ones together have not reached top_p.
     let before = likeliest.f_cumsum(-1, Kind::Double)?.f_sub(&likeliest)?;
     let likeliest = likeliest.f_masked_fill(&before.f_ge(sampling.top_p)?, 0.0)?;
-    tokens.f_gather(-1, &invert(&likeliest, &draws)?, false)
+    tokens.f_gather(-1, &first(&likeliest, &tokens, &draws)?, false)
 }
 
-/// The first index at which the running sum of `weights`, `[rows, n]`, exceeds the drawn share of
-/// its total.
-fn invert(weights: &Tensor, draws: &Tensor) -> Result<Tensor, TchError> {
-    let n = weights.size2()?.1;
-    let running = weights.f_cumsum(-1, Kind::Double)?;
-    let wanted = draws.f_mul(&running.f_narrow(-1, n - 1, 1)?)?;
-    let index = wanted.f_searchsorted(&running, false, true, "right", None::<&Tensor>)?;
-    // Rounding, or a row that is not a number, may point beyond the end.
-    index.f_clamp_max(n - 1)
+/// The index of the token that arrives first: rates `[rows, n]`, ids of the tokens `[n]` or
+/// `[rows, n]`, draws `[rows, 1]`. A rate of 0 never arrives.
+fn first(rates: &Tensor, tokens: &Tensor, draws: &Tensor) -> Result<Tensor, TchError> {
+    let times = uniform(tokens, draws)?.f_log_()?.f_neg_()?;
+    rates
+        .f_to_kind(Kind::Double)?
+        .f_div(&times)?
+        .f_argmax(-1, true)
+}
+
+/// A number in (0, 1) for each token id and draw, the same on every device and for every batch:
+/// a hash of both rather than a generator's next number. `[rows, n]`
+fn uniform(tokens: &Tensor, draws: &Tensor) -> Result<Tensor, TchError> {
+    // Two rounds, so that neighbouring tokens of one draw are as unlike as any.
+    let hash = mix(&mix(tokens)?.f_bitwise_xor_tensor(draws)?)?;
+    hash.f_to_kind(Kind::Double)?
+        .f_add_scalar(0.5)?
+        .f_div_scalar(TWO_TO_32)
+}
+
+/// A bijection of 32-bit numbers with nearly no bias ("lowbias32" of
+/// <https://nullprogram.com/blog/2018/07/31/>), in 64-bit integers, which tensors have.
+fn mix(x: &Tensor) -> Result<Tensor, TchError> {
+    let shift = |x: &Tensor, bits: i64| -> Result<Tensor, TchError> {
+        x.f_bitwise_xor_tensor(&x.f_bitwise_right_shift_tensor_scalar(bits)?)
+    };
+    let times = |x: &Tensor, factor: i64| -> Result<Tensor, TchError> {
+        x.f_mul_scalar(factor)?.f_bitwise_and(LOW_32_BITS)
+    };
+    let x = times(&shift(x, 16)?, 0x7feb_352d)?;
+    // 0x846ca68b as a negative number: the low bits are the same, and nothing overflows.
+    let x = times(&shift(&x, 15)?, 0x846c_a68b - (1 << 32))?;
+    shift(&x, 16)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tokens(logits: &[f32], sampling: &Sampling, draw: f64) -> i64 {
-        let logits = Tensor::from_slice(logits).view([1, -1]);
-        choose(&logits, sampling, |_| draw).unwrap().tokens[0]
-    }
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     /// Probabilities 0.1, 0.2, 0.3, 0.4.
     fn logits() -> Vec<f32> {
         [0.1_f32, 0.2, 0.3, 0.4].iter().map(|p| p.ln()).collect()
+    }
+
+    /// How often each of the four tokens is chosen in 100,000 draws.
+    fn shares(sampling: &Sampling) -> [f64; 4] {
+        let rows = 100_000;
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let logits = Tensor::from_slice(&logits()).expand([rows, 4], false);
+        let choice = choose(&logits, sampling, |_| random.random()).unwrap();
+        let mut counts = [0; 4];
+        choice
+            .tokens
+            .iter()
+            .for_each(|&token| counts[token as usize] += 1);
+        counts.map(|count| f64::from(count) / rows as f64)
+    }
+
+    /// Five standard errors of a share of 100,000.
+    fn assert_shares(sampling: &Sampling, expected: [f64; 4]) {
+        for (share, expected) in shares(sampling).into_iter().zip(expected) {
+            let tolerance = 5.0 * (expected * (1.0 - expected) / 1e5).sqrt();
+            assert!(
+                (share - expected).abs() <= tolerance,
+                "{share} for {expected}"
+            );
+        }
     }
 
     #[test]
@@ -87,35 +146,61 @@ mod tests {
     }
 
     #[test]
-    fn a_draw_selects_by_cumulative_probability() {
-        let sampling = Sampling::temperature(1.0);
-        for (draw, expected) in [(0.0, 0), (0.05, 0), (0.15, 1), (0.45, 2), (0.61, 3), (0.999, 3)] {
-            assert_eq!(tokens(&logits(), &sampling, draw), expected, "draw {draw}");
-        }
+    fn tokens_are_drawn_with_their_probabilities() {
+        assert_shares(&Sampling::temperature(1.0), [0.1, 0.2, 0.3, 0.4]);
     }
 
     #[test]
     fn temperature_sharpens() {
         // At temperature 0.5 probabilities are squared: 1, 4, 9, 16 of 30.
-        let sampling = Sampling::temperature(0.5);
-        for (draw, expected) in [(0.03, 0), (0.1, 1), (0.3, 2), (0.5, 3)] {
-            assert_eq!(tokens(&logits(), &sampling, draw), expected, "draw {draw}");
-        }
+        let expected = [1.0, 4.0, 9.0, 16.0].map(|weight| weight / 30.0);
+        assert_shares(&Sampling::temperature(0.5), expected);
     }
 
     #[test]
     fn top_k_and_top_p_leave_out_the_unlikely() {
-        let two = Sampling::temperature(1.0).top_k(2);
-        assert_eq!((tokens(&logits(), &two, 0.0), tokens(&logits(), &two, 0.99)), (3, 2));
+        let two = [0.0, 0.0, 3.0 / 7.0, 4.0 / 7.0];
+        assert_shares(&Sampling::temperature(1.0).top_k(2), two);
         // 0.4 + 0.3 reach 0.6, so the set is {3, 2}.
-        let nucleus = Sampling::temperature(1.0).top_p(0.6);
-        assert_eq!((tokens(&logits(), &nucleus, 0.0), tokens(&logits(), &nucleus, 0.99)), (3, 2));
-        let certain = Sampling::temperature(1.0).top_p(0.1);
-        assert_eq!(tokens(&logits(), &certain, 0.99), 3);
+        assert_shares(&Sampling::temperature(1.0).top_p(0.6), two);
+        assert_shares(&Sampling::temperature(1.0).top_p(0.1), [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_large_vocabulary_is_drawn_from_evenly() {
+        // A thousand draws of 50,000 equally likely tokens: their mean and spread are a
+        // uniform's, and hardly any token comes twice.
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let logits = Tensor::zeros([1, 50_000], (Kind::Float, tch::Device::Cpu));
+        let logits = logits.expand([1000, 50_000], false);
+        let choice = choose(&logits, &Sampling::temperature(1.0), |_| random.random()).unwrap();
+        let mut tokens: Vec<f64> = choice.tokens.iter().map(|&id| id as f64 / 5e4).collect();
+        let mean = tokens.iter().sum::<f64>() / 1e3;
+        let variance = tokens.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 1e3;
+        assert!((mean - 0.5).abs() < 0.046, "mean {mean}");
+        assert!((variance - 1.0 / 12.0).abs() < 0.012, "variance {variance}");
+        tokens.sort_by(f64::total_cmp);
+        tokens.dedup();
+        assert!(tokens.len() > 970, "{} different tokens", tokens.len());
+    }
+
+    #[test]
+    fn the_last_digits_of_the_logits_do_not_change_the_choice() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let logits = Tensor::randn([200, 50_000], (Kind::Float, tch::Device::Cpu));
+        let noise = Tensor::randn_like(&logits) * 1e-6;
+        let draws: Vec<u32> = (0..200).map(|_| random.random()).collect();
+        let tokens = |logits: &Tensor| {
+            let sampling = Sampling::temperature(1.0);
+            choose(logits, &sampling, |row| draws[row]).unwrap().tokens
+        };
+        assert_eq!(tokens(&logits), tokens(&(&logits + noise)));
     }
 
     #[test]
     fn logits_that_are_not_numbers_still_give_a_token() {
-        assert!((0..4).contains(&tokens(&[f32::NAN; 4], &Sampling::temperature(1.0), 0.5)));
+        let logits = Tensor::from_slice(&[f32::NAN; 4]).view([1, -1]);
+        let choice = choose(&logits, &Sampling::temperature(1.0), |_| 5).unwrap();
+        assert!((0..4).contains(&choice.tokens[0]));
     }
 }

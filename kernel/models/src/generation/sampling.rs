@@ -28,7 +28,13 @@ impl Sampling {
 
     /// Samples at this temperature, at most 512 tokens, seed 0.
     pub fn temperature(temperature: f64) -> Self {
-        Self { temperature, top_p: 1.0, top_k: None, max_new_tokens: 512, seed: 0 }
+        Self {
+            temperature,
+            top_p: 1.0,
+            top_k: None,
+            max_new_tokens: 512,
+            seed: 0,
+        }
     }
 
     /// Sets the most tokens of a response.
@@ -60,13 +66,21 @@ impl Sampling {
     }
 
     pub(crate) fn check(&self) -> Result<(), ModelError> {
-        let wrong = |option, found: String, expected| ModelError::Option { option, found, expected };
+        let wrong = |option, found: String, expected| ModelError::Option {
+            option,
+            found,
+            expected,
+        };
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
             let found = self.temperature.to_string();
             return Err(wrong("temperature", found, "a finite number, at least 0"));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return Err(wrong("top_p", self.top_p.to_string(), "above 0 and at most 1"));
+            return Err(wrong(
+                "top_p",
+                self.top_p.to_string(),
+                "above 0 and at most 1",
+            ));
         }
         if self.top_k == Some(0) {
             return Err(wrong("top_k", "0".to_owned(), "at least 1"));

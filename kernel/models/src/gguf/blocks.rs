@@ -53,13 +53,25 @@ impl Encoding {
     pub(super) fn decode(self, bytes: &[u8], weights: &mut Vec<f32>) -> bool {
         match self {
             Self::F32 => weights.extend(
-                bytes.as_chunks::<4>().0.iter().map(|&weight| f32::from_le_bytes(weight)),
+                bytes
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|&weight| f32::from_le_bytes(weight)),
             ),
             Self::F16 => weights.extend(
-                bytes.as_chunks::<2>().0.iter().map(|&weight| f16::from_le_bytes(weight).to_f32()),
+                bytes
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .map(|&weight| f16::from_le_bytes(weight).to_f32()),
             ),
             Self::Bf16 => weights.extend(
-                bytes.as_chunks::<2>().0.iter().map(|&weight| bf16::from_le_bytes(weight).to_f32()),
+                bytes
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .map(|&weight| bf16::from_le_bytes(weight).to_f32()),
             ),
             Self::Q4_1 => {
                 for block in bytes.as_chunks::<20>().0 {

@@ -54,7 +54,10 @@ impl Contents {
             let key = cursor.string("metadata key")?;
             let value = value::read(&mut cursor, &key)?;
             if metadata.insert(key.clone(), value).is_some() {
-                return Err(GgufError::Metadata { key, detail: "occurs twice".to_owned() });
+                return Err(GgufError::Metadata {
+                    key,
+                    detail: "occurs twice".to_owned(),
+                });
             }
         }
         let mut described = Vec::new();
@@ -71,10 +74,15 @@ impl Contents {
 /// Reads one tensor description; `start` is still relative to the data section.
 fn describe(cursor: &mut Cursor) -> Result<(String, TensorEntry), GgufError> {
     let name = cursor.string("tensor name")?;
-    let wrong = |detail| GgufError::Tensor { name: name.clone(), detail };
+    let wrong = |detail| GgufError::Tensor {
+        name: name.clone(),
+        detail,
+    };
     let dimensions = cursor.u32(&name)?;
     if dimensions > MOST_DIMENSIONS {
-        return Err(wrong(format!("{dimensions} dimensions, the most is {MOST_DIMENSIONS}")));
+        return Err(wrong(format!(
+            "{dimensions} dimensions, the most is {MOST_DIMENSIONS}"
+        )));
     }
     let mut shape = Vec::new();
     for _ in 0..dimensions {
@@ -86,14 +94,18 @@ fn describe(cursor: &mut Cursor) -> Result<(String, TensorEntry), GgufError> {
 
     let weights = shape
         .iter()
-        .try_fold(1_u64, |product, &size| product.checked_mul(size.unsigned_abs()))
+        .try_fold(1_u64, |product, &size| {
+            product.checked_mul(size.unsigned_abs())
+        })
         .ok_or_else(|| wrong(format!("dimensions {shape:?} overflow")))?;
     let bytes = match encoding.unit() {
         None => 0,
         Some((unit, bytes)) => {
             let row = shape.first().copied().unwrap_or(1).unsigned_abs();
             if !row.is_multiple_of(unit) {
-                return Err(wrong(format!("rows of {row} weights as {encoding} blocks of {unit}")));
+                return Err(wrong(format!(
+                    "rows of {row} weights as {encoding} blocks of {unit}"
+                )));
             }
             (weights / unit)
                 .checked_mul(bytes)
@@ -101,7 +113,15 @@ fn describe(cursor: &mut Cursor) -> Result<(String, TensorEntry), GgufError> {
         }
     };
     shape.reverse();
-    Ok((name, TensorEntry { shape, encoding, start, bytes }))
+    Ok((
+        name,
+        TensorEntry {
+            shape,
+            encoding,
+            start,
+            bytes,
+        },
+    ))
 }
 
 fn alignment(metadata: &BTreeMap<String, Value>) -> Result<u64, GgufError> {
@@ -136,10 +156,18 @@ fn place(
         entry.start = entry.start.saturating_add(data_start);
         let end = entry.start.saturating_add(entry.bytes);
         if end > size {
-            return Err(GgufError::TensorBeyondEnd { name, start: entry.start, end, found: size });
+            return Err(GgufError::TensorBeyondEnd {
+                name,
+                start: entry.start,
+                end,
+                found: size,
+            });
         }
         if tensors.insert(name.clone(), entry).is_some() {
-            return Err(GgufError::Tensor { name, detail: "occurs twice".to_owned() });
+            return Err(GgufError::Tensor {
+                name,
+                detail: "occurs twice".to_owned(),
+            });
         }
     }
     Ok(tensors)

@@ -7,7 +7,10 @@ use super::Encoding;
 #[non_exhaustive]
 pub enum GgufError {
     /// The first four bytes are not `GGUF`.
-    #[error("not a GGUF file: it starts with {found:02x?}, expected {:02x?} (\"GGUF\")", b"GGUF")]
+    #[error(
+        "not a GGUF file: it starts with {found:02x?}, expected {:02x?} (\"GGUF\")",
+        b"GGUF"
+    )]
     Magic {
         /// The first four bytes.
         found: [u8; 4],

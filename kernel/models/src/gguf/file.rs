@@ -22,15 +22,24 @@ impl Gguf {
     /// # Errors
     /// When it cannot be read, or is not a complete GGUF file.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let unreadable = |source| ModelError::Read { path: path.to_owned(), source };
+        let unreadable = |source| ModelError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let file = File::open(path).map_err(unreadable)?;
         // SAFETY: the mapping is private and read-only. Model files are published by renaming a
         // finished temporary file and are not rewritten in place; every length is checked against
         // the size of the mapping.
         let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let contents = Contents::parse(&bytes)
-            .map_err(|source| ModelError::Gguf { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), bytes, contents })
+        let contents = Contents::parse(&bytes).map_err(|source| ModelError::Gguf {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+            contents,
+        })
     }
 
     /// Where the file is.
@@ -122,7 +131,8 @@ impl Gguf {
     }
 
     fn value(&self, key: &str) -> Result<&Value, ModelError> {
-        self.get(key).ok_or_else(|| self.wrong_metadata(key, "is missing".to_owned()))
+        self.get(key)
+            .ok_or_else(|| self.wrong_metadata(key, "is missing".to_owned()))
     }
 
     fn mistyped(&self, key: &str, expected: &str) -> ModelError {
@@ -130,10 +140,16 @@ impl Gguf {
     }
 
     pub(crate) fn wrong_metadata(&self, key: &str, detail: String) -> ModelError {
-        self.wrong(GgufError::Metadata { key: key.to_owned(), detail })
+        self.wrong(GgufError::Metadata {
+            key: key.to_owned(),
+            detail,
+        })
     }
 
     fn wrong(&self, source: GgufError) -> ModelError {
-        ModelError::Gguf { path: self.path.clone(), source }
+        ModelError::Gguf {
+            path: self.path.clone(),
+            source,
+        }
     }
 }

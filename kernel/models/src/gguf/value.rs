@@ -67,14 +67,14 @@ fn read_array(cursor: &mut Cursor, key: &str, deepest: usize) -> Result<Array, G
     if code == ARRAY {
         // An array takes at least its element type and its length.
         let count = fitting(cursor, count, 12, key)?;
-        return Ok(Array::Array(collect(count, || read_array(cursor, key, deepest - 1))?));
+        return Ok(Array::Array(collect(count, || {
+            read_array(cursor, key, deepest - 1)
+        })?));
     }
     let kind = Kind::of(code, key)?;
     let count = fitting(cursor, count, kind.least_bytes(), key)?;
     Ok(match kind {
-        Kind::Unsigned(width) => {
-            Array::Unsigned(collect(count, || unsigned(cursor, width, key))?)
-        }
+        Kind::Unsigned(width) => Array::Unsigned(collect(count, || unsigned(cursor, width, key))?),
         Kind::Signed(width) => Array::Signed(collect(count, || signed(cursor, width, key))?),
         Kind::Float(width) => Array::Float(collect(count, || float(cursor, width, key))?),
         Kind::Bool => Array::Bool(collect(count, || boolean(cursor, key))?),

@@ -37,7 +37,11 @@ impl Tokenizer {
         };
         let mut ends = vec![end];
         ends.extend(id("tokenizer.ggml.eot_token_id")?.filter(|&turn| turn != end));
-        Ok(Self { inner, beginning: id("tokenizer.ggml.bos_token_id")?, end: ends })
+        Ok(Self {
+            inner,
+            beginning: id("tokenizer.ggml.bos_token_id")?,
+            end: ends,
+        })
     }
 }
 
@@ -56,7 +60,10 @@ fn byte_pairs(file: &Gguf, tokens: &[String]) -> Result<BPE, ModelError> {
         };
         merges.push((left.to_owned(), right.to_owned()));
     }
-    BPE::builder().vocab_and_merges(vocabulary, merges).build().map_err(refused)
+    BPE::builder()
+        .vocab_and_merges(vocabulary, merges)
+        .build()
+        .map_err(refused)
 }
 
 /// How text is cut before the merges, by the name that llama.cpp gives to it.
@@ -76,7 +83,9 @@ fn add_special_tokens(
     tokens: &[String],
     inner: &mut HuggingFace,
 ) -> Result<(), ModelError> {
-    let Some(types) = file.get(TYPES) else { return Ok(()) };
+    let Some(types) = file.get(TYPES) else {
+        return Ok(());
+    };
     let Value::Array(Array::Signed(types)) = types else {
         return Err(file.wrong_metadata(TYPES, "expected an array of integers".to_owned()));
     };
@@ -85,11 +94,12 @@ fn add_special_tokens(
         return Err(file.wrong_metadata(TYPES, detail));
     }
     let of_type = |wanted: i64| -> Vec<AddedToken> {
-        let matching = tokens.iter().zip(types).filter(|&(_, &kind)| kind == wanted);
+        let matching = tokens
+            .iter()
+            .zip(types)
+            .filter(|&(_, &kind)| kind == wanted);
         matching
-            .map(|(token, _)| {
-                AddedToken::from(token.as_str(), wanted == CONTROL).normalized(false)
-            })
+            .map(|(token, _)| AddedToken::from(token.as_str(), wanted == CONTROL).normalized(false))
             .collect()
     };
     inner.add_special_tokens(&of_type(CONTROL));

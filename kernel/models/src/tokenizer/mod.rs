@@ -61,5 +61,7 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 fn refused(error: tokenizers::Error) -> ModelError {
-    ModelError::Tokenizer { detail: error.to_string() }
+    ModelError::Tokenizer {
+        detail: error.to_string(),
+    }
 }

@@ -26,7 +26,11 @@ impl Adam {
         let mut with_means = Vec::with_capacity(parameters.len());
         for value in parameters {
             let (mean, mean_square) = (value.f_zeros_like()?, value.f_zeros_like()?);
-            with_means.push(Parameter { value, mean, mean_square });
+            with_means.push(Parameter {
+                value,
+                mean,
+                mean_square,
+            });
         }
         Ok(Self {
             parameters: with_means,
@@ -50,13 +54,18 @@ impl Adam {
                 continue;
             }
             let _ = parameter.mean.f_lerp_(&gradient, 1.0 - self.beta1)?;
-            let _ = parameter.mean_square.f_lerp_(&gradient.f_square()?, 1.0 - self.beta2)?;
+            let _ = parameter
+                .mean_square
+                .f_lerp_(&gradient.f_square()?, 1.0 - self.beta2)?;
             let denominator = parameter
                 .mean_square
                 .f_sqrt()?
                 .f_div_scalar_(correction)?
                 .f_add_scalar_(self.epsilon)?;
-            let update = parameter.mean.f_div(&denominator)?.f_mul_scalar_(step_size)?;
+            let update = parameter
+                .mean
+                .f_div(&denominator)?
+                .f_mul_scalar_(step_size)?;
             let _ = parameter.value.f_sub_(&update)?;
             parameter.value.zero_grad();
         }

@@ -49,16 +49,15 @@ fn output_gradient(
     let chunk = (HELD_LOGITS / vocabulary).max(1);
     let mut loss = 0.0;
     let mut gradients = Vec::new();
-    for (output, targets) in output.f_split(chunk, 0)?.iter().zip(&targets.f_split(chunk, 0)?) {
+    for (output, targets) in output
+        .f_split(chunk, 0)?
+        .iter()
+        .zip(&targets.f_split(chunk, 0)?)
+    {
         let output = output.f_detach()?.f_requires_grad_(true)?;
         let logits = transformer.logits(&output, Some(adapter))?;
-        let part = logits.f_cross_entropy_loss(
-            targets,
-            None::<&Tensor>,
-            Reduction::Sum,
-            -100,
-            0.0,
-        )?;
+        let part =
+            logits.f_cross_entropy_loss(targets, None::<&Tensor>, Reduction::Sum, -100, 0.0)?;
         part.f_backward()?;
         loss += part.f_double_value(&[])?;
         gradients.push(output.f_grad()?);

@@ -50,7 +50,11 @@ impl Default for SftOptions {
 
 impl SftOptions {
     pub(super) fn check(&self) -> Result<(), ModelError> {
-        let wrong = |option, found: String, expected| ModelError::Option { option, found, expected };
+        let wrong = |option, found: String, expected| ModelError::Option {
+            option,
+            found,
+            expected,
+        };
         self.lora.check()?;
         if !(self.learning_rate.is_finite() && self.learning_rate >= 0.0) {
             let found = self.learning_rate.to_string();
@@ -58,11 +62,19 @@ impl SftOptions {
         }
         for (option, value) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             if !(0.0..1.0).contains(&value) {
-                return Err(wrong(option, value.to_string(), "at least 0 and less than 1"));
+                return Err(wrong(
+                    option,
+                    value.to_string(),
+                    "at least 0 and less than 1",
+                ));
             }
         }
         if !(self.epsilon.is_finite() && self.epsilon > 0.0) {
-            return Err(wrong("epsilon", self.epsilon.to_string(), "a number above 0"));
+            return Err(wrong(
+                "epsilon",
+                self.epsilon.to_string(),
+                "a number above 0",
+            ));
         }
         if self.batch_size == 0 {
             return Err(wrong("batch_size", "0".to_owned(), "at least 1"));

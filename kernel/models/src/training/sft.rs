@@ -51,7 +51,11 @@ pub fn fine_tune(
     options.check()?;
     if chats.is_empty() {
         let (found, expected) = ("0 chats".to_owned(), "at least one chat");
-        return Err(ModelError::Option { option: "chats", found, expected });
+        return Err(ModelError::Option {
+            option: "chats",
+            found,
+            expected,
+        });
     }
     let examples = student.examples(chats)?;
     let adapter = start(student, options)?.trainable()?;
@@ -65,7 +69,10 @@ pub fn fine_tune(
     for epoch in 0.. {
         for batch in shuffled(examples.len(), options.seed, epoch).chunks(options.batch_size) {
             if steps.len() == count {
-                return Ok(FineTuned { adapter: adapter.detached_copy()?, steps });
+                return Ok(FineTuned {
+                    adapter: adapter.detached_copy()?,
+                    steps,
+                });
             }
             interrupt::check()?;
             let started = Instant::now();
@@ -86,7 +93,12 @@ pub fn fine_tune(
             progress.set_label(format!("training, loss {loss:.3}"));
             progress.advance(1);
             let seconds = started.elapsed().as_secs_f64();
-            steps.push(TrainingStep { step, loss, tokens, seconds });
+            steps.push(TrainingStep {
+                step,
+                loss,
+                tokens,
+                seconds,
+            });
         }
     }
     unreachable!("an epoch has at least one batch, so the steps come to their end")

@@ -95,14 +95,18 @@ impl Attention {
     ) -> Result<Tensor, TchError> {
         let split = |tensor: &Tensor| tensor.f_split_with_sizes(lengths, 0);
         let (queries, keys, values) = (split(queries)?, split(keys)?, split(values)?);
-        let first_row = cache.as_ref().map_or(0, |cache| cache.lengths().len() as i64);
+        let first_row = cache
+            .as_ref()
+            .map_or(0, |cache| cache.lengths().len() as i64);
         let mut attended = Vec::with_capacity(lengths.len());
-        for (index, ((queries, keys), values)) in
-            queries.iter().zip(&keys).zip(&values).enumerate()
+        for (index, ((queries, keys), values)) in queries.iter().zip(&keys).zip(&values).enumerate()
         {
             // [heads, tokens, size]
-            let (queries, keys, values) =
-                (queries.f_transpose(0, 1)?, keys.f_transpose(0, 1)?, values.f_transpose(0, 1)?);
+            let (queries, keys, values) = (
+                queries.f_transpose(0, 1)?,
+                keys.f_transpose(0, 1)?,
+                values.f_transpose(0, 1)?,
+            );
             if let Some(cache) = &mut cache {
                 cache.write(self.layer, first_row + index as i64, &keys, &values)?;
             }

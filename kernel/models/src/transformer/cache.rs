@@ -37,8 +37,12 @@ impl KeyValueCache {
         capacity: i64,
         (kind, device): (Kind, Device),
     ) -> Result<Self, TchError> {
-        let size =
-            [rows, configuration.num_key_value_heads, capacity, configuration.head_dim];
+        let size = [
+            rows,
+            configuration.num_key_value_heads,
+            capacity,
+            configuration.head_dim,
+        ];
         let mut layers = Vec::new();
         for _ in 0..configuration.num_hidden_layers {
             layers.push([
@@ -46,7 +50,12 @@ impl KeyValueCache {
                 Tensor::f_empty(size, (kind, device))?,
             ]);
         }
-        Ok(Self { layers, lengths: vec![], capacity, step: None })
+        Ok(Self {
+            layers,
+            lengths: vec![],
+            capacity,
+            step: None,
+        })
     }
 
     /// Tokens in each row.
@@ -82,7 +91,10 @@ impl KeyValueCache {
         values: &Tensor,
     ) -> Result<(), TchError> {
         for (tensor, new) in self.layers[layer].iter().zip([keys, values]) {
-            tensor.f_select(0, row)?.f_narrow(1, 0, new.size()[1])?.f_copy_(new)?;
+            tensor
+                .f_select(0, row)?
+                .f_narrow(1, 0, new.size()[1])?
+                .f_copy_(new)?;
         }
         Ok(())
     }
@@ -104,7 +116,10 @@ impl KeyValueCache {
         } else {
             let columns = Tensor::f_arange(longest, (Kind::Int64, device))?;
             let beyond = columns.f_gt_tensor(&positions.f_unsqueeze(1)?)?;
-            let kind = self.layers.first().map_or(Kind::Float, |[keys, _]| keys.kind());
+            let kind = self
+                .layers
+                .first()
+                .map_or(Kind::Float, |[keys, _]| keys.kind());
             let mask = Tensor::f_zeros([rows, longest], (kind, device))?
                 .f_masked_fill(&beyond, f64::NEG_INFINITY)?;
             Some(mask.f_view([rows, 1, 1, longest])?)
@@ -157,7 +172,10 @@ impl KeyValueCache {
             let length = self.lengths[last];
             for tensor in self.layers.iter().flatten() {
                 let from = tensor.f_select(0, last as i64)?.f_narrow(1, 0, length)?;
-                tensor.f_select(0, row as i64)?.f_narrow(1, 0, length)?.f_copy_(&from)?;
+                tensor
+                    .f_select(0, row as i64)?
+                    .f_narrow(1, 0, length)?
+                    .f_copy_(&from)?;
             }
         }
         self.lengths.swap_remove(row);

@@ -2,6 +2,7 @@
 
 use tch::{Device, TchError, Tensor};
 
+use super::KeyValueCache;
 use super::attention::Attention;
 use super::linear::{Linear, LinearMap};
 use super::mlp::Mlp;
@@ -10,7 +11,6 @@ use super::rope::{Rope, Rotation};
 use super::{Packed, Pass, Weight};
 use crate::adapter::Adapter;
 use crate::checkpoint::Checkpoint;
-use super::KeyValueCache;
 use crate::{Configuration, ModelError};
 
 /// A decoder-only transformer with its weights on a device.
@@ -42,7 +42,11 @@ impl Transformer {
         let (vocabulary, hidden) = (configuration.vocab_size, configuration.hidden_size);
         let embedding = checkpoint.tensor("model.embed_tokens.weight", &[vocabulary, hidden])?;
         let embedding = Weight::new(embedding.f_to_device(device)?);
-        let head = LinearMap { module: "lm_head".to_owned(), inputs: hidden, outputs: vocabulary };
+        let head = LinearMap {
+            module: "lm_head".to_owned(),
+            inputs: hidden,
+            outputs: vocabulary,
+        };
         let head = match configuration.tie_word_embeddings {
             true => Linear::tied(&embedding, head),
             false => Linear::load(checkpoint, vec![head], device)?,
@@ -50,7 +54,12 @@ impl Transformer {
         let mut layers = Vec::new();
         for layer in 0..configuration.num_hidden_layers {
             offmodel_events::interrupt::check()?;
-            layers.push(Layer::load(checkpoint, configuration, layer as usize, device)?);
+            layers.push(Layer::load(
+                checkpoint,
+                configuration,
+                layer as usize,
+                device,
+            )?);
         }
         Ok(Self {
             embedding,
@@ -74,19 +83,28 @@ impl Transformer {
 
     /// Every weight once.
     pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
-        let norms = self.layers.iter().flat_map(|layer| [&layer.attention_norm, &layer.mlp_norm]);
+        let norms = self
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.attention_norm, &layer.mlp_norm]);
         let norms = norms.chain([&self.norm]).map(|norm| &norm.weight);
         let head = &raw const self.head;
         let linears = self.linears().filter(move |&linear| {
             // A tied head is the embedding again.
             !(self.tied && std::ptr::eq(linear, head))
         });
-        norms.chain([&self.embedding]).chain(linears.map(Linear::weight))
+        norms
+            .chain([&self.embedding])
+            .chain(linears.map(Linear::weight))
     }
 
     fn linears(&self) -> impl Iterator<Item = &Linear> {
         let layers = self.layers.iter().flat_map(|layer| {
-            layer.attention.linears().into_iter().chain(layer.mlp.linears())
+            layer
+                .attention
+                .linears()
+                .into_iter()
+                .chain(layer.mlp.linears())
         });
         layers.chain([&self.head])
     }
@@ -160,8 +178,14 @@ impl Layer {
         device: Device,
     ) -> Result<Self, ModelError> {
         let prefix = format!("model.layers.{layer}");
-        let norm =
-            |name: &str| load_norm(checkpoint, configuration, &format!("{prefix}.{name}"), device);
+        let norm = |name: &str| {
+            load_norm(
+                checkpoint,
+                configuration,
+                &format!("{prefix}.{name}"),
+                device,
+            )
+        };
         let attention = format!("{prefix}.self_attn");
         Ok(Self {
             attention_norm: norm("input_layernorm")?,

@@ -2,7 +2,7 @@
 
 use tch::{Device, TchError, Tensor};
 
-use super::Weight;
+use super::{Weight, product};
 use crate::ModelError;
 use crate::adapter::Adapter;
 use crate::checkpoint::Checkpoint;
@@ -39,12 +39,18 @@ impl Linear {
             1 => weights.remove(0),
             _ => Tensor::f_cat(&weights, 0)?,
         };
-        Ok(Self { weight: Weight::new(joined.f_to_device(device)?), maps })
+        Ok(Self {
+            weight: Weight::new(joined.f_to_device(device)?),
+            maps,
+        })
     }
 
     /// One map whose weight belongs to another part of the model (a tied output layer).
     pub(super) fn tied(weight: &Weight, map: LinearMap) -> Self {
-        Self { weight: Weight::new(weight.shallow_clone()), maps: vec![map] }
+        Self {
+            weight: Weight::new(weight.shallow_clone()),
+            maps: vec![map],
+        }
     }
 
     pub(super) fn maps(&self) -> &[LinearMap] {
@@ -61,7 +67,7 @@ impl Linear {
         x: &Tensor,
         adapter: Option<&Adapter>,
     ) -> Result<Vec<Tensor>, TchError> {
-        let joined = x.f_linear(&self.weight, None::<&Tensor>)?;
+        let joined = product(x, &self.weight)?;
         let mut outputs = if self.maps.len() == 1 {
             vec![joined]
         } else {
@@ -69,7 +75,9 @@ impl Linear {
             let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
             joined.f_split_with_sizes(sizes, -1)?
         };
-        let Some(adapter) = adapter else { return Ok(outputs) };
+        let Some(adapter) = adapter else {
+            return Ok(outputs);
+        };
         for (map, output) in self.maps.iter().zip(&mut outputs) {
             *output = adapter.adapt(&map.module, x, output)?;
         }

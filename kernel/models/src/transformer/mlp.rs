@@ -27,8 +27,10 @@ impl Mlp {
             inputs,
             outputs,
         };
-        let gate_up =
-            vec![map("gate_proj", hidden, intermediate), map("up_proj", hidden, intermediate)];
+        let gate_up = vec![
+            map("gate_proj", hidden, intermediate),
+            map("up_proj", hidden, intermediate),
+        ];
         let down = vec![map("down_proj", intermediate, hidden)];
         Ok(Self {
             gate_up: Linear::load(checkpoint, gate_up, device)?,

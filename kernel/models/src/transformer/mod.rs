@@ -6,6 +6,7 @@
 //!
 //! - [`decoder`]: the whole, from token ids to logits;
 //! - [`attention`], [`mlp`], [`norm`], [`rope`], [`linear`]: its parts;
+//! - [`product`]: the matrix product under all of them;
 //! - [`pass`]: which tokens see which;
 //! - [`cache`]: keys and values of rows that are being generated;
 //! - [`weight`]: a tensor that threads may share.
@@ -17,6 +18,7 @@ mod linear;
 mod mlp;
 mod norm;
 mod pass;
+mod product;
 mod rope;
 mod weight;
 
@@ -24,4 +26,5 @@ pub(crate) use cache::KeyValueCache;
 pub(crate) use decoder::Transformer;
 pub(crate) use linear::LinearMap;
 pub(crate) use pass::{Packed, Pass};
+pub(crate) use product::product;
 pub(crate) use weight::Weight;

@@ -25,12 +25,17 @@ impl Rope {
         let exponents =
             Tensor::f_arange_start_step(0, size, 2, (Kind::Float, device))?.f_div_scalar(size)?;
         let frequencies = Tensor::f_pow_scalar(base, &exponents)?.f_reciprocal()?;
-        Ok(Self { frequencies: Weight::new(frequencies) })
+        Ok(Self {
+            frequencies: Weight::new(frequencies),
+        })
     }
 
     /// The rotations of tokens at `positions`, `[tokens]`.
     pub(super) fn rotation(&self, positions: &Tensor) -> Result<Rotation, TchError> {
-        let angles = positions.f_to_kind(Kind::Float)?.f_unsqueeze(-1)?.f_mul(&self.frequencies)?;
+        let angles = positions
+            .f_to_kind(Kind::Float)?
+            .f_unsqueeze(-1)?
+            .f_mul(&self.frequencies)?;
         let (cosine, sine) = (angles.f_cos()?, angles.f_sin()?);
         Ok(Rotation {
             cosine: Tensor::f_cat(&[&cosine, &cosine], -1)?.f_unsqueeze(1)?,
@@ -43,6 +48,8 @@ impl Rotation {
     /// Rotates every head of `x`, `[tokens, heads, size]`.
     pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let size = self.cosine.size()[2];
-        x.f_roll(size / 2, -1)?.f_mul(&self.signed_sine)?.f_addcmul(x, &self.cosine)
+        x.f_roll(size / 2, -1)?
+            .f_mul(&self.signed_sine)?
+            .f_addcmul(x, &self.cosine)
     }
 }
