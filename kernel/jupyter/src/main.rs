@@ -29,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     // Returns only if this process is neither the one that runs the cells nor rustc's wrapper.
     offmodel_session::child_process_hook();
     let arguments = Arguments::parse();
+    offmodel_session::enter_session_environment();
     let connection = read_connection_file(&arguments.connection_file)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

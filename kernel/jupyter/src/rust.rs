@@ -7,7 +7,7 @@ use offmodel_jupyter::Language;
 use offmodel_jupyter::language::{
     Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
 };
-use offmodel_session::{Session, SessionOptions};
+use offmodel_session::Session;
 
 /// Rust, with the session's variables and definitions.
 #[derive(Debug)]
@@ -42,24 +42,22 @@ impl Language for Rust {
     }
 
     fn start() -> Result<Self, CellError> {
-        Session::start(SessionOptions::default())
-            .map(Self)
-            .map_err(|error| {
-                let value = format!("the Rust session did not start: {error}");
-                let mut traceback = vec![value.clone()];
-                let mut cause = std::error::Error::source(&error);
-                while let Some(error) = cause {
-                    traceback.push(format!("because: {error}"));
-                    cause = error.source();
-                }
-                traceback.push("Restart the kernel when this is put right.".to_owned());
-                CellError {
-                    name: "kernel not ready".to_owned(),
-                    value,
-                    traceback,
-                    line: None,
-                }
-            })
+        Session::start().map(Self).map_err(|error| {
+            let value = format!("the Rust session did not start: {error}");
+            let mut traceback = vec![value.clone()];
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                traceback.push(format!("because: {error}"));
+                cause = error.source();
+            }
+            traceback.push("Restart the kernel when this is put right.".to_owned());
+            CellError {
+                name: "kernel not ready".to_owned(),
+                value,
+                traceback,
+                line: None,
+            }
+        })
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupter> {

@@ -5,14 +5,15 @@ use std::io::Read;
 use std::time::Instant;
 
 use offmodel_events::Event;
-use offmodel_session::{Session, SessionOptions, child_process_hook};
+use offmodel_session::{Session, child_process_hook, enter_session_environment};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     child_process_hook();
+    enter_session_environment();
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     let started = Instant::now();
-    let mut session = Session::start(SessionOptions::default())?;
+    let mut session = Session::start()?;
     println!("ready after {:.2} s", started.elapsed().as_secs_f64());
     for (index, cell) in text.split("---\n").enumerate() {
         let started = Instant::now();

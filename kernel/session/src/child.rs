@@ -9,19 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use offmodel_events::sink::DESCRIPTOR_VARIABLE;
 use offmodel_events::{Event, Stream};
-use offmodel_toolchain::wrapper::{self, WRAPPER_VARIABLE};
+use offmodel_toolchain::wrapper::WRAPPER_VARIABLE;
 
 use crate::session::Message;
-
-/// Becomes evcxr's child or rustc's wrapper if this process was started as one; returns
-/// otherwise.
-///
-/// To be called first in `main` of any program that uses [`Session`](crate::Session): the
-/// session starts its own program again in both roles.
-pub fn child_process_hook() {
-    evcxr::runtime_hook();
-    wrapper::hook();
-}
 
 /// The command that starts the child, and the read end of its event pipe.
 pub(crate) fn child_command() -> io::Result<(Command, EventPipe)> {

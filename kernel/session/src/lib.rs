@@ -15,7 +15,9 @@
 mod child;
 mod complete;
 mod diagnostics;
+mod environment;
 mod evaluator;
+mod failures;
 mod generate;
 mod notebook_state;
 mod panics;
@@ -23,7 +25,9 @@ mod probe;
 mod session;
 mod source;
 
-pub use child::{Interrupter, child_process_hook};
+pub use child::Interrupter;
 pub use complete::Completions;
+pub use environment::{child_process_hook, enter_session_environment};
+pub use failures::SessionError;
 pub use offmodel_cells::{Completeness, completeness as is_complete};
-pub use session::{Session, SessionError, SessionOptions};
+pub use session::Session;

@@ -5,14 +5,12 @@
 //! the compiler answers each with an error that says "this expression has type `T`". About 0.15 s
 //! for all variables at once, on top of loading the prelude's metadata.
 
-use std::path::Path;
-
 use offmodel_cells::{Binding, Cell};
 use offmodel_events::CellError;
-use offmodel_toolchain::Toolchain;
 
 use crate::diagnostics::{self, Diagnostic};
-use crate::notebook_state::{NotebookState, Variable};
+use crate::environment::Environment;
+use crate::notebook_state::{KnownItem, NotebookState, Variable};
 use crate::source::{Origin, Source, blanked};
 
 /// What a cell that compiles leaves behind.
@@ -25,15 +23,18 @@ pub(crate) struct Probed {
 }
 
 /// Compiles a cell, to metadata only.
+///
+/// `state` has the cell's own items already, of cell `execution`, in place of those of the same
+/// names.
 pub(crate) fn probe(
     cell: &Cell,
+    execution: usize,
     state: &NotebookState,
-    toolchain: &Toolchain,
-    folder: &Path,
+    environment: &Environment,
 ) -> Result<Probed, CellError> {
     let bindings = last_bindings(cell);
-    let source = probe_source(cell, &bindings, state);
-    let diagnostics = compile(source.text(), toolchain, folder)?;
+    let source = probe_source(cell, execution, &bindings, state);
+    let diagnostics = compile(source.text(), environment)?;
     let (answers, errors): (Vec<_>, Vec<_>) = diagnostics
         .into_iter()
         .filter(Diagnostic::is_error)
@@ -49,8 +50,7 @@ pub(crate) fn probe(
 pub(crate) fn check(
     statement: &Source,
     state: &NotebookState,
-    toolchain: &Toolchain,
-    folder: &Path,
+    environment: &Environment,
 ) -> Result<Vec<Diagnostic>, CellError> {
     // On one line with the statement's first, so that all lines keep their numbers.
     let mut text = String::from("#![allow(warnings)] fn __cell() { ");
@@ -60,7 +60,7 @@ pub(crate) fn check(
         text.push_str(&item.code);
         text.push('\n');
     }
-    Ok(compile(&text, toolchain, folder)?
+    Ok(compile(&text, environment)?
         .into_iter()
         .filter(Diagnostic::is_error)
         .collect())
@@ -80,10 +80,16 @@ fn last_bindings(cell: &Cell) -> Vec<Binding> {
     bindings
 }
 
-fn probe_source(cell: &Cell, bindings: &[Binding], state: &NotebookState) -> Source {
+fn probe_source(
+    cell: &Cell,
+    execution: usize,
+    bindings: &[Binding],
+    state: &NotebookState,
+) -> Source {
     let mut source = Source::default();
     source.generated("#![allow(warnings)]\nuse offmodel::prelude::*;");
-    for item in state.items() {
+    let earlier = |item: &&KnownItem| item.execution != execution;
+    for item in state.items().iter().filter(earlier) {
         source.push(
             &item.code,
             &Origin::EarlierCell {
@@ -149,21 +155,18 @@ fn push_with_tail(source: &mut Source, statements: &str, tail: usize) {
     source.generated(";");
 }
 
-fn compile(
-    source: &str,
-    toolchain: &Toolchain,
-    folder: &Path,
-) -> Result<Vec<Diagnostic>, CellError> {
+fn compile(source: &str, environment: &Environment) -> Result<Vec<Diagnostic>, CellError> {
     let failure = |what: &str, error: std::io::Error| CellError {
         name: "compile error".to_owned(),
         value: format!("failed to {what}: {error}"),
         traceback: vec![format!("failed to {what}: {error}")],
         line: None,
     };
-    let file = folder.join("probe.rs");
+    let file = environment.folder.join("probe.rs");
     std::fs::write(&file, source)
         .map_err(|error| failure("write the cell for the compiler", error))?;
-    let output = toolchain
+    let output = environment
+        .toolchain
         .rustc_command()
         .args([
             "--crate-type",
@@ -174,7 +177,7 @@ fn compile(
             "metadata",
         ])
         .arg("-o")
-        .arg(folder.join("probe.rmeta"))
+        .arg(environment.folder.join("probe.rmeta"))
         // Both flags are unstable: without them, types are shortened beyond use.
         .args([
             "-Ztrim-diagnostic-paths=no",

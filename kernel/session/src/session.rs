@@ -1,44 +1,20 @@
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use offmodel_cells::{Cell, Command, line_and_column};
+use offmodel_cells::{Cell, Command, Item, line_and_column};
 use offmodel_events::{CellError, Event, MimeBundle};
-use offmodel_toolchain::wrapper::WRAPPER_VARIABLE;
-use offmodel_toolchain::{Toolchain, ToolchainError};
 
 use crate::child::Interrupter;
 use crate::complete::{Completions, complete};
 use crate::diagnostics::{self, Diagnostic};
+use crate::environment::Environment;
 use crate::evaluator::{Evaluated, Evaluator};
+use crate::failures::{HELP, SessionError, compile_failure, died, parse_failure, unknown_command};
 use crate::generate::{Exceptions, cell_statement};
 use crate::notebook_state::NotebookState;
 use crate::panics::locate_in_earlier_cell;
 use crate::probe::{Probed, check, probe};
 use crate::source::{Origin, Source};
-
-/// How a session is started.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct SessionOptions {}
-
-/// Why a session could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// Compiler, prelude or libtorch are missing.
-    #[error(transparent)]
-    Toolchain(#[from] ToolchainError),
-    /// The session's folder for generated code could not be made.
-    #[error("failed to make a folder for the session's code")]
-    Folder(#[source] std::io::Error),
-    /// evcxr or its child did not start.
-    #[error("failed to start evcxr: {0}")]
-    Evaluator(String),
-    /// The prelude did not load into the child.
-    #[error("failed to load the prelude: {0}")]
-    Prelude(String),
-}
 
 /// What arrives while a cell runs.
 #[derive(Debug)]
@@ -51,36 +27,36 @@ pub(crate) enum Message {
 /// holds it.
 #[derive(Debug)]
 pub struct Session {
-    toolchain: Toolchain,
     state: NotebookState,
     evaluator: Evaluator,
     messages: Receiver<Message>,
-    folder: tempfile::TempDir,
+    // Last, so that it is dropped, with its folder, after evcxr.
+    environment: Environment,
 }
 
 impl Session {
     /// Starts the child process and loads the prelude into it, so that the first cell does not
     /// wait for that.
     ///
+    /// One session a process, in a program whose `main` has called
+    /// [`enter_session_environment`](crate::enter_session_environment).
+    ///
     /// # Errors
     /// When a part of the toolchain is missing, or the child does not start.
-    pub fn start(_options: SessionOptions) -> Result<Self, SessionError> {
-        let toolchain = Toolchain::locate()?;
-        let folder = tempfile::Builder::new()
-            .prefix("offmodel-session-")
-            .tempdir()
-            .map_err(SessionError::Folder)?;
-        prepare_environment(&toolchain, folder.path());
+    pub fn start() -> Result<Self, SessionError> {
+        let environment = Environment::current()?;
         let (sender, messages) = channel();
         let evaluator = Evaluator::start(sender).map_err(SessionError::Evaluator)?;
+        let state = NotebookState::default();
         let mut session = Self {
-            toolchain,
-            state: NotebookState::default(),
+            state,
             evaluator,
             messages,
-            folder,
+            environment,
         };
-        session.load_prelude().map_err(SessionError::Prelude)?;
+        session.load_prelude().map_err(|reason| {
+            SessionError::of_prelude(reason, &session.environment.toolchain.prelude)
+        })?;
         Ok(session)
     }
 
@@ -103,14 +79,10 @@ impl Session {
         if cell.statements.is_empty() && cell.items.is_empty() {
             return Ok(());
         }
-        let probed = probe(&cell, &self.state, &self.toolchain, self.folder.path())?;
-        let items_before = self.state.clone();
-        self.state.define_items(&cell, execution_count);
-        let result = self.run_cell(&cell, execution_count, &probed, on_event);
-        if result.is_err() && cell.statements.is_empty() {
-            self.state = items_before;
-        }
-        result
+        let mut next = self.state.clone();
+        next.define_items(&cell, execution_count);
+        let probed = probe(&cell, execution_count, &next, &self.environment)?;
+        self.run_cell(&cell, execution_count, next, &probed, on_event)
     }
 
     /// A handle that stops the running cell, from another thread.
@@ -175,7 +147,7 @@ impl Session {
         Ok(())
     }
 
-    /// Compiles and runs a cell that the probe found right.
+    /// Compiles and runs a cell that the probe found right; `next` is the state with its items.
     ///
     /// What the probe cannot see, because type questions end the compiler's work before it
     /// checks borrows, shows in the first real compilation: which variables the cell moves, and
@@ -184,40 +156,34 @@ impl Session {
         &mut self,
         cell: &Cell,
         execution: usize,
+        next: NotebookState,
         probed: &Probed,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(), CellError> {
-        let mentioned = self.state.mentioned(cell);
-        let items: String = cell
-            .items
-            .iter()
-            .map(|item| format!("{}\n", &cell.code[item.range.clone()]))
-            .collect();
+        let mentioned = next.mentioned(cell);
+        let item = |item: &Item| format!("{}\n", &cell.code[item.range.clone()]);
+        let items: String = cell.items.iter().map(item).collect();
         let mut exceptions = Exceptions::default();
         for _ in 0..4 {
             let statement = cell_statement(cell, execution, &mentioned, probed, &exceptions);
-            let evaluated = self.evaluate(format!("{items}{}", statement.text()), on_event);
-            match evaluated {
+            let code = format!("{items}{}", statement.text());
+            match self.evaluate(code, &next, on_event) {
                 Evaluation::Ran(result) => {
+                    self.state = next;
                     self.settle(execution, probed, &exceptions, result.is_ok());
                     return result;
                 }
                 Evaluation::ChildDied(error) => return Err(error),
                 Evaluation::CompileError(rendered) => {
-                    let errors =
-                        check(&statement, &self.state, &self.toolchain, self.folder.path())?;
+                    let errors = check(&statement, &next, &self.environment)?;
                     let before = (exceptions.moved.len(), exceptions.unkept.len());
                     let own: Vec<_> = errors
                         .into_iter()
                         .filter(|error| !learn(error, &statement, probed, &mut exceptions))
                         .collect();
                     if !own.is_empty() {
-                        return Err(diagnostics::cell_error(
-                            &own,
-                            &statement,
-                            &cell.code,
-                            &self.state,
-                        ));
+                        let error = diagnostics::cell_error(&own, &statement, &cell.code, &next);
+                        return Err(error);
                     }
                     if before == (exceptions.moved.len(), exceptions.unkept.len()) {
                         return Err(compile_failure(&rendered));
@@ -279,7 +245,13 @@ impl Session {
         }
     }
 
-    fn evaluate(&mut self, code: String, on_event: &mut dyn FnMut(Event)) -> Evaluation {
+    /// Compiles and runs code; `state` knows the items that a panic may come from.
+    fn evaluate(
+        &mut self,
+        code: String,
+        state: &NotebookState,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Evaluation {
         if let Err(reason) = self.evaluator.evaluate(code) {
             return Evaluation::ChildDied(died(&reason, &[]));
         }
@@ -300,7 +272,7 @@ impl Session {
             };
             match message {
                 Ok(Message::Event(Event::Error { error: mut told })) => {
-                    locate_in_earlier_cell(&mut told, &self.state, self.folder.path());
+                    locate_in_earlier_cell(&mut told, state, &self.environment.folder);
                     error = Some(told);
                 }
                 Ok(Message::Event(Event::CellFinished { .. })) => finished = true,
@@ -365,93 +337,6 @@ fn learn(
     true
 }
 
-/// The environment that evcxr, its Cargo and its child start in.
-fn prepare_environment(toolchain: &Toolchain, folder: &Path) {
-    let own_program = std::env::current_exe().unwrap_or_default();
-    let mut path = std::ffi::OsString::from(toolchain.sysroot.join("bin"));
-    if let Some(inherited) = std::env::var_os("PATH") {
-        path.push(":");
-        path.push(inherited);
-    }
-    let variables: [(&str, std::ffi::OsString); 6] = [
-        // Cargo and rustc themselves: rustup's proxies cost 50 ms a call.
-        ("PATH", path),
-        ("RUSTC_WRAPPER", own_program.into()),
-        (WRAPPER_VARIABLE, "1".into()),
-        ("EVCXR_TMPDIR", folder.as_os_str().to_owned()),
-        // The user's evcxr settings (optimisation, prelude) are not meant for us.
-        ("EVCXR_CONFIG_DIR", folder.join("configuration").into()),
-        ("LD_LIBRARY_PATH", toolchain.library_path()),
-    ];
-    for (name, value) in variables {
-        // SAFETY: the session is started before its program has other threads that read the
-        // environment; the kernel does so in `main`.
-        unsafe { std::env::set_var(name, value) };
-    }
-}
-
-fn parse_failure(source: &str, error: &offmodel_cells::ParseError) -> CellError {
-    let line = source
-        .lines()
-        .nth(error.line.saturating_sub(1))
-        .unwrap_or_default();
-    let marker = " ".repeat(error.column.saturating_sub(1));
-    CellError {
-        name: "compile error".to_owned(),
-        value: format!(
-            "{} (line {}, column {})",
-            error.message, error.line, error.column
-        ),
-        traceback: vec![format!(
-            "\u{1b}[1;31merror\u{1b}[0m: {}\n --> cell:{}:{}\n  | {line}\n  | {marker}^",
-            error.message, error.line, error.column
-        )],
-        line: Some(error.line),
-    }
-}
-
-fn compile_failure(rendered: &str) -> CellError {
-    CellError {
-        name: "compile error".to_owned(),
-        value: rendered
-            .lines()
-            .next()
-            .unwrap_or("the cell does not compile")
-            .to_owned(),
-        traceback: rendered.lines().map(str::to_owned).collect(),
-        line: None,
-    }
-}
-
-fn died(cause: &str, lost: &[String]) -> CellError {
-    let what = match lost {
-        [] => "no variable was lost".to_owned(),
-        names => format!("lost with it: {}", names.join(", ")),
-    };
-    let value = format!("the process that runs the cells ended: {}", cause.trim());
-    CellError {
-        name: "process died".to_owned(),
-        traceback: vec![
-            value.clone(),
-            format!("{what}; definitions of functions and types are kept"),
-        ],
-        value,
-        line: None,
-    }
-}
-
-fn unknown_command(name: &str, line: usize) -> CellError {
-    CellError {
-        name: "unknown command".to_owned(),
-        value: format!("there is no command :{name}; :help lists them"),
-        traceback: vec![
-            format!("line {line}: there is no command :{name}"),
-            HELP.to_owned(),
-        ],
-        line: Some(line),
-    }
-}
-
 fn word_at(source: &str, cursor: usize) -> Option<&str> {
     let part = |character: char| character.is_alphanumeric() || character == '_';
     let (line, column) = line_and_column(source, cursor);
@@ -469,9 +354,3 @@ fn word_at(source: &str, cursor: usize) -> Option<&str> {
     let start = (start..=at).find(|&index| text.is_char_boundary(index))?;
     (start < end).then(|| &text[start..end])
 }
-
-const HELP: &str = "\
-A cell is Rust; its last expression, without a semicolon, is shown.
-  :vars     the variables of the session and their types
-  :help     this text
-  ?name     what a name is";

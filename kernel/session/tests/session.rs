@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use offmodel_events::{CellError, Event};
-use offmodel_session::{Session, SessionOptions, child_process_hook};
+use offmodel_session::{Session, child_process_hook, enter_session_environment};
 
 fn main() -> ExitCode {
     child_process_hook();
+    enter_session_environment();
     let tests = vec![
         Trial::test(
             "variables_and_definitions_reach_later_cells",
@@ -34,7 +35,10 @@ fn main() -> ExitCode {
             death_is_survived,
         ),
     ];
-    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+    let mut arguments = Arguments::from_args();
+    // One session a process.
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, tests).exit_code()
 }
 
 /// A session with a count of its cells.
@@ -51,7 +55,7 @@ struct Ran {
 
 impl Notebook {
     fn start() -> Self {
-        let session = Session::start(SessionOptions::default()).unwrap();
+        let session = Session::start().unwrap();
         Self { session, count: 0 }
     }
 

@@ -1,0 +1,168 @@
+//! The environment variables and the folder that a session works with.
+//!
+//! evcxr reads its settings from the environment, and the Cargo and rustc that it starts inherit
+//! it. Changing the environment of a running process is not safe once it has threads; so the
+//! program starts itself again in the right one, under the same process id.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use offmodel_toolchain::Toolchain;
+use offmodel_toolchain::wrapper::{self, WRAPPER_VARIABLE};
+use rustix::process::{Pid, Signal, set_parent_process_death_signal, test_kill_process};
+
+use crate::SessionError;
+
+/// The id of the process that the environment was made for: its children inherit the variable,
+/// but are no sessions.
+const PROCESS_VARIABLE: &str = "OFFMODEL_SESSION_PROCESS";
+/// Where evcxr writes and builds its code.
+const FOLDER_VARIABLE: &str = "EVCXR_TMPDIR";
+const FOLDER_PREFIX: &str = "offmodel-session-";
+
+/// Becomes evcxr's child or rustc's wrapper if this process was started as one; returns
+/// otherwise.
+///
+/// To be called first in `main` of any program that uses [`Session`](crate::Session): the
+/// session starts its own program again in both roles.
+pub fn child_process_hook() {
+    if is_session() {
+        return;
+    }
+    if std::env::var_os(offmodel_events::sink::DESCRIPTOR_VARIABLE).is_some() {
+        // A kernel that is killed cannot end its child, which would keep its GPU. If the system
+        // refuses, only that is lost.
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    }
+    evcxr::runtime_hook();
+    wrapper::hook();
+}
+
+/// Starts this program again, with the same arguments and process id, in the environment that a
+/// session needs; returns where it is in that environment already.
+///
+/// To be called in `main` after [`child_process_hook`]. Returns too when the environment cannot
+/// be made; [`Session::start`](crate::Session::start) then tells why.
+pub fn enter_session_environment() {
+    if is_session() {
+        return;
+    }
+    let (Ok(toolchain), Ok(program)) = (Toolchain::locate(), std::env::current_exe()) else {
+        return;
+    };
+    remove_folders_of_ended_processes();
+    let Ok(folder) = make_folder() else { return };
+    // Returns only if the program could not be started.
+    let _error = Command::new(&program)
+        .args(std::env::args_os().skip(1))
+        .envs(variables(&toolchain, &folder, program.into()))
+        .exec();
+    let _ = fs::remove_dir_all(folder);
+}
+
+/// The environment of this process, once entered.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub toolchain: Toolchain,
+    /// Holds all code that is generated and compiled; removed with this value.
+    pub folder: PathBuf,
+}
+
+impl Environment {
+    /// What [`enter_session_environment`] made.
+    pub fn current() -> Result<Self, SessionError> {
+        let toolchain = Toolchain::locate()?;
+        let folder = std::env::var_os(FOLDER_VARIABLE).filter(|_| is_session());
+        let folder = match folder {
+            Some(folder) => PathBuf::from(folder),
+            // It was not entered, or could not be: making the folder tells which.
+            None => {
+                let folder = make_folder().map_err(SessionError::Folder)?;
+                let _ = fs::remove_dir_all(folder);
+                return Err(SessionError::Environment);
+            }
+        };
+        fs::create_dir_all(&folder).map_err(SessionError::Folder)?;
+        Ok(Self { toolchain, folder })
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        // What stays is removed by a later session.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Whether this process is one whose environment was made by [`enter_session_environment`].
+fn is_session() -> bool {
+    std::env::var(PROCESS_VARIABLE).is_ok_and(|id| id == std::process::id().to_string())
+}
+
+fn variables(
+    toolchain: &Toolchain,
+    folder: &Path,
+    program: OsString,
+) -> [(&'static str, OsString); 7] {
+    let mut path = toolchain.sysroot.join("bin").into_os_string();
+    if let Some(inherited) = std::env::var_os("PATH") {
+        path.push(":");
+        path.push(inherited);
+    }
+    [
+        (PROCESS_VARIABLE, std::process::id().to_string().into()),
+        (FOLDER_VARIABLE, folder.into()),
+        // The user's evcxr settings (optimisation, prelude) are not meant for us.
+        ("EVCXR_CONFIG_DIR", folder.join("configuration").into()),
+        // Cargo and rustc themselves: rustup's proxies cost 50 ms a call.
+        ("PATH", path),
+        ("RUSTC_WRAPPER", program),
+        (WRAPPER_VARIABLE, "1".into()),
+        ("LD_LIBRARY_PATH", toolchain.library_path()),
+    ]
+}
+
+fn make_folder() -> std::io::Result<PathBuf> {
+    let prefix = format!("{FOLDER_PREFIX}{}-", std::process::id());
+    Ok(tempfile::Builder::new().prefix(&prefix).tempdir()?.keep())
+}
+
+/// A process that was killed could not remove its folder.
+fn remove_folders_of_ended_processes() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let owner = entry.file_name().to_str().and_then(owner_of);
+        if owner.is_some_and(|owner| test_kill_process(owner) == Err(rustix::io::Errno::SRCH)) {
+            // It may be another user's.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn owner_of(folder: &str) -> Option<Pid> {
+    let (id, _) = folder.strip_prefix(FOLDER_PREFIX)?.split_once('-')?;
+    Pid::from_raw(id.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_tells_the_process_that_it_belongs_to() {
+        assert_eq!(owner_of("offmodel-session-12-a-b"), Pid::from_raw(12));
+        for other in [
+            "offmodel-session-x",
+            "offmodel-session-12",
+            "offmodel-session-0-x",
+            "x-1-2",
+        ] {
+            assert_eq!(owner_of(other), None, "{other}");
+        }
+    }
+}

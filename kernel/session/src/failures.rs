@@ -1,0 +1,135 @@
+//! What a user is told when a session does not start, or a cell does not run.
+
+use std::path::{Path, PathBuf};
+
+use offmodel_events::CellError;
+use offmodel_toolchain::ToolchainError;
+
+/// Why a session could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// Compiler, prelude or libtorch are missing.
+    #[error(transparent)]
+    Toolchain(#[from] ToolchainError),
+    /// The program did not enter the session's environment.
+    #[error(
+        "this process is not in a session's environment: `main` has to call `enter_session_environment` first"
+    )]
+    Environment,
+    /// The session's folder for generated code could not be made.
+    #[error("failed to make a folder for the session's code")]
+    Folder(#[source] std::io::Error),
+    /// evcxr or its child did not start.
+    #[error("failed to start evcxr: {0}")]
+    Evaluator(String),
+    /// The prelude is of another build than this program or its own parts.
+    #[error(
+        "the library that cells use, {}, does not fit this program: they were built at different \
+         times; run `cargo build --workspace`",
+        path.display()
+    )]
+    StalePrelude {
+        /// The library.
+        path: PathBuf,
+        /// What the compiler or the loader said.
+        reason: String,
+    },
+    /// The prelude did not load into the child.
+    #[error("failed to load the prelude: {0}")]
+    Prelude(String),
+}
+
+impl SessionError {
+    /// Tells a prelude of another build from one that fails to load.
+    pub(crate) fn of_prelude(reason: String, prelude: &Path) -> Self {
+        // rustc: no crate of that name with the right metadata, a dependency that it was not
+        // built with, another compiler, damaged metadata. The loader: a symbol that is not there.
+        const STALE: [&str; 6] = [
+            "E0463",
+            "E0460",
+            "E0461",
+            "E0514",
+            "E0786",
+            "undefined symbol",
+        ];
+        if STALE.iter().any(|sign| reason.contains(sign)) {
+            let path = prelude.to_owned();
+            return Self::StalePrelude { path, reason };
+        }
+        Self::Prelude(reason)
+    }
+}
+
+/// A cell that is no Rust.
+pub(crate) fn parse_failure(source: &str, error: &offmodel_cells::ParseError) -> CellError {
+    let line = source
+        .lines()
+        .nth(error.line.saturating_sub(1))
+        .unwrap_or_default();
+    let marker = " ".repeat(error.column.saturating_sub(1));
+    CellError {
+        name: "compile error".to_owned(),
+        value: format!(
+            "{} (line {}, column {})",
+            error.message, error.line, error.column
+        ),
+        traceback: vec![format!(
+            "\u{1b}[1;31merror\u{1b}[0m: {}\n --> cell:{}:{}\n  | {line}\n  | {marker}^",
+            error.message, error.line, error.column
+        )],
+        line: Some(error.line),
+    }
+}
+
+/// A compiler's message about no line of the cell.
+pub(crate) fn compile_failure(rendered: &str) -> CellError {
+    CellError {
+        name: "compile error".to_owned(),
+        value: rendered
+            .lines()
+            .next()
+            .unwrap_or("the cell does not compile")
+            .to_owned(),
+        traceback: rendered.lines().map(str::to_owned).collect(),
+        line: None,
+    }
+}
+
+/// The end of the child process, and the variables that it had.
+pub(crate) fn died(cause: &str, lost: &[String]) -> CellError {
+    let what = match lost {
+        [] => "no variable was lost".to_owned(),
+        names => format!("lost with it: {}", names.join(", ")),
+    };
+    let value = format!("the process that runs the cells ended: {}", cause.trim());
+    CellError {
+        name: "process died".to_owned(),
+        traceback: vec![
+            value.clone(),
+            format!("{what}; definitions of functions and types are kept"),
+        ],
+        value,
+        line: None,
+    }
+}
+
+/// A command that is none.
+pub(crate) fn unknown_command(name: &str, line: usize) -> CellError {
+    CellError {
+        name: "unknown command".to_owned(),
+        value: format!("there is no command :{name}; :help lists them"),
+        traceback: vec![
+            format!("line {line}: there is no command :{name}"),
+            HELP.to_owned(),
+        ],
+        line: Some(line),
+    }
+}
+
+/// What `:help` shows.
+pub(crate) const HELP: &str = "\
+A cell is Rust; its last expression, without a semicolon, is shown.
+  :vars     the variables of the session and their types
+  :help     this text
+  ?name     what a name is";
