@@ -132,6 +132,16 @@ pub enum ModelError {
         /// The loss.
         loss: f64,
     },
+    /// The model computed something that is no probability, as after a training that diverged.
+    #[error("chat {index}: the log-probability of token {position} of the response is {found}")]
+    NotFinite {
+        /// The chat's position among those that were given.
+        index: usize,
+        /// The token of the response, from 1.
+        position: usize,
+        /// What was computed.
+        found: f32,
+    },
     /// The work was asked to stop.
     #[error(transparent)]
     Interrupted(#[from] offmodel_events::Interrupted),

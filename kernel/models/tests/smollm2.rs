@@ -321,6 +321,29 @@ fn an_adapter_with_zero_b_changes_nothing() {
 }
 
 #[test]
+fn a_model_that_computes_nonsense_is_told_from_one_that_says_it() {
+    let Some(model) = smollm2() else { return };
+    let options = SftOptions {
+        max_steps: Some(0),
+        ..SftOptions::default()
+    };
+    let untrained = fine_tune(&model, &[Chat::user("a").assistant("b")], &options).unwrap();
+    let updates = untrained
+        .adapter
+        .modules()
+        .map(|(module, a, b)| (module.to_owned(), a.full_like(f64::NAN), b.shallow_clone()));
+    let broken = Adapter::from_tensors(options.lora.clone(), updates).unwrap();
+    let broken = model.with_adapter(&broken).unwrap();
+    let error = broken
+        .generate(&[Chat::user("hi")], &Sampling::greedy())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "chat 0: the log-probability of token 1 of the response is NaN"
+    );
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_the_facts() {
     let Some(model) = smollm2() else { return };
     let long = Chat::user("word ".repeat(9000));

@@ -82,7 +82,7 @@ pub(crate) fn respond(
                 .map(|&index| Row::new(index, &requests[index], sampling)),
         );
         let choice = sampler::choose(&logits, sampling, |row| rows[first + row].random.random())?;
-        extend(&mut rows[first..], &choice, decoder.end);
+        extend(&mut rows[first..], &choice, decoder.end)?;
 
         for index in (0..rows.len()).rev().filter(|&index| index >= first) {
             if rows[index].is_finished() {
@@ -113,9 +113,16 @@ fn admit(waiting: &mut VecDeque<usize>, requests: &[Request], free: usize) -> Ve
     admitted
 }
 
-fn extend(rows: &mut [Row], choice: &Choice, end: &[u32]) {
+fn extend(rows: &mut [Row], choice: &Choice, end: &[u32]) -> Result<(), ModelError> {
     let choices = choice.tokens.iter().zip(&choice.log_probabilities);
     for (row, (&token, &log_probability)) in rows.iter_mut().zip(choices) {
+        if !log_probability.is_finite() {
+            return Err(ModelError::NotFinite {
+                index: row.request,
+                position: row.answer.tokens.len() + 1,
+                found: log_probability,
+            });
+        }
         // Token ids come from a vocabulary that is indexed by u32.
         let token = token as u32;
         row.answer.tokens.push(token);
@@ -124,6 +131,7 @@ fn extend(rows: &mut [Row], choice: &Choice, end: &[u32]) {
             row.answer.finish = Finish::EndToken;
         }
     }
+    Ok(())
 }
 
 impl Row {

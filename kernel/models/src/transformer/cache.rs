@@ -6,7 +6,8 @@ use crate::Configuration;
 
 /// One row per response in progress. Rows are dense: a finished row is replaced by the last one.
 pub(crate) struct KeyValueCache {
-    /// Keys and values of each layer: `[rows allocated, heads, capacity, size]`.
+    /// Keys and values of each layer: `[rows allocated, heads, capacity, size]`. Beyond a row's end
+    /// they are masked but must be finite: a weight of 0 times NaN is NaN.
     layers: Vec<[Tensor; 2]>,
     /// Tokens in each row.
     lengths: Vec<i64>,
@@ -46,8 +47,8 @@ impl KeyValueCache {
         let mut layers = Vec::new();
         for _ in 0..configuration.num_hidden_layers {
             layers.push([
-                Tensor::f_empty(size, (kind, device))?,
-                Tensor::f_empty(size, (kind, device))?,
+                Tensor::f_zeros(size, (kind, device))?,
+                Tensor::f_zeros(size, (kind, device))?,
             ]);
         }
         Ok(Self {
@@ -74,7 +75,7 @@ impl KeyValueCache {
         for tensor in self.layers.iter_mut().flatten() {
             let mut size = tensor.size();
             size[2] = capacity;
-            let larger = Tensor::f_empty(&size, (tensor.kind(), tensor.device()))?;
+            let larger = Tensor::f_zeros(&size, (tensor.kind(), tensor.device()))?;
             part(&larger, rows, filled)?.f_copy_(&part(tensor, rows, filled)?)?;
             *tensor = larger;
         }
@@ -186,4 +187,60 @@ impl KeyValueCache {
 /// The first `tokens` of the first `rows`.
 fn part(tensor: &Tensor, rows: i64, tokens: i64) -> Result<Tensor, TchError> {
     tensor.f_narrow(0, 0, rows)?.f_narrow(2, 0, tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an allocator gives for memory that held something else before.
+    fn leave_nans_behind(size: [i64; 4]) {
+        let tensors: Vec<Tensor> = (0..8)
+            .map(|_| Tensor::full(size, f64::NAN, (Kind::Float, Device::Cpu)))
+            .collect();
+        drop(tensors);
+    }
+
+    #[test]
+    fn memory_beyond_the_end_of_a_row_is_finite_also_after_growing() {
+        let configuration = Configuration {
+            model_type: "llama".to_owned(),
+            vocab_size: 10,
+            hidden_size: 32,
+            intermediate_size: 32,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 8,
+            max_position_embeddings: 256,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e4,
+            tie_word_embeddings: true,
+        };
+        let heads = configuration.num_key_value_heads;
+        let size = configuration.head_dim;
+        let options = (Kind::Float, Device::Cpu);
+        leave_nans_behind([2, heads, 64, size]);
+        let mut cache = KeyValueCache::new(&configuration, 2, 64, options).unwrap();
+        let finite = |cache: &KeyValueCache| {
+            cache
+                .layers
+                .iter()
+                .flatten()
+                .all(|tensor| bool::try_from(tensor.isfinite().all()).unwrap())
+        };
+        assert!(finite(&cache));
+        let sequence = Tensor::ones([heads, 3, size], options);
+        for layer in 0..cache.layers.len() {
+            cache.write(layer, 0, &sequence, &sequence).unwrap();
+        }
+        cache.push(&[3]);
+        leave_nans_behind([2, heads, 128, size]);
+        cache.reserve(128).unwrap();
+        assert!(finite(&cache));
+        assert_eq!(
+            cache.layers[0][0].sum(Kind::Float).double_value(&[]),
+            (heads * 3 * size) as f64
+        );
+    }
 }
