@@ -69,10 +69,13 @@ impl ShownColumn {
         let limit = display.max_characters;
         let value = |row: usize| match column.get(row) {
             Ok(AnyValue::Null) | Err(_) => Value::Null,
-            Ok(AnyValue::String(text)) => Value::Text(one_line(text, limit)),
             Ok(AnyValue::Float64(number)) => Value::Text(float(number)),
             Ok(AnyValue::Float32(number)) => Value::Text(float(f64::from(number))),
-            Ok(other) => Value::Text(one_line(&other.to_string(), limit)),
+            // Strings come in several kinds, of which some would print in quotes.
+            Ok(other) => Value::Text(match other.get_str() {
+                Some(text) => one_line(text, limit),
+                None => one_line(&other.to_string(), limit),
+            }),
         };
         let mut values: Vec<Option<Value>> = rows.iter().map(|row| row.map(value)).collect();
         if column.dtype().is_float() {

@@ -3,15 +3,21 @@
 use crate::SetupError;
 use crate::workspace::Workspace;
 
-/// Builds the workspace, runs the sweep of `first_light` and the published figures, and writes the
-/// report of both.
+/// Builds the workspace, runs the sweep of `first_light`, its summary and the published figures, and
+/// writes the report of all.
 ///
 /// # Errors
 /// The first command that failed.
 pub fn run(workspace: &Workspace) -> Result<(), SetupError> {
     workspace.build()?;
-    let steps: [&[&str]; 3] = [
+    let steps: [&[&str]; 4] = [
         &["sweep", "notebooks/first_light.toml"],
+        &[
+            "run",
+            "notebooks/first_light_summary.ipynb",
+            "-o",
+            "runs/first_light_summary.ipynb",
+        ],
         &[
             "run",
             "notebooks/published.ipynb",
@@ -21,6 +27,8 @@ pub fn run(workspace: &Workspace) -> Result<(), SetupError> {
         &[
             "report",
             "runs/first_light",
+            "--also",
+            "runs/first_light_summary.ipynb",
             "--also",
             "runs/published.ipynb",
             "-o",

@@ -12,6 +12,9 @@ use crate::store::{Standing, SweepFolder, compact, read_results, write_atomicall
 /// A page with the figures of more trials than this is no longer read.
 const SHOWN_TRIALS: usize = 24;
 
+/// Rows of the result table in the terminal: a screen of a small sweep, not a night's.
+const PRINTED_ROWS: usize = 40;
+
 /// Writes a sweep's results and executed notebooks into one page; prints the result table and
 /// the page's path.
 pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerError> {
@@ -27,6 +30,9 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
         .into_owned();
     let mut page = Page::new(&title);
     page.results(&results);
+    for path in &arguments.also {
+        page.notebook(&ReportedNotebook::read(path, &name_of(path))?);
+    }
     let succeeded: Vec<_> = trials
         .iter()
         .filter_map(|trial| match folder.state(&trial.id).standing {
@@ -48,11 +54,12 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
     if let Some(left_out @ 1..) = succeeded.len().checked_sub(SHOWN_TRIALS) {
         page.remark(&format!("{left_out} more trials are left out of this page; their notebooks are in the sweep's folder."));
     }
-    for path in &arguments.also {
-        page.notebook(&ReportedNotebook::read(path, &name_of(path))?);
-    }
     write_atomically(&arguments.output, page.finish().as_bytes())?;
-    println!("{}", frame_text(&results, &FrameDisplay::default()));
+    let display = FrameDisplay {
+        max_rows: PRINTED_ROWS,
+        ..FrameDisplay::default()
+    };
+    println!("{}", frame_text(&results, &display));
     let path = arguments
         .output
         .canonicalize()
