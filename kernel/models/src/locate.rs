@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::ModelError;
 
-/// The folder of models if it is not in the user's cache.
+/// The folder of models if it is not in the cache folder.
 const FOLDER_VARIABLE: &str = "OFFMODEL_MODELS";
+/// The cache folder if it is not in the user's.
+const CACHE_VARIABLE: &str = "OFFMODEL_CACHE";
 
 /// A model that set-up fetches.
 struct Known {
@@ -60,14 +62,16 @@ pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
     }
 }
 
+/// Where set-up puts models.
 fn folder() -> PathBuf {
-    match std::env::var_os(FOLDER_VARIABLE) {
-        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-        _ => dirs::cache_dir()
-            .unwrap_or_default()
-            .join("offmodel")
-            .join("models"),
+    let set = |variable| std::env::var_os(variable).filter(|folder| !folder.is_empty());
+    if let Some(folder) = set(FOLDER_VARIABLE) {
+        return PathBuf::from(folder);
     }
+    let cache = set(CACHE_VARIABLE).map(PathBuf::from);
+    cache
+        .unwrap_or_else(|| dirs::cache_dir().unwrap_or_default().join("offmodel"))
+        .join("models")
 }
 
 fn stem(path: &str) -> String {

@@ -343,8 +343,9 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 fn smollm2() -> Option<PathBuf> {
-    let folder = std::env::var_os("OFFMODEL_MODELS").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(dirs::cache_dir()?.join("offmodel/models")))?;
+    let set = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let cache = set("OFFMODEL_CACHE").or_else(|| Some(dirs::cache_dir()?.join("offmodel")));
+    let folder = set("OFFMODEL_MODELS").or_else(|| Some(cache?.join("models")))?;
     let path = folder.join("SmolLM2-135M-Instruct.Q4_1.gguf");
     if !path.is_file() {
         println!("skipped: {} is absent", path.display());

@@ -9,6 +9,7 @@ use crate::live::Raised;
 /// Ends the process itself, without the destructors of C++ libraries: an attempt has nothing to
 /// give back, and libtorch's take longer than a small attempt.
 pub fn main(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> ! {
+    offmodel_analysis::register_plotters_fonts();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let code = match &arguments[..] {
         [] => attempt::run_plainly(notebook, cells),

@@ -35,8 +35,10 @@ struct PanicReport {
     place: Option<(String, u32)>,
 }
 
-/// Prepares the child process: event pipe, interrupt flag, panic reports. Called once.
+/// Prepares the child process: event pipe, interrupt flag, panic reports, fonts for plotters.
+/// Called once.
 pub fn initialize() {
+    offmodel_analysis::register_plotters_fonts();
     sink::install_from_environment();
     interrupt::install_handler();
     std::panic::set_hook(Box::new(remember_panic));
