@@ -4,6 +4,7 @@ use offmodel_program::{Cache, Notebook, Program, compile};
 use offmodel_toolchain::Toolchain;
 
 use crate::error::RunnerError;
+use crate::terminal::note;
 
 /// Finds the toolchain and compiles the notebook, unless it is in the cache.
 ///
@@ -14,7 +15,7 @@ pub fn compile_notebook(notebook: &Notebook) -> Result<Program, RunnerError> {
     let cache = Cache::of_user().ok_or(RunnerError::NoCache)?;
     let program = compile(notebook, &toolchain, &cache)?;
     if let Some(duration) = program.compiled_in {
-        eprintln!(
+        note!(
             "compiled {} in {:.1} s",
             notebook.path.display(),
             duration.as_secs_f64()

@@ -22,4 +22,5 @@ pub mod report;
 pub mod spec;
 pub mod store;
 mod suggestion;
+mod terminal;
 pub mod trace;

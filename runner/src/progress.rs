@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::executor::Work;
 use crate::store::{AttemptResult, Status};
+use crate::terminal::note;
 
 /// In sweeps of more trials than this, a plain line a second tells enough.
 const EVERY_TRIAL: usize = 50;
@@ -46,8 +47,8 @@ impl Progress {
     /// Says a line.
     pub fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| note!("{line}")),
+            None => note!("{line}"),
         }
     }
 

@@ -20,10 +20,12 @@ const browser = await chromium.launch({
 const page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
 const url = new URL(address);
 url.pathname = `/lab/tree/${notebook}`;
+// Without the tabs of an earlier visit.
+url.searchParams.set("reset", "");
 await page.goto(url.href);
 await page.waitForSelector(".jp-Notebook .jp-CodeCell", { timeout: 60_000 });
-await page.waitForFunction(() => document.querySelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]'),
-  null, { timeout: 60_000 });
+// The execution indicator is idle before there is a kernel; the status bar names it.
+await page.waitForSelector("text=Rust (offmodel) | Idle", { timeout: 60_000 });
 await page.screenshot({ path: `${folder}/opened.png` });
 await page.click("text=Run >> nth=0");
 await page.click("text=Run All Cells >> nth=0");
@@ -33,6 +35,8 @@ await page.waitForFunction(() => [...document.querySelectorAll(".jp-CodeCell .jp
   .every((prompt) => prompt.textContent.trim() !== "[ ]:"), null, { timeout: 30_000 });
 
 let shots = 0;
+let nextShot = 0;
+const values = [];
 let quiet = 0;
 while (quiet < 3) {
   if (Date.now() > deadline) {
@@ -43,8 +47,13 @@ while (quiet < 3) {
   const busy = await page.evaluate(() =>
     [...document.querySelectorAll(".jp-InputPrompt")].some((prompt) => prompt.textContent.includes("[*]")));
   quiet = busy ? 0 : quiet + 1;
-  if (busy && shots < 20 && Date.now() % 5 === 0) {
+  // The bar of the cell that is running, every two seconds.
+  const bar = busy ? (await page.$$(".jp-OutputArea progress")).at(-1) : undefined;
+  if (bar && shots < 40 && Date.now() > nextShot) {
+    values.push(await bar.evaluate((element) => element.value).catch(() => undefined));
+    await bar.scrollIntoViewIfNeeded().catch(() => {});
     await page.screenshot({ path: `${folder}/running-${shots++}.png` });
+    nextShot = Date.now() + 2000;
   }
 }
 
@@ -60,4 +69,5 @@ if (errors.length > 0) {
   console.error(errors.join("\n"));
   process.exit(1);
 }
+if (new Set(values).size > 1) console.log(`progress bars moved: ${values.join(" ")}`);
 console.log(`${cells.length} code cells ran without an error`);

@@ -8,6 +8,7 @@ use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::report::{Page, ReportedNotebook};
 use crate::store::{Standing, SweepFolder, compact, read_results, write_atomically};
+use crate::terminal::tell;
 
 /// A page with the figures of more trials than this is no longer read.
 const SHOWN_TRIALS: usize = 24;
@@ -59,12 +60,12 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
         max_rows: PRINTED_ROWS,
         ..FrameDisplay::default()
     };
-    println!("{}", frame_text(&results, &display));
+    tell!("{}", frame_text(&results, &display));
     let path = arguments
         .output
         .canonicalize()
         .unwrap_or_else(|_| arguments.output.clone());
-    println!("{}", path.display());
+    tell!("{}", path.display());
     Ok(ExitCode::Success)
 }
 

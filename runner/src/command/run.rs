@@ -11,6 +11,7 @@ use crate::executor::{Executed, executed, single};
 use crate::exit_code::ExitCode;
 use crate::progress::Progress;
 use crate::store::{AttemptSpec, Cause, Provenance, check_writable, write_atomically};
+use crate::terminal::{note, tell};
 use crate::trace::{Trace, read_events};
 
 /// Executes a notebook once.
@@ -131,18 +132,18 @@ fn conclude(
     stopped: bool,
 ) -> ExitCode {
     for path in written {
-        println!("{}", path.display());
+        tell!("{}", path.display());
     }
     let Some(cause) = &executed.cause else {
         let cells = executed.finished;
         let plural = if cells == 1 { "cell" } else { "cells" };
-        eprintln!(
+        note!(
             "{}: {cells} {plural} in {seconds:.1} s",
             notebook.path.display()
         );
         return ExitCode::Success;
     };
-    eprintln!("error: {}, {cause}", notebook.path.display());
+    note!("error: {}, {cause}", notebook.path.display());
     if let Some(error) = &executed.error {
         show_traceback(error);
     }
@@ -160,6 +161,6 @@ fn show_traceback(error: &CellError) {
         .iter()
         .filter(|line| !line.contains(&error.value))
     {
-        eprintln!("  {line}");
+        note!("  {line}");
     }
 }

@@ -17,6 +17,7 @@ use crate::exit_code::ExitCode;
 use crate::progress::Progress;
 use crate::spec::{SweepSpec, Trial, Trials, trials};
 use crate::store::{Provenance, Standing, SweepFolder, compact};
+use crate::terminal::{note, tell};
 
 /// After this many failures the pattern is clear, and `offmodel status` lists the rest.
 const SHOWN: usize = 10;
@@ -109,14 +110,14 @@ fn plan<'a>(folder: &SweepFolder, trials: &'a [Trial]) -> Vec<Planned<'a>> {
 fn tell_plan(plan: &[Planned<'_>]) -> ExitCode {
     for planned in plan {
         let values = described(&planned.trial.given);
-        println!("trial {}  {values}  {}", planned.trial.id, planned.reason());
+        tell!("trial {}  {values}  {}", planned.trial.id, planned.reason());
     }
     ExitCode::Success
 }
 
 fn announce(spec: &SweepSpec, folder: &SweepFolder, trials: &Trials, plan: &[Planned<'_>]) {
     if trials.merged > 0 {
-        eprintln!(
+        note!(
             "{} trials were asked for more than once and are merged",
             trials.merged
         );
@@ -144,11 +145,11 @@ fn announce(spec: &SweepSpec, folder: &SweepFolder, trials: &Trials, plan: &[Pla
     } else {
         format!(" ({})", reasons.join("; "))
     };
-    eprintln!("sweep {}: {} trials{reasons}", spec.name, plan.len());
+    note!("sweep {}: {} trials{reasons}", spec.name, plan.len());
     let current: HashSet<&str> = trials.list.iter().map(|trial| trial.id.as_str()).collect();
     let others = folder.other_trials(&current);
     if others > 0 {
-        eprintln!(
+        note!(
             "{others} more trials in {} belong to another version of the notebook or another grid; they are left alone",
             folder.path().display()
         );
@@ -212,7 +213,7 @@ fn conclude(
     written: &[PathBuf],
 ) -> Result<ExitCode, RunnerError> {
     for path in written {
-        println!("{}", path.display());
+        tell!("{}", path.display());
     }
     if let Some(error) = summary.error {
         return Err(error);
@@ -225,9 +226,9 @@ fn conclude(
         })
         .collect();
     let done = trials.len() - failed.len() - summary.interrupted;
-    eprintln!("{done} of {} trials succeeded", trials.len());
+    note!("{done} of {} trials succeeded", trials.len());
     if summary.stopped {
-        eprintln!(
+        note!(
             "{} trials are left; run the same command to go on",
             summary.interrupted
         );
@@ -239,7 +240,7 @@ fn conclude(
     for (trial, result) in failed.iter().take(SHOWN) {
         if let Some(cause) = &result.cause {
             let notebook = folder.attempt(&trial.id, result.attempt).join("out.ipynb");
-            eprintln!(
+            note!(
                 "error: {}, {cause} ({})",
                 notebook.display(),
                 described(&trial.given)
@@ -247,7 +248,7 @@ fn conclude(
         }
     }
     if failed.len() > SHOWN {
-        eprintln!(
+        note!(
             "and {} more failed trials: offmodel status {}",
             failed.len() - SHOWN,
             folder.path().display()

@@ -79,10 +79,12 @@ pub async fn run(
 pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl StopSignals {
-    /// Takes Ctrl-C and SIGTERM over from their default, which is to end the process.
+    /// Takes Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) over from their default, which is
+    /// to end the process at once and to leave its trials behind.
     ///
     /// # Errors
     /// When the system refuses.
@@ -90,6 +92,7 @@ impl StopSignals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -98,6 +101,7 @@ impl StopSignals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

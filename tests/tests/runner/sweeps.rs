@@ -296,6 +296,25 @@ fn a_killed_runner_leaves_no_attempt_behind_and_a_sweep_that_goes_on() {
 }
 
 #[test]
+fn a_sweep_goes_on_when_nobody_reads_what_it_says() {
+    let bench = recording();
+    bench.write(
+        "s.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[grid]\nx = [1, 2]\n",
+    );
+    let mut runner = bench
+        .command(&["sweep", "s.toml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // As when a terminal is closed, or behind `| head`.
+    drop((runner.stdout.take(), runner.stderr.take()));
+    assert!(runner.wait().unwrap().success());
+    assert_eq!(status(&bench, "runs/s")["succeeded"], 2);
+}
+
+#[test]
 fn cells_work_in_the_notebooks_folder_wherever_the_runner_was_started() {
     let bench = Workbench::new();
     std::fs::create_dir(bench.path("nightly")).unwrap();
