@@ -146,3 +146,14 @@ fn it_shows_what_the_study_reports() {
         );
     }
 }
+
+#[test]
+fn the_picture_in_the_readme_is_the_first_figure() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../notebooks/figures/change_against_gap.svg");
+    let page = example::run().unwrap();
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        page.figures[0].svg()
+    );
+}
