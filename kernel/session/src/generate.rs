@@ -3,8 +3,7 @@
 
 use offmodel_cells::Cell;
 
-use crate::notebook_state::Variable;
-use crate::probe::Probed;
+use crate::notebook_state::{NotebookState, Variable};
 use crate::source::{Origin, Source, blanked};
 
 /// What differs between the attempts to compile a cell: variables that the cell moves cannot be
@@ -17,10 +16,27 @@ pub(crate) struct Exceptions {
     pub unkept: Vec<String>,
 }
 
-/// The statement that runs the cell.
+impl Exceptions {
+    /// How many are known.
+    pub fn len(&self) -> usize {
+        self.moved.len() + self.unkept.len()
+    }
+
+    /// Does not keep these variables.
+    pub fn leave_out<'a>(&mut self, names: impl Iterator<Item = &'a String>) {
+        for name in names {
+            if !self.unkept.contains(name) {
+                self.unkept.push(name.clone());
+            }
+        }
+    }
+}
+
+/// The statement that runs the cell, which leaves the variables `leaves`.
 ///
 /// ```text
 /// {
+///     forget(&["z"]);                        // values that no cell can reach any more
 ///     let mut x: T = take("x");              // earlier variables that the cell mentions
 ///     let outcome = run(line!(), || {
 ///         ...the cell...
@@ -36,13 +52,21 @@ pub(crate) struct Exceptions {
 pub(crate) fn cell_statement(
     cell: &Cell,
     execution: usize,
-    mentioned: &[(String, Variable)],
-    probed: &Probed,
+    state: &NotebookState,
+    leaves: &[String],
     exceptions: &Exceptions,
 ) -> Source {
+    let mentioned: Vec<(String, Variable)> = state.mentioned(cell);
     let mut source = Source::default();
     source.generated("{");
-    for (name, variable) in mentioned {
+    let stale: Vec<String> = state.stale().map(|name| format!("\"{name}\"")).collect();
+    if !stale.is_empty() {
+        source.generated(&format!(
+            "::offmodel::live::forget(&[{}]);",
+            stale.join(", ")
+        ));
+    }
+    for (name, variable) in &mentioned {
         let mutable = if variable.mutable { "mut " } else { "" };
         source.generated(&format!(
             "let {mutable}{name}: {} = ::offmodel::live::take(\"{name}\");",
@@ -61,11 +85,10 @@ pub(crate) fn cell_statement(
     if cell.tail.is_some() {
         source.generated(");");
     }
-    let kept = probed
-        .kept
+    let kept = leaves
         .iter()
-        .filter(|(name, _)| !exceptions.unkept.contains(name));
-    for (name, _) in kept.clone() {
+        .filter(|name| !exceptions.unkept.contains(name));
+    for name in kept.clone() {
         source.push_line(
             &format!("::offmodel::live::put(\"{name}\", {name});"),
             Origin::Variable { name: name.clone() },
@@ -77,7 +100,7 @@ pub(crate) fn cell_statement(
         .iter()
         .filter(|(name, _)| !exceptions.moved.contains(name))
     {
-        let replaced = kept.clone().any(|(new, _)| new == name);
+        let replaced = kept.clone().any(|new| new == name);
         let condition = if replaced {
             "if __outcome.failed() "
         } else {

@@ -11,6 +11,8 @@ pub(crate) struct NotebookState {
     variables: BTreeMap<String, Variable>,
     /// Variables that could not be kept, and why, for the error of a cell that wants them.
     lost: BTreeMap<String, String>,
+    /// Lost variables whose values the child may still hold.
+    stale: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -122,12 +124,24 @@ impl NotebookState {
 
     pub fn keep(&mut self, name: &str, variable: Variable) {
         self.lost.remove(name);
+        self.stale.remove(name);
         self.variables.insert(name.to_owned(), variable);
     }
 
     pub fn lose(&mut self, name: &str, reason: String) {
         self.variables.remove(name);
         self.lost.insert(name.to_owned(), reason);
+        self.stale.insert(name.to_owned());
+    }
+
+    /// Variables whose values the next cell is to drop.
+    pub fn stale(&self) -> impl Iterator<Item = &str> {
+        self.stale.iter().map(String::as_str)
+    }
+
+    /// The values were dropped.
+    pub fn clear_stale(&mut self) {
+        self.stale.clear();
     }
 
     /// Why a name that a cell wants is not there, if it once was.
@@ -141,6 +155,7 @@ impl NotebookState {
         for name in &names {
             self.lose(name, reason.to_owned());
         }
+        self.stale.clear();
         names
     }
 }

@@ -5,6 +5,8 @@
 //! the compiler answers each with an error that says "this expression has type `T`". About 0.15 s
 //! for all variables at once, on top of loading the prelude's metadata.
 
+use std::fmt::Display;
+
 use offmodel_cells::{Binding, Cell};
 use offmodel_events::CellError;
 
@@ -14,7 +16,7 @@ use crate::notebook_state::{KnownItem, NotebookState, Variable};
 use crate::source::{Origin, Source, blanked};
 
 /// What a cell that compiles leaves behind.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Probed {
     /// Variables whose types can be named: they are kept.
     pub kept: Vec<(String, Variable)>,
@@ -67,7 +69,7 @@ pub(crate) fn check(
 }
 
 /// The variables that a cell leaves; of several with one name, the last.
-fn last_bindings(cell: &Cell) -> Vec<Binding> {
+pub(crate) fn last_bindings(cell: &Cell) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
     for binding in cell
         .statements
@@ -156,12 +158,6 @@ fn push_with_tail(source: &mut Source, statements: &str, tail: usize) {
 }
 
 fn compile(source: &str, environment: &Environment) -> Result<Vec<Diagnostic>, CellError> {
-    let failure = |what: &str, error: std::io::Error| CellError {
-        name: "compile error".to_owned(),
-        value: format!("failed to {what}: {error}"),
-        traceback: vec![format!("failed to {what}: {error}")],
-        line: None,
-    };
     let file = environment.folder.join("probe.rs");
     std::fs::write(&file, source)
         .map_err(|error| failure("write the cell for the compiler", error))?;
@@ -189,6 +185,17 @@ fn compile(source: &str, environment: &Environment) -> Result<Vec<Diagnostic>, C
         .output()
         .map_err(|error| failure("start the compiler", error))?;
     Ok(diagnostics::parse(&output.stderr))
+}
+
+/// What a compiler call failed at that never got to the cell.
+pub(crate) fn failure(what: &str, error: impl Display) -> CellError {
+    let value = format!("failed to {what}: {error}");
+    CellError {
+        name: "compile error".to_owned(),
+        traceback: vec![value.clone()],
+        value,
+        line: None,
+    }
 }
 
 /// The variable whose type an error tells.

@@ -1,3 +1,5 @@
+use std::cell::LazyCell;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use crate::failures::{HELP, SessionError, compile_failure, died, parse_failure, 
 use crate::generate::{Exceptions, cell_statement};
 use crate::notebook_state::NotebookState;
 use crate::panics::locate_in_earlier_cell;
-use crate::probe::{Probed, check, probe};
+use crate::probe::{Probed, check, failure, last_bindings, probe};
 use crate::source::{Origin, Source};
 
 /// What arrives while a cell runs.
@@ -31,7 +33,7 @@ pub struct Session {
     evaluator: Evaluator,
     messages: Receiver<Message>,
     // Last, so that it is dropped, with its folder, after evcxr.
-    environment: Environment,
+    environment: Arc<Environment>,
 }
 
 impl Session {
@@ -44,7 +46,7 @@ impl Session {
     /// # Errors
     /// When a part of the toolchain is missing, or the child does not start.
     pub fn start() -> Result<Self, SessionError> {
-        let environment = Environment::current()?;
+        let environment = Arc::new(Environment::current()?);
         let (sender, messages) = channel();
         let evaluator = Evaluator::start(sender).map_err(SessionError::Evaluator)?;
         let state = NotebookState::default();
@@ -81,8 +83,7 @@ impl Session {
         }
         let mut next = self.state.clone();
         next.define_items(&cell, execution_count);
-        let probed = probe(&cell, execution_count, &next, &self.environment)?;
-        self.run_cell(&cell, execution_count, next, &probed, on_event)
+        self.run_cell(&cell, execution_count, next, on_event)
     }
 
     /// A handle that stops the running cell, from another thread.
@@ -147,60 +148,75 @@ impl Session {
         Ok(())
     }
 
-    /// Compiles and runs a cell that the probe found right; `next` is the state with its items.
+    /// Compiles and runs a cell; `next` is the state with its items.
     ///
-    /// What the probe cannot see, because type questions end the compiler's work before it
-    /// checks borrows, shows in the first real compilation: which variables the cell moves, and
-    /// which borrow. Those are left out and the cell is compiled again.
+    /// The cell is compiled at once as if all its variables could be kept, while the probe, on
+    /// another core, finds out their types, which only later cells need. What does not work out
+    /// (a variable that borrows, one that the cell moves) is left out and the cell compiled
+    /// again.
     fn run_cell(
         &mut self,
         cell: &Cell,
         execution: usize,
-        next: NotebookState,
-        probed: &Probed,
+        mut next: NotebookState,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(), CellError> {
-        let mentioned = next.mentioned(cell);
         let item = |item: &Item| format!("{}\n", &cell.code[item.range.clone()]);
         let items: String = cell.items.iter().map(item).collect();
+        let leaves: Vec<String> = last_bindings(cell)
+            .into_iter()
+            .map(|binding| binding.name)
+            .collect();
+        let environment = Arc::clone(&self.environment);
         let mut exceptions = Exceptions::default();
-        for _ in 0..4 {
-            let statement = cell_statement(cell, execution, &mentioned, probed, &exceptions);
-            let code = format!("{items}{}", statement.text());
-            match self.evaluate(code, &next, on_event) {
-                Evaluation::Ran(result) => {
-                    self.state = next;
-                    self.settle(execution, probed, &exceptions, result.is_ok());
-                    return result;
-                }
-                Evaluation::ChildDied(error) => return Err(error),
-                Evaluation::CompileError(rendered) => {
-                    let errors = check(&statement, &next, &self.environment)?;
-                    let before = (exceptions.moved.len(), exceptions.unkept.len());
-                    let own: Vec<_> = errors
-                        .into_iter()
-                        .filter(|error| !learn(error, &statement, probed, &mut exceptions))
-                        .collect();
-                    if !own.is_empty() {
-                        let error = diagnostics::cell_error(&own, &statement, &cell.code, &next);
-                        return Err(error);
-                    }
-                    if before == (exceptions.moved.len(), exceptions.unkept.len()) {
-                        return Err(compile_failure(&rendered));
+        let (result, probed) = std::thread::scope(|scope| {
+            let probing = scope.spawn(|| probe(cell, execution, &next, &environment));
+            let panicked = |_| Err(failure("probe the cell", "the thread panicked"));
+            let probed = LazyCell::new(|| probing.join().unwrap_or_else(panicked));
+            for _ in 0..5 {
+                let statement = cell_statement(cell, execution, &next, &leaves, &exceptions);
+                let code = format!("{items}{}", statement.text());
+                match self.evaluate(code, &next, on_event) {
+                    Evaluation::Ran(result) => return Ok((result, Result::clone(&probed))),
+                    Evaluation::ChildDied(error) => return Err(error),
+                    Evaluation::CompileError(rendered) => {
+                        let probed = probed.as_ref().map_err(Clone::clone)?;
+                        let learnt = exceptions.len();
+                        exceptions.leave_out(probed.lost.iter().map(|(name, _)| name));
+                        if learnt < exceptions.len() {
+                            continue;
+                        }
+                        let errors = check(&statement, &next, &environment)?;
+                        let own: Vec<_> = errors
+                            .into_iter()
+                            .filter(|error| !learn(error, &statement, &leaves, &mut exceptions))
+                            .collect();
+                        if !own.is_empty() {
+                            let error =
+                                diagnostics::cell_error(&own, &statement, &cell.code, &next);
+                            return Err(error);
+                        }
+                        if learnt == exceptions.len() {
+                            return Err(compile_failure(&rendered));
+                        }
                     }
                 }
             }
-        }
-        Err(compile_failure(
-            "the cell's variables could not be sorted out",
-        ))
+            Err(compile_failure(
+                "the cell's variables could not be sorted out",
+            ))
+        })?;
+        next.clear_stale();
+        self.state = next;
+        self.settle(execution, probed, &exceptions, result.is_ok());
+        result
     }
 
     /// Brings the known variables up to date after a cell has run.
     fn settle(
         &mut self,
         execution: usize,
-        probed: &Probed,
+        probed: Result<Probed, CellError>,
         exceptions: &Exceptions,
         succeeded: bool,
     ) {
@@ -212,18 +228,18 @@ impl Session {
         if !succeeded {
             return;
         }
-        for (name, variable) in &probed.kept {
-            if exceptions.unkept.contains(name) {
-                self.state.lose(
-                    name,
-                    "it borrows from another variable of its cell".to_owned(),
-                );
+        // A cell that ran although the probe did not like it leaves nothing to later ones.
+        let probed = probed.unwrap_or_default();
+        for (name, variable) in probed.kept {
+            if exceptions.unkept.contains(&name) {
+                let reason = "it borrows from another variable of its cell".to_owned();
+                self.state.lose(&name, reason);
             } else {
-                self.state.keep(name, variable.clone());
+                self.state.keep(&name, variable);
             }
         }
-        for (name, reason) in &probed.lost {
-            self.state.lose(name, reason.clone());
+        for (name, reason) in probed.lost {
+            self.state.lose(&name, reason);
         }
     }
 
@@ -311,7 +327,7 @@ enum Evaluation {
 fn learn(
     error: &Diagnostic,
     statement: &Source,
-    probed: &Probed,
+    leaves: &[String],
     exceptions: &mut Exceptions,
 ) -> bool {
     let ours = error
@@ -326,7 +342,7 @@ fn learn(
         .primary()
         .and_then(|span| span.label.as_deref())
         .is_some_and(|label| label.contains("after move"));
-    let is_new = probed.kept.iter().any(|(known, _)| *known == name);
+    let is_new = leaves.contains(&name);
     // A variable that the cell both moves and defines anew fails in two of our lines: first
     // leave out the new one, then, if that was not it, the old one.
     if used_after_move && (!is_new || exceptions.unkept.contains(&name)) {

@@ -6,6 +6,7 @@
 //! parts; [`Toolchain::rustc_command`] is a compiler call with the flags in place;
 //! [`wrapper`] gives the same flags to the compiler calls of evcxr.
 
+mod interface;
 mod locate;
 mod sysroot;
 pub mod wrapper;

@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sysroot;
+use crate::{interface, sysroot};
 
 /// The folder that holds `liboffmodel.so`, if it is not beside the running program.
 const PRELUDE_VARIABLE: &str = "OFFMODEL_PRELUDE";
@@ -24,6 +24,8 @@ pub struct Toolchain {
     pub libtorch_lib: PathBuf,
     /// The view of the compiler's libraries that cells are compiled with.
     pub cell_sysroot: PathBuf,
+    /// The folder of the prelude's interface library, which cells are linked with.
+    pub interface: PathBuf,
 }
 
 /// A part that is not where it should be.
@@ -50,8 +52,9 @@ pub enum ToolchainError {
         /// What was looked at and what was wrong.
         reason: String,
     },
-    /// The view of the compiler's libraries could not be made.
-    #[error("failed to write {}: {source}", path.display())]
+    /// What cells are compiled with could not be made: the view of the compiler's libraries, or
+    /// the prelude's interface library.
+    #[error("failed to write what cells are compiled with into {}: {source}", path.display())]
     Sysroot {
         /// The folder it was to be made in.
         path: PathBuf,
@@ -75,17 +78,18 @@ impl Toolchain {
             return Err(ToolchainError::Compiler { path: rustc });
         }
         let folder = prelude_folder()?;
-        let cell_sysroot = sysroot::without_dynamic_std(&sysroot, &folder).map_err(|source| {
-            ToolchainError::Sysroot {
-                path: folder.clone(),
-                source,
-            }
-        })?;
+        let failure = |source| ToolchainError::Sysroot {
+            path: folder.clone(),
+            source,
+        };
+        let cell_sysroot = sysroot::without_dynamic_std(&sysroot, &folder).map_err(failure)?;
+        let interface = interface::of_prelude(&folder, &sysroot).map_err(failure)?;
         Ok(Self {
             sysroot,
             cell_sysroot,
+            interface,
             rustc,
-            prelude: folder.join("liboffmodel.so"),
+            prelude: folder.join(interface::PRELUDE),
             dependencies: folder.join("deps"),
             libtorch_lib: libtorch_folder()?,
         })
@@ -105,7 +109,7 @@ impl Toolchain {
         command
     }
 
-    /// The arguments that join a crate to the prelude.
+    /// The arguments that join a program to the prelude.
     ///
     /// Optimisation level 0 is what keeps cells fast to compile, and at that level the compiler
     /// shares the generic code already inside the prelude instead of generating it anew.
@@ -120,6 +124,31 @@ impl Toolchain {
         arguments.push(joined("native=", &self.libtorch_lib));
         for folder in self.library_folders() {
             arguments.push(joined("-Clink-arg=-Wl,-rpath,", folder));
+        }
+        arguments
+    }
+
+    /// The arguments that join a cell, a shared library, to the prelude: the same, but linked by
+    /// the toolchain's own linker with the prelude's [interface](Self::interface) only.
+    pub fn cell_arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["--sysroot".into()];
+        arguments.push(self.cell_sysroot.clone().into());
+        arguments.extend(["-Copt-level=0".into(), "--extern".into()]);
+        let library = self.interface.join(interface::PRELUDE);
+        arguments.push(joined("offmodel=", &library));
+        arguments.push("-L".into());
+        arguments.push(joined("dependency=", &self.dependencies));
+        arguments.push("-L".into());
+        arguments.push(joined("native=", &self.interface));
+        let linker = self.cell_sysroot.join(sysroot::TOOLS).join("rust-lld");
+        arguments.push(joined("-Clinker=", &linker));
+        arguments.push("-Clinker-flavor=ld.lld".into());
+        // The interface defines no symbol, so the linker would leave it out as not needed.
+        arguments.push("-Clink-arg=--no-as-needed".into());
+        arguments.push(joined("-Clink-arg=", &library));
+        for folder in self.library_folders() {
+            arguments.push("-Clink-arg=-rpath".into());
+            arguments.push(joined("-Clink-arg=", folder));
         }
         arguments
     }
@@ -160,7 +189,7 @@ fn prelude_folder() -> Result<PathBuf, ToolchainError> {
     };
     searched
         .iter()
-        .find(|folder| folder.join("liboffmodel.so").is_file() && folder.join("deps").is_dir())
+        .find(|folder| folder.join(interface::PRELUDE).is_file() && folder.join("deps").is_dir())
         .cloned()
         .ok_or(ToolchainError::Prelude { searched })
 }

@@ -12,6 +12,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 const LIBRARIES: &str = "lib/rustlib/x86_64-unknown-linux-gnu";
+/// The toolchain's own linker and object tools, below a sysroot or a view of one.
+pub(crate) const TOOLS: &str = "lib/rustlib/x86_64-unknown-linux-gnu/bin";
 
 /// The view of `sysroot`, made inside `folder` if it is not there yet.
 pub(crate) fn without_dynamic_std(sysroot: &Path, folder: &Path) -> io::Result<PathBuf> {

@@ -35,7 +35,7 @@ pub fn hook() {
                 command = Command::new(&toolchain.rustc);
                 command
                     .args(for_cell(&arguments))
-                    .args(toolchain.rustc_arguments());
+                    .args(toolchain.cell_arguments());
             }
             Err(error) => {
                 eprintln!("error: {error}");
