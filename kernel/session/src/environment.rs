@@ -22,6 +22,10 @@ const PROCESS_VARIABLE: &str = "OFFMODEL_SESSION_PROCESS";
 /// Where evcxr writes and builds its code.
 const FOLDER_VARIABLE: &str = "EVCXR_TMPDIR";
 const FOLDER_PREFIX: &str = "offmodel-session-";
+/// In the folder: sources of a standard library that has none. evcxr's rust-analyzer would read
+/// all of the real one before the first cell, 3 s and 1 GB, and have rustup fetch it where it is
+/// not installed; but no question of ours needs it: types come from the compiler.
+const NO_SOURCES: &str = "no-standard-library";
 
 /// Becomes evcxr's child or rustc's wrapper if this process was started as one; returns
 /// otherwise.
@@ -85,7 +89,7 @@ impl Environment {
                 return Err(SessionError::Environment);
             }
         };
-        fs::create_dir_all(&folder).map_err(SessionError::Folder)?;
+        fs::create_dir_all(folder.join(NO_SOURCES).join("core")).map_err(SessionError::Folder)?;
         Ok(Self { toolchain, folder })
     }
 }
@@ -106,7 +110,7 @@ fn variables(
     toolchain: &Toolchain,
     folder: &Path,
     program: OsString,
-) -> [(&'static str, OsString); 7] {
+) -> [(&'static str, OsString); 8] {
     let mut path = toolchain.sysroot.join("bin").into_os_string();
     if let Some(inherited) = std::env::var_os("PATH") {
         path.push(":");
@@ -115,6 +119,7 @@ fn variables(
     [
         (PROCESS_VARIABLE, std::process::id().to_string().into()),
         (FOLDER_VARIABLE, folder.into()),
+        ("RUST_SRC_PATH", folder.join(NO_SOURCES).into()),
         // The user's evcxr settings (optimisation, prelude) are not meant for us.
         ("EVCXR_CONFIG_DIR", folder.join("configuration").into()),
         // Cargo and rustc themselves: rustup's proxies cost 50 ms a call.
