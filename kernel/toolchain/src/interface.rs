@@ -19,6 +19,9 @@ use crate::sysroot::TOOLS;
 
 const FOLDER: &str = "cell-interface";
 pub(crate) const PRELUDE: &str = "liboffmodel.so";
+/// The toolchain's own tools, in [`TOOLS`].
+const OBJCOPY: &str = "rust-objcopy";
+pub(crate) const LINKER: &str = "rust-lld";
 
 /// Libraries that rustc names to the linker for the prelude's and the standard library's sake.
 /// The real prelude brings them along, so that an empty archive of the name will do.
@@ -38,8 +41,12 @@ const NATIVE: [&str; 11] = [
 
 /// The folder with the interface library of the prelude in `folder`, made there if it is not.
 ///
-/// `sysroot` is the toolchain's, which has a linker and `rust-objcopy`.
-pub(crate) fn of_prelude(folder: &Path, sysroot: &Path) -> io::Result<PathBuf> {
+/// `sysroot` is the toolchain's; `None` if it does not have the tools.
+pub(crate) fn of_prelude(folder: &Path, sysroot: &Path) -> io::Result<Option<PathBuf>> {
+    let tools = [OBJCOPY, LINKER].map(|tool| sysroot.join(TOOLS).join(tool));
+    if !tools.iter().all(|tool| tool.is_file()) {
+        return Ok(None);
+    }
     let prelude = folder.join(PRELUDE);
     let state = fs::metadata(&prelude)?;
     // A prelude that was built again is another file with another time.
@@ -52,7 +59,7 @@ pub(crate) fn of_prelude(folder: &Path, sysroot: &Path) -> io::Result<PathBuf> {
     let interfaces = folder.join(FOLDER);
     let interface = interfaces.join(&version);
     if interface.is_dir() {
-        return Ok(interface);
+        return Ok(Some(interface));
     }
     fs::create_dir_all(&interfaces)?;
     let temporary = interfaces.join(format!(".{version}-{}", std::process::id()));
@@ -67,7 +74,7 @@ pub(crate) fn of_prelude(folder: &Path, sysroot: &Path) -> io::Result<PathBuf> {
         }
     }
     remove_others(&interfaces, &version);
-    Ok(interface)
+    Ok(Some(interface))
 }
 
 fn make(prelude: &Path, sysroot: &Path, folder: &Path) -> io::Result<()> {
@@ -85,18 +92,18 @@ fn make(prelude: &Path, sysroot: &Path, folder: &Path) -> io::Result<()> {
     let mut dump = std::ffi::OsString::from("--dump-section=.rustc=");
     dump.push(&metadata);
     succeed(
-        tool("rust-objcopy")
+        tool(OBJCOPY)
             .arg(dump)
             .args([prelude.as_os_str(), OsStr::new("/dev/null")]),
     )?;
     succeed(
-        tool("rust-objcopy")
+        tool(OBJCOPY)
             .args(["-I", "binary", "-O", "elf64-x86-64"])
             .arg("--rename-section=.data=.rustc,contents,readonly")
             .args([&metadata, &object]),
     )?;
     succeed(
-        tool("rust-lld")
+        tool(LINKER)
             .args(["-flavor", "gnu", "-shared", "-soname", PRELUDE, "-o"])
             .args([&folder.join(PRELUDE), &object]),
     )?;
