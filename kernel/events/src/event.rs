@@ -43,6 +43,15 @@ pub enum Event {
         /// Wait for the next output before clearing, which avoids flicker.
         wait: bool,
     },
+    /// The cell asks a question and waits for its [`Answer`](crate::ask::Answer).
+    InputRequest {
+        /// Names the question in its answer.
+        id: String,
+        /// The question.
+        prompt: String,
+        /// Whether what is typed is not to be shown.
+        password: bool,
+    },
     /// The value of the cell's last expression.
     Result {
         /// The value in several formats.

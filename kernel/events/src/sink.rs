@@ -73,7 +73,7 @@ fn print_plainly(event: &Event) {
     }
 }
 
-fn is_open(descriptor: RawFd) -> bool {
+pub(crate) fn is_open(descriptor: RawFd) -> bool {
     // SAFETY: F_GETFD only reads the descriptor's flags; a bad descriptor gives -1.
     unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
 }

@@ -7,7 +7,7 @@ use offmodel_jupyter::Language;
 use offmodel_jupyter::language::{
     Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
 };
-use offmodel_session::Session;
+use offmodel_session::{Listener, Session};
 
 /// Rust, with the session's variables and definitions.
 #[derive(Debug)]
@@ -71,10 +71,12 @@ impl Language for Rust {
             frontend.page(data);
             return Ok(());
         }
+        let mut listener = FrontendListener {
+            frontend,
+            value: None,
+        };
         self.0
-            .execute(cell.execution_count, cell.source, &mut |event| {
-                frontend.event(event)
-            })
+            .execute(cell.execution_count, cell.source, &mut listener)
     }
 
     fn evaluate(
@@ -83,12 +85,12 @@ impl Language for Rust {
         frontend: &mut dyn Frontend,
     ) -> Result<MimeBundle, CellError> {
         let mut value = None;
-        let mut on_event = |event| match event {
-            Event::Result { data } => value = Some(data),
-            other => frontend.event(other),
+        let mut listener = FrontendListener {
+            frontend,
+            value: Some(&mut value),
         };
         self.0
-            .execute(expression.execution_count, expression.source, &mut on_event)?;
+            .execute(expression.execution_count, expression.source, &mut listener)?;
         value.ok_or_else(|| {
             let value = format!("`{}` has no value", expression.source);
             let traceback = vec![value.clone()];
@@ -112,6 +114,28 @@ impl Language for Rust {
 
     fn inspect(&mut self, source: &str, cursor: usize, _detail: Detail) -> Option<MimeBundle> {
         self.0.inspect(source, cursor)
+    }
+}
+
+/// Passes everything on to the front end; the value of an expression goes elsewhere if there is
+/// a place for it.
+struct FrontendListener<'a> {
+    frontend: &'a mut dyn Frontend,
+    value: Option<&'a mut Option<MimeBundle>>,
+}
+
+impl Listener for FrontendListener<'_> {
+    fn event(&mut self, event: Event) {
+        match (event, &mut self.value) {
+            (Event::Result { data }, Some(value)) => **value = Some(data),
+            (event, _) => self.frontend.event(event),
+        }
+    }
+
+    fn input(&mut self, prompt: &str, password: bool) -> Result<String, String> {
+        self.frontend
+            .input(prompt, password)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -8,6 +8,7 @@ pub use std::path::{Path, PathBuf};
 
 pub use offmodel_analysis::*;
 pub use offmodel_evals::*;
+pub use offmodel_events::ask::{input, password};
 pub use offmodel_events::interrupt::sleep;
 pub use offmodel_events::{Interrupted, MimeBundle, Progress};
 pub use offmodel_models::*;
@@ -20,5 +21,5 @@ pub use tch::{Device, Kind, Tensor};
 pub use tokio;
 
 pub use crate::batch::record;
-pub use crate::display::{RichDisplay, display};
+pub use crate::display::{RichDisplay, clear_output, display};
 pub use crate::frame_of;

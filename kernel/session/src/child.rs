@@ -1,24 +1,29 @@
 //! The child process that runs the cells, its private event pipe, and how it is stopped.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Child, Command};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use offmodel_events::ask::{self, Answer};
 use offmodel_events::sink::DESCRIPTOR_VARIABLE;
 use offmodel_events::{Event, Stream};
 use offmodel_toolchain::wrapper::WRAPPER_VARIABLE;
 
 use crate::session::Message;
 
-/// The command that starts the child, and the read end of its event pipe.
-pub(crate) fn child_command() -> io::Result<(Command, EventPipe)> {
-    let (reader, writer) = inheritable_pipe()?;
+/// The command that starts the child, our end of its event pipe, and that of its answers.
+pub(crate) fn child_command() -> io::Result<(Command, EventPipe, AnswerPipe)> {
+    let (reader, writer) = pipe()?;
+    let (answers, answering) = pipe()?;
+    let_inherit(&writer)?;
+    let_inherit(&answers)?;
     let mut command = Command::new(std::env::current_exe()?);
     command
         .env(DESCRIPTOR_VARIABLE, writer.as_raw_fd().to_string())
+        .env(ask::DESCRIPTOR_VARIABLE, answers.as_raw_fd().to_string())
         .env_remove(WRAPPER_VARIABLE)
         .env_remove("RUSTC_WRAPPER");
     Ok((
@@ -27,7 +32,29 @@ pub(crate) fn child_command() -> io::Result<(Command, EventPipe)> {
             reader: File::from(reader),
             _writer: writer,
         },
+        AnswerPipe {
+            writer: File::from(answering),
+            _reader: answers,
+        },
     ))
+}
+
+/// Our side of the pipe for answers. The read end stays open here too, for children started
+/// later.
+#[derive(Debug)]
+pub(crate) struct AnswerPipe {
+    writer: File,
+    _reader: OwnedFd,
+}
+
+impl AnswerPipe {
+    /// Answers a question of the child. A child that died meanwhile does not read it.
+    pub fn answer(&mut self, answer: &Answer) {
+        if let Ok(mut line) = serde_json::to_vec(answer) {
+            line.push(b'\n');
+            let _ = self.writer.write_all(&line);
+        }
+    }
 }
 
 /// Our side of the pipe. The write end stays open here too, for children started later.
@@ -122,19 +149,22 @@ impl Interrupter {
     }
 }
 
-/// A pipe whose write end the child inherits.
-fn inheritable_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+/// A pipe: read end and write end.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: `ends` has room for the two descriptors.
     if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == -1 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: both were just opened and belong to nobody else.
-    let (reader, writer) =
-        unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// Leaves a descriptor open in processes that are started from now on.
+fn let_inherit(descriptor: &OwnedFd) -> io::Result<()> {
     // SAFETY: clears close-on-exec of a descriptor that we own.
-    if unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFD, 0) } == -1 {
+    if unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, 0) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    Ok((reader, writer))
+    Ok(())
 }

@@ -1,13 +1,14 @@
 //! evcxr on a thread of its own: compiles what it is given, loads it into the child, runs it.
 
-use std::process::Child;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use evcxr::{Error, EvalContext};
 use offmodel_events::Stream;
 
-use crate::child::{child_command, forward_lines};
+use crate::child::{AnswerPipe, child_command, forward_lines};
 use crate::session::Message;
 
 /// How an evaluation ended, as evcxr tells it.
@@ -26,23 +27,32 @@ pub(crate) enum Evaluated {
 pub(crate) struct Evaluator {
     requests: Sender<String>,
     pub child: Arc<Mutex<Child>>,
+    /// Where the child's questions are answered.
+    pub answers: AnswerPipe,
 }
 
 impl Evaluator {
     /// Starts evcxr; answers and everything that the child says arrive as [`Message`]s.
     pub fn start(messages: Sender<Message>) -> Result<Self, String> {
+        let failure = |error: std::io::Error| format!("failed to start the child process: {error}");
+        let (command, events, answers) = child_command().map_err(failure)?;
+        let pipe = events.forward(messages.clone()).map_err(failure)?;
         let (requests, inbox) = channel();
         let (started, start) = channel();
         std::thread::Builder::new()
             .name("offmodel-evaluator".to_owned())
             // rust-analyzer, inside evcxr, recurses deeply.
             .stack_size(64 << 20)
-            .spawn(move || evaluate(&started, &inbox, &messages))
+            .spawn(move || evaluate(command, &pipe, &started, &inbox, &messages))
             .map_err(|error| format!("failed to start a thread: {error}"))?;
         let child = start
             .recv()
             .map_err(|_| "evcxr ended while starting".to_owned())??;
-        Ok(Self { requests, child })
+        Ok(Self {
+            requests,
+            child,
+            answers,
+        })
     }
 
     /// Hands code to the evaluating thread; a [`Message::Evaluated`] answers.
@@ -55,9 +65,16 @@ impl Evaluator {
 
 type Started = Sender<Result<Arc<Mutex<Child>>, String>>;
 
-fn evaluate(started: &Started, requests: &Receiver<String>, messages: &Sender<Message>) {
-    let (mut context, _pipe) = match start(messages) {
-        Ok(parts) => parts,
+/// `_pipe` is the child's end of the event pipe, which stays open as long as children may start.
+fn evaluate(
+    command: Command,
+    _pipe: &OwnedFd,
+    started: &Started,
+    requests: &Receiver<String>,
+    messages: &Sender<Message>,
+) {
+    let mut context = match start(command, messages) {
+        Ok(context) => context,
         Err(reason) => {
             // Whoever started us waits for exactly this answer.
             let _ = started.send(Err(reason));
@@ -84,13 +101,11 @@ fn evaluate(started: &Started, requests: &Receiver<String>, messages: &Sender<Me
     }
 }
 
-fn start(messages: &Sender<Message>) -> Result<(EvalContext, std::os::fd::OwnedFd), String> {
+fn start(command: Command, messages: &Sender<Message>) -> Result<EvalContext, String> {
     let failure = |error: std::io::Error| format!("failed to start the child process: {error}");
-    let (command, pipe) = child_command().map_err(failure)?;
-    let pipe = pipe.forward(messages.clone()).map_err(failure)?;
     let (context, outputs) =
         EvalContext::with_subprocess_command(command).map_err(|error| error.to_string())?;
     forward_lines(Stream::Stdout, outputs.stdout.into_iter(), messages.clone()).map_err(failure)?;
     forward_lines(Stream::Stderr, outputs.stderr.into_iter(), messages.clone()).map_err(failure)?;
-    Ok((context, pipe))
+    Ok(context)
 }

@@ -121,15 +121,8 @@ pub(crate) fn unknown_command(name: &str, line: usize) -> CellError {
         value: format!("there is no command :{name}; :help lists them"),
         traceback: vec![
             format!("line {line}: there is no command :{name}"),
-            HELP.to_owned(),
+            crate::commands::HELP.to_owned(),
         ],
         line: Some(line),
     }
 }
-
-/// What `:help` shows.
-pub(crate) const HELP: &str = "\
-A cell is Rust; its last expression, without a semicolon, is shown.
-  :vars     the variables of the session and their types
-  :help     this text
-  ?name     what a name is";

@@ -13,12 +13,14 @@
 //! [`Session`] is the whole of it.
 
 mod child;
+mod commands;
 mod complete;
 mod diagnostics;
 mod environment;
 mod evaluator;
 mod failures;
 mod generate;
+mod listener;
 mod notebook_state;
 mod panics;
 mod probe;
@@ -29,5 +31,6 @@ pub use child::Interrupter;
 pub use complete::Completions;
 pub use environment::{child_process_hook, enter_session_environment};
 pub use failures::SessionError;
+pub use listener::Listener;
 pub use offmodel_cells::{Completeness, completeness as is_complete};
 pub use session::Session;

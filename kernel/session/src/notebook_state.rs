@@ -32,6 +32,21 @@ pub(crate) struct Variable {
     pub mutable: bool,
 }
 
+impl Variable {
+    /// The type without the paths in it: `Vec<DataFrame>`.
+    pub fn short_type(&self) -> String {
+        let mut short = String::new();
+        for character in self.type_name.chars() {
+            short.push(character);
+            if short.ends_with("::") {
+                let path = |part: char| part.is_alphanumeric() || part == '_' || part == ':';
+                short.truncate(short.trim_end_matches(path).len());
+            }
+        }
+        short
+    }
+}
+
 impl NotebookState {
     /// Adds a cell's items; an item of the same name is replaced with everything that belongs to
     /// it. Returns the variables whose types are thereby gone.
@@ -157,5 +172,31 @@ impl NotebookState {
         }
         self.stale.clear();
         names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_type_has_no_paths() {
+        for (whole, short) in [
+            (
+                "std::vec::Vec<offmodel::prelude::DataFrame>",
+                "Vec<DataFrame>",
+            ),
+            ("(i32, &'static str)", "(i32, &'static str)"),
+            (
+                "std::collections::HashMap<std::string::String, f64>",
+                "HashMap<String, f64>",
+            ),
+        ] {
+            let variable = Variable {
+                type_name: whole.to_owned(),
+                mutable: false,
+            };
+            assert_eq!(variable.short_type(), short);
+        }
     }
 }

@@ -1,18 +1,21 @@
 use std::cell::LazyCell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use offmodel_cells::{Cell, Command, Item, line_and_column};
+use offmodel_cells::{Cell, Item, line_and_column};
+use offmodel_events::ask::Answer;
 use offmodel_events::{CellError, Event, MimeBundle};
 
 use crate::child::Interrupter;
+use crate::commands::times;
 use crate::complete::{Completions, complete};
 use crate::diagnostics::{self, Diagnostic};
 use crate::environment::Environment;
 use crate::evaluator::{Evaluated, Evaluator};
-use crate::failures::{HELP, SessionError, compile_failure, died, parse_failure, unknown_command};
+use crate::failures::{SessionError, compile_failure, died, parse_failure};
 use crate::generate::{Exceptions, cell_statement};
+use crate::listener::Listener;
 use crate::notebook_state::NotebookState;
 use crate::panics::locate_in_earlier_cell;
 use crate::probe::{Probed, check, failure, last_bindings, probe};
@@ -29,7 +32,11 @@ pub(crate) enum Message {
 /// holds it.
 #[derive(Debug)]
 pub struct Session {
-    state: NotebookState,
+    pub(crate) state: NotebookState,
+    /// Whether every cell tells how long it took.
+    pub(crate) timing: bool,
+    /// Seconds that the last cell ran.
+    ran: f64,
     evaluator: Evaluator,
     messages: Receiver<Message>,
     // Last, so that it is dropped, with its folder, after evcxr.
@@ -52,6 +59,8 @@ impl Session {
         let state = NotebookState::default();
         let mut session = Self {
             state,
+            timing: false,
+            ran: 0.0,
             evaluator,
             messages,
             environment,
@@ -62,8 +71,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Runs a cell and returns when it has ended. Everything it shows is passed to `on_event`
-    /// while it runs.
+    /// Runs a cell and returns when it has ended. `listener` hears everything it shows while
+    /// it runs, and answers its questions.
     ///
     /// # Errors
     /// When the cell does not compile, fails or is interrupted, or the child process dies. Its
@@ -72,18 +81,35 @@ impl Session {
         &mut self,
         execution_count: usize,
         source: &str,
-        on_event: &mut dyn FnMut(Event),
+        listener: &mut dyn Listener,
     ) -> Result<(), CellError> {
         let cell = offmodel_cells::parse(source).map_err(|error| parse_failure(source, &error))?;
+        let mut timed = self.timing;
         for command in &cell.commands {
-            self.run_command(command, on_event)?;
+            timed |= command.name == "time";
+            self.run_command(command, execution_count, listener)?;
         }
         if cell.statements.is_empty() && cell.items.is_empty() {
             return Ok(());
         }
+        let started = Instant::now();
+        let result = self.run_parsed(&cell, execution_count, listener);
+        if timed {
+            listener.event(times(started.elapsed().as_secs_f64(), self.ran));
+        }
+        result
+    }
+
+    /// Runs a cell without its commands.
+    pub(crate) fn run_parsed(
+        &mut self,
+        cell: &Cell,
+        execution: usize,
+        listener: &mut dyn Listener,
+    ) -> Result<(), CellError> {
         let mut next = self.state.clone();
-        next.define_items(&cell, execution_count);
-        self.run_cell(&cell, execution_count, next, on_event)
+        next.define_items(cell, execution);
+        self.run_cell(cell, execution, next, listener)
     }
 
     /// A handle that stops the running cell, from another thread.
@@ -102,7 +128,7 @@ impl Session {
         self.describe(name)
     }
 
-    fn describe(&self, name: &str) -> Option<MimeBundle> {
+    pub(crate) fn describe(&self, name: &str) -> Option<MimeBundle> {
         if let Some((_, variable)) = self.state.variables().find(|(known, _)| *known == name) {
             return Some(MimeBundle::text(format!("{name}: {}", variable.type_name)));
         }
@@ -116,38 +142,6 @@ impl Session {
         (!code.is_empty()).then(|| MimeBundle::text(code.join("\n\n")))
     }
 
-    fn run_command(
-        &mut self,
-        command: &Command,
-        on_event: &mut dyn FnMut(Event),
-    ) -> Result<(), CellError> {
-        let text = match command.name.as_str() {
-            "help" => HELP.to_owned(),
-            "vars" => self
-                .state
-                .variables()
-                .map(|(name, variable)| format!("{name}: {}", variable.type_name))
-                .collect::<Vec<_>>()
-                .join("\n"),
-            "?" => {
-                let unknown =
-                    || MimeBundle::text(format!("{} is not defined here", command.arguments));
-                let data = self.describe(&command.arguments).unwrap_or_else(unknown);
-                on_event(Event::Display {
-                    data,
-                    display_id: None,
-                });
-                return Ok(());
-            }
-            other => return Err(unknown_command(other, command.line)),
-        };
-        on_event(Event::Display {
-            data: MimeBundle::text(text),
-            display_id: None,
-        });
-        Ok(())
-    }
-
     /// Compiles and runs a cell; `next` is the state with its items.
     ///
     /// The cell is compiled at once as if all its variables could be kept, while the probe, on
@@ -159,7 +153,7 @@ impl Session {
         cell: &Cell,
         execution: usize,
         mut next: NotebookState,
-        on_event: &mut dyn FnMut(Event),
+        listener: &mut dyn Listener,
     ) -> Result<(), CellError> {
         let item = |item: &Item| format!("{}\n", &cell.code[item.range.clone()]);
         let items: String = cell.items.iter().map(item).collect();
@@ -176,7 +170,7 @@ impl Session {
             for _ in 0..5 {
                 let statement = cell_statement(cell, execution, &next, &leaves, &exceptions);
                 let code = format!("{items}{}", statement.text());
-                match self.evaluate(code, &next, on_event) {
+                match self.evaluate(code, &next, listener) {
                     Evaluation::Ran(result) => return Ok((result, Result::clone(&probed))),
                     Evaluation::ChildDied(error) => return Err(error),
                     Evaluation::CompileError(rendered) => {
@@ -266,7 +260,7 @@ impl Session {
         &mut self,
         code: String,
         state: &NotebookState,
-        on_event: &mut dyn FnMut(Event),
+        listener: &mut dyn Listener,
     ) -> Evaluation {
         if let Err(reason) = self.evaluator.evaluate(code) {
             return Evaluation::ChildDied(died(&reason, &[]));
@@ -291,8 +285,19 @@ impl Session {
                     locate_in_earlier_cell(&mut told, state, &self.environment.folder);
                     error = Some(told);
                 }
-                Ok(Message::Event(Event::CellFinished { .. })) => finished = true,
-                Ok(Message::Event(event)) => on_event(event),
+                Ok(Message::Event(Event::CellFinished { seconds, .. })) => {
+                    finished = true;
+                    self.ran = seconds;
+                }
+                Ok(Message::Event(Event::InputRequest {
+                    id,
+                    prompt,
+                    password,
+                })) => {
+                    let answer = listener.input(&prompt, password);
+                    self.evaluator.answers.answer(&Answer { id, answer });
+                }
+                Ok(Message::Event(event)) => listener.event(event),
                 Ok(Message::Evaluated(answer)) => evaluated = Some(answer),
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => {

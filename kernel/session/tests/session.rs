@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use offmodel_events::{CellError, Event};
-use offmodel_session::{Session, child_process_hook, enter_session_environment};
+use offmodel_session::{Listener, Session, child_process_hook, enter_session_environment};
 
 fn main() -> ExitCode {
     child_process_hook();
@@ -34,6 +34,8 @@ fn main() -> ExitCode {
             "the_death_of_the_child_is_told_and_survived",
             death_is_survived,
         ),
+        Trial::test("questions_are_answered_by_the_listener", questions),
+        Trial::test("commands_tell_about_variables_and_times", commands),
     ];
     let mut arguments = Arguments::from_args();
     // One session a process.
@@ -269,5 +271,80 @@ fn death_is_survived() -> Result<(), Failed> {
     assert!(error.traceback.concat().contains("lost"), "{error:?}");
     assert_eq!(notebook.shows("kept()"), "7");
     assert!(notebook.fails("lost").traceback.concat().contains("ended"));
+    Ok(())
+}
+
+/// Knows the answer to one question.
+struct Friend {
+    shown: Vec<String>,
+    asked: Vec<(String, bool)>,
+}
+
+impl Listener for Friend {
+    fn event(&mut self, event: Event) {
+        if let Event::Result { data } = event {
+            self.shown.extend(data.get("text/plain").map(str::to_owned));
+        }
+    }
+
+    fn input(&mut self, prompt: &str, password: bool) -> Result<String, String> {
+        self.asked.push((prompt.to_owned(), password));
+        match prompt {
+            "name? " => Ok("Zoë \"Z\"\n".to_owned()),
+            _ => Err("I do not know".to_owned()),
+        }
+    }
+}
+
+fn questions() -> Result<(), Failed> {
+    let mut notebook = Notebook::start();
+    let mut friend = Friend {
+        shown: vec![],
+        asked: vec![],
+    };
+    let cell = "let name = input(\"name? \")?;\nname.len()";
+    notebook.session.execute(1, cell, &mut friend).unwrap();
+    let error = notebook
+        .session
+        .execute(2, "password(\"key? \")?", &mut friend)
+        .unwrap_err();
+    assert_eq!(error.value, "no answer to \"key? \": I do not know");
+    notebook.session.execute(3, "name", &mut friend).unwrap();
+    assert_eq!(
+        friend.asked,
+        [("name? ".to_owned(), false), ("key? ".to_owned(), true)]
+    );
+    assert_eq!(friend.shown, ["9", "\"Zoë \\\"Z\\\"\\n\""]);
+    Ok(())
+}
+
+fn commands() -> Result<(), Failed> {
+    let mut notebook = Notebook::start();
+    assert_eq!(notebook.shows(":vars"), "there are no variables yet");
+    notebook.shows("let frame = df!(\"a\" => [1i64, 2])?;\nlet names = vec![String::from(\"x\")];");
+    let variables = notebook.shows(":vars");
+    assert!(variables.contains("frame     DataFrame"), "{variables}");
+    assert!(variables.contains("names     Vec<String>"), "{variables}");
+    let timed = notebook.shows(":time\nsleep(std::time::Duration::from_millis(50))?;");
+    assert!(
+        timed.contains("compiled in") && timed.contains("ran for 0.0"),
+        "{timed}"
+    );
+    assert_eq!(notebook.shows(":timing"), "timing is on");
+    assert!(notebook.shows("1 + 1").contains("ran for 0.00"));
+    assert_eq!(notebook.shows(":timing"), "timing is off");
+    notebook.shows("fn twice(x: i32) -> i32 { 2 * x }");
+    notebook.shows(":clear");
+    let gone = notebook.fails("frame");
+    assert!(
+        gone.traceback.join("\n").contains(":clear dropped it"),
+        "{gone:?}"
+    );
+    assert_eq!(notebook.shows("twice(4)"), "8");
+    let unknown = notebook.fails(":nonsense");
+    assert!(
+        unknown.value.contains("no command :nonsense"),
+        "{unknown:?}"
+    );
     Ok(())
 }

@@ -13,4 +13,4 @@ mod rich;
 mod tensors;
 
 pub use choice::{ByDebug, ByDisplay, ByName, ByRichDisplay, Shown};
-pub use rich::{RichDisplay, display, emit_result};
+pub use rich::{RichDisplay, clear_output, display, emit_result};

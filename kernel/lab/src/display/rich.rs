@@ -34,6 +34,12 @@ pub fn display<T: RichDisplay + ?Sized>(value: &T) {
     }
 }
 
+/// Clears what the cell has shown so far; with `wait`, only when it shows the next thing, which
+/// avoids flicker.
+pub fn clear_output(wait: bool) {
+    emit(&Event::ClearOutput { wait });
+}
+
 /// Emits the formats of a cell's last expression, if there is anything to show.
 #[doc(hidden)]
 pub fn emit_result(formats: Option<MimeBundle>) {

@@ -12,4 +12,4 @@ mod store;
 pub use crate::show_value as show;
 pub use raised::Raised;
 pub use run::{Outcome, block_on, initialize, run};
-pub use store::{VariableSummary, forget, put, summaries, take};
+pub use store::{forget, put, take, variables};

@@ -2,6 +2,13 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use offmodel_models::Model;
+use polars::prelude::DataFrame;
+use serde::Serialize;
+use tch::Tensor;
+
+use crate::frames::{RecordsError, frame_of};
+
 thread_local! {
     /// Variables need not be `Send`; all cells run on one thread.
     static VARIABLES: RefCell<BTreeMap<String, Stored>> = const { RefCell::new(BTreeMap::new()) };
@@ -14,15 +21,14 @@ struct Stored {
     size: usize,
 }
 
-/// A variable of the session, for `:vars`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VariableSummary {
-    /// Its name.
-    pub name: String,
-    /// Its type as the compiler names it.
-    pub type_name: &'static str,
-    /// Bytes of the value itself, without what it points to.
-    pub size: usize,
+/// A variable of the session, as `:vars` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct VariableRow<'a> {
+    variable: &'a str,
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    /// Bytes of the value, with what it points to for frames, tensors, models and strings.
+    bytes: u64,
 }
 
 /// Keeps a variable for later cells.
@@ -65,16 +71,37 @@ pub fn forget(names: &[&str]) {
     }
 }
 
-/// All variables by name.
-pub fn summaries() -> Vec<VariableSummary> {
-    VARIABLES.with_borrow(|variables| {
-        variables
-            .iter()
-            .map(|(name, stored)| VariableSummary {
-                name: name.clone(),
-                type_name: stored.type_name,
-                size: stored.size,
+/// A frame of the variables of these names and types, for `:vars`.
+///
+/// # Errors
+/// When there are none.
+pub fn variables(known: &[(&str, &str)]) -> Result<DataFrame, RecordsError> {
+    let rows: Vec<VariableRow> = VARIABLES.with_borrow(|variables| {
+        let stored = known.iter().filter_map(|(name, type_name)| {
+            variables.get(*name).map(|stored| VariableRow {
+                variable: name,
+                type_name,
+                bytes: stored.bytes(),
             })
-            .collect()
-    })
+        });
+        stored.collect()
+    });
+    frame_of(&rows)
+}
+
+impl Stored {
+    fn bytes(&self) -> u64 {
+        let value = &self.value;
+        if let Some(frame) = value.downcast_ref::<DataFrame>() {
+            frame.estimated_size() as u64
+        } else if let Some(tensor) = value.downcast_ref::<Tensor>() {
+            (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64
+        } else if let Some(model) = value.downcast_ref::<Model>() {
+            model.memory_bytes()
+        } else if let Some(text) = value.downcast_ref::<String>() {
+            text.len() as u64
+        } else {
+            self.size as u64
+        }
+    }
 }
