@@ -48,6 +48,14 @@ pub enum RunnerError {
         /// What is wrong.
         reason: String,
     },
+    /// The kernel's program, which is built beside this one, does not start.
+    #[error("failed to start {}: {source}; build it with `cargo build --workspace`", path.display())]
+    Kernel {
+        /// The program.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The folder holds no sweep.
     #[error("{} is not a sweep's folder: it has no sweep.toml", path.display())]
     NotASweep {
@@ -80,7 +88,7 @@ impl RunnerError {
             Self::Compile(CompileError::Cache { .. }) | Self::NoCache | Self::Write { .. } => {
                 ExitCode::Unwritable
             }
-            Self::Compile(_) | Self::Toolchain(_) => ExitCode::Toolchain,
+            Self::Compile(_) | Self::Toolchain(_) | Self::Kernel { .. } => ExitCode::Toolchain,
             Self::Busy { .. } => ExitCode::Busy,
             Self::Executor(_) => ExitCode::ProgramDied,
         }

@@ -8,7 +8,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on may panic")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 #[test]
 fn the_kernel_conforms_to_the_protocol() {
@@ -25,6 +25,33 @@ fn interrupt_death_restart_and_end_are_survived() {
     run_script("lifetime.py");
 }
 
+#[test]
+fn the_doctor_times_a_cell_and_tells_what_is_missing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    assert!(kernel_command("install", &data).status.success());
+    let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let well = kernel_command("doctor", &data);
+    assert!(said(&well).contains("ok    kernelspec"), "{}", said(&well));
+    assert!(
+        said(&well).contains("ok    cell        ready after"),
+        "{}",
+        said(&well)
+    );
+    assert!(kernel_command("uninstall", &data).status.success());
+    let ill = kernel_command("doctor", &data);
+    assert_eq!(ill.status.code(), Some(1));
+    let line = said(&ill)
+        .lines()
+        .find(|line| line.starts_with("FAIL"))
+        .map(str::to_owned);
+    let line = line.expect("a line of what is wrong");
+    assert!(
+        line.contains("kernelspec") && line.contains("offmodel kernel install"),
+        "{line}"
+    );
+}
+
 /// Runs a script of unit tests with the kernel installed in a data folder of its own.
 fn run_script(name: &str) {
     let Some(python) = python() else {
@@ -34,7 +61,8 @@ fn run_script(name: &str) {
         return;
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    install_kernel(&folder.path().join("data/kernels/offmodel"));
+    let data = folder.path().join("data");
+    assert!(kernel_command("install", &data).status.success());
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("jupyter")
         .join(name);
@@ -54,32 +82,25 @@ fn run_script(name: &str) {
     assert!(!told.contains("Ran 0 tests"), "{name} ran no tests");
 }
 
-fn install_kernel(folder: &Path) {
-    let kernel = kernel_program();
-    let specification = serde_json::json!({
-        "argv": [kernel, "--connection-file", "{connection_file}"],
-        "display_name": "Rust (offmodel)",
-        "language": "rust",
-        "interrupt_mode": "message",
-    });
-    std::fs::create_dir_all(folder).expect("a folder for the kernel");
-    std::fs::write(folder.join("kernel.json"), specification.to_string()).expect("its description");
+/// Runs `offmodel kernel COMMAND` with Jupyter's data in `data`.
+fn kernel_command(command: &str, data: &Path) -> Output {
+    Command::new(program("offmodel"))
+        .args(["kernel", command])
+        .env("JUPYTER_DATA_DIR", data)
+        .output()
+        .expect("offmodel starts")
 }
 
-/// The kernel beside the folder that holds this test's program.
-fn kernel_program() -> PathBuf {
+/// A program beside the folder that holds this test's own.
+fn program(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("the path of this program");
-    let kernel = this
-        .ancestors()
-        .nth(2)
-        .expect("two folders up")
-        .join("offmodel-kernel");
+    let program = this.ancestors().nth(2).expect("two folders up").join(name);
     assert!(
-        kernel.is_file(),
+        program.is_file(),
         "{} is missing: run `cargo build --workspace` first",
-        kernel.display()
+        program.display()
     );
-    kernel
+    program
 }
 
 fn python() -> Option<PathBuf> {

@@ -60,7 +60,7 @@ pub fn frame_html(frame: &DataFrame, display: &FrameDisplay) -> String {
 }
 
 /// `text` as content of an HTML element or of a quoted attribute.
-pub(crate) fn escape_html(text: &str) -> String {
+pub fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -6,6 +6,6 @@ mod report;
 mod text;
 
 pub use cells::FrameDisplay;
-pub use html::frame_html;
+pub use html::{escape_html, frame_html};
 pub use report::{Report, ReportError};
 pub use text::frame_text;

@@ -4,33 +4,59 @@
 //! connection file; the session starts it again as the process that runs the cells, and as a
 //! wrapper of rustc.
 
+mod doctor;
 mod rust;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use offmodel_jupyter::{Kernel, KernelHandle, read_connection_file};
+use offmodel_setup::kernelspec;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::rust::Rust;
 
 /// Rust in Jupyter, with the offmodel library at hand.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(
+    version,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     /// The connection file, as Jupyter writes it.
-    #[arg(short = 'f', long, value_name = "FILE")]
-    connection_file: PathBuf,
+    #[arg(short = 'f', long, value_name = "FILE", required = true)]
+    connection_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-fn main() -> anyhow::Result<()> {
+/// The same commands as those of `offmodel kernel`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make this kernel known to Jupyter.
+    Install,
+    /// Let Jupyter forget it.
+    Uninstall,
+    /// Look at everything that the kernel needs, and time a cell.
+    Doctor,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
     // Returns only if this process is neither the one that runs the cells nor rustc's wrapper.
     offmodel_session::child_process_hook();
     let arguments = Arguments::parse();
     offmodel_session::enter_session_environment();
-    let connection = read_connection_file(&arguments.connection_file)?;
+    if let Some(command) = arguments.command {
+        return run(&command);
+    }
+    let file = arguments
+        .connection_file
+        .context("no connection file was given")?;
+    let connection = read_connection_file(&file)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -41,8 +67,27 @@ fn main() -> anyhow::Result<()> {
         listen_to_signals(kernel.handle()).context("failed to listen to signals")?;
         watch_parent(kernel.handle());
         kernel.finished().await;
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     })
+}
+
+fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Install => {
+            let data = kernelspec::data_folder()?;
+            let program = std::env::current_exe().context("failed to find this program")?;
+            kernelspec::install(&data, &program)?;
+            println!("{}", data.join("kernels").join(kernelspec::NAME).display());
+        }
+        Command::Uninstall => {
+            if !kernelspec::uninstall(&kernelspec::data_folder()?)? {
+                println!("Jupyter did not know it");
+            }
+        }
+        Command::Doctor if !doctor::examine() => return Ok(ExitCode::FAILURE),
+        Command::Doctor => {}
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `SIGINT` stops the cell (front ends that do not send `interrupt_request` use it), `SIGTERM`

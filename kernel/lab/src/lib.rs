@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod display;
+mod failures;
 mod frames;
 pub mod live;
 pub mod prelude;

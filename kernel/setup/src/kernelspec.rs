@@ -62,6 +62,19 @@ pub fn install(data: &Path, kernel: &Path) -> Result<bool, SetupError> {
     Ok(changed)
 }
 
+/// Removes the kernelspec from Jupyter's data folder; returns whether it was there.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn uninstall(data: &Path) -> Result<bool, SetupError> {
+    let folder = data.join("kernels").join(NAME);
+    match std::fs::remove_dir_all(&folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(SetupError::writing(&folder, source, VARIABLE)),
+    }
+}
+
 fn specification(kernel: &Path) -> serde_json::Value {
     json!({
         "argv": [kernel.to_string_lossy(), "--connection-file", "{connection_file}"],
@@ -112,6 +125,8 @@ mod tests {
         );
         // Another checkout takes the name over.
         assert!(install(data.path(), Path::new("/other/offmodel-kernel")).unwrap());
+        assert!(uninstall(data.path()).unwrap() && !folder.exists());
+        assert!(!uninstall(data.path()).unwrap());
     }
 
     #[test]

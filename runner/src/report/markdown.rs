@@ -1,7 +1,7 @@
 //! Markdown as plain HTML: headings, lists, tables, code and paragraphs; inline, code,
 //! emphasis and links to the web.
 
-use super::page::escape;
+use offmodel_analysis::escape_html;
 
 /// The HTML of a Markdown text. Everything in it is escaped.
 pub(super) fn html(markdown: &str) -> String {
@@ -16,7 +16,7 @@ pub(super) fn html(markdown: &str) -> String {
                 .by_ref()
                 .take_while(|line| !line.trim().starts_with("```"))
                 .collect();
-            html.push_str(&format!("<pre>{}</pre>\n", escape(&code.join("\n"))));
+            html.push_str(&format!("<pre>{}</pre>\n", escape_html(&code.join("\n"))));
         } else if trimmed.is_empty() {
             close(&mut html, &mut open);
         } else if let Some((level, text)) = heading(trimmed) {
@@ -86,7 +86,7 @@ fn close(html: &mut String, open: &mut Option<&'static str>) {
 
 /// Escapes a line; `code`, **strong**, *emphasis* and links keep their meaning.
 fn inline(text: &str) -> String {
-    let text = paired(&escape(text), "`", "code");
+    let text = paired(&escape_html(text), "`", "code");
     links(&paired(&paired(&text, "**", "strong"), "*", "em"))
 }
 

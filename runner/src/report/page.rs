@@ -1,4 +1,4 @@
-use offmodel_analysis::{FrameDisplay, frame_html};
+use offmodel_analysis::{FrameDisplay, escape_html, frame_html};
 use polars::prelude::DataFrame;
 
 use super::{Block, ReportedNotebook, markdown};
@@ -34,7 +34,7 @@ impl Page {
     /// An empty page.
     pub fn new(title: &str) -> Self {
         Self {
-            title: escape(title),
+            title: escape_html(title),
             body: String::new(),
         }
     }
@@ -53,13 +53,14 @@ impl Page {
     /// Adds a notebook's prose, figures and tables.
     pub fn notebook(&mut self, notebook: &ReportedNotebook) {
         self.body
-            .push_str(&format!("<h2>{}</h2>\n", escape(&notebook.heading)));
+            .push_str(&format!("<h2>{}</h2>\n", escape_html(&notebook.heading)));
         self.blocks(&notebook.blocks);
     }
 
     /// Adds a paragraph of ours.
     pub fn remark(&mut self, text: &str) {
-        self.body.push_str(&format!("<p>{}</p>\n", escape(text)));
+        self.body
+            .push_str(&format!("<p>{}</p>\n", escape_html(text)));
     }
 
     /// The page's HTML.
@@ -79,28 +80,12 @@ impl Page {
             let html = match block {
                 Block::Markdown(text) => markdown::html(text),
                 Block::Picture(address) => {
-                    format!("<img alt=\"figure\" src=\"{}\">\n", escape(address))
+                    format!("<img alt=\"figure\" src=\"{}\">\n", escape_html(address))
                 }
                 Block::Table(html) => format!("{html}\n"),
-                Block::Text(text) => format!("<pre>{}</pre>\n", escape(text)),
+                Block::Text(text) => format!("<pre>{}</pre>\n", escape_html(text)),
             };
             self.body.push_str(&html);
         }
     }
-}
-
-/// Text as content of an element or of a quoted attribute.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            character => escaped.push(character),
-        }
-    }
-    escaped
 }

@@ -6,11 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use offmodel_events::{interrupt, sink};
+use offmodel_events::{CellError, interrupt, sink};
 use serde_json::{Map, Value};
 
 use super::protocol::{SPEC_VERSION, exit_code};
-use super::{Notebook, cells, failure, parameters};
+use super::{Notebook, cells, parameters};
+use crate::failures;
 use crate::live::Raised;
 
 static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -98,14 +99,19 @@ fn given_parameters(text: &str) -> Result<Map<String, Value>, String> {
 fn run_cells(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> i32 {
     interrupt::install_handler();
     interrupt_on_termination();
-    failure::install_panic_hook();
+    failures::install_panic_hook();
     let error = match catch_unwind(AssertUnwindSafe(cells)) {
         Ok(Ok(())) => match cells::unfinished(notebook) {
             None => return exit_code::SUCCESS,
-            Some(cell) => failure::returned_early(cell),
+            Some(cell) => returned_early(cell),
         },
-        Ok(Err(raised)) => failure::raised(raised, notebook),
-        Err(_) => failure::panicked(notebook),
+        Ok(Err(raised)) => {
+            let line = notebook.cell_line(raised.source_line as usize);
+            failures::raised(raised, line)
+        }
+        Err(_) => failures::panicked(|file, line| {
+            (file == notebook.file).then(|| notebook.cell_line(line as usize))?
+        }),
     };
     cells::fail(error);
     exit_code::CELL_FAILED
@@ -119,4 +125,17 @@ fn interrupt_on_termination() {
     let handler = on_termination as extern "C" fn(libc::c_int);
     // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
     unsafe { libc::signal(libc::SIGTERM, handler as libc::sighandler_t) };
+}
+
+/// A `return` in a cell would end all later cells without a word.
+fn returned_early(cell: usize) -> CellError {
+    let value = format!(
+        "cell {cell} left the notebook by `return`, so that the cells after it did not run; use `if` or a block"
+    );
+    CellError {
+        name: "return".to_owned(),
+        traceback: vec![value.clone()],
+        value,
+        line: None,
+    }
 }

@@ -17,7 +17,6 @@ mod attempt;
 mod block_on;
 mod cells;
 mod entry;
-mod failure;
 mod notebook;
 mod parameters;
 pub mod protocol;

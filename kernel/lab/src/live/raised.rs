@@ -3,7 +3,7 @@ use std::panic::Location;
 
 use offmodel_events::{CellError, interrupt};
 
-use super::run::without_native_frames;
+use crate::failures::without_native_frames;
 
 /// Why a cell ended early through `?`.
 ///

@@ -1,18 +1,17 @@
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use offmodel_events::capture::Capture;
-use offmodel_events::{CellError, Event, emit, interrupt, sink};
+use offmodel_events::{Event, emit, interrupt, sink};
 use tokio::runtime::Runtime;
 
 use super::Raised;
+use crate::failures;
 
 /// The file that evcxr compiles; a panic located in it happened in the user's own code.
 const CELL_FILE: &str = "src/lib.rs";
-
-static PANIC: Mutex<Option<PanicReport>> = Mutex::new(None);
 
 /// How a cell's statements ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +29,13 @@ impl Outcome {
     }
 }
 
-struct PanicReport {
-    message: String,
-    place: Option<(String, u32)>,
-}
-
 /// Prepares the child process: event pipe, interrupt flag, panic reports, fonts for plotters.
 /// Called once.
 pub fn initialize() {
     offmodel_analysis::register_plotters_fonts();
     sink::install_from_environment();
     interrupt::install_handler();
-    std::panic::set_hook(Box::new(remember_panic));
+    failures::install_panic_hook();
 }
 
 /// Runs a cell's statements with output captured; a panic or a failed `?` becomes an
@@ -73,8 +67,13 @@ fn run_captured(marker_line: u32, statements: impl FnOnce() -> Result<(), Raised
     }
     let error = match ended {
         Ok(Ok(())) => return Outcome::Finished,
-        Ok(Err(raised)) => raised_error(raised, marker_line),
-        Err(_) => panic_error(marker_line),
+        Ok(Err(raised)) => {
+            let line = cell_line(raised.source_line, marker_line);
+            failures::raised(raised, line)
+        }
+        Err(_) => failures::panicked(|file, line| {
+            (file == CELL_FILE).then(|| cell_line(line, marker_line))?
+        }),
     };
     emit(&Event::Error { error });
     Outcome::Failed
@@ -97,82 +96,6 @@ where
         }
     };
     runtime.block_on(future)
-}
-
-fn remember_panic(info: &PanicHookInfo<'_>) {
-    let payload = info.payload();
-    let message = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is not text".to_owned());
-    let message = without_native_frames(&message).to_owned();
-    let place = info
-        .location()
-        .map(|location| (crate_file(location.file()).to_owned(), location.line()));
-    let on_main_thread = std::thread::current()
-        .name()
-        .is_none_or(|name| name == "main");
-    if !on_main_thread {
-        eprintln!("a thread panicked: {message}");
-    }
-    *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(PanicReport { message, place });
-}
-
-fn raised_error(raised: Raised, marker_line: u32) -> CellError {
-    let mut error = raised.error;
-    error.line = cell_line(raised.source_line, marker_line);
-    if let Some(line) = error.line {
-        error
-            .traceback
-            .insert(0, format!("`?` failed at line {line} of the cell"));
-    }
-    error
-}
-
-fn panic_error(marker_line: u32) -> CellError {
-    let report = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let report = report.unwrap_or_else(|| PanicReport {
-        message: "panicked without a message".to_owned(),
-        place: None,
-    });
-    let line = report
-        .place
-        .as_ref()
-        .filter(|(file, _)| file == CELL_FILE)
-        .and_then(|(_, line)| cell_line(*line, marker_line));
-    let place = match (&report.place, line) {
-        (_, Some(line)) => format!("panicked at line {line} of the cell"),
-        (Some((file, line)), None) => format!("panicked at {file}:{line}"),
-        (None, None) => "panicked".to_owned(),
-    };
-    CellError {
-        name: "panic".to_owned(),
-        value: report.message.clone(),
-        traceback: vec![
-            place,
-            format!("\u{1b}[1;31mpanic\u{1b}[0m: {}", report.message),
-        ],
-        line,
-    }
-}
-
-/// A libtorch error without the C++ backtrace behind its message, also inside a `Debug` string.
-pub(super) fn without_native_frames(message: &str) -> &str {
-    let end = ["\nException raised from", "\\nException raised from"]
-        .iter()
-        .filter_map(|start| message.find(start))
-        .min()
-        .unwrap_or(message.len());
-    &message[..end]
-}
-
-/// The path of a dependency's source file from its crate's name on.
-fn crate_file(file: &str) -> &str {
-    let in_registry = file.split_once("/registry/src/").map(|(_, rest)| rest);
-    in_registry
-        .and_then(|rest| rest.split_once('/'))
-        .map_or(file, |(_, rest)| rest)
 }
 
 fn cell_line(source_line: u32, marker_line: u32) -> Option<usize> {

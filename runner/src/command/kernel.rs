@@ -1,0 +1,20 @@
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::KernelCommand;
+use crate::error::RunnerError;
+
+/// Becomes `offmodel-kernel`, which is beside this program and has the same commands: only it
+/// links what runs cells. Returns when that failed.
+pub(super) fn become_kernel(command: KernelCommand) -> RunnerError {
+    let argument = match command {
+        KernelCommand::Install => "install",
+        KernelCommand::Uninstall => "uninstall",
+        KernelCommand::Doctor => "doctor",
+    };
+    let path = std::env::current_exe()
+        .unwrap_or_default()
+        .with_file_name("offmodel-kernel");
+    let source = Command::new(&path).arg(argument).exec();
+    RunnerError::Kernel { path, source }
+}
