@@ -13,6 +13,8 @@ pub(crate) const LABEL_SIZE: f64 = 12.0;
 pub(crate) const TITLE_SIZE: f64 = 14.0;
 /// Free space around a figure.
 pub(crate) const MARGIN: f64 = 14.0;
+/// For the sake of a longer title no figure is made wider.
+const LONGEST_TITLE: f64 = 720.0;
 
 const TICK: f64 = 4.0;
 
@@ -34,6 +36,12 @@ pub(crate) fn title_height(title: &str) -> f64 {
     } else {
         TITLE_SIZE + 12.0
     }
+}
+
+/// The width of a figure whose parts need `width`: that of its title too, up to a line's length.
+pub(crate) fn width_with_title(width: f64, title: &str) -> f64 {
+    let title = text_width(title, TITLE_SIZE, Weight::Bold) + 2.0 * MARGIN;
+    width.max(title.min(LONGEST_TITLE)).ceil()
 }
 
 /// Writes the title at the top left of the scene.

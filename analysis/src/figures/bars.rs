@@ -4,7 +4,7 @@ use polars::prelude::DataFrame;
 
 use super::axes::{
     BOTTOM_SPACE, LABEL_SIZE, MARGIN, MARK_SIZE, Panel, draw_title, left_space, title_height,
-    widest,
+    widest, width_with_title,
 };
 use super::figure::{Figure, FigureError, check_finite};
 use super::legend::{Legend, Swatch};
@@ -135,7 +135,7 @@ pub fn grouped_bars(frame: &DataFrame, axes: &BarAxes) -> Result<Figure, FigureE
     };
     let pitch = (panel.right - panel.left) / count;
     let mut scene = Scene::new(
-        (panel.right + legend.width().max(6.0) + MARGIN).ceil(),
+        width_with_title(panel.right + legend.width().max(6.0) + MARGIN, &axes.title),
         (panel.bottom + below + MARGIN).ceil(),
     );
     draw_title(&mut scene, &axes.title);

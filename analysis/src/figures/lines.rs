@@ -2,7 +2,9 @@
 
 use polars::prelude::DataFrame;
 
-use super::axes::{BOTTOM_SPACE, MARGIN, Panel, draw_title, left_space, title_height};
+use super::axes::{
+    BOTTOM_SPACE, MARGIN, Panel, draw_title, left_space, title_height, width_with_title,
+};
 use super::figure::{Figure, FigureError, check_finite};
 use super::legend::{Legend, Swatch};
 use super::numerals::Marks;
@@ -121,7 +123,7 @@ pub fn line_plot(frame: &DataFrame, axes: &LineAxes) -> Result<Figure, FigureErr
         y: (y_marks.low(), y_marks.high()),
     };
     let mut scene = Scene::new(
-        (panel.right + legend.width().max(6.0) + MARGIN).ceil(),
+        width_with_title(panel.right + legend.width().max(6.0) + MARGIN, &axes.title),
         (panel.bottom + BOTTOM_SPACE + MARGIN).ceil(),
     );
     draw_title(&mut scene, &axes.title);

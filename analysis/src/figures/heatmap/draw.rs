@@ -3,7 +3,7 @@
 use polars::prelude::DataFrame;
 
 use super::HeatmapAxes;
-use super::layout::{BAR_WIDTH, CELL_HEIGHT, Layout, TURN, VALUE_SIZE, scale_marks};
+use super::layout::{BAR_WIDTH, CELL_HEIGHT, Layout, VALUE_SIZE, scale_marks};
 use super::table::{PanelValues, Table};
 use crate::figures::axes::{LABEL_SIZE, MARGIN, MARK_SIZE, draw_title, widest};
 use crate::figures::figure::{Figure, FigureError};
@@ -81,12 +81,15 @@ fn draw_panel(
     }
     for (column, label) in layout.column_labels.iter().enumerate() {
         let middle = left + (column as f64 + 0.5) * layout.cell_width;
-        scene.text(
+        let text = if layout.turn == 0.0 {
+            let under = top + height + 5.0 + MARK_SIZE / 2.0;
+            Text::new(label, (middle, under), MARK_SIZE).align(Align::Middle)
+        } else {
             Text::new(label, (middle + 2.0, top + height + 9.0), MARK_SIZE)
                 .align(Align::End)
-                .rotate(TURN)
-                .centred_vertically(),
-        );
+                .rotate(layout.turn)
+        };
+        scene.text(text.centred_vertically());
     }
     let below = layout.panel_height - layout.above - 12.0 - 4.0;
     scene.text(

@@ -2,7 +2,9 @@
 
 use super::HeatmapAxes;
 use super::table::Table;
-use crate::figures::axes::{LABEL_SIZE, MARGIN, MARK_SIZE, TITLE_SIZE, title_height, widest};
+use crate::figures::axes::{
+    LABEL_SIZE, MARGIN, MARK_SIZE, TITLE_SIZE, title_height, widest, width_with_title,
+};
 use crate::figures::numerals::{Marks, fixed};
 use crate::figures::scene::Point;
 use crate::figures::typeface::{Weight, label, text_width};
@@ -12,8 +14,8 @@ pub(super) const CELL_HEIGHT: f64 = 30.0;
 pub(super) const VALUE_SIZE: f64 = 10.5;
 /// Width of the colour bar.
 pub(super) const BAR_WIDTH: f64 = 14.0;
-/// Column labels go up to the right.
-pub(super) const TURN: f64 = -45.0;
+/// Column labels that are wider than a cell go up to the right.
+const TURN: f64 = -45.0;
 /// Characters of a row or column label.
 const LABEL_LIMIT: usize = 32;
 
@@ -22,6 +24,8 @@ pub(super) struct Layout {
     pub(super) cell_width: f64,
     pub(super) row_labels: Vec<String>,
     pub(super) column_labels: Vec<String>,
+    /// By how many degrees the column labels are turned.
+    pub(super) turn: f64,
     /// Left of the cells: labels and name of the rows.
     pub(super) left: f64,
     /// Above the cells: name of the panel.
@@ -48,6 +52,12 @@ impl Layout {
             .collect();
         let cell_width = (widest(&numbers, VALUE_SIZE) + 12.0).max(44.0);
 
+        let longest = widest(&column_labels, MARK_SIZE);
+        let turn = if longest + 6.0 <= cell_width {
+            0.0
+        } else {
+            TURN
+        };
         // A label that ends under its column reaches down and to the left by its length times this.
         let slant = TURN.to_radians().cos();
         let reach = |column: usize, label: &String| {
@@ -57,10 +67,16 @@ impl Layout {
         let slanted = column_labels
             .iter()
             .enumerate()
+            .filter(|_| turn != 0.0)
             .map(|(column, label)| reach(column, label))
             .fold(0.0, f64::max);
         let left = (widest(&row_labels, MARK_SIZE) + LABEL_SIZE + 22.0).max(slanted);
-        let below = widest(&column_labels, MARK_SIZE) * slant + LABEL_SIZE + 20.0;
+        let depth = if turn == 0.0 {
+            MARK_SIZE
+        } else {
+            longest * slant
+        };
+        let below = depth + LABEL_SIZE + 20.0;
         let above = if axes.panels.is_some() {
             TITLE_SIZE + 8.0
         } else {
@@ -76,11 +92,13 @@ impl Layout {
         let scale = 24.0 + BAR_WIDTH + 8.0 + widest(&scale_labels, MARK_SIZE) + LABEL_SIZE + 12.0;
         let gap = 26.0;
         Self {
-            width: (MARGIN * 2.0
-                + panel_width * panel_columns as f64
-                + gap * (panel_columns - 1) as f64
-                + scale)
-                .ceil(),
+            width: width_with_title(
+                MARGIN * 2.0
+                    + panel_width * panel_columns as f64
+                    + gap * (panel_columns - 1) as f64
+                    + scale,
+                &axes.title,
+            ),
             height: (top
                 + panel_height * panel_rows as f64
                 + 12.0 * (panel_rows - 1) as f64
@@ -89,6 +107,7 @@ impl Layout {
             cell_width,
             row_labels,
             column_labels,
+            turn,
             left,
             above,
             panel_width: panel_width + gap,
