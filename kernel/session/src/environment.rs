@@ -5,14 +5,15 @@
 //! program starts itself again in the right one, under the same process id.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use offmodel_toolchain::Toolchain;
 use offmodel_toolchain::wrapper::{self, WRAPPER_VARIABLE};
-use rustix::process::{Pid, Signal, set_parent_process_death_signal, test_kill_process};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::SessionError;
 
@@ -22,6 +23,10 @@ const PROCESS_VARIABLE: &str = "OFFMODEL_SESSION_PROCESS";
 /// Where evcxr writes and builds its code.
 const FOLDER_VARIABLE: &str = "EVCXR_TMPDIR";
 const FOLDER_PREFIX: &str = "offmodel-session-";
+/// In the folder: a file that its session keeps locked.
+const LOCK: &str = "lock";
+/// A folder without a lock file may be one of a session that is just starting.
+const STARTING: Duration = Duration::from_secs(60);
 /// In the folder: sources of a standard library that has none. evcxr's rust-analyzer would read
 /// all of the real one before the first cell, 3 s and 1 GB, and have rustup fetch it where it is
 /// not installed; but no question of ours needs it: types come from the compiler.
@@ -57,7 +62,7 @@ pub fn enter_session_environment() {
     let (Ok(toolchain), Ok(program)) = (Toolchain::locate(), std::env::current_exe()) else {
         return;
     };
-    remove_folders_of_ended_processes();
+    remove_folders_of_ended_sessions(&std::env::temp_dir());
     let Ok(folder) = make_folder() else { return };
     // Returns only if the program could not be started.
     let _error = Command::new(&program)
@@ -73,6 +78,8 @@ pub(crate) struct Environment {
     pub toolchain: Toolchain,
     /// Holds all code that is generated and compiled; removed with this value.
     pub folder: PathBuf,
+    /// Locked as long as the session lives.
+    _lock: File,
 }
 
 impl Environment {
@@ -89,8 +96,21 @@ impl Environment {
                 return Err(SessionError::Environment);
             }
         };
-        fs::create_dir_all(folder.join(NO_SOURCES).join("core")).map_err(SessionError::Folder)?;
-        Ok(Self { toolchain, folder })
+        let prepare = || {
+            fs::create_dir_all(folder.join(NO_SOURCES).join("core"))?;
+            // It gets its name when it is locked: without a lock it would tell of a dead session.
+            let unnamed = folder.join("unlocked");
+            let lock = File::create(&unnamed)?;
+            lock.lock()?;
+            fs::rename(unnamed, folder.join(LOCK))?;
+            Ok(lock)
+        };
+        let lock = prepare().map_err(SessionError::Folder)?;
+        Ok(Self {
+            toolchain,
+            folder,
+            _lock: lock,
+        })
     }
 }
 
@@ -131,27 +151,33 @@ fn variables(
 }
 
 fn make_folder() -> std::io::Result<PathBuf> {
-    let prefix = format!("{FOLDER_PREFIX}{}-", std::process::id());
-    Ok(tempfile::Builder::new().prefix(&prefix).tempdir()?.keep())
+    let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir()?;
+    Ok(folder.keep())
 }
 
-/// A process that was killed could not remove its folder.
-fn remove_folders_of_ended_processes() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let owner = entry.file_name().to_str().and_then(owner_of);
-        if owner.is_some_and(|owner| test_kill_process(owner) == Err(rustix::io::Errno::SRCH)) {
+/// A process that was killed could not remove its folder. Locks, unlike process ids, also tell
+/// the living from the dead between containers that share the folder of temporary files.
+fn remove_folders_of_ended_sessions(temporary: &Path) {
+    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name
+            .as_encoded_bytes()
+            .starts_with(FOLDER_PREFIX.as_bytes())
+            && has_ended(&entry.path())
+        {
             // It may be another user's.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-fn owner_of(folder: &str) -> Option<Pid> {
-    let (id, _) = folder.strip_prefix(FOLDER_PREFIX)?.split_once('-')?;
-    Pid::from_raw(id.parse().ok()?)
+fn has_ended(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(_) => fs::metadata(folder)
+            .and_then(|state| state.modified())
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > STARTING)),
+    }
 }
 
 #[cfg(test)]
@@ -159,15 +185,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_tells_the_process_that_it_belongs_to() {
-        assert_eq!(owner_of("offmodel-session-12-a-b"), Pid::from_raw(12));
-        for other in [
-            "offmodel-session-x",
-            "offmodel-session-12",
-            "offmodel-session-0-x",
-            "x-1-2",
-        ] {
-            assert_eq!(owner_of(other), None, "{other}");
-        }
+    fn folders_of_ended_sessions_are_removed_and_those_of_others_left() {
+        let temporary = tempfile::tempdir().unwrap();
+        let session = |name: &str| {
+            let folder = temporary.path().join(format!("{FOLDER_PREFIX}{name}"));
+            fs::create_dir(&folder).unwrap();
+            (File::create(folder.join(LOCK)).unwrap(), folder)
+        };
+        let (lock, alive) = session("alive");
+        lock.lock().unwrap();
+        let (_, ended) = session("ended");
+        let starting = temporary.path().join(format!("{FOLDER_PREFIX}starting"));
+        fs::create_dir(&starting).unwrap();
+        let foreign = temporary.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        remove_folders_of_ended_sessions(temporary.path());
+        assert!(alive.exists() && starting.exists() && foreign.exists() && !ended.exists());
     }
 }
