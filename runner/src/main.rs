@@ -1,12 +1,15 @@
 //! The command `offmodel`.
 
+use std::io::Write;
+
 use clap::Parser;
 use offmodel_runner::command::Arguments;
 
 fn main() -> std::process::ExitCode {
     let ended = offmodel_runner::command::run(Arguments::parse());
     let code = ended.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        // The exit code counts, also where nobody reads.
+        let _ = writeln!(std::io::stderr(), "error: {error}");
         error.exit_code()
     });
     code.into()

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +11,16 @@ use offmodel_events::ask::{self, Answer};
 use offmodel_events::sink::DESCRIPTOR_VARIABLE;
 use offmodel_events::{Event, Stream};
 use offmodel_toolchain::wrapper::WRAPPER_VARIABLE;
+use rustix::io::FdFlags;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::session::Message;
 
 /// The command that starts the child, our end of its event pipe, and that of its answers.
 pub(crate) fn child_command() -> io::Result<(Command, EventPipe, AnswerPipe)> {
-    let (reader, writer) = pipe()?;
-    let (answers, answering) = pipe()?;
+    let (reader, writer) = io::pipe()?;
+    let (answers, answering) = io::pipe()?;
+    let (writer, answers) = (OwnedFd::from(writer), OwnedFd::from(answers));
     let_inherit(&writer)?;
     let_inherit(&answers)?;
     let mut command = Command::new(std::env::current_exe()?);
@@ -29,11 +32,11 @@ pub(crate) fn child_command() -> io::Result<(Command, EventPipe, AnswerPipe)> {
     Ok((
         command,
         EventPipe {
-            reader: File::from(reader),
+            reader: File::from(OwnedFd::from(reader)),
             _writer: writer,
         },
         AnswerPipe {
-            writer: File::from(answering),
+            writer: File::from(OwnedFd::from(answering)),
             _reader: answers,
         },
     ))
@@ -129,42 +132,25 @@ impl Interrupter {
     /// Asks the running cell to stop: work in offmodel's own library ends at its next step and
     /// keeps every variable.
     pub fn interrupt(&self) {
-        self.signal(libc::SIGINT);
+        self.signal(Signal::INT);
     }
 
     /// Ends the child process; all variables are lost.
     pub fn kill(&self) {
-        self.signal(libc::SIGKILL);
+        self.signal(Signal::KILL);
     }
 
-    fn signal(&self, signal: libc::c_int) {
+    fn signal(&self, signal: Signal) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         // A child that has ended and was waited for has no process id of its own any more.
-        if let Ok(None) = child.try_wait()
-            && let Ok(process) = libc::pid_t::try_from(child.id())
-        {
-            // SAFETY: sends a signal to our own child, which has not been waited for yet.
-            unsafe { libc::kill(process, signal) };
+        if let Ok(None) = child.try_wait() {
+            // It may end just now: then there is nothing to stop.
+            let _ = kill_process(Pid::from_child(&child), signal);
         }
     }
 }
 
-/// A pipe: read end and write end.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [0; 2];
-    // SAFETY: `ends` has room for the two descriptors.
-    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == -1 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: both were just opened and belong to nobody else.
-    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
-}
-
 /// Leaves a descriptor open in processes that are started from now on.
 fn let_inherit(descriptor: &OwnedFd) -> io::Result<()> {
-    // SAFETY: clears close-on-exec of a descriptor that we own.
-    if unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, 0) } == -1 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+    Ok(rustix::io::fcntl_setfd(descriptor, FdFlags::empty())?)
 }

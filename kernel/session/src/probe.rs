@@ -24,6 +24,18 @@ pub(crate) struct Probed {
     pub lost: Vec<(String, String)>,
 }
 
+impl Probed {
+    /// Keeps none of the variables `names`, whose types are unknown because of `error`.
+    pub fn nothing(names: Vec<String>, error: &CellError) -> Self {
+        let reason = format!("its type could not be found out: {}", error.value);
+        let lost = names.into_iter().map(|name| (name, reason.clone()));
+        Self {
+            kept: vec![],
+            lost: lost.collect(),
+        }
+    }
+}
+
 /// Compiles a cell, to metadata only.
 ///
 /// `state` has the cell's own items already, of cell `execution`, in place of those of the same

@@ -200,6 +200,8 @@ impl Session {
                 "the cell's variables could not be sorted out",
             ))
         })?;
+        // A cell that ran although the probe did not like it leaves nothing to later ones.
+        let probed = probed.unwrap_or_else(|error| Probed::nothing(leaves, &error));
         next.clear_stale();
         self.state = next;
         self.settle(execution, probed, &exceptions, result.is_ok());
@@ -210,7 +212,7 @@ impl Session {
     fn settle(
         &mut self,
         execution: usize,
-        probed: Result<Probed, CellError>,
+        probed: Probed,
         exceptions: &Exceptions,
         succeeded: bool,
     ) {
@@ -222,8 +224,6 @@ impl Session {
         if !succeeded {
             return;
         }
-        // A cell that ran although the probe did not like it leaves nothing to later ones.
-        let probed = probed.unwrap_or_default();
         for (name, variable) in probed.kept {
             if exceptions.unkept.contains(&name) {
                 let reason = "it borrows from another variable of its cell".to_owned();
@@ -262,6 +262,7 @@ impl Session {
         state: &NotebookState,
         listener: &mut dyn Listener,
     ) -> Evaluation {
+        self.ran = 0.0;
         if let Err(reason) = self.evaluator.evaluate(code) {
             return Evaluation::ChildDied(died(&reason, &[]));
         }

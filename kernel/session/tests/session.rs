@@ -330,6 +330,8 @@ fn commands() -> Result<(), Failed> {
         timed.contains("compiled in") && timed.contains("ran for 0.0"),
         "{timed}"
     );
+    let failed = notebook.run(":time\nlet text: String = 1;");
+    assert!(failed.error.is_some() && failed.text.contains("ran for 0.000"));
     assert_eq!(notebook.shows(":timing"), "timing is on");
     assert!(notebook.shows("1 + 1").contains("ran for 0.00"));
     assert_eq!(notebook.shows(":timing"), "timing is off");

@@ -115,14 +115,7 @@ impl Toolchain {
     /// Optimisation level 0 is what keeps cells fast to compile, and at that level the compiler
     /// shares the generic code already inside the prelude instead of generating it anew.
     pub fn rustc_arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["--sysroot".into()];
-        arguments.push(self.cell_sysroot.clone().into());
-        arguments.extend(["-Copt-level=0".into(), "--extern".into()]);
-        arguments.push(joined("offmodel=", &self.prelude));
-        arguments.push("-L".into());
-        arguments.push(joined("dependency=", &self.dependencies));
-        arguments.push("-L".into());
-        arguments.push(joined("native=", &self.libtorch_lib));
+        let mut arguments = self.with_prelude(&self.prelude, &self.libtorch_lib);
         for folder in self.library_folders() {
             arguments.push(joined("-Clink-arg=-Wl,-rpath,", folder));
         }
@@ -136,15 +129,8 @@ impl Toolchain {
         let Some(interface) = &self.interface else {
             return self.rustc_arguments();
         };
-        let mut arguments: Vec<OsString> = vec!["--sysroot".into()];
-        arguments.push(self.cell_sysroot.clone().into());
-        arguments.extend(["-Copt-level=0".into(), "--extern".into()]);
         let library = interface.join(interface::PRELUDE);
-        arguments.push(joined("offmodel=", &library));
-        arguments.push("-L".into());
-        arguments.push(joined("dependency=", &self.dependencies));
-        arguments.push("-L".into());
-        arguments.push(joined("native=", interface));
+        let mut arguments = self.with_prelude(&library, interface);
         let linker = self
             .cell_sysroot
             .join(sysroot::TOOLS)
@@ -159,6 +145,22 @@ impl Toolchain {
             arguments.push(joined("-Clink-arg=", folder));
         }
         arguments
+    }
+
+    /// What programs and cells have in common: `library` is the prelude or stands for it,
+    /// `native` the folder of the C libraries.
+    fn with_prelude(&self, library: &Path, native: &Path) -> Vec<OsString> {
+        vec![
+            "--sysroot".into(),
+            self.cell_sysroot.clone().into(),
+            "-Copt-level=0".into(),
+            "--extern".into(),
+            joined("offmodel=", library),
+            "-L".into(),
+            joined("dependency=", &self.dependencies),
+            "-L".into(),
+            joined("native=", native),
+        ]
     }
 
     /// The value of `LD_LIBRARY_PATH` with which prelude and libtorch are found.
