@@ -83,6 +83,8 @@ pub struct Binding {
     pub name: String,
     /// Whether it was declared `mut`.
     pub mutable: bool,
+    /// The number of parameters, where it is a closure written out: `let f = |x, y| x + y;`.
+    pub closure: Option<usize>,
 }
 
 /// A cell that is not Rust.
@@ -130,7 +132,7 @@ pub fn parse(source: &str) -> Result<Cell, ParseError> {
             syn::Stmt::Local(local) => {
                 cell.statements.push(Statement {
                     range,
-                    bindings: bindings(&local.pat),
+                    bindings: bindings(local),
                 });
             }
             syn::Stmt::Expr(..) | syn::Stmt::Macro(_) => {
@@ -256,7 +258,7 @@ fn describe(item: &syn::Item, range: Range<usize>) -> Item {
     }
 }
 
-fn bindings(pattern: &syn::Pat) -> Vec<Binding> {
+fn bindings(local: &syn::Local) -> Vec<Binding> {
     #[derive(Default)]
     struct Collector(Vec<Binding>);
     impl<'ast> Visit<'ast> for Collector {
@@ -269,6 +271,7 @@ fn bindings(pattern: &syn::Pat) -> Vec<Binding> {
                 self.0.push(Binding {
                     name,
                     mutable: pattern.mutability.is_some(),
+                    closure: None,
                 });
             }
             syn::visit::visit_pat_ident(self, pattern);
@@ -276,7 +279,17 @@ fn bindings(pattern: &syn::Pat) -> Vec<Binding> {
         fn visit_expr(&mut self, _: &'ast syn::Expr) {}
     }
     let mut collector = Collector::default();
-    collector.visit_pat(pattern);
+    collector.visit_pat(&local.pat);
+    if let (syn::Pat::Ident(_), [binding], Some(init)) =
+        (&local.pat, &mut collector.0[..], &local.init)
+    {
+        binding.closure = match &*init.expr {
+            syn::Expr::Closure(closure) if closure.asyncness.is_none() => {
+                Some(closure.inputs.len())
+            }
+            _ => None,
+        };
+    }
     collector.0
 }
 

@@ -8,10 +8,12 @@
 //! - [`Event`], [`MimeBundle`], [`CellError`]: what is said;
 //! - [`sink`]: where it goes;
 //! - [`capture`]: file descriptors 1 and 2 turned into [`Event::Stream`], C libraries included;
+//! - [`allowance`]: how much of it is shown;
 //! - [`ask`]: questions to the person at the front end;
 //! - [`interrupt`]: the flag that long work checks;
 //! - [`progress`]: a bar that updates in place.
 
+pub mod allowance;
 pub mod ask;
 pub mod capture;
 mod event;

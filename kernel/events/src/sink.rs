@@ -5,16 +5,23 @@ use std::io::Write;
 use std::os::fd::{FromRawFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::allowance::Allowance;
 use crate::{Event, Stream, capture};
 
 /// The environment variable that names the inherited file descriptor events are written to.
 pub const DESCRIPTOR_VARIABLE: &str = "OFFMODEL_EVENTS_FD";
 
-static SINK: Mutex<Option<File>> = Mutex::new(None);
+static SINK: Mutex<Option<Sink>> = Mutex::new(None);
+
+struct Sink {
+    file: File,
+    allowance: Allowance,
+}
 
 /// Sends all later events of this process to `file`, one JSON object a line.
 pub fn install(file: File) {
-    *lock() = Some(file);
+    let allowance = Allowance::from_environment();
+    *lock() = Some(Sink { file, allowance });
 }
 
 /// Takes the sink from [`DESCRIPTOR_VARIABLE`], and says whether there was one.
@@ -32,7 +39,8 @@ pub fn install_from_environment() -> bool {
     true
 }
 
-/// Writes one event.
+/// Writes one event, or less of it where a cell shows more than it may
+/// ([`allowance`](crate::allowance)).
 ///
 /// Without a sink (a plain Rust program, a test) displays print their text form. A reader that
 /// went away is not an error of the cell: the event is dropped.
@@ -41,15 +49,17 @@ pub fn emit(event: &Event) {
         capture::catch_up();
     }
     let mut sink = lock();
-    let Some(file) = sink.as_mut() else {
+    let Some(Sink { file, allowance }) = sink.as_mut() else {
         drop(sink);
         print_plainly(event);
         return;
     };
-    if let Ok(mut line) = serde_json::to_vec(event) {
-        line.push(b'\n');
-        // One write a line, under the lock, keeps the events of several threads whole.
-        let _ = file.write_all(&line);
+    for admitted in allowance.admit(event) {
+        if let Ok(mut line) = serde_json::to_vec(&admitted) {
+            line.push(b'\n');
+            // One write a line, under the lock, keeps the events of several threads whole.
+            let _ = file.write_all(&line);
+        }
     }
 }
 
@@ -78,7 +88,7 @@ pub(crate) fn is_open(descriptor: RawFd) -> bool {
     unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
 }
 
-fn lock() -> MutexGuard<'static, Option<File>> {
+fn lock() -> MutexGuard<'static, Option<Sink>> {
     // A panic while writing leaves at worst half a line, which readers skip.
     SINK.lock().unwrap_or_else(PoisonError::into_inner)
 }

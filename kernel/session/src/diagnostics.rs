@@ -34,9 +34,17 @@ pub(crate) struct Span {
 pub(crate) struct Note {
     pub message: String,
     pub level: String,
+    #[serde(default)]
+    pub spans: Vec<Span>,
 }
 
 impl Diagnostic {
+    /// Every place that the message or one of its notes points to.
+    pub fn places(&self) -> impl Iterator<Item = &Span> {
+        let notes = self.children.iter().flat_map(|note| &note.spans);
+        self.spans.iter().chain(notes)
+    }
+
     pub fn is_error(&self) -> bool {
         // The summary ("aborting due to 2 previous errors") has no span and no code.
         self.level.starts_with("error") && !self.spans.is_empty()

@@ -3,36 +3,11 @@
 
 use offmodel_cells::Cell;
 
+use crate::leaves::{Leaf, Leaves};
 use crate::notebook_state::{NotebookState, Variable};
 use crate::source::{Origin, Source, blanked};
 
-/// What differs between the attempts to compile a cell: variables that the cell moves cannot be
-/// put back, and variables that turn out to borrow cannot be kept.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Exceptions {
-    /// Earlier variables that the cell moves.
-    pub moved: Vec<String>,
-    /// New variables that are not kept.
-    pub unkept: Vec<String>,
-}
-
-impl Exceptions {
-    /// How many are known.
-    pub fn len(&self) -> usize {
-        self.moved.len() + self.unkept.len()
-    }
-
-    /// Does not keep these variables.
-    pub fn leave_out<'a>(&mut self, names: impl Iterator<Item = &'a String>) {
-        for name in names {
-            if !self.unkept.contains(name) {
-                self.unkept.push(name.clone());
-            }
-        }
-    }
-}
-
-/// The statement that runs the cell, which leaves the variables `leaves`.
+/// The statement that runs the cell, which leaves variables.
 ///
 /// ```text
 /// {
@@ -53,8 +28,7 @@ pub(crate) fn cell_statement(
     cell: &Cell,
     execution: usize,
     state: &NotebookState,
-    leaves: &[String],
-    exceptions: &Exceptions,
+    leaves: &Leaves,
 ) -> Source {
     let mentioned: Vec<(String, Variable)> = state.mentioned(cell);
     let mut source = Source::default();
@@ -85,22 +59,23 @@ pub(crate) fn cell_statement(
     if cell.tail.is_some() {
         source.generated(");");
     }
-    let kept = leaves
-        .iter()
-        .filter(|name| !exceptions.unkept.contains(name));
-    for name in kept.clone() {
+    for Leaf { name, closure, .. } in leaves.kept() {
+        let value = match closure {
+            Some(type_name) => format!("std::boxed::Box::new({name}) as {type_name}"),
+            None => name.clone(),
+        };
         source.push_line(
-            &format!("::offmodel::live::put(\"{name}\", {name});"),
-            Origin::Variable { name: name.clone() },
+            &format!("::offmodel::live::put(\"{name}\", {value});"),
+            Origin::New { name: name.clone() },
         );
     }
     source.generated("::std::result::Result::<(), ::offmodel::live::Raised>::Ok(())");
     source.generated(&format!("{closing} }});"));
     for (name, _) in mentioned
         .iter()
-        .filter(|(name, _)| !exceptions.moved.contains(name))
+        .filter(|(name, _)| !leaves.moved().contains(name))
     {
-        let replaced = kept.clone().any(|new| new == name);
+        let replaced = leaves.kept().any(|new| new.name == *name);
         let condition = if replaced {
             "if __outcome.failed() "
         } else {
@@ -108,7 +83,7 @@ pub(crate) fn cell_statement(
         };
         source.push_line(
             &format!("{condition}{{ ::offmodel::live::put(\"{name}\", {name}); }}"),
-            Origin::Variable { name: name.clone() },
+            Origin::Earlier { name: name.clone() },
         );
     }
     source.generated("};");

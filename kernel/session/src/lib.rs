@@ -13,6 +13,7 @@
 //! [`Session`] is the whole of it.
 
 mod child;
+mod closures;
 mod commands;
 mod complete;
 mod diagnostics;
@@ -20,12 +21,14 @@ mod environment;
 mod evaluator;
 mod failures;
 mod generate;
+mod leaves;
 mod listener;
 mod notebook_state;
 mod panics;
 mod probe;
 mod session;
 mod source;
+mod type_names;
 
 pub use child::Interrupter;
 pub use complete::Completions;

@@ -143,6 +143,13 @@ impl NotebookState {
         self.variables.insert(name.to_owned(), variable);
     }
 
+    /// Gives a known variable another type.
+    pub fn retype(&mut self, name: &str, type_name: String) {
+        if let Some(variable) = self.variables.get_mut(name) {
+            variable.type_name = type_name;
+        }
+    }
+
     pub fn lose(&mut self, name: &str, reason: String) {
         self.variables.remove(name);
         self.lost.insert(name.to_owned(), reason);

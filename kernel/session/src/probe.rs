@@ -5,32 +5,40 @@
 //! the compiler answers each with an error that says "this expression has type `T`". About 0.15 s
 //! for all variables at once, on top of loading the prelude's metadata.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use offmodel_cells::{Binding, Cell};
 use offmodel_events::CellError;
 
+use crate::closures::{self, ClosureBox};
 use crate::diagnostics::{self, Diagnostic};
 use crate::environment::Environment;
 use crate::notebook_state::{KnownItem, NotebookState, Variable};
 use crate::source::{Origin, Source, blanked};
+use crate::type_names::nameable;
 
 /// What a cell that compiles leaves behind.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Probed {
     /// Variables whose types can be named: they are kept.
     pub kept: Vec<(String, Variable)>,
+    /// Those that are closures.
+    pub closures: BTreeMap<String, ClosureBox>,
     /// Variables that cannot be kept, with the reason.
     pub lost: Vec<(String, String)>,
 }
 
 impl Probed {
-    /// Keeps none of the variables `names`, whose types are unknown because of `error`.
-    pub fn nothing(names: Vec<String>, error: &CellError) -> Self {
+    /// Keeps none of the variables, whose types are unknown because of `error`.
+    pub fn nothing(bindings: &[Binding], error: &CellError) -> Self {
         let reason = format!("its type could not be found out: {}", error.value);
-        let lost = names.into_iter().map(|name| (name, reason.clone()));
+        let lost = bindings
+            .iter()
+            .map(|binding| (binding.name.clone(), reason.clone()));
         Self {
             kept: vec![],
+            closures: BTreeMap::new(),
             lost: lost.collect(),
         }
     }
@@ -52,7 +60,7 @@ pub(crate) fn probe(
     let (answers, errors): (Vec<_>, Vec<_>) = diagnostics
         .into_iter()
         .filter(Diagnostic::is_error)
-        .partition(|error| question(error, &source).is_some());
+        .partition(|error| asked(error, &source).is_some());
     if !errors.is_empty() {
         return Err(diagnostics::cell_error(&errors, &source, &cell.code, state));
     }
@@ -125,7 +133,7 @@ fn probe_source(
         let mutable = if variable.mutable { "mut " } else { "" };
         source.push(
             &format!("{mutable}{name}: {},", variable.type_name),
-            &Origin::Variable { name },
+            &Origin::Earlier { name },
         );
     }
     source.generated(") -> std::result::Result<(), offmodel::live::Raised> {");
@@ -136,12 +144,22 @@ fn probe_source(
     }
     for (variable, binding) in bindings.iter().enumerate() {
         source.push_line(
-            &format!("let () = {};", binding.name),
+            &format!("let () = {};", question(binding)),
             Origin::TypeQuestion { variable },
         );
     }
     source.generated("Ok(())\n}");
     source
+}
+
+/// The expression whose type tells about a variable.
+fn question(binding: &Binding) -> String {
+    match binding.closure {
+        Some(parameters) if parameters <= closures::MOST_PARAMETERS => {
+            closures::question(&binding.name, parameters)
+        }
+        _ => binding.name.clone(),
+    }
 }
 
 /// The statements with `let __shown =` before the last expression.
@@ -211,7 +229,7 @@ pub(crate) fn failure(what: &str, error: impl Display) -> CellError {
 }
 
 /// The variable whose type an error tells.
-fn question(error: &Diagnostic, source: &Source) -> Option<usize> {
+fn asked(error: &Diagnostic, source: &Source) -> Option<usize> {
     match source.origin(error.primary()?.line_start) {
         Origin::TypeQuestion { variable } => Some(*variable),
         _ => None,
@@ -223,23 +241,30 @@ fn sort_out(bindings: &[Binding], answers: &[Diagnostic], source: &Source) -> Pr
     for (index, binding) in bindings.iter().enumerate() {
         let answer = answers
             .iter()
-            .find(|error| question(error, source) == Some(index));
-        // No complaint about `let () = x;` means that x is `()`.
-        let answered = answer.map_or(Some("()".to_owned()), told_type);
-        match answered.map(|type_name| nameable(&type_name)) {
-            Some(Ok(type_name)) => {
-                let variable = Variable {
-                    type_name,
-                    mutable: binding.mutable,
-                };
-                probed.kept.push((binding.name.clone(), variable));
+            .find(|error| asked(error, source) == Some(index));
+        let told = answer.map(told_type);
+        let name = binding.name.clone();
+        let known = match told {
+            _ if binding.closure.is_some() => ClosureBox::from_answer(told.flatten().as_deref())
+                .map(|closure| {
+                    let type_name = closure.to_string();
+                    probed.closures.insert(name.clone(), closure);
+                    type_name
+                }),
+            // No complaint about `let () = x;` means that x is `()`.
+            None => Ok("()".to_owned()),
+            Some(Some(told)) => nameable(&told),
+            Some(None) if answer.is_some_and(|error| error.code() == Some("E0382")) => continue,
+            Some(None) => {
+                Err("its type could not be found out; give it one in its `let`".to_owned())
             }
-            Some(Err(reason)) => probed.lost.push((binding.name.clone(), reason)),
-            None if answer.is_some_and(|error| error.code() == Some("E0382")) => {}
-            None => probed.lost.push((
-                binding.name.clone(),
-                "its type could not be found out; give it one in its `let`".to_owned(),
-            )),
+        };
+        match known {
+            Ok(type_name) => {
+                let mutable = binding.mutable;
+                probed.kept.push((name, Variable { type_name, mutable }));
+            }
+            Err(reason) => probed.lost.push((name, reason)),
         }
     }
     probed
@@ -252,64 +277,4 @@ fn told_type(error: &Diagnostic) -> Option<String> {
         let start = label.find("this expression has type `")? + "this expression has type `".len();
         label[start..].strip_suffix('`').map(str::to_owned)
     })
-}
-
-/// A type as it can be written in a later cell, or why it cannot.
-fn nameable(told: &str) -> Result<String, String> {
-    if told.contains("{closure") || told.contains("{async") {
-        return Err(
-            "it is a closure, whose type has no name; define a `fn`, or box it with a type such as \
-             `let f: Box<dyn Fn(f64) -> f64> = Box::new(...)`"
-                .to_owned(),
-        );
-    }
-    if told.starts_with("impl ") || told.contains("<impl ") || told.contains(" impl ") {
-        return Err(format!("its type `{told}` has no name; collect or box it"));
-    }
-    let whole = told.replace("{integer}", "i32").replace("{float}", "f64");
-    if whole.contains('{') {
-        return Err(format!("its type `{told}` has no name"));
-    }
-    let owned = whole.replace("&'static ", "&").replace("&str", "\u{1}str");
-    if owned.contains('&') || owned.contains("'_") {
-        return Err(format!(
-            "its type `{told}` borrows from another variable; clone what it borrows"
-        ));
-    }
-    Ok(owned
-        .replace("\u{1}str", "&'static str")
-        .replace("'{erased}", "'static"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn number_literals_get_their_default_types() {
-        assert_eq!(
-            nameable("std::vec::Vec<{integer}>").unwrap(),
-            "std::vec::Vec<i32>"
-        );
-        assert_eq!(nameable("({float}, &str)").unwrap(), "(f64, &'static str)");
-    }
-
-    #[test]
-    fn closures_and_borrows_are_refused_with_advice() {
-        assert!(
-            nameable("{closure@src/lib.rs:1:2: 3:4}")
-                .unwrap_err()
-                .contains("box it")
-        );
-        assert!(
-            nameable("&std::vec::Vec<i32>")
-                .unwrap_err()
-                .contains("clone")
-        );
-        assert!(
-            nameable("std::slice::Iter<'_, i32>")
-                .unwrap_err()
-                .contains("borrows")
-        );
-    }
 }

@@ -1,4 +1,5 @@
 use std::cell::LazyCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -10,16 +11,16 @@ use offmodel_events::{CellError, Event, MimeBundle};
 use crate::child::Interrupter;
 use crate::commands::times;
 use crate::complete::{Completions, complete};
-use crate::diagnostics::{self, Diagnostic};
+use crate::diagnostics;
 use crate::environment::Environment;
 use crate::evaluator::{Evaluated, Evaluator};
 use crate::failures::{SessionError, compile_failure, died, parse_failure};
-use crate::generate::{Exceptions, cell_statement};
+use crate::generate::cell_statement;
+use crate::leaves::{Leaf, Leaves};
 use crate::listener::Listener;
 use crate::notebook_state::NotebookState;
 use crate::panics::locate_in_earlier_cell;
 use crate::probe::{Probed, check, failure, last_bindings, probe};
-use crate::source::{Origin, Source};
 
 /// What arrives while a cell runs.
 #[derive(Debug)]
@@ -157,40 +158,40 @@ impl Session {
     ) -> Result<(), CellError> {
         let item = |item: &Item| format!("{}\n", &cell.code[item.range.clone()]);
         let items: String = cell.items.iter().map(item).collect();
-        let leaves: Vec<String> = last_bindings(cell)
-            .into_iter()
-            .map(|binding| binding.name)
-            .collect();
+        let bindings = last_bindings(cell);
         let environment = Arc::clone(&self.environment);
-        let mut exceptions = Exceptions::default();
-        let (result, probed) = std::thread::scope(|scope| {
+        let (result, probed, leaves) = std::thread::scope(|scope| {
             let probing = scope.spawn(|| probe(cell, execution, &next, &environment));
             let panicked = |_| Err(failure("probe the cell", "the thread panicked"));
             let probed = LazyCell::new(|| probing.join().unwrap_or_else(panicked));
+            // What a closure is kept in depends on its signature, which the probe tells.
+            let has_closure = bindings.iter().any(|binding| binding.closure.is_some());
+            let closures = match has_closure.then(|| probed.as_ref()) {
+                Some(Ok(probed)) => probed.closures.clone(),
+                _ => BTreeMap::new(),
+            };
+            let mut leaves = Leaves::new(&bindings, &closures);
             for _ in 0..5 {
-                let statement = cell_statement(cell, execution, &next, &leaves, &exceptions);
+                let statement = cell_statement(cell, execution, &next, &leaves);
                 let code = format!("{items}{}", statement.text());
                 match self.evaluate(code, &next, listener) {
-                    Evaluation::Ran(result) => return Ok((result, Result::clone(&probed))),
+                    Evaluation::Ran(result) => return Ok((result, Result::clone(&probed), leaves)),
                     Evaluation::ChildDied(error) => return Err(error),
                     Evaluation::CompileError(rendered) => {
                         let probed = probed.as_ref().map_err(Clone::clone)?;
-                        let learnt = exceptions.len();
-                        exceptions.leave_out(probed.lost.iter().map(|(name, _)| name));
-                        if learnt < exceptions.len() {
+                        let learnt = leaves.lessons();
+                        leaves.leave_out(&probed.lost);
+                        if learnt < leaves.lessons() {
                             continue;
                         }
                         let errors = check(&statement, &next, &environment)?;
-                        let own: Vec<_> = errors
-                            .into_iter()
-                            .filter(|error| !learn(error, &statement, &leaves, &mut exceptions))
-                            .collect();
+                        let own = leaves.learn(errors, &statement);
                         if !own.is_empty() {
                             let error =
                                 diagnostics::cell_error(&own, &statement, &cell.code, &next);
                             return Err(error);
                         }
-                        if learnt == exceptions.len() {
+                        if learnt == leaves.lessons() {
                             return Err(compile_failure(&rendered));
                         }
                     }
@@ -201,22 +202,16 @@ impl Session {
             ))
         })?;
         // A cell that ran although the probe did not like it leaves nothing to later ones.
-        let probed = probed.unwrap_or_else(|error| Probed::nothing(leaves, &error));
+        let probed = probed.unwrap_or_else(|error| Probed::nothing(&bindings, &error));
         next.clear_stale();
         self.state = next;
-        self.settle(execution, probed, &exceptions, result.is_ok());
+        self.settle(execution, probed, &leaves, result.is_ok());
         result
     }
 
     /// Brings the known variables up to date after a cell has run.
-    fn settle(
-        &mut self,
-        execution: usize,
-        probed: Probed,
-        exceptions: &Exceptions,
-        succeeded: bool,
-    ) {
-        for name in &exceptions.moved {
+    fn settle(&mut self, execution: usize, probed: Probed, leaves: &Leaves, succeeded: bool) {
+        for name in leaves.moved() {
             let reason =
                 format!("cell {execution} moved it; pass `{name}.clone()` there to keep it");
             self.state.lose(name, reason);
@@ -225,15 +220,18 @@ impl Session {
             return;
         }
         for (name, variable) in probed.kept {
-            if exceptions.unkept.contains(&name) {
-                let reason = "it borrows from another variable of its cell".to_owned();
-                self.state.lose(&name, reason);
-            } else {
-                self.state.keep(&name, variable);
+            self.state.keep(&name, variable);
+        }
+        for Leaf { name, closure, .. } in leaves.kept() {
+            if let Some(closure) = closure {
+                self.state.retype(name, closure.to_string());
             }
         }
-        for (name, reason) in probed.lost {
-            self.state.lose(&name, reason);
+        for (name, reason) in &probed.lost {
+            self.state.lose(name, reason.clone());
+        }
+        for (name, reason) in leaves.unkept() {
+            self.state.lose(name, reason.to_owned());
         }
     }
 
@@ -327,36 +325,6 @@ enum Evaluation {
     Ran(Result<(), CellError>),
     CompileError(String),
     ChildDied(CellError),
-}
-
-/// Notes what an error in our own lines says about a variable; false for the user's errors.
-fn learn(
-    error: &Diagnostic,
-    statement: &Source,
-    leaves: &[String],
-    exceptions: &mut Exceptions,
-) -> bool {
-    let ours = error
-        .spans
-        .iter()
-        .find_map(|span| match statement.origin(span.line_start) {
-            Origin::Variable { name } => Some(name.clone()),
-            _ => None,
-        });
-    let Some(name) = ours else { return false };
-    let used_after_move = error
-        .primary()
-        .and_then(|span| span.label.as_deref())
-        .is_some_and(|label| label.contains("after move"));
-    let is_new = leaves.contains(&name);
-    // A variable that the cell both moves and defines anew fails in two of our lines: first
-    // leave out the new one, then, if that was not it, the old one.
-    if used_after_move && (!is_new || exceptions.unkept.contains(&name)) {
-        exceptions.moved.push(name);
-    } else {
-        exceptions.unkept.push(name);
-    }
-    true
 }
 
 fn word_at(source: &str, cursor: usize) -> Option<&str> {

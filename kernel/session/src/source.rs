@@ -16,8 +16,10 @@ pub(crate) enum Origin {
     EarlierCell { execution: usize },
     /// Asks for the type of a variable; the answer is an error message.
     TypeQuestion { variable: usize },
-    /// Stores or restores a variable.
-    Variable { name: String },
+    /// Takes an earlier variable out of the store, or puts it back.
+    Earlier { name: String },
+    /// Stores a variable that the cell defines.
+    New { name: String },
 }
 
 /// Source under construction.

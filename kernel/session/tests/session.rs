@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         ),
         Trial::test("errors_name_the_line_of_the_cell", errors_name_lines),
         Trial::test("what_cannot_be_kept_says_why", what_cannot_be_kept),
+        Trial::test("closures_reach_later_cells", closures),
         Trial::test(
             "output_arrives_in_order_and_from_every_source",
             output_in_order,
@@ -119,6 +120,8 @@ fn variables_and_definitions() -> Result<(), Failed> {
         "\"shadowed\""
     );
     assert_eq!(notebook.shows("total"), "\"shadowed\"");
+    notebook.shows("let scores: Vec<f64> = scores.into_iter().map(|score| 2.0 * score).collect();");
+    assert_eq!(notebook.shows("scores"), "[1.0, 0.5]");
     let frame = notebook.run("let frame = df!(\"a\" => [1i64, 2])?;\nframe");
     assert!(
         frame.error.is_none() && frame.text.contains('a'),
@@ -182,14 +185,15 @@ fn errors_name_lines() -> Result<(), Failed> {
 fn what_cannot_be_kept() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
     assert_eq!(
-        notebook.shows("let f = |x: f64| x * 2.0;\nlet kept: usize = 1;\nf(2.0)"),
+        notebook
+            .shows("let factor = 2.0;\nlet f = |x: f64| x * factor;\nlet kept: usize = 1;\nf(2.0)"),
         "4.0"
     );
     let closure = notebook.fails("f(1.0)");
-    assert!(
-        closure.traceback.concat().contains("closure"),
-        "{closure:?}"
-    );
+    assert!(closure.traceback.concat().contains("`move`"), "{closure:?}");
+    notebook.shows("let pair = (|x: i32| x, 1);");
+    let inside = notebook.fails("pair.1");
+    assert!(inside.traceback.concat().contains("box"), "{inside:?}");
     notebook.shows("let text = String::from(\"abc\"); let letters = text.chars();");
     assert!(
         notebook
@@ -214,6 +218,42 @@ fn what_cannot_be_kept() -> Result<(), Failed> {
     Ok(())
 }
 
+fn closures() -> Result<(), Failed> {
+    let mut notebook = Notebook::start();
+    notebook.shows("let scale = 3.0;\nlet scaled = move |x: f64| scale * x;");
+    assert_eq!(notebook.shows("scaled(2.0) + scale"), "9.0");
+    assert_eq!(
+        notebook.shows("[1.0, 2.0].into_iter().map(&scaled).sum::<f64>()"),
+        "9.0"
+    );
+    // Signatures are found out where nothing is written down, and through references.
+    notebook.shows("let names = vec![String::from(\"a\")];\nlet twice = |x| x + x;\ntwice(2u8);\nlet rows = |frame: &DataFrame| frame.height();");
+    assert_eq!(
+        notebook
+            .shows("let frame = df!(\"a\" => [1i64, 2])?;\nrows(&frame) + usize::from(twice(2))"),
+        "6"
+    );
+    // What is shared between threads may be shared later too.
+    assert_eq!(
+        notebook.shows("std::thread::scope(|scope| scope.spawn(|| scaled(1.0)).join().unwrap())"),
+        "3.0"
+    );
+    notebook.shows("let mut count = 0;\nlet mut counted = move || { count += 1; count };");
+    notebook.shows("counted(); counted();");
+    assert_eq!(notebook.shows("counted()"), "3");
+    notebook.shows("let mut more = || count += 2;\nmore();");
+    assert_eq!(notebook.shows("count"), "2");
+    notebook.shows("let consumed = move || names;");
+    assert_eq!(notebook.shows("consumed().len()"), "1");
+    let gone = notebook.fails("consumed()");
+    assert!(gone.traceback.concat().contains("moved"), "{gone:?}");
+    notebook.shows("let scaled = move |x: f64| scaled(x) + 1.0;");
+    assert_eq!(notebook.shows("scaled(1.0)"), "4.0");
+    let fields = notebook.shows(":vars");
+    assert!(fields.contains("Box<dyn Fn"), "{fields}");
+    Ok(())
+}
+
 fn output_in_order() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
     let ran = notebook.run(
@@ -234,6 +274,20 @@ fn output_in_order() -> Result<(), Failed> {
     );
     let many = notebook.shows("for line in 0..10_000 { println!(\"line {line}\"); }");
     assert_eq!(many.lines().count(), 10_000);
+    let flood = notebook.shows("for line in 0..1_000_000 { println!(\"line {line}\"); }");
+    assert!(flood.len() < 2_100_000, "{}", flood.len());
+    assert!(flood.contains("lines are not shown"));
+    assert!(
+        flood.ends_with("line 999999\n"),
+        "{}",
+        &flood[flood.len() - 100..]
+    );
+    let value = notebook.shows("\"x\".repeat(50_000_000)");
+    assert!(
+        value.len() < 10_000 && value.contains("is not shown"),
+        "{}",
+        value.len()
+    );
     Ok(())
 }
 

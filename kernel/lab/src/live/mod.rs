@@ -5,6 +5,8 @@
 //! last expression and [`put`] for the variables that it leaves. Everything here runs in the
 //! child process, on its main thread.
 
+#[doc(hidden)]
+pub mod closure;
 mod raised;
 mod run;
 mod store;

@@ -1,0 +1,335 @@
+//! How much of a cell's output is shown.
+//!
+//! A loop that prints a million lines, or a value of 50 MB, would freeze every front end and
+//! fill the notebook's file. Of a cell's text the beginning and the end are shown, of its values
+//! those that fit; a notice says what is missing. What is withheld never leaves the process.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::{Event, MimeBundle, Stream};
+
+/// Millions of bytes of text that a cell shows.
+pub const TEXT_VARIABLE: &str = "OFFMODEL_TEXT_LIMIT_MB";
+/// Millions of bytes of values that a cell shows.
+pub const DISPLAY_VARIABLE: &str = "OFFMODEL_DISPLAY_LIMIT_MB";
+
+const TEXT_DEFAULT: usize = 2;
+const DISPLAY_DEFAULT: usize = 16;
+/// Bytes of a withheld text, or of the text form of a withheld value, that are shown after all.
+const EXCERPT: usize = 4096;
+
+/// What a cell may still show.
+#[derive(Debug, Clone)]
+pub(crate) struct Allowance {
+    text: usize,
+    display: usize,
+    text_left: usize,
+    display_left: usize,
+    withheld: [Withheld; 2],
+}
+
+/// Text of one stream that was not shown.
+#[derive(Debug, Clone, Default)]
+struct Withheld {
+    bytes: usize,
+    lines: usize,
+    /// Its last bytes.
+    end: String,
+}
+
+impl Allowance {
+    /// The limits that the environment sets, or the usual ones.
+    pub(crate) fn from_environment() -> Self {
+        let megabytes = |variable, usual| {
+            let set = std::env::var(variable).ok();
+            set.and_then(|value| value.parse().ok()).unwrap_or(usual)
+        };
+        Self::new(
+            megabytes(TEXT_VARIABLE, TEXT_DEFAULT).saturating_mul(1_000_000),
+            megabytes(DISPLAY_VARIABLE, DISPLAY_DEFAULT).saturating_mul(1_000_000),
+        )
+    }
+
+    /// Limits in bytes.
+    pub(crate) fn new(text: usize, display: usize) -> Self {
+        Self {
+            text,
+            display,
+            text_left: text,
+            display_left: display,
+            withheld: Default::default(),
+        }
+    }
+
+    /// The events to write in place of this one. The end of a cell makes room for the next.
+    pub(crate) fn admit<'a>(&mut self, event: &'a Event) -> Vec<Cow<'a, Event>> {
+        match event {
+            Event::Stream { stream, text } => self.admit_text(*stream, text, event),
+            Event::Display { data, display_id } => {
+                let shown = self.admit_value(data).map(|data| Event::Display {
+                    data,
+                    display_id: display_id.clone(),
+                });
+                vec![shown.map_or(Cow::Borrowed(event), Cow::Owned)]
+            }
+            Event::UpdateDisplay { data, display_id } => {
+                // It takes the place of another, so that only its own size counts.
+                let left = self.display_left;
+                self.display_left = self.display;
+                let shown = self.admit_value(data).map(|data| Event::UpdateDisplay {
+                    data,
+                    display_id: display_id.clone(),
+                });
+                self.display_left = left;
+                vec![shown.map_or(Cow::Borrowed(event), Cow::Owned)]
+            }
+            Event::Result { data } => {
+                let shown = self.admit_value(data).map(|data| Event::Result { data });
+                vec![shown.map_or(Cow::Borrowed(event), Cow::Owned)]
+            }
+            Event::Error { .. } => self.after_notices(event),
+            Event::CellFinished { .. } => {
+                let events = self.after_notices(event);
+                *self = Self::new(self.text, self.display);
+                events
+            }
+            _ => vec![Cow::Borrowed(event)],
+        }
+    }
+
+    fn admit_text<'a>(
+        &mut self,
+        stream: Stream,
+        text: &str,
+        event: &'a Event,
+    ) -> Vec<Cow<'a, Event>> {
+        let withheld = &mut self.withheld[stream as usize];
+        if withheld.bytes == 0 && text.len() <= self.text_left {
+            self.text_left -= text.len();
+            return vec![Cow::Borrowed(event)];
+        }
+        // Once something is missing, nothing that follows it is shown before the end.
+        let shown = if withheld.bytes == 0 {
+            text.floor_char_boundary(self.text_left)
+        } else {
+            0
+        };
+        self.text_left -= shown;
+        let (before, after) = text.split_at(shown);
+        withheld.add(after);
+        if before.is_empty() {
+            return vec![];
+        }
+        let text = before.to_owned();
+        vec![Cow::Owned(Event::Stream { stream, text })]
+    }
+
+    /// What to show in place of a value that is too large; `None` for one that fits.
+    fn admit_value(&mut self, data: &MimeBundle) -> Option<MimeBundle> {
+        let size: usize = data.0.values().map(bytes).sum();
+        if size <= self.display_left {
+            self.display_left -= size;
+            return None;
+        }
+        let notice = format!(
+            "a value of {} is not shown: a cell shows {} of values ({DISPLAY_VARIABLE} sets how much)",
+            megabytes(size),
+            megabytes(self.display),
+        );
+        let text = data.get("text/plain").unwrap_or_default();
+        let beginning = &text[..text.floor_char_boundary(EXCERPT)];
+        let text = match beginning.len() {
+            0 => notice,
+            whole if whole == text.len() => format!("{beginning}\n[{notice}]"),
+            _ => format!("{beginning} …\n[{notice}]"),
+        };
+        Some(MimeBundle::text(text))
+    }
+
+    /// Notices of withheld text, and then the event.
+    fn after_notices<'a>(&mut self, event: &'a Event) -> Vec<Cow<'a, Event>> {
+        let mut events = Vec::new();
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let withheld = std::mem::take(&mut self.withheld[stream as usize]);
+            if withheld.bytes > 0 {
+                let text = withheld.notice(self.text);
+                events.push(Cow::Owned(Event::Stream { stream, text }));
+            }
+        }
+        events.push(Cow::Borrowed(event));
+        events
+    }
+}
+
+impl Withheld {
+    fn add(&mut self, text: &str) {
+        self.bytes += text.len();
+        self.lines += text.bytes().filter(|&byte| byte == b'\n').count();
+        self.end.push_str(text);
+        // Cut now and then rather than at every line.
+        if self.end.len() > 4 * EXCERPT {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        if let Some(excess) = self.end.len().checked_sub(EXCERPT) {
+            let start = self.end.ceil_char_boundary(excess);
+            // A whole line, where lines are short enough for one.
+            let line = self.end[start..]
+                .find('\n')
+                .map_or(start, |at| start + at + 1);
+            self.end.drain(..line);
+        }
+    }
+
+    fn notice(mut self, limit: usize) -> String {
+        self.cut();
+        let lines = self.end.bytes().filter(|&byte| byte == b'\n').count();
+        format!(
+            "\n[{} in {} lines are not shown: a cell shows {} of text ({TEXT_VARIABLE} sets how much); its end:]\n{}",
+            megabytes(self.bytes - self.end.len()),
+            self.lines - lines,
+            megabytes(limit),
+            self.end,
+        )
+    }
+}
+
+fn bytes(content: &Value) -> usize {
+    match content {
+        Value::String(text) => text.len(),
+        // Rare and small: formats are text or base64.
+        other => other.to_string().len(),
+    }
+}
+
+fn megabytes(bytes: usize) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stdout(text: &str) -> Event {
+        Event::Stream {
+            stream: Stream::Stdout,
+            text: text.to_owned(),
+        }
+    }
+
+    fn finished() -> Event {
+        Event::CellFinished {
+            cell: 1,
+            seconds: 0.0,
+            succeeded: true,
+        }
+    }
+
+    /// The text that is shown of a cell that prints `texts`.
+    fn shown(allowance: &mut Allowance, texts: &[&str]) -> String {
+        let mut events: Vec<Event> = texts.iter().map(|text| stdout(text)).collect();
+        events.push(finished());
+        let admitted = events
+            .iter()
+            .flat_map(|event| allowance.admit(event))
+            .map(Cow::into_owned);
+        admitted
+            .filter_map(|event| match event {
+                Event::Stream { text, .. } => Some(text),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn of_a_long_text_both_ends_are_shown_and_what_is_missing_is_counted() {
+        let mut allowance = Allowance::new(100, 100);
+        let lines: Vec<String> = (0..10_000).map(|line| format!("line {line}\n")).collect();
+        let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let text = shown(&mut allowance, &texts);
+        assert!(text.starts_with("line 0\nline 1\n"), "{text}");
+        assert!(text.ends_with("line 9998\nline 9999\n"), "{text}");
+        assert!(text.contains("lines are not shown"), "{text}");
+        assert!(text.len() < 5000, "{}", text.len());
+        // The next cell begins anew.
+        assert_eq!(shown(&mut allowance, &["short\n"]), "short\n");
+    }
+
+    #[test]
+    fn the_notice_comes_before_the_error_that_ended_the_cell() {
+        let mut allowance = Allowance::new(4, 4);
+        assert!(matches!(
+            &*allowance.admit(&stdout("before after"))[0],
+            Event::Stream { text, .. } if text == "befo"
+        ));
+        let error = Event::Error {
+            error: crate::CellError {
+                name: "panic".to_owned(),
+                value: String::new(),
+                traceback: vec![],
+                line: None,
+            },
+        };
+        let events = allowance.admit(&error);
+        assert!(matches!(&*events[0], Event::Stream { text, .. } if text.ends_with("re after")));
+        assert_eq!(*events[1], error);
+    }
+
+    #[test]
+    fn a_large_value_becomes_a_notice_with_the_beginning_of_its_text() {
+        let mut allowance = Allowance::new(100, 10_000);
+        let data = MimeBundle::text("x".repeat(9_000)).with("text/html", "y".repeat(9_000));
+        let result = Event::Result { data };
+        let Event::Result { data } = allowance.admit(&result).remove(0).into_owned() else {
+            panic!("a result stays one");
+        };
+        let text = data.get("text/plain").unwrap();
+        assert!(
+            text.starts_with("xxx") && text.contains("is not shown"),
+            "{text}"
+        );
+        assert_eq!(data.get("text/html"), None);
+        let small = Event::Result {
+            data: MimeBundle::text("4"),
+        };
+        assert_eq!(*allowance.admit(&small)[0], small);
+    }
+
+    #[test]
+    fn a_bar_may_update_for_ever() {
+        let mut allowance = Allowance::new(100, 50);
+        let update = Event::UpdateDisplay {
+            data: MimeBundle::text("12345678901234567890"),
+            display_id: "bar".to_owned(),
+        };
+        for _ in 0..100 {
+            assert_eq!(*allowance.admit(&update)[0], update);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_never_torn_and_what_is_shown_stays_near_the_limit(
+            texts in proptest::collection::vec("[a-zé\n😀]{0,40}", 0..40),
+            limit in 0usize..200,
+        ) {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let whole = texts.concat();
+            let text = shown(&mut Allowance::new(limit, 0), &texts);
+            if whole.len() <= limit {
+                prop_assert_eq!(text, whole);
+            } else {
+                let (before, after) = text.split_once("\n[").unwrap();
+                let after = after.split_once(":]\n").unwrap().1;
+                prop_assert!(before.len() <= limit && whole.starts_with(before));
+                prop_assert!(whole.ends_with(after));
+            }
+        }
+    }
+}
