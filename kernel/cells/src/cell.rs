@@ -148,6 +148,11 @@ pub fn parse(source: &str) -> Result<Cell, ParseError> {
     Ok(cell)
 }
 
+/// The text with every command line blanked, also where the rest is not Rust yet.
+pub fn without_commands(source: &str) -> String {
+    take_commands(source).0
+}
+
 /// Blanks the command lines: those before the first line of code that start with `:` or `?`,
 /// and later ones that no Rust statement could start with.
 fn take_commands(source: &str) -> (String, Vec<Command>) {

@@ -7,15 +7,20 @@
 //! - [`parse`]: a cell's commands, items, statements, bindings and displayed expression, as byte
 //!   ranges of its text, so that nothing the user wrote is ever printed anew;
 //! - [`completeness`]: whether a text is a whole cell, for line-by-line front ends;
+//! - [`members_of`]: fields, variants and functions that an item gives to a type;
 //! - [`parameters`]: the cell tagged `parameters`.
 
 mod cell;
 mod completeness;
+mod members;
 mod names;
 pub mod parameters;
 mod position;
 
-pub use cell::{Binding, Cell, Command, Item, ItemKind, ParseError, Statement, parse};
+pub use cell::{
+    Binding, Cell, Command, Item, ItemKind, ParseError, Statement, parse, without_commands,
+};
 pub use completeness::{Completeness, completeness};
+pub use members::{ItemMember, MemberKind, members_of};
 pub use names::mentioned_names;
 pub use position::{byte_offset, line_and_column};

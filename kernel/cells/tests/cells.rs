@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-use offmodel_cells::{Completeness, ItemKind, completeness, mentioned_names, parse};
+use offmodel_cells::{
+    Completeness, ItemKind, MemberKind, completeness, members_of, mentioned_names, parse,
+};
 use proptest::prelude::*;
 
 fn tail(source: &str) -> Option<String> {
@@ -179,4 +181,41 @@ proptest! {
         }
         let _ = completeness(&text);
     }
+}
+
+#[test]
+fn items_tell_what_they_give_to_a_type() {
+    let told = |code: &str, name: &str| -> Vec<(MemberKind, String)> {
+        let members = members_of(code, name);
+        members
+            .into_iter()
+            .map(|member| (member.kind, member.signature))
+            .collect()
+    };
+    let student = "#[derive(Debug)] struct Student<'a> { name: &'a str, pub size: Vec<u64> }";
+    assert_eq!(
+        told(student, "Student"),
+        [
+            (MemberKind::Field, "name: &'a str".to_owned()),
+            (MemberKind::Field, "size: Vec<u64>".to_owned())
+        ]
+    );
+    assert_eq!(told(student, "Teacher"), []);
+    let implementation = "impl<'a> Student<'a> {\n    fn new() -> Self { todo!() }\n    /// Twice.\n    pub fn twice(&self, n: u64) -> u64 { n }\n    const LIMIT: u64 = 3;\n}";
+    assert_eq!(
+        told(implementation, "Student"),
+        [
+            (MemberKind::Function, "fn new() -> Self".to_owned()),
+            (
+                MemberKind::Method,
+                "fn twice(&self, n: u64) -> u64".to_owned()
+            ),
+            (MemberKind::Constant, "const LIMIT: u64 = 3;".to_owned())
+        ]
+    );
+    assert_eq!(
+        told("enum Side { Left, Right(u8) }", "Side")[1],
+        (MemberKind::Variant, "Right(u8)".to_owned())
+    );
+    assert_eq!(told("not an item", "Side"), []);
 }

@@ -69,6 +69,13 @@ pub enum Event {
         /// Its file, relative to the attempt's folder.
         file: String,
     },
+    /// A variable of a live session holds a frame with these columns, for completion.
+    Columns {
+        /// The variable's name.
+        variable: String,
+        /// The columns, in order.
+        columns: Vec<String>,
+    },
     /// A cell ended, well or not.
     CellFinished {
         /// The cell's number.

@@ -20,6 +20,7 @@ pub fn examine() -> bool {
         findings.push(("linker", Ok(linker(toolchain))));
         findings.push(("libtorch", Ok(toolchain.libtorch_lib.display().to_string())));
         findings.push(("GPU", Ok(gpu(&toolchain.libtorch_lib))));
+        findings.push(("reference", reference(toolchain)));
     }
     findings.push(("kernelspec", kernelspec_of_this_program()));
     findings.push(("model", default_model()));
@@ -51,6 +52,18 @@ fn linker(toolchain: &Toolchain) -> String {
                  would take 0.15 s less"
             .to_owned(),
     }
+}
+
+/// What completion and inspection know the prelude's names from; written now if it is not there.
+fn reference(toolchain: &Toolchain) -> Finding {
+    let started = Instant::now();
+    offmodel_session::write_reference(toolchain).map_err(|error| error.to_string())?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(if seconds < 1.0 {
+        "completion and inspection know the prelude".to_owned()
+    } else {
+        format!("completion and inspection know the prelude now, after {seconds:.0} s")
+    })
 }
 
 /// A GPU needs its driver, which makes a device file, and a libtorch with a part for it.

@@ -145,8 +145,19 @@ pub struct Completions {
     pub start: usize,
     /// End of that part, in bytes.
     pub end: usize,
-    /// The texts.
-    pub candidates: Vec<String>,
+    /// The texts, the likeliest first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A text that could replace a part of the source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Candidate {
+    /// The text.
+    pub text: String,
+    /// What it stands for, in a word: `function`, `column`.
+    pub kind: String,
+    /// Its signature or type, if known.
+    pub signature: String,
 }
 
 /// How much to tell about a name.

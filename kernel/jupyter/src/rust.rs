@@ -5,7 +5,7 @@ use std::sync::Arc;
 use offmodel_events::{CellError, Event, MimeBundle};
 use offmodel_jupyter::Language;
 use offmodel_jupyter::language::{
-    Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
+    Candidate, Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
 };
 use offmodel_session::{Listener, Session};
 
@@ -42,7 +42,11 @@ impl Language for Rust {
     }
 
     fn start() -> Result<Self, CellError> {
-        Session::start().map(Self).map_err(|error| {
+        let started = Session::start().map(|mut session| {
+            session.prepare_reference();
+            Self(session)
+        });
+        started.map_err(|error| {
             let value = format!("the Rust session did not start: {error}");
             let mut traceback = vec![value.clone()];
             let mut cause = std::error::Error::source(&error);
@@ -66,7 +70,7 @@ impl Language for Rust {
 
     fn execute(&mut self, cell: Cell<'_>, frontend: &mut dyn Frontend) -> Result<(), CellError> {
         if let Some(name) = cell.source.trim().strip_prefix('?')
-            && let Some(data) = self.0.inspect(name, 0)
+            && let Some(data) = self.0.inspect(name, name.len())
         {
             frontend.page(data);
             return Ok(());
@@ -108,12 +112,20 @@ impl Language for Rust {
         Completions {
             start: found.start,
             end: found.end,
-            candidates: found.candidates,
+            candidates: found.candidates.into_iter().map(candidate).collect(),
         }
     }
 
     fn inspect(&mut self, source: &str, cursor: usize, _detail: Detail) -> Option<MimeBundle> {
         self.0.inspect(source, cursor)
+    }
+}
+
+fn candidate(found: offmodel_session::Candidate) -> Candidate {
+    Candidate {
+        text: found.name,
+        kind: found.kind.to_owned(),
+        signature: found.signature,
     }
 }
 

@@ -39,7 +39,9 @@ impl Session {
             "?" => {
                 let unknown =
                     || MimeBundle::text(format!("{} is not defined here", command.arguments));
-                let data = self.describe(&command.arguments).unwrap_or_else(unknown);
+                let data = self
+                    .inspect(&command.arguments, command.arguments.len())
+                    .unwrap_or_else(unknown);
                 listener.event(Event::Display {
                     data,
                     display_id: None,

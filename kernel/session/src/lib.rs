@@ -10,30 +10,39 @@
 //! 4. [`evaluator`]: evcxr compiles that against the prelude, loads it into the child process
 //!    and runs it, while events arrive over a private pipe ([`child`]).
 //!
+//! Completion ([`mod@complete`]) and inspection ([`mod@inspect`]) read the text around the cursor
+//! ([`cursor`]), ask the compiler for types ([`mod@expression_type`]) and know every name of the
+//! prelude from its documentation ([`reference`]).
+//!
 //! [`Session`] is the whole of it.
 
 mod child;
 mod closures;
 mod commands;
 mod complete;
+mod cursor;
 mod diagnostics;
 mod environment;
 mod evaluator;
+mod expression_type;
 mod failures;
 mod generate;
+mod inspect;
 mod leaves;
 mod listener;
 mod notebook_state;
 mod panics;
 mod probe;
+mod reference;
 mod session;
 mod source;
 mod type_names;
 
 pub use child::Interrupter;
-pub use complete::Completions;
+pub use complete::{Candidate, Completions};
 pub use environment::{child_process_hook, enter_session_environment};
 pub use failures::SessionError;
 pub use listener::Listener;
 pub use offmodel_cells::{Completeness, completeness as is_complete};
+pub use reference::{ReferenceError, write_reference};
 pub use session::Session;

@@ -129,7 +129,12 @@ impl NotebookState {
 
     /// The known variables that a cell mentions.
     pub fn mentioned(&self, cell: &Cell) -> Vec<(String, Variable)> {
-        let names = mentioned_names(&cell.code);
+        self.mentioned_in(&cell.code)
+    }
+
+    /// The known variables that a piece of code mentions.
+    pub fn mentioned_in(&self, code: &str) -> Vec<(String, Variable)> {
+        let names = mentioned_names(code);
         self.variables
             .iter()
             .filter(|(name, _)| names.contains(*name))

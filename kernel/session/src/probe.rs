@@ -187,7 +187,10 @@ fn push_with_tail(source: &mut Source, statements: &str, tail: usize) {
     source.generated(";");
 }
 
-fn compile(source: &str, environment: &Environment) -> Result<Vec<Diagnostic>, CellError> {
+pub(crate) fn compile(
+    source: &str,
+    environment: &Environment,
+) -> Result<Vec<Diagnostic>, CellError> {
     let file = environment.folder.join("probe.rs");
     std::fs::write(&file, source)
         .map_err(|error| failure("write the cell for the compiler", error))?;
@@ -271,7 +274,7 @@ fn sort_out(bindings: &[Binding], answers: &[Diagnostic], source: &Source) -> Pr
 }
 
 /// The type in the label "this expression has type `T`".
-fn told_type(error: &Diagnostic) -> Option<String> {
+pub(crate) fn told_type(error: &Diagnostic) -> Option<String> {
     error.spans.iter().find_map(|span| {
         let label = span.label.as_deref()?;
         let start = label.find("this expression has type `")? + "this expression has type `".len();

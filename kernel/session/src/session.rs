@@ -4,23 +4,25 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use offmodel_cells::{Cell, Item, line_and_column};
+use offmodel_cells::{Cell, Item};
 use offmodel_events::ask::Answer;
 use offmodel_events::{CellError, Event, MimeBundle};
 
 use crate::child::Interrupter;
 use crate::commands::times;
-use crate::complete::{Completions, complete};
+use crate::complete::{Completions, Known, complete};
 use crate::diagnostics;
 use crate::environment::Environment;
 use crate::evaluator::{Evaluated, Evaluator};
 use crate::failures::{SessionError, compile_failure, died, parse_failure};
 use crate::generate::cell_statement;
+use crate::inspect::inspect;
 use crate::leaves::{Leaf, Leaves};
 use crate::listener::Listener;
 use crate::notebook_state::NotebookState;
 use crate::panics::locate_in_earlier_cell;
 use crate::probe::{Probed, check, failure, last_bindings, probe};
+use crate::reference::{Reference, write_reference};
 
 /// What arrives while a cell runs.
 #[derive(Debug)]
@@ -36,6 +38,11 @@ pub struct Session {
     pub(crate) state: NotebookState,
     /// Whether every cell tells how long it took.
     pub(crate) timing: bool,
+    /// The columns of every variable that is a frame.
+    columns: BTreeMap<String, Vec<String>>,
+    reference: Option<Reference>,
+    /// Whether it is being written, or was tried to.
+    reference_wanted: bool,
     /// Seconds that the last cell ran.
     ran: f64,
     evaluator: Evaluator,
@@ -61,6 +68,9 @@ impl Session {
         let mut session = Self {
             state,
             timing: false,
+            columns: BTreeMap::new(),
+            reference: None,
+            reference_wanted: false,
             ran: 0.0,
             evaluator,
             messages,
@@ -119,28 +129,42 @@ impl Session {
     }
 
     /// Names that could stand at `cursor`, a byte offset.
+    ///
+    /// Names of the prelude are among them once [its reference](Self::prepare_reference) has been
+    /// written.
     pub fn complete(&mut self, source: &str, cursor: usize) -> Completions {
-        complete(&self.state, source, cursor)
+        complete(self.known(), source, cursor)
     }
 
     /// What is known about the name at `cursor`, a byte offset.
     pub fn inspect(&mut self, source: &str, cursor: usize) -> Option<MimeBundle> {
-        let name = word_at(source, cursor)?;
-        self.describe(name)
+        inspect(self.known(), source, cursor)
     }
 
-    pub(crate) fn describe(&self, name: &str) -> Option<MimeBundle> {
-        if let Some((_, variable)) = self.state.variables().find(|(known, _)| *known == name) {
-            return Some(MimeBundle::text(format!("{name}: {}", variable.type_name)));
+    /// Begins to write the reference of the prelude's names, if it is not there: about half a
+    /// minute of one core at low priority, once for every build of the prelude. Completion and
+    /// inspection know only the notebook's own names until then.
+    pub fn prepare_reference(&mut self) {
+        let toolchain = &self.environment.toolchain;
+        if self.reference.is_none() {
+            self.reference = Reference::open(toolchain);
         }
-        let code: Vec<&str> = self
-            .state
-            .items()
-            .iter()
-            .filter(|item| item.owner.as_deref() == Some(name))
-            .map(|item| item.code.as_str())
-            .collect();
-        (!code.is_empty()).then(|| MimeBundle::text(code.join("\n\n")))
+        if self.reference.is_none() && !self.reference_wanted {
+            self.reference_wanted = true;
+            let toolchain = toolchain.clone();
+            // That it failed is no error of a cell; `doctor` tells.
+            std::thread::spawn(move || write_reference(&toolchain));
+        }
+    }
+
+    fn known(&mut self) -> Known<'_> {
+        self.prepare_reference();
+        Known {
+            state: &self.state,
+            columns: &self.columns,
+            environment: &self.environment,
+            reference: self.reference.as_ref(),
+        }
     }
 
     /// Compiles and runs a cell; `next` is the state with its items.
@@ -296,6 +320,9 @@ impl Session {
                     let answer = listener.input(&prompt, password);
                     self.evaluator.answers.answer(&Answer { id, answer });
                 }
+                Ok(Message::Event(Event::Columns { variable, columns })) => {
+                    self.columns.insert(variable, columns);
+                }
                 Ok(Message::Event(event)) => listener.event(event),
                 Ok(Message::Evaluated(answer)) => evaluated = Some(answer),
                 Err(RecvTimeoutError::Timeout) => break,
@@ -325,22 +352,4 @@ enum Evaluation {
     Ran(Result<(), CellError>),
     CompileError(String),
     ChildDied(CellError),
-}
-
-fn word_at(source: &str, cursor: usize) -> Option<&str> {
-    let part = |character: char| character.is_alphanumeric() || character == '_';
-    let (line, column) = line_and_column(source, cursor);
-    let text = source.lines().nth(line - 1)?;
-    let at = text
-        .char_indices()
-        .nth(column - 1)
-        .map_or(text.len(), |(index, _)| index);
-    let start = text[..at]
-        .rfind(|c: char| !part(c))
-        .map_or(0, |index| index + 1);
-    let end = text[at..]
-        .find(|c: char| !part(c))
-        .map_or(text.len(), |index| at + index);
-    let start = (start..=at).find(|&index| text.is_char_boundary(index))?;
-    (start < end).then(|| &text[start..end])
 }

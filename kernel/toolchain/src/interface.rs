@@ -48,14 +48,7 @@ pub(crate) fn of_prelude(folder: &Path, sysroot: &Path) -> io::Result<Option<Pat
         return Ok(None);
     }
     let prelude = folder.join(PRELUDE);
-    let state = fs::metadata(&prelude)?;
-    // A prelude that was built again is another file with another time.
-    let version = format!(
-        "{:x}-{:x}-{:x}",
-        state.len(),
-        state.mtime(),
-        state.mtime_nsec()
-    );
+    let version = version(&prelude)?;
     let interfaces = folder.join(FOLDER);
     let interface = interfaces.join(&version);
     if interface.is_dir() {
@@ -75,6 +68,18 @@ pub(crate) fn of_prelude(folder: &Path, sysroot: &Path) -> io::Result<Option<Pat
     }
     remove_others(&interfaces, &version);
     Ok(Some(interface))
+}
+
+/// A name for this build of the prelude: one that was built again is another file with another
+/// time.
+pub(crate) fn version(prelude: &Path) -> io::Result<String> {
+    let state = fs::metadata(prelude)?;
+    Ok(format!(
+        "{:x}-{:x}-{:x}",
+        state.len(),
+        state.mtime(),
+        state.mtime_nsec()
+    ))
 }
 
 fn make(prelude: &Path, sysroot: &Path, folder: &Path) -> io::Result<()> {

@@ -110,6 +110,26 @@ impl Toolchain {
         command
     }
 
+    /// A call of rustdoc on a crate that uses the prelude.
+    pub fn rustdoc_command(&self) -> Command {
+        let mut command = Command::new(self.sysroot.join("bin").join("rustdoc"));
+        command
+            .args(["--edition", "2024"])
+            .args(self.with_prelude(&self.prelude, &self.libtorch_lib));
+        for variable in ["RUSTDOCFLAGS", "RUSTC_WRAPPER"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// A name for this build of the prelude.
+    ///
+    /// # Errors
+    /// When the prelude is not there any more.
+    pub fn prelude_version(&self) -> std::io::Result<String> {
+        interface::version(&self.prelude)
+    }
+
     /// The arguments that join a program to the prelude.
     ///
     /// Optimisation level 0 is what keeps cells fast to compile, and at that level the compiler

@@ -6,12 +6,13 @@ use jupyter_protocol::{
     JupyterMessageContent as Content,
 };
 use offmodel_events::CellError;
+use serde_json::{Value, json};
 
 use super::comms::Comms;
 use super::control::{Control, unknown_request};
 use super::execute::Executor;
 use super::kernel_info::kernel_info;
-use crate::language::{Completeness, Detail, Language};
+use crate::language::{Candidate, Completeness, Detail, Language};
 use crate::log::warning;
 use crate::sockets::iopub::IoPub;
 use crate::sockets::requests::{Arrival, Replies, Requests};
@@ -106,12 +107,11 @@ impl<L: Language> Shell<L> {
         let CompleteRequest { code, cursor_pos } = request;
         let work = move |language: &mut L| {
             let found = language.complete(&code, byte_offset(&code, cursor_pos));
-            CompleteReply {
-                matches: found.candidates,
-                cursor_start: code_points(&code, found.start),
-                cursor_end: code_points(&code, found.end),
-                ..Default::default()
-            }
+            completions(
+                found.candidates,
+                code_points(&code, found.start),
+                code_points(&code, found.end),
+            )
         };
         self.executor.language.run(work).await
     }
@@ -138,6 +138,33 @@ impl<L: Language> Shell<L> {
         };
         self.executor.language.run(work).await
     }
+}
+
+/// With the kinds and signatures that JupyterLab shows beside the names; the name of that field
+/// is ipykernel's.
+fn completions(candidates: Vec<Candidate>, start: usize, end: usize) -> CompleteReply {
+    let types: Vec<Value> = candidates
+        .iter()
+        .map(|candidate| {
+            json!({
+                "start": start, "end": end, "text": candidate.text,
+                "type": candidate.kind, "signature": candidate.signature,
+            })
+        })
+        .collect();
+    let mut reply = CompleteReply {
+        matches: candidates
+            .into_iter()
+            .map(|candidate| candidate.text)
+            .collect(),
+        cursor_start: start,
+        cursor_end: end,
+        ..Default::default()
+    };
+    reply
+        .metadata
+        .insert("_jupyter_types_experimental".to_owned(), types.into());
+    reply
 }
 
 /// [Code completeness](https://jupyter-client.readthedocs.io/en/stable/messaging.html#code-completeness).

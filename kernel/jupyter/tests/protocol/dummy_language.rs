@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use offmodel_events::{CellError, Event, MimeBundle, Stream};
 use offmodel_jupyter::language::{
-    Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
+    Candidate, Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
 };
 use offmodel_jupyter::{CommData, CommReply, CommTarget, CommTargets, Language};
 
@@ -112,7 +112,11 @@ impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, START
         let candidates = ["print", "value", "été"]
             .into_iter()
             .filter(|word| word.starts_with(&before[start..]))
-            .map(str::to_owned)
+            .map(|word| Candidate {
+                text: word.to_owned(),
+                kind: "word".to_owned(),
+                signature: String::new(),
+            })
             .collect();
         Completions {
             start,

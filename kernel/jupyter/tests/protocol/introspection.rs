@@ -42,9 +42,12 @@ async fn cursors_count_code_points() {
         (&reply["cursor_start"], &reply["cursor_end"]),
         (&json!(2), &json!(4))
     );
+    assert_eq!(reply["status"], json!("ok"));
     assert_eq!(
-        (&reply["status"], &reply["metadata"]),
-        (&json!("ok"), &json!({}))
+        reply["metadata"],
+        json!({ "_jupyter_types_experimental": [
+            { "start": 2, "end": 4, "text": "été", "type": "word", "signature": "" }
+        ] })
     );
     let beyond = frontend
         .ask(

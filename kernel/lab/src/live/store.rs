@@ -2,6 +2,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use offmodel_events::{Event, emit};
 use offmodel_models::Model;
 use polars::prelude::DataFrame;
 use serde::Serialize;
@@ -12,6 +13,8 @@ use crate::frames::{RecordsError, frame_of};
 thread_local! {
     /// Variables need not be `Send`; all cells run on one thread.
     static VARIABLES: RefCell<BTreeMap<String, Stored>> = const { RefCell::new(BTreeMap::new()) };
+    /// The columns of frames, as the session was told them.
+    static COLUMNS: RefCell<BTreeMap<String, Vec<String>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 struct Stored {
@@ -33,6 +36,9 @@ struct VariableRow<'a> {
 
 /// Keeps a variable for later cells.
 pub fn put<T: 'static>(name: &str, value: T) {
+    if let Some(frame) = (&value as &dyn Any).downcast_ref::<DataFrame>() {
+        tell_columns(name, frame);
+    }
     let stored = Stored {
         value: Box::new(value),
         type_name: std::any::type_name::<T>(),
@@ -41,6 +47,20 @@ pub fn put<T: 'static>(name: &str, value: T) {
     let replaced = VARIABLES.with_borrow_mut(|variables| variables.insert(name.to_owned(), stored));
     // Dropped outside the borrow: a destructor may use the session.
     drop(replaced);
+}
+
+/// Emits the columns of a frame unless they are known.
+fn tell_columns(name: &str, frame: &DataFrame) {
+    let columns: Vec<String> = frame
+        .get_column_names()
+        .into_iter()
+        .map(|column| column.to_string())
+        .collect();
+    let told = COLUMNS.with_borrow_mut(|known| known.insert(name.to_owned(), columns.clone()));
+    if told.as_ref() != Some(&columns) {
+        let variable = name.to_owned();
+        emit(&Event::Columns { variable, columns });
+    }
 }
 
 /// Takes a variable out for the cell that mentions it.
