@@ -21,6 +21,7 @@ mod closures;
 mod commands;
 mod complete;
 mod cursor;
+mod death;
 mod diagnostics;
 mod environment;
 mod evaluator;

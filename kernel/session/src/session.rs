@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use offmodel_cells::{Cell, Item};
 use offmodel_events::ask::Answer;
-use offmodel_events::{CellError, Event, MimeBundle};
+use offmodel_events::{CellError, Event, MimeBundle, Stream};
 
 use crate::child::Interrupter;
 use crate::commands::times;
 use crate::complete::{Completions, Known, complete};
+use crate::death::LastWords;
 use crate::diagnostics;
 use crate::environment::Environment;
 use crate::evaluator::{Evaluated, Evaluator};
@@ -291,6 +292,7 @@ impl Session {
         let mut error = None;
         let mut finished = false;
         let mut evaluated = None;
+        let mut last_words = LastWords::new();
         // The answer comes from evcxr, the events over the pipe: the cell has ended when both
         // the answer and the pipe's end mark are here.
         loop {
@@ -323,7 +325,16 @@ impl Session {
                 Ok(Message::Event(Event::Columns { variable, columns })) => {
                     self.columns.insert(variable, columns);
                 }
-                Ok(Message::Event(event)) => listener.event(event),
+                Ok(Message::Event(event)) => {
+                    if let Event::Stream {
+                        stream: Stream::Stderr,
+                        text,
+                    } = &event
+                    {
+                        last_words.hear(text);
+                    }
+                    listener.event(event);
+                }
                 Ok(Message::Evaluated(answer)) => evaluated = Some(answer),
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => {
@@ -335,7 +346,7 @@ impl Session {
             Some(Evaluated::CompileError(rendered)) => Evaluation::CompileError(rendered),
             Some(Evaluated::ChildDied(cause)) => {
                 let lost = self.state.lose_all("the process that held it ended");
-                let mut report = died(&cause, &lost);
+                let mut report = died(&last_words.cause(&cause), &lost);
                 if let Err(reason) = self.load_prelude() {
                     report
                         .traceback

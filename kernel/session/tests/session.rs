@@ -414,6 +414,20 @@ fn death_is_survived() -> Result<(), Failed> {
     assert!(error.traceback.concat().contains("lost"), "{error:?}");
     assert_eq!(notebook.shows("kept()"), "7");
     assert!(notebook.fails("lost").traceback.concat().contains("ended"));
+    for (cell, cause) in [
+        ("std::process::exit(3);", "exit status 3"),
+        (
+            "unsafe { std::ptr::null_mut::<i32>().write(1) };",
+            "SIGSEGV",
+        ),
+        (
+            "let v: Vec<u8> = Vec::with_capacity(1 << 50);",
+            "out of memory",
+        ),
+    ] {
+        let error = notebook.fails(cell);
+        assert!(error.value.contains(cause), "{cell}: {}", error.value);
+    }
     Ok(())
 }
 
