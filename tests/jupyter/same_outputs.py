@@ -1,0 +1,118 @@
+"""One notebook, three ways: live through nbclient, live through papermill, compiled by offmodel.
+
+Every output must be the same, other than times.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import nbformat
+import papermill
+from nbclient import NotebookClient
+
+NOTEBOOKS = pathlib.Path(__file__).resolve().parents[2] / "notebooks"
+FEATURES = [
+    "struct Point { x: i64, y: i64 }\nlet point = Point { x: 3, y: 4 };",
+    'println!("{} {}", point.x, point.y);\neprintln!("to standard error");\npoint.x * point.y',
+    "struct Point { z: f64 }\nlet later = Point { z: 0.5 };\nlater.z",
+    'let frame = df!("text" => ["<b>", "y"], "count" => [1i64, 2])?;\nframe.clone()',
+    "let double = |number: i64| number * 2;",
+    'display(double(21));\ndisplay(frame.height());\n"last"',
+    "async fn answer() -> i64 { 42 }\nanswer().await",
+    'let mut progress = Progress::new("steps", 3);\nfor _ in 0..3 { progress.advance(1); }',
+    'let number: i32 = "12x".parse()?;',
+    "number_that_is_not + 1",
+    'print!("no end of line")',
+]
+RAISING = [8, 9]
+
+
+class SameOutputs(unittest.TestCase):
+    maxDiff = None
+
+    def test_every_form_of_cell(self):
+        cells = [nbformat.v4.new_code_cell(cell) for cell in FEATURES]
+        # A compiled notebook with an error of the compiler has no program at all.
+        cells[RAISING[0]].metadata["tags"] = ["raises-exception"]
+        del cells[RAISING[1]]
+        self.compare(nbformat.v4.new_notebook(cells=cells))
+
+    def test_the_published_notebook(self):
+        self.compare(nbformat.read(NOTEBOOKS / "published.ipynb", 4), papermill_too=True)
+
+    def test_first_light(self):
+        # Half a minute each time: papermill runs the same cells through the same client.
+        self.compare(nbformat.read(NOTEBOOKS / "first_light.ipynb", 4), papermill_too=False)
+
+    def compare(self, notebook, papermill_too=True):
+        notebook.metadata["kernelspec"] = {
+            "name": "offmodel",
+            "display_name": "Rust (offmodel)",
+            "language": "rust",
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            shutil.copytree(NOTEBOOKS / "data", folder / "data")
+            nbformat.write(notebook, folder / "in.ipynb")
+            compiled = outputs(compile_and_run(folder))
+            self.assertEqual(compiled, outputs(run_live(folder)))
+            if papermill_too:
+                self.assertEqual(compiled, outputs(run_papermill(folder)))
+
+
+def run_live(folder):
+    notebook = nbformat.read(folder / "in.ipynb", 4)
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=600, startup_timeout=120, resources=resources)
+    return client.execute()
+
+
+def run_papermill(folder):
+    return papermill.execute_notebook(
+        folder / "in.ipynb",
+        folder / "papermill.ipynb",
+        cwd=folder,
+        progress_bar=False,
+        start_timeout=120,
+    )
+
+
+def compile_and_run(folder):
+    command = [os.environ["OFFMODEL"], "run", "in.ipynb", "-o", "compiled.ipynb"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return nbformat.read(folder / "compiled.ipynb", 4)
+
+
+def outputs(notebook):
+    """The outputs of each code cell, without times and counts of the whole session."""
+    return [
+        [without_times(output) for output in cell.outputs]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def without_times(output):
+    text = nbformat.v4.nbbase.from_dict(output)
+    text.pop("execution_count", None)
+    return replace(text)
+
+
+def replace(value):
+    if isinstance(value, dict):
+        return {key: replace(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [replace(inner) for inner in value]
+    if isinstance(value, str):
+        return re.sub(r"\d+(\.\d+)? ?(s|ms|it/s|/s)\b", "TIME", value)
+    return value
+
+
+if __name__ == "__main__":
+    unittest.main()
