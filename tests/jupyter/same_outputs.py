@@ -22,14 +22,12 @@ FEATURES = [
     "struct Point { z: f64 }\nlet later = Point { z: 0.5 };\nlater.z",
     'let frame = df!("text" => ["<b>", "y"], "count" => [1i64, 2])?;\nframe.clone()',
     "let double = |number: i64| number * 2;",
-    'display(double(21));\ndisplay(frame.height());\n"last"',
+    'display(&frame);\nprintln!("between");\ndisplay(&frame.head(Some(1)));\ndouble(21)',
     "async fn answer() -> i64 { 42 }\nanswer().await",
     'let mut progress = Progress::new("steps", 3);\nfor _ in 0..3 { progress.advance(1); }',
-    'let number: i32 = "12x".parse()?;',
-    "number_that_is_not + 1",
     'print!("no end of line")',
 ]
-RAISING = [8, 9]
+TIME = re.compile(r"\d+(\.\d+)? ?(s|ms|it/s|/s)\b")
 
 
 class SameOutputs(unittest.TestCase):
@@ -37,13 +35,10 @@ class SameOutputs(unittest.TestCase):
 
     def test_every_form_of_cell(self):
         cells = [nbformat.v4.new_code_cell(cell) for cell in FEATURES]
-        # A compiled notebook with an error of the compiler has no program at all.
-        cells[RAISING[0]].metadata["tags"] = ["raises-exception"]
-        del cells[RAISING[1]]
         self.compare(nbformat.v4.new_notebook(cells=cells))
 
     def test_the_published_notebook(self):
-        self.compare(nbformat.read(NOTEBOOKS / "published.ipynb", 4), papermill_too=True)
+        self.compare(nbformat.read(NOTEBOOKS / "published.ipynb", 4))
 
     def test_first_light(self):
         # Half a minute each time: papermill runs the same cells through the same client.
@@ -99,19 +94,14 @@ def outputs(notebook):
 
 
 def without_times(output):
-    text = nbformat.v4.nbbase.from_dict(output)
-    text.pop("execution_count", None)
-    return replace(text)
-
-
-def replace(value):
-    if isinstance(value, dict):
-        return {key: replace(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [replace(inner) for inner in value]
-    if isinstance(value, str):
-        return re.sub(r"\d+(\.\d+)? ?(s|ms|it/s|/s)\b", "TIME", value)
-    return value
+    if isinstance(output, dict):
+        kept = {key: value for key, value in output.items() if key != "execution_count"}
+        return {key: without_times(value) for key, value in kept.items()}
+    if isinstance(output, list):
+        return [without_times(value) for value in output]
+    if isinstance(output, str):
+        return TIME.sub("TIME", output)
+    return output
 
 
 if __name__ == "__main__":

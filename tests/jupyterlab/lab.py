@@ -74,6 +74,8 @@ def start(root, folder):
         "ServerApp.port": "0",
         "ServerApp.root_dir": root,
         "IdentityProvider.token": secrets.token_hex(16),
+        # The scenarios ask the page for its notebook.
+        "LabApp.expose_app_in_browser": "True",
         # Nothing leaves the loopback interface.
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",

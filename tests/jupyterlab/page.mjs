@@ -7,8 +7,6 @@ import { createRequire } from "node:module";
 const require = createRequire(`${process.env.OFFMODEL_TEST_NODE}/`);
 const { chromium } = require("playwright-core");
 
-const ERROR = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]';
-
 /** Visits `notebook` in the JupyterLab at `address`; screenshots go into `folder`, a last one
  * where the scenario fails. */
 export async function visit(address, notebook, folder, scenario) {
@@ -48,9 +46,14 @@ export async function kernelIsIdle(page) {
   await page.waitForSelector("text=Rust (offmodel) | Idle", { timeout: 60_000 });
 }
 
-/** The errors that cells show. */
+/** The errors among the outputs: on the page they look like any text on the standard error. */
 export function errors(page) {
-  return page.$$eval(ERROR, (outputs) => outputs.map((output) => output.textContent));
+  return page.evaluate(() => {
+    const { cells } = window.jupyterapp.shell.currentWidget.content.model.toJSON();
+    const outputs = cells.flatMap((cell) => cell.outputs ?? []);
+    const failed = outputs.filter((output) => output.output_type === "error");
+    return failed.map(({ ename, evalue }) => `${ename}: ${evalue}`);
+  });
 }
 
 /** Ends the scenario where `fact` does not hold. */
