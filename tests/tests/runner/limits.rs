@@ -56,6 +56,12 @@ fn a_crash_is_tried_again_and_an_error_of_a_cell_is_not() {
             )
         })
         .collect();
+    let logs = bench.offmodel(&["logs", "runs/s"]).succeeded().stdout;
+    assert!(logs.contains("attempt 2"), "{logs}");
+    assert!(logs.contains("ParseIntError: invalid digit"), "{logs}");
+    bench
+        .offmodel(&["logs", "runs/s", "xyz"])
+        .failed(3, "runs/s has no trial `xyz`");
     assert_eq!(
         attempts,
         [
