@@ -6,17 +6,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use crate::error::RunnerError;
 use crate::executor::single::{GRACE, StopSignals, signal_group};
 use crate::executor::{Context, Outcome, Step, Work, attempt};
 use crate::progress::Progress;
-use crate::store::Status;
+use crate::spec::Policy;
+use crate::store::{AttemptResult, Status};
 
 /// What a sweep came to.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub struct Summary {
     pub failed: usize,
     /// Attempts that were stopped or never started.
     pub interrupted: usize,
+    /// Whether so many trials failed that no further one began.
+    pub gave_up: bool,
     /// Whether someone asked to stop.
     pub stopped: bool,
     /// The first error of our own, which ended the sweep.
@@ -36,14 +39,14 @@ pub struct Summary {
 /// Runs all work and reports it.
 pub async fn run(
     context: Arc<Context>,
-    work: &[Work],
+    mut work: Vec<Work>,
     workers: usize,
     stop: watch::Sender<bool>,
     mut signals: StopSignals,
     progress: &mut Progress,
 ) -> Summary {
     let (steps, mut inbox) = unbounded_channel();
-    let mut core = Core::new(work.len(), workers);
+    let mut core = Core::new(work.len(), workers, &context.policy);
     let mut actions = core.fill();
     let mut deadline = None;
     loop {
@@ -52,6 +55,20 @@ pub async fn run(
                 Action::Start(index) => {
                     let (context, steps) = (Arc::clone(&context), steps.clone());
                     tokio::spawn(attempt(context, index, work[index].clone(), steps));
+                }
+                Action::Retry(index, pause) => {
+                    work[index].attempt += 1;
+                    progress.say(&format!(
+                        "trial {} is tried again in {:.0} s",
+                        work[index].trial.id,
+                        pause.as_secs_f64()
+                    ));
+                    let steps = steps.clone();
+                    tokio::spawn(async move {
+                        sleep(pause).await;
+                        // The dispatcher may have stopped meanwhile.
+                        let _ = steps.send((index, Step::Due));
+                    });
                 }
                 Action::Interrupt(process) => signal_group(Some(process), libc::SIGINT),
                 Action::Kill(process) => signal_group(Some(process), libc::SIGKILL),
@@ -90,6 +107,8 @@ pub async fn run(
 pub enum Action {
     /// Begin the attempt with this index.
     Start(usize),
+    /// Make another attempt at the trial with this index, after a pause.
+    Retry(usize, Duration),
     /// Ask this process group to stop.
     Interrupt(i32),
     /// End this process group.
@@ -114,18 +133,26 @@ pub struct Core {
     /// Attempts in flight: those running, and as many again that prepare or publish.
     limit: usize,
     processes: BTreeMap<usize, i32>,
+    /// How many retries each trial had.
+    retries: BTreeMap<usize, usize>,
+    /// Trials that pause before their next attempt.
+    pausing: usize,
+    policy: Policy,
     stop: Stop,
     summary: Summary,
 }
 
 impl Core {
     /// With `count` attempts to make, `workers` at once.
-    pub fn new(count: usize, workers: usize) -> Self {
+    pub fn new(count: usize, workers: usize, policy: &Policy) -> Self {
         Self {
             waiting: (0..count).collect(),
             active: 0,
             limit: 2 * workers + 1,
             processes: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            pausing: 0,
+            policy: policy.clone(),
             stop: Stop::No,
             summary: Summary::default(),
         }
@@ -160,9 +187,30 @@ impl Core {
                 self.processes.remove(&index);
                 return Vec::new();
             }
+            Step::Due => {
+                // After a stop nothing pauses any more: then it is counted already.
+                if self.stop == Stop::No && self.pausing > 0 {
+                    self.pausing -= 1;
+                    self.waiting.push_front(index);
+                }
+                return self.fill();
+            }
             Step::Done(Ok(Outcome::Published(result))) => match result.status {
                 Status::Succeeded => self.summary.succeeded += 1,
-                Status::Failed => self.summary.failed += 1,
+                Status::Failed => {
+                    if let Some(pause) = self.pause_before_retry(index, &result) {
+                        self.active -= 1;
+                        self.pausing += 1;
+                        let mut actions = vec![Action::Retry(index, pause)];
+                        actions.extend(self.fill());
+                        return actions;
+                    }
+                    self.summary.failed += 1;
+                    if Some(self.summary.failed) == self.policy.max_failures {
+                        self.summary.gave_up = true;
+                        self.drop_waiting();
+                    }
+                }
             },
             Step::Done(Ok(Outcome::Interrupted)) => self.summary.interrupted += 1,
             Step::Done(Err(error)) => {
@@ -197,7 +245,25 @@ impl Core {
 
     /// Whether nothing is left to do.
     pub fn is_finished(&self) -> bool {
-        self.active == 0 && self.waiting.is_empty()
+        self.active == 0 && self.waiting.is_empty() && self.pausing == 0
+    }
+
+    /// The pause before another attempt, if the cause of the failure grants one.
+    fn pause_before_retry(&mut self, index: usize, result: &AttemptResult) -> Option<Duration> {
+        let granted = result.cause.as_ref()?.retries(&self.policy.retry);
+        let had = self.retries.entry(index).or_default();
+        if self.stop != Stop::No || self.summary.gave_up || *had >= granted {
+            return None;
+        }
+        *had += 1;
+        Some(self.policy.retry.pause(*had - 1))
+    }
+
+    /// Trials that wait or pause are left for the next run.
+    fn drop_waiting(&mut self) {
+        self.summary.interrupted += self.waiting.len() + self.pausing;
+        self.waiting.clear();
+        self.pausing = 0;
     }
 
     fn ask_to_stop(&mut self) -> Vec<Action> {
@@ -205,8 +271,7 @@ impl Core {
             return Vec::new();
         }
         self.stop = Stop::Asked;
-        self.summary.interrupted += self.waiting.len();
-        self.waiting.clear();
+        self.drop_waiting();
         self.processes
             .values()
             .map(|&process| Action::Interrupt(process))
@@ -216,6 +281,87 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
+    use crate::spec::Retry;
+    use crate::store::{Cause, RESULT_VERSION};
+
+    fn failed() -> Step {
+        Step::Done(Ok(Outcome::Published(AttemptResult {
+            version: RESULT_VERSION,
+            trial: String::new(),
+            attempt: 1,
+            status: Status::Failed,
+            cause: Some(Cause::Timeout { limit: 1.0 }),
+            ended: String::new(),
+            seconds: 1.0,
+            peak_memory: 0,
+            frames: Vec::new(),
+        })))
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_as_often_as_its_cause_is_granted() {
+        let backoff = Duration::from_secs(3);
+        let retry = Retry {
+            timeout: 2,
+            backoff,
+            ..Retry::default()
+        };
+        let policy = Policy {
+            retry,
+            ..Policy::default()
+        };
+        let mut core = Core::new(1, 1, &policy);
+        core.fill();
+        for doubled in [1, 2] {
+            assert_eq!(
+                core.on_step(0, failed()),
+                [Action::Retry(0, backoff * doubled)]
+            );
+            assert!(!core.is_finished());
+            assert_eq!(core.on_step(0, Step::Due), [Action::Start(0)]);
+        }
+        assert_eq!(core.on_step(0, failed()), []);
+        assert!(core.is_finished());
+        assert_eq!(core.summary.failed, 1);
+    }
+
+    #[test]
+    fn a_stop_does_not_wait_for_pauses() {
+        let retry = Retry {
+            timeout: 1,
+            ..Retry::default()
+        };
+        let mut core = Core::new(
+            1,
+            1,
+            &Policy {
+                retry,
+                ..Policy::default()
+            },
+        );
+        core.fill();
+        core.on_step(0, failed());
+        core.on_signal();
+        assert!(core.is_finished());
+        assert_eq!(core.on_step(0, Step::Due), []);
+    }
+
+    #[test]
+    fn after_too_many_failures_nothing_new_begins() {
+        let policy = Policy {
+            max_failures: Some(2),
+            ..Policy::default()
+        };
+        let mut core = Core::new(10, 1, &policy);
+        core.fill();
+        assert_eq!(core.on_step(0, failed()), [Action::Start(3)]);
+        assert_eq!(core.on_step(1, failed()), []);
+        core.on_step(2, failed());
+        core.on_step(3, failed());
+        assert!(core.is_finished());
+        assert_eq!((core.summary.failed, core.summary.interrupted), (4, 6));
+    }
+
     use super::*;
 
     fn interrupted() -> Step {
@@ -224,7 +370,7 @@ mod tests {
 
     #[test]
     fn no_more_attempts_are_in_flight_than_twice_the_workers_and_one() {
-        let mut core = Core::new(10, 1);
+        let mut core = Core::new(10, 1, &Policy::default());
         assert_eq!(
             core.fill(),
             [Action::Start(0), Action::Start(1), Action::Start(2)]
@@ -235,7 +381,7 @@ mod tests {
 
     #[test]
     fn the_first_signal_asks_and_the_second_kills() {
-        let mut core = Core::new(10, 1);
+        let mut core = Core::new(10, 1, &Policy::default());
         core.fill();
         core.on_step(0, Step::Started { process: 42 });
         assert_eq!(core.on_signal(), [Action::Interrupt(42)]);
@@ -259,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_gets_no_signal() {
-        let mut core = Core::new(1, 1);
+        let mut core = Core::new(1, 1, &Policy::default());
         core.fill();
         core.on_step(0, Step::Started { process: 42 });
         core.on_step(0, Step::Ended);
@@ -268,7 +414,7 @@ mod tests {
 
     #[test]
     fn an_error_of_our_own_ends_the_sweep() {
-        let mut core = Core::new(10, 1);
+        let mut core = Core::new(10, 1, &Policy::default());
         core.fill();
         core.on_step(1, Step::Started { process: 42 });
         assert_eq!(

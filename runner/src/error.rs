@@ -62,6 +62,14 @@ pub enum RunnerError {
         /// The folder.
         path: PathBuf,
     },
+    /// The sweep has no such trial.
+    #[error("{} has no trial `{trial}`; `offmodel status --json` lists them", folder.display())]
+    NoTrial {
+        /// The sweep's folder.
+        folder: PathBuf,
+        /// What was asked for.
+        trial: String,
+    },
     /// Another process holds the sweep.
     #[error("another runner is at work on {}; wait for it, or use another --runs folder", folder.display())]
     Busy {
@@ -81,6 +89,7 @@ impl RunnerError {
             | Self::Spec(_)
             | Self::Assignment(_)
             | Self::Read { .. }
+            | Self::NoTrial { .. }
             | Self::NotASweep { .. } => ExitCode::BadInput,
             Self::Compile(CompileError::Cells { .. } | CompileError::Generate(_)) => {
                 ExitCode::CompileFailed

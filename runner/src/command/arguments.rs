@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{kernel, report, run as run_command, status, sweep};
+use super::{kernel, logs, report, run as run_command, status, sweep};
 use crate::error::RunnerError;
 use crate::exit_code::{ExitCode, HELP};
 
@@ -22,6 +22,8 @@ enum Command {
     Sweep(SweepArguments),
     /// Tell where a sweep stands.
     Status(StatusArguments),
+    /// Print what a sweep's trials wrote.
+    Logs(LogsArguments),
     /// Write a sweep's results and notebooks into one HTML page.
     Report(ReportArguments),
     /// Install, remove or examine the Jupyter kernel.
@@ -80,6 +82,15 @@ pub struct StatusArguments {
     pub json: bool,
 }
 
+/// Arguments of `offmodel logs`.
+#[derive(Debug, Args)]
+pub struct LogsArguments {
+    /// The sweep's folder, such as runs/NAME.
+    pub folder: PathBuf,
+    /// The trial, or how its name begins; without it, all.
+    pub trial: Option<String>,
+}
+
 /// Arguments of `offmodel report`.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
@@ -102,6 +113,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Logs(arguments) => logs::logs(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Kernel(command) => Err(kernel::become_kernel(command)),
     }

@@ -2,11 +2,13 @@
 
 mod arguments;
 mod kernel;
+mod logs;
 mod report;
 mod run;
 mod status;
 mod sweep;
 
 pub use arguments::{
-    Arguments, KernelCommand, ReportArguments, RunArguments, StatusArguments, SweepArguments, run,
+    Arguments, KernelCommand, LogsArguments, ReportArguments, RunArguments, StatusArguments,
+    SweepArguments, run,
 };

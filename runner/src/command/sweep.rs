@@ -15,7 +15,7 @@ use crate::executor::single::StopSignals;
 use crate::executor::{Context, LocalExecutor, Work};
 use crate::exit_code::ExitCode;
 use crate::progress::Progress;
-use crate::spec::{SweepSpec, Trial, Trials, trials};
+use crate::spec::{Policy, SweepSpec, Trial, Trials, trials};
 use crate::store::{Provenance, Standing, SweepFolder, compact};
 use crate::terminal::{note, tell};
 
@@ -52,8 +52,9 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
             notebook,
             parameters,
             &compiled,
-            &work,
+            work,
             workers,
+            spec.policy.clone(),
         )?
     };
     let written = compact(&folder, &trials.list)?;
@@ -122,6 +123,9 @@ fn announce(spec: &SweepSpec, folder: &SweepFolder, trials: &Trials, plan: &[Pla
             trials.merged
         );
     }
+    if trials.excluded > 0 {
+        note!("{} trials are excluded", trials.excluded);
+    }
     let count = |wanted: fn(&Standing) -> bool| {
         plan.iter()
             .filter(|planned| wanted(&planned.standing))
@@ -170,8 +174,9 @@ fn execute(
     notebook: Notebook,
     parameters: Vec<Parameter>,
     program: &Program,
-    work: &[Work],
+    work: Vec<Work>,
     workers: usize,
+    policy: Policy,
 ) -> Result<Summary, RunnerError> {
     let path = folder.path().to_owned();
     let provenance = Provenance::collect(&notebook, program);
@@ -187,14 +192,20 @@ fn execute(
     runtime.block_on(async {
         let signals =
             StopSignals::listen().map_err(|source| RunnerError::Write { path, source })?;
-        let executor =
-            LocalExecutor::start(&program.executable, notebook.folder(), workers).await?;
+        let executor = LocalExecutor::start(
+            &program.executable,
+            notebook.folder(),
+            workers,
+            policy.resources.cores,
+        )
+        .await?;
         let (stop, stopping) = watch::channel(false);
         let context = Arc::new(Context {
             folder,
             notebook,
             parameters,
             provenance,
+            policy,
             executor,
             slots: Semaphore::new(workers),
             stopping,
@@ -225,8 +236,17 @@ fn conclude(
             _ => None,
         })
         .collect();
-    let done = trials.len() - failed.len() - summary.interrupted;
+    let done = trials
+        .iter()
+        .filter(|trial| matches!(folder.state(&trial.id).standing, Standing::Succeeded(_)))
+        .count();
     note!("{done} of {} trials succeeded", trials.len());
+    if summary.gave_up {
+        note!(
+            "max_failures reached: {} trials are left",
+            summary.interrupted
+        );
+    }
     if summary.stopped {
         note!(
             "{} trials are left; run the same command to go on",

@@ -6,12 +6,13 @@ use offmodel_cells::parameters::Parameter;
 use offmodel_program::Notebook;
 use offmodel_program::protocol::Ending;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::spawn_blocking;
 
+use super::limits::within;
 use super::{Executed, ExecutorError, LocalExecutor, executed};
 use crate::error::RunnerError;
-use crate::spec::Trial;
+use crate::spec::{Policy, Trial};
 use crate::store::{
     AttemptResult, AttemptSpec, Cause, Provenance, RESULT_VERSION, Status, SweepFolder,
     write_atomically,
@@ -28,6 +29,8 @@ pub struct Context {
     pub parameters: Vec<Parameter>,
     /// Where code and environment came from.
     pub provenance: Provenance,
+    /// Limits of time and memory, and retries.
+    pub policy: Policy,
     /// Who runs it.
     pub executor: LocalExecutor,
     /// How many attempts run at once.
@@ -55,6 +58,8 @@ pub enum Step {
     },
     /// Its process ended.
     Ended,
+    /// The pause before its next attempt is over.
+    Due,
     /// Nothing more will come.
     Done(Result<Outcome, RunnerError>),
 }
@@ -104,15 +109,19 @@ async fn run(
         let _ = std::fs::remove_dir_all(&folder);
         return Ok(Outcome::Interrupted);
     }
-    let ended = context
-        .executor
-        .execute(&folder, |process| send(Step::Started { process }))
-        .await;
+    let (tell, told) = oneshot::channel();
+    let execution = context.executor.execute(&folder, |process| {
+        send(Step::Started { process });
+        // Nobody asks any more once it has ended.
+        let _ = tell.send(process);
+    });
+    let process = async { told.await.ok() };
+    let (ended, exceeded) = within(&context.policy, process, execution).await;
     drop(slot);
     send(Step::Ended);
     let stopping = *context.stopping.borrow();
     let shared = Arc::clone(context);
-    blocking(move || publish(&shared, &work, &folder, ended, stopping)).await
+    blocking(move || publish(&shared, &work, &folder, ended, exceeded, stopping)).await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -132,6 +141,7 @@ fn publish(
     work: &Work,
     folder: &Path,
     ended: Result<Ending, ExecutorError>,
+    exceeded: Option<Cause>,
     stopping: bool,
 ) -> Result<Outcome, RunnerError> {
     let (ending, executed) = match ended {
@@ -148,7 +158,10 @@ fn publish(
     if stopping && executed.cause.is_some() {
         return Ok(Outcome::Interrupted);
     }
-    let result = result(work, executed.cause, Some(&ending), executed.frames);
+    // Whatever it said when it was ended, the limit is why. One that was faster than the signal
+    // succeeded.
+    let cause = executed.cause.map(|cause| exceeded.unwrap_or(cause));
+    let result = result(work, cause, Some(&ending), executed.frames);
     result.publish(folder)?;
     Ok(Outcome::Published(result))
 }

@@ -70,8 +70,8 @@ impl LocalExecutor {
     /// Starts the program and waits until it has loaded everything.
     ///
     /// Attempts work in `directory`: the notebook's folder, as in Jupyter. `workers` of them share
-    /// the machine's cores: each gets its part as the size of its thread pools, unless the
-    /// environment says otherwise.
+    /// the machine's cores: each gets its part, or `cores` if given, as the size of its
+    /// thread pools; without `cores` the environment may say otherwise.
     ///
     /// # Errors
     /// When the program does not start.
@@ -79,13 +79,14 @@ impl LocalExecutor {
         program: &Path,
         directory: &Path,
         workers: usize,
+        cores: Option<usize>,
     ) -> Result<Self, ExecutorError> {
         let failed = |error: std::io::Error| ExecutorError::Start {
             program: program.to_owned(),
             reason: error.to_string(),
         };
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        let mut server = server_command(program, directory, workers, &writer)
+        let mut server = server_command(program, directory, workers, cores, &writer)
             .spawn()
             .map_err(failed)?;
         drop(writer);
@@ -201,6 +202,7 @@ fn server_command(
     program: &Path,
     directory: &Path,
     workers: usize,
+    cores: Option<usize>,
     reports: &std::io::PipeWriter,
 ) -> Command {
     let mut command = Command::new(program);
@@ -214,10 +216,14 @@ fn server_command(
         // Ctrl-C in a terminal reaches the runner alone, which tells its attempts in order.
         .process_group(0)
         .kill_on_drop(true);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = (cores / workers.max(1)).max(1).to_string();
+    let threads = cores.unwrap_or_else(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (cores / workers.max(1)).max(1)
+    });
+    let threads = threads.to_string();
     for variable in THREAD_VARIABLES {
-        if std::env::var_os(variable).is_none() {
+        // What the sweep file says outranks the environment.
+        if cores.is_some() || std::env::var_os(variable).is_none() {
             command.env(variable, &threads);
         }
     }

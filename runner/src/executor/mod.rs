@@ -4,6 +4,7 @@
 //! state machine of its own; [`single`] runs one program without a sweep around it.
 
 mod attempt;
+mod limits;
 mod local;
 mod outcome;
 pub mod single;

@@ -114,18 +114,40 @@ pub enum SpecError {
         /// The key.
         key: String,
     },
-    /// The same parameter in `[parameters]` and `[grid]`.
-    #[error("{place}: `{name}` stands in [parameters] and in [grid]")]
+    /// The same parameter in two sections.
+    #[error("{place}: `{name}` stands in [{first}] and in [{second}]")]
     GivenTwice {
         /// Where the second one stands.
         place: Place,
         /// The parameter.
         name: String,
+        /// The section that has it first.
+        first: String,
+        /// The section that has it again.
+        second: &'static str,
+    },
+    /// Lists in `[zip]` of different lengths.
+    #[error("{place}: `{name}` has {found} values, the first list of [zip] has {expected}")]
+    Lengths {
+        /// Where.
+        place: Place,
+        /// The parameter.
+        name: String,
+        /// Values of the first list.
+        expected: usize,
+        /// Values of this one.
+        found: usize,
+    },
+    /// Exclusions that leave nothing.
+    #[error("{place}: `exclude` leaves no trial")]
+    NothingLeft {
+        /// Where an exclusion stands.
+        place: Place,
     },
     /// More trials than anyone means.
-    #[error("{place}: the grid has more than {limit} trials")]
+    #[error("{place}: the sweep has more than {limit} trials")]
     TooMany {
-        /// Where the grid begins.
+        /// Where what varies begins.
         place: Place,
         /// The limit.
         limit: usize,

@@ -5,6 +5,9 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::factor::{Factor, Row, factors, trials};
+use super::policy::{self, Policy, policy};
+use super::reader::{Reader, Table};
 use super::{Place, SpecError};
 
 /// A sweep file as read: values are not yet checked against the notebook.
@@ -20,10 +23,14 @@ pub struct SweepSpec {
     pub notebook: PathBuf,
     /// Values that all trials share.
     pub parameters: Vec<Given>,
-    /// What varies, in the order of the file.
-    pub grid: Vec<Axis>,
-    /// Where the grid begins.
-    pub grid_place: Place,
+    /// What varies; the last one fastest.
+    pub factors: Vec<Factor>,
+    /// Trials that have all values of one of these are left out.
+    pub exclude: Vec<Row>,
+    /// How attempts are run.
+    pub policy: Policy,
+    /// Where the factors begin.
+    pub place: Place,
 }
 
 /// A value for a parameter.
@@ -37,16 +44,18 @@ pub struct Given {
     pub place: Place,
 }
 
-/// One varying parameter.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Axis {
-    /// The parameter's name.
-    pub name: String,
-    /// Its values, at least one.
-    pub values: Vec<Given>,
-}
-
-const KEYS: [&str; 5] = ["version", "notebook", "name", "parameters", "grid"];
+const KEYS: [&str; 10] = [
+    "version",
+    "notebook",
+    "name",
+    "parameters",
+    "grid",
+    "zip",
+    "trials",
+    "random",
+    "seeds",
+    "exclude",
+];
 
 impl SweepSpec {
     /// Reads a sweep file.
@@ -72,233 +81,106 @@ impl SweepSpec {
             message: error.message().to_owned(),
         })?;
         let table = table.get_ref();
-        reader.check_keys(table)?;
-        reader.check_version(table)?;
+        let known: Vec<&'static str> = KEYS.iter().chain(&policy::KEYS).copied().collect();
+        reader.check_keys(table, &known)?;
+        check_version(&reader, table)?;
         let (notebook, _) = reader
             .string(table, "notebook")?
             .ok_or_else(|| reader.missing("notebook"))?;
-        let grid_span = table.get("grid").map(Spanned::span).unwrap_or_default();
-        let parameters = reader.parameters(table)?;
-        let grid = reader.grid(table)?;
-        for axis in &grid {
-            if parameters.iter().any(|given| given.name == axis.name) {
-                let place = axis.values[0].place.clone();
-                return Err(SpecError::GivenTwice {
-                    place,
-                    name: axis.name.clone(),
-                });
-            }
-        }
+        let parameters = match reader.table(table, "parameters")? {
+            Some(parameters) => reader.assignments(parameters)?,
+            None => Vec::new(),
+        };
+        let factors = factors(&reader, table)?;
+        check_given_once(&parameters, &factors)?;
+        let exclude = match table.get("exclude") {
+            Some(entry) => trials(&reader, "exclude", entry)?,
+            None => Vec::new(),
+        };
+        let place = factors
+            .iter()
+            .flat_map(|factor| factor.rows.iter().flatten())
+            .map(|given| given.place.clone())
+            .next();
         Ok(Self {
             file: file.to_owned(),
             text: text.to_owned(),
-            name: reader.name(table)?,
+            name: name(&reader, table)?,
             notebook: file.parent().unwrap_or(Path::new("")).join(notebook),
             parameters,
-            grid,
-            grid_place: reader.place(&grid_span),
+            factors,
+            exclude,
+            policy: policy(&reader, table)?,
+            place: place.unwrap_or_else(|| reader.place(&(0..0))),
         })
     }
 }
 
-struct Reader<'a> {
-    file: &'a Path,
-    text: &'a str,
+fn check_version(reader: &Reader<'_>, table: &Table<'_>) -> Result<(), SpecError> {
+    let version: &Spanned<DeValue<'_>> = table
+        .get("version")
+        .ok_or_else(|| reader.missing("version"))?;
+    match version.get_ref() {
+        DeValue::Integer(number) if number.as_str() == "1" => Ok(()),
+        DeValue::Integer(number) => Err(SpecError::Version {
+            place: reader.place(&version.span()),
+            found: number.as_str().to_owned(),
+        }),
+        _ => Err(reader.wrong_type("version", version, "the integer 1")),
+    }
 }
 
-type Table<'a> = DeTable<'a>;
-
-impl Reader<'_> {
-    fn place(&self, span: &Range<usize>) -> Place {
-        Place::at(self.file, self.text, span.start)
-    }
-
-    fn missing(&self, key: &'static str) -> SpecError {
-        SpecError::Missing {
-            path: self.file.to_owned(),
-            key,
-        }
-    }
-
-    fn check_keys(&self, table: &Table<'_>) -> Result<(), SpecError> {
-        match table
-            .keys()
-            .find(|key| !KEYS.contains(&key.get_ref().as_ref()))
-        {
-            None => Ok(()),
-            Some(key) => Err(SpecError::UnknownKey {
-                place: self.place(&key.span()),
-                key: key.get_ref().to_string(),
-                known: KEYS.to_vec(),
-            }),
-        }
-    }
-
-    fn check_version(&self, table: &Table<'_>) -> Result<(), SpecError> {
-        let version = table
-            .get("version")
-            .ok_or_else(|| self.missing("version"))?;
-        match version.get_ref() {
-            DeValue::Integer(number) if number.as_str() == "1" => Ok(()),
-            DeValue::Integer(number) => Err(SpecError::Version {
-                place: self.place(&version.span()),
-                found: number.as_str().to_owned(),
-            }),
-            _ => Err(self.wrong_type("version", version, "the integer 1")),
-        }
-    }
-
-    fn name(&self, table: &Table<'_>) -> Result<String, SpecError> {
-        let (name, span) = match self.string(table, "name")? {
-            Some(given) => given,
-            None => {
-                let stem = self.file.file_stem().unwrap_or_default();
-                (stem.to_string_lossy().into_owned(), 0..0)
-            }
-        };
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-        let is_valid = name.chars().all(allowed)
-            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && name.len() <= 100;
-        if is_valid {
-            Ok(name)
-        } else {
-            Err(SpecError::Name {
-                place: self.place(&span),
-                name,
-            })
-        }
-    }
-
-    fn string(
-        &self,
-        table: &Table<'_>,
-        key: &str,
-    ) -> Result<Option<(String, Range<usize>)>, SpecError> {
-        let Some(value) = table.get(key) else {
-            return Ok(None);
-        };
-        match value.get_ref() {
-            DeValue::String(text) => Ok(Some((text.to_string(), value.span()))),
-            _ => Err(self.wrong_type(key, value, "a string")),
-        }
-    }
-
-    fn table<'a>(
-        &self,
-        table: &'a Table<'a>,
-        key: &str,
-    ) -> Result<Option<&'a Table<'a>>, SpecError> {
-        let Some(value) = table.get(key) else {
-            return Ok(None);
-        };
-        match value.get_ref() {
-            DeValue::Table(inner) => Ok(Some(inner)),
-            _ => Err(self.wrong_type(key, value, "a table")),
-        }
-    }
-
-    fn parameters(&self, table: &Table<'_>) -> Result<Vec<Given>, SpecError> {
-        let Some(parameters) = self.table(table, "parameters")? else {
-            return Ok(Vec::new());
-        };
-        in_file_order(parameters)
-            .into_iter()
-            .map(|(name, value)| self.given(&name, value))
-            .collect()
-    }
-
-    fn grid(&self, table: &Table<'_>) -> Result<Vec<Axis>, SpecError> {
-        let Some(grid) = self.table(table, "grid")? else {
-            return Ok(Vec::new());
-        };
-        let empty = |key: &str, span: Range<usize>| SpecError::Empty {
-            place: self.place(&span),
-            key: key.to_owned(),
-        };
-        if grid.is_empty() {
-            let span = table.get("grid").map(Spanned::span).unwrap_or_default();
-            return Err(empty("grid", span));
-        }
-        let mut axes = Vec::new();
-        for (name, value) in in_file_order(grid) {
-            let DeValue::Array(values) = value.get_ref() else {
-                return Err(self.wrong_type(&name, value, "a list of values"));
-            };
-            if values.is_empty() {
-                return Err(empty(&name, value.span()));
-            }
-            let values = values
+/// Two sections that set the same parameter contradict each other.
+fn check_given_once(parameters: &[Given], factors: &[Factor]) -> Result<(), SpecError> {
+    let mut sections: Vec<(&str, &str)> = parameters
+        .iter()
+        .map(|given| (given.name.as_str(), "parameters"))
+        .collect();
+    for factor in factors {
+        let before = sections.len();
+        for given in factor.rows.iter().flatten() {
+            if let Some((_, first)) = sections[..before]
                 .iter()
-                .map(|value| self.given(&name, value))
-                .collect::<Result<_, _>>()?;
-            axes.push(Axis { name, values });
-        }
-        Ok(axes)
-    }
-
-    fn given(&self, name: &str, value: &Spanned<DeValue<'_>>) -> Result<Given, SpecError> {
-        Ok(Given {
-            name: name.to_owned(),
-            value: self.json(name, value)?,
-            place: self.place(&value.span()),
-        })
-    }
-
-    fn json(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, SpecError> {
-        let expected = "a string, integer, number, boolean or list";
-        let converted = match value.get_ref() {
-            DeValue::String(text) => Some(Value::from(text.as_ref())),
-            DeValue::Boolean(value) => Some(Value::from(*value)),
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .map(Value::from)
-                .or_else(|_| u64::from_str_radix(number.as_str(), number.radix()).map(Value::from))
-                .ok(),
-            // Infinity and not-a-number are no JSON.
-            DeValue::Float(number) => number
-                .as_str()
-                .parse::<f64>()
-                .ok()
-                .filter(|number| number.is_finite())
-                .map(Value::from),
-            DeValue::Array(values) => {
-                let values = values.iter().map(|value| self.json(key, value));
-                Some(Value::Array(values.collect::<Result<_, _>>()?))
+                .find(|(name, _)| *name == given.name)
+            {
+                return Err(SpecError::GivenTwice {
+                    place: given.place.clone(),
+                    name: given.name.clone(),
+                    first: (*first).to_owned(),
+                    second: factor.section,
+                });
             }
-            DeValue::Datetime(_) | DeValue::Table(_) => None,
-        };
-        converted.ok_or_else(|| self.wrong_type(key, value, expected))
-    }
-
-    fn wrong_type(
-        &self,
-        key: &str,
-        value: &Spanned<DeValue<'_>>,
-        expected: &'static str,
-    ) -> SpecError {
-        let found = match value.get_ref() {
-            DeValue::Integer(number) => format!("the integer {}", number.as_str()),
-            DeValue::Float(number) => format!("the number {}", number.as_str()),
-            DeValue::String(text) => format!("the string \"{text}\""),
-            other => format!("a value of type {}", other.type_str()),
-        };
-        SpecError::WrongType {
-            place: self.place(&value.span()),
-            key: key.to_owned(),
-            expected,
-            found,
+            if !sections[before..]
+                .iter()
+                .any(|(name, _)| *name == given.name)
+            {
+                sections.push((&given.name, factor.section));
+            }
         }
     }
+    Ok(())
 }
 
-/// A table sorts its keys; trials run in the order that the user wrote.
-fn in_file_order<'a>(table: &'a Table<'a>) -> Vec<(String, &'a Spanned<DeValue<'a>>)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
-        .into_iter()
-        .map(|(key, value)| (key.get_ref().to_string(), value))
-        .collect()
+fn name(reader: &Reader<'_>, table: &Table<'_>) -> Result<String, SpecError> {
+    let (name, span): (String, Range<usize>) = match reader.string(table, "name")? {
+        Some(given) => given,
+        None => {
+            let stem = reader.file.file_stem().unwrap_or_default();
+            (stem.to_string_lossy().into_owned(), 0..0)
+        }
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let is_valid = name.chars().all(allowed)
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.len() <= 100;
+    if is_valid {
+        Ok(name)
+    } else {
+        Err(SpecError::Name {
+            place: reader.place(&span),
+            name,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -317,9 +199,9 @@ mod tests {
         let spec = SweepSpec::parse(Path::new("sweeps/nightly.toml"), text).unwrap();
         assert_eq!(spec.name, "nightly");
         assert_eq!(spec.notebook, Path::new("sweeps/x.ipynb"));
-        assert_eq!(spec.grid[0].values[1].value, Value::from(2));
+        assert_eq!(spec.factors[0].rows[1][0].value, Value::from(2));
         assert_eq!(
-            spec.grid[0].values[1].place.to_string(),
+            spec.factors[0].rows[1][0].place.to_string(),
             "sweeps/nightly.toml, line 4, column 9"
         );
     }
@@ -328,7 +210,11 @@ mod tests {
     fn axes_keep_the_order_of_the_file() {
         let text = "version = 1\nnotebook = \"x.ipynb\"\n[grid]\nzeta = [1]\nalpha = [2]\n";
         let spec = SweepSpec::parse(Path::new("n.toml"), text).unwrap();
-        let names: Vec<_> = spec.grid.iter().map(|axis| axis.name.as_str()).collect();
+        let names: Vec<_> = spec
+            .factors
+            .iter()
+            .map(|factor| factor.rows[0][0].name.as_str())
+            .collect();
         assert_eq!(names, ["zeta", "alpha"]);
     }
 
@@ -337,7 +223,7 @@ mod tests {
         let start = "version = 1\nnotebook = \"x.ipynb\"\n";
         assert_eq!(
             error(&format!("{start}gird = {{ x = [1] }}\n")),
-            "nightly.toml, line 3, column 1: unknown key `gird`; did you mean `grid`?; known: version, notebook, name, parameters, grid"
+            "nightly.toml, line 3, column 1: unknown key `gird`; did you mean `grid`?; known: version, notebook, name, parameters, grid, zip, trials, random, seeds, exclude, timeout, max_failures, retry, resources, rule"
         );
         assert_eq!(
             error(&format!("{start}[grid]\nx = []\n")),
@@ -367,6 +253,25 @@ mod tests {
         assert!(
             error(&format!("{start}[parameters]\nx = 1\n[grid]\nx = [1]\n"))
                 .contains("stands in [parameters] and in [grid]")
+        );
+    }
+
+    #[test]
+    fn times_and_sizes_have_units() {
+        let text = "version = 1\nnotebook = \"x.ipynb\"\ntimeout = \"10m\"\n[resources]\nmemory = \"1.5GB\"\n[retry]\ntimeout = 2\nbackoff = 30\n";
+        let policy = SweepSpec::parse(Path::new("n.toml"), text).unwrap().policy;
+        assert_eq!(policy.timeout.unwrap().as_secs(), 600);
+        assert_eq!(policy.resources.memory, Some(1_500_000_000));
+        let pauses: Vec<_> = (0..9).map(|n| policy.retry.pause(n).as_secs()).collect();
+        assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        let start = "version = 1\nnotebook = \"x\"\n";
+        assert_eq!(
+            error(&format!("{start}timeout = \"10 parsecs\"\n")),
+            "nightly.toml, line 3, column 11: `timeout`: expected positive seconds, or a time such as \"90s\", \"10m\", \"2h\", found the string \"10 parsecs\""
+        );
+        assert!(
+            error(&format!("{start}[retry]\ntimout = 1\n"))
+                .contains("line 4, column 1: unknown key `timout`; did you mean `timeout`?")
         );
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Provenance;
 use crate::assignment::Assignment;
+use crate::spec::Retry;
 
 /// The version of `result.json`.
 pub const RESULT_VERSION: u64 = 1;
@@ -110,11 +111,35 @@ pub enum Cause {
         /// The cell that ran.
         cell: Option<usize>,
     },
+    /// It took longer than the sweep file allows.
+    Timeout {
+        /// The limit in seconds.
+        limit: f64,
+    },
+    /// It held more memory than the sweep file allows.
+    Memory {
+        /// The limit in bytes.
+        limit: u64,
+        /// What it held when it was ended, in bytes.
+        held: u64,
+    },
     /// The program could not be started.
     NotStarted {
         /// What the system said.
         reason: String,
     },
+}
+
+impl Cause {
+    /// How many retries a sweep file grants to failures of this kind.
+    pub fn retries(&self, retry: &Retry) -> usize {
+        match self {
+            Self::Cell { .. } => retry.failure,
+            Self::Timeout { .. } => retry.timeout,
+            Self::Memory { .. } => retry.memory,
+            Self::Signal { .. } | Self::Exit { .. } | Self::NotStarted { .. } => retry.crash,
+        }
+    }
 }
 
 impl std::fmt::Display for Cause {
@@ -153,6 +178,13 @@ impl std::fmt::Display for Cause {
                     in_cell(cell)
                 )
             }
+            Self::Timeout { limit } => write!(formatter, "took longer than the limit of {limit} s"),
+            Self::Memory { limit, held } => write!(
+                formatter,
+                "held {} MB of memory, more than the limit of {} MB",
+                held / 1_000_000,
+                limit / 1_000_000
+            ),
             Self::NotStarted { reason } => write!(formatter, "not started: {reason}"),
         }
     }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cells;
+mod limits;
 mod parameters;
 mod sweeps;
 mod workbench;
