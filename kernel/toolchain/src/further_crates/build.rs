@@ -72,11 +72,7 @@ impl Toolchain {
         if wanted.is_empty() {
             return Ok(FurtherCrates::default());
         }
-        let cache = self
-            .prelude
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .join(CACHE);
+        let cache = self.prelude.parent().unwrap_or(Path::new("/")).join(CACHE);
         let files = |source| FurtherCratesError::Files {
             folder: cache.clone(),
             source,
@@ -161,10 +157,7 @@ fn build(
     sort_out(&messages, direct)
 }
 
-fn sort_out(
-    messages: &[Message],
-    direct: Vec<Dependency>,
-) -> Result<Built, FurtherCratesError> {
+fn sort_out(messages: &[Message], direct: Vec<Dependency>) -> Result<Built, FurtherCratesError> {
     let libraries: Vec<(&str, &Path)> = messages
         .iter()
         .filter(|message| message.reason == "compiler-artifact")

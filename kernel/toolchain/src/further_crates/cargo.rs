@@ -133,7 +133,10 @@ fn read_lines(
     std::thread::spawn(move || {
         let mut pipe = BufReader::new(pipe);
         let mut bytes = Vec::new();
-        while pipe.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+        while pipe
+            .read_until(b'\n', &mut bytes)
+            .is_ok_and(|read| read > 0)
+        {
             let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
             if lines.send(line_of(text)).is_err() {
                 return;
@@ -205,8 +208,14 @@ mod tests {
 
     #[test]
     fn cargos_steps_are_told_from_its_complaints() {
-        assert_eq!(step("   Compiling itoa v1.0.19"), Some("Compiling itoa v1.0.19"));
-        assert_eq!(step("    Updating crates.io index"), Some("Updating crates.io index"));
+        assert_eq!(
+            step("   Compiling itoa v1.0.19"),
+            Some("Compiling itoa v1.0.19")
+        );
+        assert_eq!(
+            step("    Updating crates.io index"),
+            Some("Updating crates.io index")
+        );
         assert_eq!(step("error: no matching package named `x` found"), None);
         assert_eq!(step("  Compiling is what it did"), None);
     }

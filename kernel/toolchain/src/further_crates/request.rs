@@ -167,9 +167,19 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_told_with_the_forms_that_are() {
-        for line in ["", "itoa =", "a = 1", "two words", "../x", "a = \"1\"\nb = \"1\""] {
+        for line in [
+            "",
+            "itoa =",
+            "a = 1",
+            "two words",
+            "../x",
+            "a = \"1\"\nb = \"1\"",
+        ] {
             let error = Request::parse(line, Path::new("/")).unwrap_err();
-            assert!(error.to_string().contains(":dep NAME@1.2"), "{line}: {error}");
+            assert!(
+                error.to_string().contains(":dep NAME@1.2"),
+                "{line}: {error}"
+            );
         }
     }
 
