@@ -2,7 +2,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::prelude_crates::{PRELUDE_CRATES, in_prelude};
+use super::prelude_crates::in_prelude;
 
 /// One crate that a notebook asks for: a line of a Cargo manifest's `[dependencies]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,6 +141,7 @@ fn version_fits(wanted: Option<&Value>, version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::further_crates::prelude_crates::PRELUDE_CRATES;
 
     fn detail(line: &str) -> String {
         let request = Request::parse(line, Path::new("/notebooks")).unwrap();
