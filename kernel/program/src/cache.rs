@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use offmodel_toolchain::Toolchain;
+use offmodel_toolchain::further_crates::FurtherCrates;
 use sha2::{Digest, Sha256};
 
 use crate::source::Source;
@@ -97,10 +98,16 @@ impl Cache {
 /// Names a program by everything that it is made of: its source, and the exact compiler and
 /// prelude. These two are told by path, size and time of change: reading 200 MB for every run
 /// would take longer than many runs.
-pub(crate) fn key(source: &Source, toolchain: &Toolchain) -> io::Result<String> {
+pub(crate) fn key(
+    source: &Source,
+    further: &FurtherCrates,
+    toolchain: &Toolchain,
+) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(b"offmodel program 1");
     hash.update(source.text.as_bytes());
+    hash.update([0]);
+    hash.update(further.key());
     for file in [&toolchain.prelude, &toolchain.rustc] {
         let metadata = fs::metadata(file)?;
         let changed = metadata

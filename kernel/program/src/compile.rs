@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use offmodel_toolchain::Toolchain;
+use offmodel_toolchain::further_crates::{FurtherCrates, FurtherCratesError};
 
 use crate::diagnostics::{self, CellDiagnostic};
-use crate::generate::FILE;
+use crate::generate::{FILE, dependencies};
 use crate::source::Source;
 use crate::{Cache, CodeCell, GenerateError, Notebook, cache, generate};
 
@@ -36,6 +37,18 @@ pub enum CompileError {
     /// A cell that cannot be part of a program.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// A crate that a `:dep` line asks for cannot be built.
+    #[error("{}, cell {cell}, line {line}: {reason}", notebook.display())]
+    FurtherCrates {
+        /// The notebook.
+        notebook: PathBuf,
+        /// The cell's number.
+        cell: usize,
+        /// Line in the cell, from 1.
+        line: usize,
+        /// What Cargo said.
+        reason: FurtherCratesError,
+    },
     /// The compiler failed without naming a cell.
     #[error("failed to compile {}: {output}", notebook.display())]
     Compiler {
@@ -78,7 +91,8 @@ pub fn compile(
         Ok(source) => source,
         Err(error) => return Err(with_compilers_words(error, notebook, toolchain, cache)),
     };
-    let key = cache::key(&source, toolchain).map_err(CompileError::Toolchain)?;
+    let further = further_crates(notebook, toolchain)?;
+    let key = cache::key(&source, &further, toolchain).map_err(CompileError::Toolchain)?;
     if let Some(executable) = cache.find(&key) {
         return Ok(Program {
             executable,
@@ -92,7 +106,14 @@ pub fn compile(
         source,
     };
     let workplace = cache.workplace().map_err(unwritable)?;
-    run_compiler(notebook, &source, toolchain, cache, workplace.path())?;
+    run_compiler(
+        notebook,
+        &source,
+        &further,
+        toolchain,
+        cache,
+        workplace.path(),
+    )?;
     let executable = cache.publish(workplace, &key).map_err(unwritable)?;
     Ok(Program {
         executable,
@@ -101,9 +122,40 @@ pub fn compile(
     })
 }
 
+fn further_crates(
+    notebook: &Notebook,
+    toolchain: &Toolchain,
+) -> Result<FurtherCrates, CompileError> {
+    let dependencies = dependencies(notebook)?;
+    let Some(last) = dependencies.last() else {
+        return Ok(FurtherCrates::default());
+    };
+    let requests: Vec<_> = dependencies
+        .iter()
+        .map(|dependency| dependency.request.clone())
+        .collect();
+    toolchain
+        .further_crates(&requests, None, &mut |_| {})
+        .map_err(|reason| {
+            // Cargo names the crate: its line is the place, else the last that was added.
+            let told = reason.to_string();
+            let place = dependencies
+                .iter()
+                .find(|dependency| told.contains(&format!("`{}`", dependency.request.name())))
+                .unwrap_or(last);
+            CompileError::FurtherCrates {
+                notebook: notebook.path.clone(),
+                cell: place.cell,
+                line: place.line,
+                reason,
+            }
+        })
+}
+
 fn run_compiler(
     notebook: &Notebook,
     source: &Source,
+    further: &FurtherCrates,
     toolchain: &Toolchain,
     cache: &Cache,
     workplace: &Path,
@@ -114,6 +166,7 @@ fn run_compiler(
     })?;
     let output = toolchain
         .rustc_command()
+        .args(further.arguments())
         .args([
             "--crate-name",
             "notebook",
@@ -164,7 +217,14 @@ fn with_compilers_words(
     let Ok(workplace) = cache.workplace() else {
         return error.into();
     };
-    let compiled = run_compiler(notebook, &alone(code), toolchain, cache, workplace.path());
+    let compiled = run_compiler(
+        notebook,
+        &alone(code),
+        &FurtherCrates::default(),
+        toolchain,
+        cache,
+        workplace.path(),
+    );
     let Err(CompileError::Cells {
         notebook,
         mut errors,

@@ -1,10 +1,11 @@
 //! The Rust program of a notebook.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use offmodel_cells::parameters::{Parameter, parameters};
 use offmodel_cells::{Cell, line_and_column};
+use offmodel_toolchain::further_crates::{Request, RequestError};
 
 use crate::notebook::PARAMETERS_TAG;
 use crate::source::{Insertion, Source};
@@ -37,20 +38,17 @@ pub enum GenerateError {
         /// Line and what is wrong.
         reason: offmodel_cells::parameters::ParameterError,
     },
-    /// A command that changes what the code means but works in the live kernel only.
-    #[error(
-        "{}, cell {cell}, line {line}: `:{command}` works in the live kernel only; tag the cell `skip-batch` to leave it out",
-        notebook.display()
-    )]
-    Command {
+    /// A `:dep` line that asks for nothing that could be built.
+    #[error("{}, cell {cell}, line {line}: {reason}", notebook.display())]
+    Dependency {
         /// The notebook.
         notebook: PathBuf,
         /// The cell's number.
         cell: usize,
         /// Line in the cell, from 1.
         line: usize,
-        /// The command's name.
-        command: String,
+        /// What is wrong with it.
+        reason: RequestError,
     },
 }
 
@@ -100,6 +98,38 @@ pub fn generate(notebook: &Notebook) -> Result<Source, GenerateError> {
     Ok(source)
 }
 
+/// A crate that a `:dep` line asks for, and where that stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Dependency {
+    pub cell: usize,
+    pub line: usize,
+    pub request: Request,
+}
+
+/// The `:dep` lines of a notebook, in order; relative paths are from the notebook's folder.
+pub(crate) fn dependencies(notebook: &Notebook) -> Result<Vec<Dependency>, GenerateError> {
+    let folder = notebook.path.parent().unwrap_or(Path::new("."));
+    let mut dependencies = Vec::new();
+    for (code, cell) in parse_all(notebook)? {
+        for command in cell.commands.iter().filter(|command| command.name == "dep") {
+            let request = Request::parse(&command.arguments, folder).map_err(|reason| {
+                GenerateError::Dependency {
+                    notebook: notebook.path.clone(),
+                    cell: code.number,
+                    line: command.line,
+                    reason,
+                }
+            })?;
+            dependencies.push(Dependency {
+                cell: code.number,
+                line: command.line,
+                request,
+            });
+        }
+    }
+    Ok(dependencies)
+}
+
 fn parse_all(notebook: &Notebook) -> Result<Vec<(&CodeCell, Cell)>, GenerateError> {
     let mut cells = Vec::new();
     for code in notebook.executed() {
@@ -108,14 +138,6 @@ fn parse_all(notebook: &Notebook) -> Result<Vec<(&CodeCell, Cell)>, GenerateErro
             cell: code.number,
             reason,
         })?;
-        if let Some(command) = cell.commands.iter().find(|command| command.name == "dep") {
-            return Err(GenerateError::Command {
-                notebook: notebook.path.clone(),
-                cell: code.number,
-                line: command.line,
-                command: command.name.clone(),
-            });
-        }
         cells.push((code, cell));
     }
     Ok(cells)

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use offmodel_events::ask::{self, Answer};
 use offmodel_events::sink::DESCRIPTOR_VARIABLE;
 use offmodel_events::{Event, Stream};
+use offmodel_toolchain::further_crates::Stop;
 use offmodel_toolchain::wrapper::WRAPPER_VARIABLE;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -122,21 +123,25 @@ pub(crate) fn forward_lines(
 #[derive(Debug, Clone)]
 pub struct Interrupter {
     child: Arc<Mutex<Child>>,
+    /// Of a build of further crates.
+    build: Stop,
 }
 
 impl Interrupter {
-    pub(crate) fn new(child: Arc<Mutex<Child>>) -> Self {
-        Self { child }
+    pub(crate) fn new(child: Arc<Mutex<Child>>, build: Stop) -> Self {
+        Self { child, build }
     }
 
     /// Asks the running cell to stop: work in offmodel's own library ends at its next step and
     /// keeps every variable.
     pub fn interrupt(&self) {
+        self.build.request();
         self.signal(Signal::INT);
     }
 
     /// Ends the child process; all variables are lost.
     pub fn kill(&self) {
+        self.build.request();
         self.signal(Signal::KILL);
     }
 

@@ -13,6 +13,7 @@ A cell is Rust; its last expression, without a semicolon, is shown.
   :vars     the variables of the session, their types and sizes
   :time     how long this cell takes to compile and to run
   :timing   the same for every cell, until asked again
+  :dep      a further crate: `:dep NAME`, `:dep NAME@1.2`, or a line of a Cargo manifest
   :clear    drops all variables; functions and types stay
   :help     this text
   ?name     what a name is";
@@ -27,6 +28,7 @@ impl Session {
     ) -> Result<(), CellError> {
         match command.name.as_str() {
             "help" => listener.event(text(HELP)),
+            "dep" => return self.add_crate(command, listener),
             "vars" => return self.show_variables(execution, listener),
             // It is for the whole cell, wherever it stands.
             "time" => {}
@@ -101,7 +103,7 @@ pub(crate) fn times(total: f64, ran: f64) -> Event {
     ))
 }
 
-fn text(text: impl Into<String>) -> Event {
+pub(crate) fn text(text: impl Into<String>) -> Event {
     Event::Display {
         data: MimeBundle::text(text.into()),
         display_id: None,

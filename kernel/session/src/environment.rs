@@ -12,7 +12,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use offmodel_toolchain::Toolchain;
-use offmodel_toolchain::wrapper::{self, WRAPPER_VARIABLE};
+use offmodel_toolchain::further_crates::FurtherCrates;
+use offmodel_toolchain::wrapper::{self, FURTHER_CRATES_VARIABLE, WRAPPER_VARIABLE};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::SessionError;
@@ -23,6 +24,8 @@ const PROCESS_VARIABLE: &str = "OFFMODEL_SESSION_PROCESS";
 /// Where evcxr writes and builds its code.
 const FOLDER_VARIABLE: &str = "EVCXR_TMPDIR";
 const FOLDER_PREFIX: &str = "offmodel-session-";
+/// In the folder: the compiler's arguments for crates beyond the prelude.
+const FURTHER_CRATES: &str = "further-crates";
 /// In the folder: a file that its session keeps locked.
 const LOCK: &str = "lock";
 /// A folder without a lock file may be one of a session that is just starting.
@@ -114,6 +117,18 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// The compiler's arguments for the crates that `:dep` asked for.
+    pub fn further_arguments(&self) -> Vec<OsString> {
+        wrapper::further_arguments(&self.folder.join(FURTHER_CRATES))
+    }
+
+    /// Compiles cells with these further crates from now on.
+    pub fn use_further_crates(&self, crates: &FurtherCrates) -> std::io::Result<()> {
+        wrapper::write_further_arguments(&self.folder.join(FURTHER_CRATES), crates.arguments())
+    }
+}
+
 impl Drop for Environment {
     fn drop(&mut self) {
         // What stays is removed by a later session.
@@ -130,7 +145,7 @@ fn variables(
     toolchain: &Toolchain,
     folder: &Path,
     program: OsString,
-) -> [(&'static str, OsString); 8] {
+) -> [(&'static str, OsString); 9] {
     let mut path = toolchain.sysroot.join("bin").into_os_string();
     if let Some(inherited) = std::env::var_os("PATH") {
         path.push(":");
@@ -146,6 +161,7 @@ fn variables(
         ("PATH", path),
         ("RUSTC_WRAPPER", program),
         (WRAPPER_VARIABLE, "1".into()),
+        (FURTHER_CRATES_VARIABLE, folder.join(FURTHER_CRATES).into()),
         ("LD_LIBRARY_PATH", toolchain.library_path()),
     ]
 }

@@ -27,6 +27,7 @@ mod environment;
 mod evaluator;
 mod expression_type;
 mod failures;
+mod further;
 mod generate;
 mod inspect;
 mod leaves;

@@ -197,6 +197,7 @@ pub(crate) fn compile(
     let output = environment
         .toolchain
         .rustc_command()
+        .args(environment.further_arguments())
         .args([
             "--crate-type",
             "lib",

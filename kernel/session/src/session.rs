@@ -16,6 +16,7 @@ use crate::diagnostics;
 use crate::environment::Environment;
 use crate::evaluator::{Evaluated, Evaluator};
 use crate::failures::{SessionError, compile_failure, died, parse_failure};
+use crate::further::Further;
 use crate::generate::cell_statement;
 use crate::inspect::inspect;
 use crate::leaves::{Leaf, Leaves};
@@ -46,10 +47,11 @@ pub struct Session {
     reference_wanted: bool,
     /// Seconds that the last cell ran.
     ran: f64,
+    pub(crate) further: Further,
     evaluator: Evaluator,
     messages: Receiver<Message>,
     // Last, so that it is dropped, with its folder, after evcxr.
-    environment: Arc<Environment>,
+    pub(crate) environment: Arc<Environment>,
 }
 
 impl Session {
@@ -73,6 +75,7 @@ impl Session {
             reference: None,
             reference_wanted: false,
             ran: 0.0,
+            further: Further::default(),
             evaluator,
             messages,
             environment,
@@ -96,6 +99,7 @@ impl Session {
         listener: &mut dyn Listener,
     ) -> Result<(), CellError> {
         let cell = offmodel_cells::parse(source).map_err(|error| parse_failure(source, &error))?;
+        self.further.stop.clear();
         let mut timed = self.timing;
         for command in &cell.commands {
             timed |= command.name == "time";
@@ -126,7 +130,7 @@ impl Session {
 
     /// A handle that stops the running cell, from another thread.
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter::new(self.evaluator.child.clone())
+        Interrupter::new(self.evaluator.child.clone(), self.further.stop.clone())
     }
 
     /// Names that could stand at `cursor`, a byte offset.

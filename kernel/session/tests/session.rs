@@ -37,6 +37,10 @@ fn main() -> ExitCode {
             death_is_survived,
         ),
         Trial::test("questions_are_answered_by_the_listener", questions),
+        Trial::test(
+            "a_further_crate_is_built_and_used_by_later_cells",
+            further_crates,
+        ),
         Trial::test("commands_tell_about_variables_and_times", commands),
     ];
     let mut arguments = Arguments::from_args();
@@ -134,6 +138,37 @@ fn variables_and_definitions() -> Result<(), Failed> {
     let waited =
         notebook.shows("tokio::time::sleep(std::time::Duration::from_millis(5)).await; \"slept\"");
     assert_eq!(waited, "\"slept\"");
+    Ok(())
+}
+
+fn further_crates() -> Result<(), Failed> {
+    let mut notebook = Notebook::start();
+    notebook.shows("let kept = vec![1, 2];");
+    notebook.shows(":dep itoa = \"1\"\nlet mut buffer = itoa::Buffer::new();");
+    assert_eq!(
+        notebook.shows("buffer.format(kept.len()).to_owned()"),
+        "\"2\""
+    );
+    let wrong =
+        notebook.fails("let a = 1;\n:dep itoa = { version = \"1\", features = [\"no-such\"] }");
+    assert_eq!(wrong.line, Some(2));
+    assert!(wrong.traceback.concat().contains("no-such"), "{wrong:?}");
+    notebook.shows(":dep fastrand@2");
+    notebook.shows("let mut random = fastrand::Rng::with_seed(7);\nlet first = random.u8(..);");
+    assert_eq!(
+        notebook.shows("first == fastrand::Rng::with_seed(7).u8(..)"),
+        "true"
+    );
+    notebook.shows("random.u8(..);");
+    assert_eq!(notebook.shows("buffer.format(kept[1]).to_owned()"), "\"2\"");
+    assert!(
+        notebook
+            .shows(":dep polars")
+            .contains("part of the prelude")
+    );
+    let started = std::time::Instant::now();
+    notebook.shows(":dep itoa = \"1\"");
+    assert!(started.elapsed().as_secs_f64() < 1.0);
     Ok(())
 }
 

@@ -4,8 +4,10 @@
 //! workspace and link dynamically to one prebuilt library, the prelude `liboffmodel.so`, which
 //! holds polars, tch, tokenizers, plotters and all of offmodel. [`Toolchain::locate`] finds the
 //! parts; [`Toolchain::rustc_command`] is a compiler call with the flags in place;
-//! [`wrapper`] gives the same flags to the compiler calls of evcxr.
+//! [`wrapper`] gives the same flags to the compiler calls of evcxr; [`further_crates`] builds
+//! what a notebook wants beyond the prelude.
 
+pub mod further_crates;
 mod interface;
 mod locate;
 mod sysroot;

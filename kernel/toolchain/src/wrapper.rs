@@ -5,13 +5,20 @@
 //! short compiler call, whatever the prelude holds.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use crate::Toolchain;
 
 /// Set in the environment of evcxr's Cargo, this makes our program act as the wrapper.
 pub const WRAPPER_VARIABLE: &str = "OFFMODEL_RUSTC_WRAPPER";
+
+/// Names the file with the [arguments](further_arguments) for crates beyond the prelude.
+pub const FURTHER_CRATES_VARIABLE: &str = "OFFMODEL_FURTHER_CRATES";
 
 /// The crate that evcxr compiles for every cell.
 const CELL_CRATE: &str = "ctx";
@@ -36,6 +43,9 @@ pub fn hook() {
                 command
                     .args(for_cell(&arguments))
                     .args(toolchain.cell_arguments());
+                if let Some(file) = std::env::var_os(FURTHER_CRATES_VARIABLE) {
+                    command.args(further_arguments(Path::new(&file)));
+                }
             }
             Err(error) => {
                 eprintln!("error: {error}");
@@ -51,6 +61,28 @@ pub fn hook() {
         command.get_program().display()
     );
     std::process::exit(1);
+}
+
+/// The arguments in a file, one a line; none if there is no file.
+pub fn further_arguments(file: &Path) -> Vec<OsString> {
+    let text = fs::read(file).unwrap_or_default();
+    text.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| OsString::from_vec(line.to_vec()))
+        .collect()
+}
+
+/// Puts arguments into a file in the place of those that are there.
+///
+/// # Errors
+/// When it cannot be written; the earlier ones are then still there.
+pub fn write_further_arguments(file: &Path, arguments: &[OsString]) -> io::Result<()> {
+    let temporary = file.with_extension("new");
+    fs::write(
+        &temporary,
+        arguments.join(OsStr::new("\n")).into_encoded_bytes(),
+    )?;
+    fs::rename(temporary, file)
 }
 
 fn names_cell(arguments: &[OsString]) -> bool {

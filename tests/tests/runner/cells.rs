@@ -186,3 +186,19 @@ fn millions_of_characters_of_output_do_not_end_up_in_the_notebook() {
     assert!(shown.ends_with("[output is longer than 1 MiB; the rest is in events.jsonl]\n"));
     assert!(shown.len() < 2 << 20);
 }
+
+#[test]
+fn a_crate_beyond_the_prelude_is_built_into_the_program() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &[
+            ":dep itoa = \"1\"\nlet mut buffer = itoa::Buffer::new();",
+            "buffer.format(42).to_owned()",
+        ],
+    );
+    assert_eq!(text(&bench.outputs_of("n.ipynb")[1][0]), "\"42\"");
+    bench.notebook("bad.ipynb", &["let a = 1;", "\n:dep itoa = \"99\""]);
+    let said = bench.offmodel(&["run", "bad.ipynb"]);
+    said.failed(2, "cell 2, line 2");
+}
