@@ -91,9 +91,11 @@ impl RunnerError {
             | Self::Read { .. }
             | Self::NoTrial { .. }
             | Self::NotASweep { .. } => ExitCode::BadInput,
-            Self::Compile(CompileError::Cells { .. } | CompileError::Generate(_)) => {
-                ExitCode::CompileFailed
-            }
+            Self::Compile(
+                CompileError::Cells { .. }
+                | CompileError::Generate(_)
+                | CompileError::FurtherCrates { .. },
+            ) => ExitCode::CompileFailed,
             Self::Compile(CompileError::Cache { .. }) | Self::NoCache | Self::Write { .. } => {
                 ExitCode::Unwritable
             }

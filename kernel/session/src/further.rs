@@ -120,7 +120,7 @@ fn failure(name: &str, reason: &str, line: usize) -> CellError {
             name
         }
         .to_owned(),
-        value: value.trim_start_matches("error: ").to_owned(),
+        value: value.to_owned(),
         traceback: std::iter::once(format!("line {line}:"))
             .chain(reason.lines().map(str::to_owned))
             .collect(),

@@ -200,5 +200,5 @@ fn a_crate_beyond_the_prelude_is_built_into_the_program() {
     assert_eq!(text(&bench.outputs_of("n.ipynb")[1][0]), "\"42\"");
     bench.notebook("bad.ipynb", &["let a = 1;", "\n:dep itoa = \"99\""]);
     let said = bench.offmodel(&["run", "bad.ipynb"]);
-    said.failed(2, "cell 2, line 2");
+    said.failed(4, "cell 2, line 2: failed to select a version");
 }

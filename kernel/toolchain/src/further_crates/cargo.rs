@@ -195,11 +195,12 @@ fn reason(said: &[String], status: ExitStatus) -> String {
         .iter()
         .position(|line| line.starts_with("error"))
         .unwrap_or(0);
-    let text = said[first..].join("\n").trim().to_owned();
+    let text = said[first..].join("\n");
+    let text = text.trim().trim_start_matches("error: ");
     if text.is_empty() {
         return status.to_string();
     }
-    text
+    text.to_owned()
 }
 
 #[cfg(test)]
