@@ -28,7 +28,9 @@ impl<'a> Fields<'a> {
         ModelError::Unsupported {
             path: self.path.to_owned(),
             field: field.to_owned(),
-            found: self.get(field).map_or("missing".to_owned(), Value::to_string),
+            found: self
+                .get(field)
+                .map_or("missing".to_owned(), Value::to_string),
             supported,
         }
     }
@@ -95,7 +97,11 @@ impl<'a> Fields<'a> {
         if num_attention_heads % num_key_value_heads != 0 {
             return Err(self.unsupported("num_key_value_heads", "divisors of num_attention_heads"));
         }
-        let implied = if model_type == "qwen3" { 128 } else { hidden_size / num_attention_heads };
+        let implied = if model_type == "qwen3" {
+            128
+        } else {
+            hidden_size / num_attention_heads
+        };
         let latent = if deepseek { Some(self.latent()?) } else { None };
         let num_hidden_layers = self.size("num_hidden_layers")?;
         let (rope_theta, rope_scaling) = self.rope()?;
@@ -132,7 +138,9 @@ impl<'a> Fields<'a> {
     /// The base of the frequencies and their scaling: `rope_parameters` of newer files, or
     /// `rope_theta` and `rope_scaling`.
     fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
-        let nested = self.get("rope_parameters").or_else(|| self.get("rope_scaling"));
+        let nested = self
+            .get("rope_parameters")
+            .or_else(|| self.get("rope_scaling"));
         let Some(nested) = nested else {
             let base = self.optional_float("rope_theta")?;
             return Ok((base.unwrap_or(10_000.0), RopeScaling::Default));

@@ -11,7 +11,11 @@ fn number(byte: u8) -> f32 {
         (0, _) => mantissa / 8.0 * 2.0_f32.powi(-6),
         _ => (1.0 + mantissa / 8.0) * 2.0_f32.powi(exponent - 7),
     };
-    if byte & 128 == 0 { magnitude } else { -magnitude }
+    if byte & 128 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }
 }
 
 /// `[rows, columns]` in `f32`: each number times the scale of its block; `scales` is
@@ -29,5 +33,7 @@ pub(super) fn dequantised(
         .f_narrow(0, 0, shape[0])?
         .f_repeat_interleave_self_int(block, 1, None)?
         .f_narrow(1, 0, shape[1])?;
-    Tensor::f_from_slice(&numbers)?.f_view(shape)?.f_mul(&scales)
+    Tensor::f_from_slice(&numbers)?
+        .f_view(shape)?
+        .f_mul(&scales)
 }

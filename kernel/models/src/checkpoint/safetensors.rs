@@ -61,7 +61,10 @@ impl FolderCheckpoint {
             });
         };
         let shard = &self.shards[index];
-        let view = shard.tensors()?.tensor(name).map_err(|source| shard.refused(source))?;
+        let view = shard
+            .tensors()?
+            .tensor(name)
+            .map_err(|source| shard.refused(source))?;
         let found: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         if found != shape {
             return Err(ModelError::Shape {
@@ -107,7 +110,10 @@ impl FolderCheckpoint {
     }
 
     fn folder(&self) -> PathBuf {
-        self.config_path.parent().unwrap_or(Path::new("")).to_owned()
+        self.config_path
+            .parent()
+            .unwrap_or(Path::new(""))
+            .to_owned()
     }
 }
 
@@ -176,7 +182,11 @@ fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
         // A name with a separator could lead out of the folder.
         match shard.as_str() {
             Some(name) if Path::new(name).file_name() == Some(name.as_ref()) => names.push(name),
-            _ => return Err(wrong(format!("the shard of {tensor} is {shard}, expected a name"))),
+            _ => {
+                return Err(wrong(format!(
+                    "the shard of {tensor} is {shard}, expected a name"
+                )));
+            }
         }
     }
     names.sort_unstable();

@@ -21,13 +21,17 @@ impl Tokenizer {
         let settings = json("tokenizer_config.json")?;
         let named = |field: &str| {
             // A token is its text or an object with it.
-            let text = settings[field].as_str().or(settings[field]["content"].as_str());
+            let text = settings[field]
+                .as_str()
+                .or(settings[field]["content"].as_str());
             text.and_then(|text| inner.token_to_id(text))
         };
         let mut end: Vec<u32> = named("eos_token").into_iter().collect();
         for file in ["generation_config.json", "config.json"] {
             let ids = &json(file)?["eos_token_id"];
-            let ids = ids.as_array().map_or(std::slice::from_ref(ids), Vec::as_slice);
+            let ids = ids
+                .as_array()
+                .map_or(std::slice::from_ref(ids), Vec::as_slice);
             for id in ids.iter().filter_map(Value::as_u64) {
                 let id = u32::try_from(id).ok();
                 end.extend(id.filter(|id| !end.contains(id)));

@@ -58,7 +58,11 @@ impl Attention {
                 )
             }
         };
-        let output = [("o_proj", query_heads * value_size, configuration.hidden_size)];
+        let output = [(
+            "o_proj",
+            query_heads * value_size,
+            configuration.hidden_size,
+        )];
         Ok(Self {
             projection,
             attend: Attend {

@@ -42,10 +42,7 @@ impl KeyValueCache {
         let empty = |size| Tensor::f_zeros([rows, heads, capacity, size], (kind, device));
         let mut layers = Vec::new();
         for _ in 0..configuration.num_hidden_layers {
-            layers.push([
-                empty(key_size)?,
-                empty(value_size)?,
-            ]);
+            layers.push([empty(key_size)?, empty(value_size)?]);
         }
         Ok(Self {
             layers,

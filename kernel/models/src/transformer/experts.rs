@@ -37,7 +37,11 @@ impl Experts {
         }
         let shared = match shape.shared_intermediate_size {
             0 => None,
-            width => Some(Mlp::load(parts, &format!("{prefix}.shared_experts"), width)?),
+            width => Some(Mlp::load(
+                parts,
+                &format!("{prefix}.shared_experts"),
+                width,
+            )?),
         };
         let bias = match shape.scoring {
             Scoring::Softmax => None,

@@ -45,9 +45,8 @@ impl LatentProjection {
         let (hidden, heads) = (configuration.hidden_size, configuration.num_attention_heads);
         let bias = configuration.attention_bias;
         let queries = heads * (shape.qk_nope_head_dim + shape.qk_rope_head_dim);
-        let linear = |name, inputs, outputs, bias| {
-            parts.linear(prefix, &[(name, inputs, outputs)], bias)
-        };
+        let linear =
+            |name, inputs, outputs, bias| parts.linear(prefix, &[(name, inputs, outputs)], bias);
         let norm = |name: &str, size| -> Result<RmsNorm, ModelError> {
             let mut norm = parts.norm(&format!("{prefix}.{name}"), size)?;
             norm.epsilon = EPSILON;
@@ -118,7 +117,9 @@ impl LatentProjection {
         let down = self.down.forward_one(x, adapter)?;
         let down = down.f_split_with_sizes([kv_lora_rank, rotated], -1)?;
         let shared = rotate(&down[1].f_unsqueeze(1)?)?;
-        let up = self.up.forward_one(&self.norm.forward(&down[0])?, adapter)?;
+        let up = self
+            .up
+            .forward_one(&self.norm.forward(&down[0])?, adapter)?;
         let up = up.f_view([-1, self.heads, plain + v_head_dim])?;
         let up = up.f_split_with_sizes([plain, v_head_dim], -1)?;
         let shared = shared.f_expand([-1, self.heads, rotated], false)?;

@@ -16,7 +16,10 @@ pub(super) struct Mlp {
 impl Mlp {
     /// Reads the block named `prefix`, such as `model.layers.0.mlp`, which is `width` wide.
     pub(super) fn load(parts: &Parts, prefix: &str, width: i64) -> Result<Self, ModelError> {
-        let (hidden, bias) = (parts.configuration.hidden_size, parts.configuration.mlp_bias);
+        let (hidden, bias) = (
+            parts.configuration.hidden_size,
+            parts.configuration.mlp_bias,
+        );
         let gate_up = [("gate_proj", hidden, width), ("up_proj", hidden, width)];
         Ok(Self {
             gate_up: parts.linear(prefix, &gate_up, bias)?,

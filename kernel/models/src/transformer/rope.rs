@@ -158,6 +158,8 @@ fn each(
 ) -> Result<Tensor, TchError> {
     let numbers = Vec::<f32>::try_from(tensor)?;
     let numbers = numbers.into_iter().enumerate();
-    let changed: Vec<f32> = numbers.map(|(index, number)| change(index, number)).collect();
+    let changed: Vec<f32> = numbers
+        .map(|(index, number)| change(index, number))
+        .collect();
     Tensor::f_from_slice(&changed)?.f_to_device(device)
 }
