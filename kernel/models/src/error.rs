@@ -35,6 +35,14 @@ pub enum ModelError {
         /// What is wrong with it.
         source: GgufError,
     },
+    /// A safetensors file, or a JSON file beside it, is damaged.
+    #[error("failed to load {}: {detail}", path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// A tensor that the architecture needs is not in the file.
     #[error("failed to load {}: tensor {tensor} is missing", path.display())]
     MissingTensor {

@@ -46,12 +46,12 @@ pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
         None => (
             Located {
                 name: stem(name_or_path),
-                path: PathBuf::from(name_or_path),
+                path: cached(name_or_path).unwrap_or_else(|| PathBuf::from(name_or_path)),
             },
-            "expected the path of a .gguf file, or smollm2",
+            "expected a .gguf file, a folder with config.json, a Hugging Face name in the cache, or smollm2",
         ),
     };
-    if located.path.is_file() {
+    if located.path.is_file() || located.path.join("config.json").is_file() {
         Ok(located)
     } else {
         Err(ModelError::NotFound {
@@ -60,6 +60,38 @@ pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
             hint,
         })
     }
+}
+
+/// The students and teachers of the study by the names that it gives them.
+const ALIASES: [(&str, &str); 7] = [
+    ("qwen4b", "Qwen/Qwen3-4B-Instruct-2507"),
+    ("qwen30b", "Qwen/Qwen3-30B-A3B-Instruct-2507"),
+    ("qwen235b", "Qwen/Qwen3-235B-A22B-Instruct-2507"),
+    ("llama8b", "meta-llama/Llama-3.1-8B-Instruct"),
+    ("llama70b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("deepseek", "deepseek-ai/DeepSeek-V3.1"),
+    ("gemma_4_26b_a4b_it", "google/gemma-4-26b-a4b-it"),
+];
+
+/// The snapshot of a model in Hugging Face's cache, by alias or `organisation/name`.
+fn cached(name: &str) -> Option<PathBuf> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let (organisation, model) = alias.map_or(name, |(_, full)| full).split_once('/')?;
+    let part = |text: &str| !text.is_empty() && !text.starts_with('.') && !text.contains('/');
+    if Path::new(name).exists() || !part(organisation) || !part(model) {
+        return None;
+    }
+    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
+    let hub = match set("HF_HUB_CACHE") {
+        Some(hub) => PathBuf::from(hub),
+        None => match set("HF_HOME") {
+            Some(home) => PathBuf::from(home).join("hub"),
+            None => dirs::cache_dir()?.join("huggingface").join("hub"),
+        },
+    };
+    let folder = hub.join(format!("models--{organisation}--{model}"));
+    let revision = std::fs::read_to_string(folder.join("refs").join("main")).ok()?;
+    Some(folder.join("snapshots").join(revision.trim()))
 }
 
 /// Where set-up puts models.

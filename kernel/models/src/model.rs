@@ -6,12 +6,12 @@ use tch::{Device, Tensor};
 
 use crate::adapter::Adapter;
 use crate::chat::ChatTemplate;
-use crate::checkpoint::{Checkpoint, GgufCheckpoint};
+use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
 use crate::generation::{Decoder, Request, respond};
 use crate::gguf::{Gguf, Value};
 use crate::locate::locate;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Tokenizer, chat_template};
 use crate::transformer::{Packed, Transformer, Weight};
 use crate::{Chat, Configuration, ModelError, Response, Sampling, scoring};
 
@@ -33,7 +33,9 @@ struct Base {
 }
 
 impl Model {
-    /// Loads the model named `smollm2` (`SmolLM2-135M-Instruct`), or the `.gguf` file at a path.
+    /// Loads the model named `smollm2` (`SmolLM2-135M-Instruct`), a `.gguf` file, a folder of
+    /// safetensors files as Hugging Face lays them out, or the model of a Hugging Face name or one
+    /// of the study's aliases (`qwen4b`) that is in the Hugging Face cache.
     ///
     /// Weights are held as `f32`, on the GPU if there is one.
     ///
@@ -41,16 +43,29 @@ impl Model {
     /// When there is no such model, or its file is damaged or of an unsupported kind.
     pub fn load(name_or_path: &str) -> Result<Self, ModelError> {
         let located = locate(name_or_path)?;
-        let file = Gguf::open(&located.path)?;
-        let checkpoint = GgufCheckpoint::new(&file);
-        let configuration = checkpoint.configuration()?;
-        let tokenizer = Tokenizer::from_gguf(&file)?;
-        let template = match file.get("tokenizer.chat_template") {
-            Some(Value::String(source)) => Some(template(source, &tokenizer)?),
-            _ => None,
-        };
         let device = Device::cuda_if_available();
-        let transformer = Transformer::load(&checkpoint, &configuration, device)?;
+        let (source, tokenizer, template_source): (Box<dyn Checkpoint>, _, _);
+        let file;
+        if located.path.is_dir() {
+            source = Box::new(FolderCheckpoint::open(&located.path)?);
+            tokenizer = Tokenizer::from_folder(&located.path)?;
+            template_source = chat_template(&located.path)?;
+        } else {
+            file = Gguf::open(&located.path)?;
+            source = Box::new(GgufCheckpoint::new(&file));
+            source.configuration()?;
+            tokenizer = Tokenizer::from_gguf(&file)?;
+            template_source = match file.get("tokenizer.chat_template") {
+                Some(Value::String(text)) => Some(text.clone()),
+                _ => None,
+            };
+        }
+        let template = match template_source {
+            Some(text) => Some(template(&text, &tokenizer)?),
+            None => None,
+        };
+        let configuration = source.configuration()?;
+        let transformer = Transformer::load(source.as_ref(), &configuration, device)?;
         let base = Base {
             name: located.name,
             configuration,

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::Checkpoint;
+use crate::configuration::RopeScaling;
 use crate::gguf::{Gguf, Value};
 use crate::{Configuration, ModelError};
 
@@ -109,6 +110,12 @@ impl Checkpoint for GgufCheckpoint<'_> {
                 None => 10_000.0,
             },
             tie_word_embeddings: self.file.entry("output.weight").is_none(),
+            rope_scaling: RopeScaling::Default,
+            attention_bias: false,
+            mlp_bias: false,
+            query_key_norm: false,
+            latent: None,
+            experts: None,
         })
     }
 

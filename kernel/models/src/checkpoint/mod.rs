@@ -3,13 +3,17 @@
 //! The transformer asks for tensors by their Hugging Face names; a [`Checkpoint`] knows how its
 //! file names and arranges them.
 
+mod config_json;
+mod float8;
 mod gguf;
+mod safetensors;
 
 use tch::Tensor;
 
 use crate::{Configuration, ModelError};
 
 pub(crate) use gguf::GgufCheckpoint;
+pub(crate) use safetensors::{FolderCheckpoint, read_json};
 
 /// A source of weights.
 pub(crate) trait Checkpoint {

@@ -1,7 +1,9 @@
 //! Text to token ids and back, as Hugging Face's tokenizer of the same model does it.
 
+mod folder;
 mod gguf;
 
+pub(crate) use folder::chat_template;
 use tokenizers::Tokenizer as HuggingFace;
 
 use crate::ModelError;

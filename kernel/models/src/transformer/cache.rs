@@ -38,18 +38,11 @@ impl KeyValueCache {
         capacity: i64,
         (kind, device): (Kind, Device),
     ) -> Result<Self, TchError> {
-        let size = [
-            rows,
-            configuration.num_key_value_heads,
-            capacity,
-            configuration.head_dim,
-        ];
+        let (heads, key_size, value_size) = configuration.cached_heads();
+        let empty = |size| Tensor::f_zeros([rows, heads, capacity, size], (kind, device));
         let mut layers = Vec::new();
         for _ in 0..configuration.num_hidden_layers {
-            layers.push([
-                Tensor::f_zeros(size, (kind, device))?,
-                Tensor::f_zeros(size, (kind, device))?,
-            ]);
+            layers.push([empty(key_size)?, empty(value_size)?]);
         }
         Ok(Self {
             layers,
@@ -192,6 +185,7 @@ fn part(tensor: &Tensor, rows: i64, tokens: i64) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configuration::RopeScaling;
 
     /// What an allocator gives for memory that held something else before.
     fn leave_nans_behind(size: [i64; 4]) {
@@ -216,6 +210,12 @@ mod tests {
             rms_norm_eps: 1e-5,
             rope_theta: 1e4,
             tie_word_embeddings: true,
+            rope_scaling: RopeScaling::Default,
+            attention_bias: false,
+            mlp_bias: false,
+            query_key_norm: false,
+            latent: None,
+            experts: None,
         };
         let heads = configuration.num_key_value_heads;
         let size = configuration.head_dim;

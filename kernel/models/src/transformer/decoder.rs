@@ -4,9 +4,10 @@ use tch::{Device, TchError, Tensor};
 
 use super::KeyValueCache;
 use super::attention::Attention;
+use super::feed_forward::FeedForward;
 use super::linear::{Linear, LinearMap};
-use super::mlp::Mlp;
 use super::norm::RmsNorm;
+use super::parts::Parts;
 use super::rope::{Rope, Rotation};
 use super::{Packed, Pass, Weight};
 use crate::adapter::Adapter;
@@ -29,7 +30,7 @@ struct Layer {
     attention_norm: RmsNorm,
     attention: Attention,
     mlp_norm: RmsNorm,
-    mlp: Mlp,
+    mlp: FeedForward,
 }
 
 impl Transformer {
@@ -39,9 +40,13 @@ impl Transformer {
         configuration: &Configuration,
         device: Device,
     ) -> Result<Self, ModelError> {
+        let parts = Parts {
+            checkpoint,
+            configuration,
+            device,
+        };
         let (vocabulary, hidden) = (configuration.vocab_size, configuration.hidden_size);
-        let embedding = checkpoint.tensor("model.embed_tokens.weight", &[vocabulary, hidden])?;
-        let embedding = Weight::new(embedding.f_to_device(device)?);
+        let embedding = parts.weight("model.embed_tokens.weight", &[vocabulary, hidden])?;
         let head = LinearMap {
             module: "lm_head".to_owned(),
             inputs: hidden,
@@ -49,24 +54,19 @@ impl Transformer {
         };
         let head = match configuration.tie_word_embeddings {
             true => Linear::tied(&embedding, head),
-            false => Linear::load(checkpoint, vec![head], device)?,
+            false => Linear::load(checkpoint, vec![head], false, device)?,
         };
         let mut layers = Vec::new();
         for layer in 0..configuration.num_hidden_layers {
             offmodel_events::interrupt::check()?;
-            layers.push(Layer::load(
-                checkpoint,
-                configuration,
-                layer as usize,
-                device,
-            )?);
+            layers.push(Layer::load(&parts, layer)?);
         }
         Ok(Self {
             embedding,
             layers,
-            norm: load_norm(checkpoint, configuration, "model.norm", device)?,
+            norm: parts.norm("model.norm", hidden)?,
             head,
-            rope: Rope::new(configuration.rope_theta, configuration.head_dim, device)?,
+            rope: Rope::new(configuration, device)?,
             tied: configuration.tie_word_embeddings,
         })
     }
@@ -93,9 +93,15 @@ impl Transformer {
             // A tied head is the embedding again.
             !(self.tied && std::ptr::eq(linear, head))
         });
+        let others = self.layers.iter().flat_map(|layer| {
+            let mut others = layer.attention.norm_weights();
+            others.extend(layer.mlp.router_weights());
+            others
+        });
         norms
             .chain([&self.embedding])
-            .chain(linears.map(Linear::weight))
+            .chain(others)
+            .chain(linears.flat_map(Linear::weights))
     }
 
     fn linears(&self) -> impl Iterator<Item = &Linear> {
@@ -171,27 +177,16 @@ impl Transformer {
 }
 
 impl Layer {
-    fn load(
-        checkpoint: &dyn Checkpoint,
-        configuration: &Configuration,
-        layer: usize,
-        device: Device,
-    ) -> Result<Self, ModelError> {
+    fn load(parts: &Parts, layer: i64) -> Result<Self, ModelError> {
         let prefix = format!("model.layers.{layer}");
-        let norm = |name: &str| {
-            load_norm(
-                checkpoint,
-                configuration,
-                &format!("{prefix}.{name}"),
-                device,
-            )
-        };
+        let hidden = parts.configuration.hidden_size;
+        let norm = |name: &str| parts.norm(&format!("{prefix}.{name}"), hidden);
         let attention = format!("{prefix}.self_attn");
         Ok(Self {
             attention_norm: norm("input_layernorm")?,
-            attention: Attention::load(checkpoint, configuration, layer, &attention, device)?,
+            attention: Attention::load(parts, layer as usize, &attention)?,
             mlp_norm: norm("post_attention_layernorm")?,
-            mlp: Mlp::load(checkpoint, configuration, &format!("{prefix}.mlp"), device)?,
+            mlp: FeedForward::load(parts, layer, &format!("{prefix}.mlp"))?,
         })
     }
 
@@ -207,17 +202,4 @@ impl Layer {
         let normed = self.mlp_norm.forward(&x)?;
         x.f_add(&self.mlp.forward(&normed, adapter)?)
     }
-}
-
-fn load_norm(
-    checkpoint: &dyn Checkpoint,
-    configuration: &Configuration,
-    name: &str,
-    device: Device,
-) -> Result<RmsNorm, ModelError> {
-    let weight = checkpoint.tensor(&format!("{name}.weight"), &[configuration.hidden_size])?;
-    Ok(RmsNorm {
-        weight: Weight::new(weight.f_to_device(device)?),
-        epsilon: configuration.rms_norm_eps,
-    })
 }

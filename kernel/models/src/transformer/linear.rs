@@ -11,6 +11,8 @@ use crate::checkpoint::Checkpoint;
 pub(super) struct Linear {
     /// `[sum of outputs, inputs]`
     weight: Weight,
+    /// `[sum of outputs]`
+    bias: Option<Weight>,
     maps: Vec<LinearMap>,
 }
 
@@ -24,23 +26,32 @@ pub(crate) struct LinearMap {
 }
 
 impl Linear {
-    /// Reads the weights of `maps` and joins them.
+    /// Reads the weights, and where there are any the biases, of `maps` and joins them.
     pub(super) fn load(
         checkpoint: &dyn Checkpoint,
         maps: Vec<LinearMap>,
+        bias: bool,
         device: Device,
     ) -> Result<Self, ModelError> {
-        let mut weights = Vec::new();
+        let joined = |mut tensors: Vec<Tensor>| -> Result<Weight, ModelError> {
+            let joined = match tensors.len() {
+                1 => tensors.remove(0),
+                _ => Tensor::f_cat(&tensors, 0)?,
+            };
+            Ok(Weight::new(joined.f_to_device(device)?))
+        };
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for map in &maps {
             let name = format!("{}.weight", map.module);
             weights.push(checkpoint.tensor(&name, &[map.outputs, map.inputs])?);
+            if bias {
+                let name = format!("{}.bias", map.module);
+                biases.push(checkpoint.tensor(&name, &[map.outputs])?);
+            }
         }
-        let joined = match weights.len() {
-            1 => weights.remove(0),
-            _ => Tensor::f_cat(&weights, 0)?,
-        };
         Ok(Self {
-            weight: Weight::new(joined.f_to_device(device)?),
+            weight: joined(weights)?,
+            bias: if bias { Some(joined(biases)?) } else { None },
             maps,
         })
     }
@@ -49,6 +60,7 @@ impl Linear {
     pub(super) fn tied(weight: &Weight, map: LinearMap) -> Self {
         Self {
             weight: Weight::new(weight.shallow_clone()),
+            bias: None,
             maps: vec![map],
         }
     }
@@ -57,8 +69,9 @@ impl Linear {
         &self.maps
     }
 
-    pub(super) fn weight(&self) -> &Weight {
-        &self.weight
+    /// The joined weight and bias.
+    pub(super) fn weights(&self) -> impl Iterator<Item = &Weight> {
+        [&self.weight].into_iter().chain(&self.bias)
     }
 
     /// The output of every map for `x`, `[tokens, inputs]`.
@@ -67,7 +80,10 @@ impl Linear {
         x: &Tensor,
         adapter: Option<&Adapter>,
     ) -> Result<Vec<Tensor>, TchError> {
-        let joined = product(x, &self.weight)?;
+        let mut joined = product(x, &self.weight)?;
+        if let Some(bias) = &self.bias {
+            joined = joined.f_add(bias)?;
+        }
         let mut outputs = if self.maps.len() == 1 {
             vec![joined]
         } else {

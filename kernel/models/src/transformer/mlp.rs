@@ -1,11 +1,11 @@
 //! The gated feed-forward block.
 
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 
-use super::linear::{Linear, LinearMap};
+use super::linear::Linear;
+use super::parts::Parts;
+use crate::ModelError;
 use crate::adapter::Adapter;
-use crate::checkpoint::Checkpoint;
-use crate::{Configuration, ModelError};
 
 /// `down(silu(gate(x)) * up(x))` (SwiGLU, <https://arxiv.org/abs/2002.05202>).
 pub(super) struct Mlp {
@@ -14,27 +14,16 @@ pub(super) struct Mlp {
 }
 
 impl Mlp {
-    /// Reads the block named `prefix`, such as `model.layers.0.mlp`.
-    pub(super) fn load(
-        checkpoint: &dyn Checkpoint,
-        configuration: &Configuration,
-        prefix: &str,
-        device: Device,
-    ) -> Result<Self, ModelError> {
-        let (hidden, intermediate) = (configuration.hidden_size, configuration.intermediate_size);
-        let map = |name: &str, inputs, outputs| LinearMap {
-            module: format!("{prefix}.{name}"),
-            inputs,
-            outputs,
-        };
-        let gate_up = vec![
-            map("gate_proj", hidden, intermediate),
-            map("up_proj", hidden, intermediate),
-        ];
-        let down = vec![map("down_proj", intermediate, hidden)];
+    /// Reads the block named `prefix`, such as `model.layers.0.mlp`, which is `width` wide.
+    pub(super) fn load(parts: &Parts, prefix: &str, width: i64) -> Result<Self, ModelError> {
+        let (hidden, bias) = (
+            parts.configuration.hidden_size,
+            parts.configuration.mlp_bias,
+        );
+        let gate_up = [("gate_proj", hidden, width), ("up_proj", hidden, width)];
         Ok(Self {
-            gate_up: Linear::load(checkpoint, gate_up, device)?,
-            down: Linear::load(checkpoint, down, device)?,
+            gate_up: parts.linear(prefix, &gate_up, bias)?,
+            down: parts.linear(prefix, &[("down_proj", width, hidden)], bias)?,
         })
     }
 

@@ -5,18 +5,24 @@
 //! Only attention looks at where a sequence begins and ends ([`pass`]).
 //!
 //! - [`decoder`]: the whole, from token ids to logits;
-//! - [`attention`], [`mlp`], [`norm`], [`rope`], [`linear`]: its parts;
+//! - [`attention`] with [`latent`] and [`attend`], [`feed_forward`] with [`mlp`] and [`experts`],
+//!   [`norm`], [`rope`], [`linear`]: its parts; [`parts`]: how they are read;
 //! - [`product`]: the matrix product under all of them;
 //! - [`pass`]: which tokens see which;
 //! - [`cache`]: keys and values of rows that are being generated;
 //! - [`weight`]: a tensor that threads may share.
 
+mod attend;
 mod attention;
 mod cache;
 mod decoder;
+mod experts;
+mod feed_forward;
+mod latent;
 mod linear;
 mod mlp;
 mod norm;
+mod parts;
 mod pass;
 mod product;
 mod rope;

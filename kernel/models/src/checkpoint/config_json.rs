@@ -1,0 +1,254 @@
+//! A configuration from Hugging Face's `config.json`.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::configuration::{Experts, LatentAttention, RopeScaling, Scoring, Yarn};
+use crate::{Configuration, ModelError};
+
+const ARCHITECTURES: &str = "llama, qwen3, qwen3_moe, deepseek_v3";
+
+/// The fields of one file; a field that is null counts as absent.
+pub(crate) struct Fields<'a> {
+    path: &'a Path,
+    json: &'a Value,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(path: &'a Path, json: &'a Value) -> Self {
+        Self { path, json }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.json.get(name).filter(|value| !value.is_null())
+    }
+
+    fn unsupported(&self, field: &str, supported: &'static str) -> ModelError {
+        ModelError::Unsupported {
+            path: self.path.to_owned(),
+            field: field.to_owned(),
+            found: self
+                .get(field)
+                .map_or("missing".to_owned(), Value::to_string),
+            supported,
+        }
+    }
+
+    fn optional_size(&self, name: &str) -> Result<Option<i64>, ModelError> {
+        let in_range = |value: &Value| value.as_i64().filter(|size| (1..1 << 32).contains(size));
+        match self.get(name) {
+            None => Ok(None),
+            Some(value) => match in_range(value) {
+                Some(size) => Ok(Some(size)),
+                None => Err(self.unsupported(name, "positive integers")),
+            },
+        }
+    }
+
+    fn size(&self, name: &str) -> Result<i64, ModelError> {
+        self.optional_size(name)?
+            .ok_or_else(|| self.unsupported(name, "positive integers"))
+    }
+
+    fn optional_float(&self, name: &str) -> Result<Option<f64>, ModelError> {
+        match self.get(name).map(Value::as_f64) {
+            None => Ok(None),
+            Some(Some(number)) => Ok(Some(number)),
+            Some(None) => Err(self.unsupported(name, "numbers")),
+        }
+    }
+
+    fn float(&self, name: &str) -> Result<f64, ModelError> {
+        self.optional_float(name)?
+            .ok_or_else(|| self.unsupported(name, "numbers"))
+    }
+
+    fn flag(&self, name: &str, default: bool) -> Result<bool, ModelError> {
+        match self.get(name).map(Value::as_bool) {
+            None => Ok(default),
+            Some(Some(flag)) => Ok(flag),
+            Some(None) => Err(self.unsupported(name, "true, false")),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// The shape of the model.
+    pub(crate) fn configuration(&self) -> Result<Configuration, ModelError> {
+        let model_type = self.text("model_type").unwrap_or_default();
+        if !ARCHITECTURES.split(", ").any(|known| known == model_type) {
+            return Err(self.unsupported("model_type", ARCHITECTURES));
+        }
+        if self.text("hidden_act").is_some_and(|act| act != "silu") {
+            return Err(self.unsupported("hidden_act", "silu"));
+        }
+        if self.flag("use_sliding_window", false)? {
+            return Err(self.unsupported("use_sliding_window", "false"));
+        }
+        let (qwen, deepseek) = (model_type.starts_with("qwen3"), model_type == "deepseek_v3");
+        let hidden_size = self.size("hidden_size")?;
+        let num_attention_heads = self.size("num_attention_heads")?;
+        let num_key_value_heads = self
+            .optional_size("num_key_value_heads")?
+            .unwrap_or(num_attention_heads);
+        if num_attention_heads % num_key_value_heads != 0 {
+            return Err(self.unsupported("num_key_value_heads", "divisors of num_attention_heads"));
+        }
+        let implied = if model_type == "qwen3" {
+            128
+        } else {
+            hidden_size / num_attention_heads
+        };
+        let latent = if deepseek { Some(self.latent()?) } else { None };
+        let num_hidden_layers = self.size("num_hidden_layers")?;
+        let (rope_theta, rope_scaling) = self.rope()?;
+        let configuration = Configuration {
+            model_type: model_type.to_owned(),
+            vocab_size: self.size("vocab_size")?,
+            hidden_size,
+            intermediate_size: self.size("intermediate_size")?,
+            num_hidden_layers,
+            num_attention_heads,
+            num_key_value_heads,
+            head_dim: self.optional_size("head_dim")?.unwrap_or(implied),
+            max_position_embeddings: self.size("max_position_embeddings")? as usize,
+            rms_norm_eps: self.float("rms_norm_eps")?,
+            rope_theta,
+            rope_scaling,
+            tie_word_embeddings: self.flag("tie_word_embeddings", false)?,
+            attention_bias: self.flag("attention_bias", false)?,
+            mlp_bias: self.flag("mlp_bias", false)?,
+            query_key_norm: qwen,
+            latent,
+            experts: match model_type {
+                "qwen3_moe" => self.softmax_experts(num_hidden_layers)?,
+                "deepseek_v3" => self.sigmoid_experts(num_hidden_layers)?,
+                _ => None,
+            },
+        };
+        if configuration.rotated() <= 0 || configuration.rotated() % 2 != 0 {
+            return Err(self.unsupported("head_dim", "even sizes"));
+        }
+        Ok(configuration)
+    }
+
+    /// The base of the frequencies and their scaling: `rope_parameters` of newer files, or
+    /// `rope_theta` and `rope_scaling`.
+    fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
+        let nested = self
+            .get("rope_parameters")
+            .or_else(|| self.get("rope_scaling"));
+        let Some(nested) = nested else {
+            let base = self.optional_float("rope_theta")?;
+            return Ok((base.unwrap_or(10_000.0), RopeScaling::Default));
+        };
+        let rope = Fields::new(self.path, nested);
+        let base = match rope.optional_float("rope_theta")? {
+            Some(base) => base,
+            None => self.optional_float("rope_theta")?.unwrap_or(10_000.0),
+        };
+        let original = || match rope.optional_float("original_max_position_embeddings")? {
+            Some(original) => Ok(original),
+            None => self.float("max_position_embeddings"),
+        };
+        let kind = rope.text("rope_type").or_else(|| rope.text("type"));
+        let scaling = match kind.unwrap_or("default") {
+            "default" => RopeScaling::Default,
+            "linear" => RopeScaling::Linear {
+                factor: rope.float("factor")?,
+            },
+            "llama3" => RopeScaling::Llama3 {
+                factor: rope.float("factor")?,
+                low_freq_factor: rope.float("low_freq_factor")?,
+                high_freq_factor: rope.float("high_freq_factor")?,
+                original_max_position_embeddings: original()?,
+            },
+            "yarn" => RopeScaling::Yarn(Yarn {
+                factor: rope.float("factor")?,
+                beta_fast: rope.optional_float("beta_fast")?.unwrap_or(32.0),
+                beta_slow: rope.optional_float("beta_slow")?.unwrap_or(1.0),
+                original_max_position_embeddings: original()?,
+                truncate: rope.flag("truncate", true)?,
+                attention_factor: rope.optional_float("attention_factor")?,
+                mscale: rope.optional_float("mscale")?,
+                mscale_all_dim: rope.optional_float("mscale_all_dim")?,
+            }),
+            _ => return Err(rope.unsupported("rope_type", "default, linear, llama3, yarn")),
+        };
+        Ok((base, scaling))
+    }
+
+    fn latent(&self) -> Result<LatentAttention, ModelError> {
+        Ok(LatentAttention {
+            q_lora_rank: self.optional_size("q_lora_rank")?,
+            kv_lora_rank: self.size("kv_lora_rank")?,
+            qk_nope_head_dim: self.size("qk_nope_head_dim")?,
+            qk_rope_head_dim: self.size("qk_rope_head_dim")?,
+            v_head_dim: self.size("v_head_dim")?,
+            rope_interleave: self.flag("rope_interleave", true)?,
+        })
+    }
+
+    fn softmax_experts(&self, layers: i64) -> Result<Option<Experts>, ModelError> {
+        let count = match self.optional_size("num_experts")? {
+            Some(count) => count,
+            None => self.size("num_local_experts")?,
+        };
+        let step = self.optional_size("decoder_sparse_step")?.unwrap_or(1);
+        let dense: Vec<i64> = match self.get("mlp_only_layers").map(Value::as_array) {
+            None => vec![],
+            Some(Some(layers)) => layers.iter().filter_map(Value::as_i64).collect(),
+            Some(None) => return Err(self.unsupported("mlp_only_layers", "lists of layers")),
+        };
+        let per_token = self.size("num_experts_per_tok")?;
+        if per_token > count {
+            return Err(self.unsupported("num_experts_per_tok", "at most num_experts"));
+        }
+        let sparse = |layer: &i64| !dense.contains(layer) && (layer + 1) % step == 0;
+        Ok(Some(Experts {
+            count,
+            per_token,
+            intermediate_size: self.size("moe_intermediate_size")?,
+            shared_intermediate_size: 0,
+            norm_topk_prob: self.flag("norm_topk_prob", false)?,
+            scoring: Scoring::Softmax,
+            layers: (0..layers).filter(sparse).collect(),
+        }))
+    }
+
+    fn sigmoid_experts(&self, layers: i64) -> Result<Option<Experts>, ModelError> {
+        let count = self.size("n_routed_experts")?;
+        let per_token = self.size("num_experts_per_tok")?;
+        let (n_group, topk_group) = (self.size("n_group")?, self.size("topk_group")?);
+        if count % n_group != 0 || count / n_group < 2 {
+            return Err(self.unsupported("n_group", "groups of two experts or more"));
+        }
+        if topk_group > n_group {
+            return Err(self.unsupported("topk_group", "at most n_group"));
+        }
+        if per_token > count {
+            return Err(self.unsupported("num_experts_per_tok", "at most n_routed_experts"));
+        }
+        let width = self.size("moe_intermediate_size")?;
+        let dense = match self.get("first_k_dense_replace").map(Value::as_i64) {
+            Some(Some(dense)) if dense >= 0 => dense,
+            _ => return Err(self.unsupported("first_k_dense_replace", "numbers of layers")),
+        };
+        Ok(Some(Experts {
+            count,
+            per_token,
+            intermediate_size: width,
+            shared_intermediate_size: width * self.optional_size("n_shared_experts")?.unwrap_or(0),
+            norm_topk_prob: self.flag("norm_topk_prob", true)?,
+            scoring: Scoring::Sigmoid {
+                n_group,
+                topk_group,
+                routed_scaling_factor: self.float("routed_scaling_factor")?,
+            },
+            layers: (dense..layers).collect(),
+        }))
+    }
+}

@@ -1,0 +1,39 @@
+//! Weights of eight bits with one scale for each square block (DeepSeek-V3).
+
+use tch::{TchError, Tensor};
+
+/// The number of a byte in E4M3 without infinities: sign, four bits of exponent (bias 7), three of
+/// mantissa (<https://arxiv.org/abs/2209.05433>).
+fn number(byte: u8) -> f32 {
+    let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
+    let magnitude = match (exponent, byte & 7) {
+        (15, 7) => f32::NAN,
+        (0, _) => mantissa / 8.0 * 2.0_f32.powi(-6),
+        _ => (1.0 + mantissa / 8.0) * 2.0_f32.powi(exponent - 7),
+    };
+    if byte & 128 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }
+}
+
+/// `[rows, columns]` in `f32`: each number times the scale of its block; `scales` is
+/// `[rows / block, columns / block]`, rounded up.
+pub(super) fn dequantised(
+    bytes: &[u8],
+    scales: &Tensor,
+    block: i64,
+    shape: &[i64],
+) -> Result<Tensor, TchError> {
+    let table: Vec<f32> = (0..=u8::MAX).map(number).collect();
+    let numbers: Vec<f32> = bytes.iter().map(|&byte| table[usize::from(byte)]).collect();
+    let scales = scales
+        .f_repeat_interleave_self_int(block, 0, None)?
+        .f_narrow(0, 0, shape[0])?
+        .f_repeat_interleave_self_int(block, 1, None)?
+        .f_narrow(1, 0, shape[1])?;
+    Tensor::f_from_slice(&numbers)?
+        .f_view(shape)?
+        .f_mul(&scales)
+}
