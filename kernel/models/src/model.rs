@@ -44,8 +44,9 @@ impl Model {
     pub fn load(name_or_path: &str) -> Result<Self, ModelError> {
         let located = locate(name_or_path)?;
         let device = Device::cuda_if_available();
-        let (source, tokenizer, template_source): (Box<dyn Checkpoint>, _, _);
+        // Declared before what borrows it.
         let file;
+        let (source, tokenizer, template_source): (Box<dyn Checkpoint>, _, _);
         if located.path.is_dir() {
             source = Box::new(FolderCheckpoint::open(&located.path)?);
             tokenizer = Tokenizer::from_folder(&located.path)?;
