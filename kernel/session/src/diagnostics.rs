@@ -26,6 +26,8 @@ pub(crate) struct Code {
 pub(crate) struct Span {
     pub line_start: usize,
     pub column_start: usize,
+    pub line_end: usize,
+    pub column_end: usize,
     pub is_primary: bool,
     pub label: Option<String>,
 }
@@ -138,11 +140,18 @@ fn render(error: &Diagnostic, source: &Source, cell_text: &str, state: &Notebook
         let shown = cell_text.lines().nth(line - 1).unwrap_or_default();
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        let marker = if span.is_primary {
-            format!("{RED}^")
+        // What goes on in further lines is marked to the end of its first.
+        let width = if span.line_end == span.line_start {
+            span.column_end.saturating_sub(span.column_start)
         } else {
-            format!("{BLUE}-")
+            shown.chars().count().saturating_sub(column - 1)
         };
+        let (color, mark) = if span.is_primary {
+            (RED, "^")
+        } else {
+            (BLUE, "-")
+        };
+        let marker = format!("{color}{}", mark.repeat(width.max(1)));
         let label = span.label.as_deref().unwrap_or_default();
         text.push_str(&format!(
             "\n{BLUE}{margin} |\n{number} |{PLAIN} {shown}\n{BLUE}{margin} |{PLAIN} {}{marker} {label}{PLAIN}",
