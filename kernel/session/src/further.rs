@@ -48,7 +48,7 @@ impl Session {
             })
             .map_err(|error| {
                 let name = match error {
-                    FurtherCratesError::Stopped => "interrupted",
+                    FurtherCratesError::Stopped => "Interrupted",
                     _ => "dep",
                 };
                 failure(name, &error.to_string(), command.line)

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod further_crates;
+
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -39,7 +41,15 @@ fn main() -> ExitCode {
         Trial::test("questions_are_answered_by_the_listener", questions),
         Trial::test(
             "a_further_crate_is_built_and_used_by_later_cells",
-            further_crates,
+            further_crates::are_used_by_later_cells,
+        ),
+        Trial::test(
+            "a_crate_in_a_folder_is_built_again_once_it_has_changed",
+            further_crates::in_a_folder_may_change,
+        ),
+        Trial::test(
+            "an_interrupt_stops_a_build_and_keeps_variables",
+            further_crates::are_not_built_after_an_interrupt,
         ),
         Trial::test("commands_tell_about_variables_and_times", commands),
     ];
@@ -138,37 +148,6 @@ fn variables_and_definitions() -> Result<(), Failed> {
     let waited =
         notebook.shows("tokio::time::sleep(std::time::Duration::from_millis(5)).await; \"slept\"");
     assert_eq!(waited, "\"slept\"");
-    Ok(())
-}
-
-fn further_crates() -> Result<(), Failed> {
-    let mut notebook = Notebook::start();
-    notebook.shows("let kept = vec![1, 2];");
-    notebook.shows(":dep itoa = \"1\"\nlet mut buffer = itoa::Buffer::new();");
-    assert_eq!(
-        notebook.shows("buffer.format(kept.len()).to_owned()"),
-        "\"2\""
-    );
-    let wrong =
-        notebook.fails("let a = 1;\n:dep itoa = { version = \"1\", features = [\"no-such\"] }");
-    assert_eq!(wrong.line, Some(2));
-    assert!(wrong.traceback.concat().contains("no-such"), "{wrong:?}");
-    notebook.shows(":dep fastrand@2");
-    notebook.shows("let mut random = fastrand::Rng::with_seed(7);\nlet first = random.u8(..);");
-    assert_eq!(
-        notebook.shows("first == fastrand::Rng::with_seed(7).u8(..)"),
-        "true"
-    );
-    notebook.shows("random.u8(..);");
-    assert_eq!(notebook.shows("buffer.format(kept[1]).to_owned()"), "\"2\"");
-    assert!(
-        notebook
-            .shows(":dep polars")
-            .contains("part of the prelude")
-    );
-    let started = std::time::Instant::now();
-    notebook.shows(":dep itoa = \"1\"");
-    assert!(started.elapsed().as_secs_f64() < 1.0);
     Ok(())
 }
 

@@ -1,0 +1,107 @@
+//! `:dep`.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+
+use crate::Notebook;
+
+pub fn are_used_by_later_cells() -> Result<(), Failed> {
+    let mut notebook = Notebook::start();
+    notebook.shows("let kept = vec![1, 2];");
+    notebook.shows(":dep itoa = \"1\"\nlet mut buffer = itoa::Buffer::new();");
+    assert_eq!(
+        notebook.shows("buffer.format(kept.len()).to_owned()"),
+        "\"2\""
+    );
+    let wrong =
+        notebook.fails("let a = 1;\n:dep itoa = { version = \"1\", features = [\"no-such\"] }");
+    assert_eq!(wrong.line, Some(2));
+    assert!(wrong.traceback.concat().contains("no-such"), "{wrong:?}");
+    notebook.shows(":dep fastrand@2");
+    notebook.shows("let mut random = fastrand::Rng::with_seed(7);\nlet first = random.u8(..);");
+    assert_eq!(
+        notebook.shows("first == fastrand::Rng::with_seed(7).u8(..)"),
+        "true"
+    );
+    notebook.shows("random.u8(..);");
+    assert_eq!(notebook.shows("buffer.format(kept[1]).to_owned()"), "\"2\"");
+    assert!(
+        notebook
+            .shows(":dep polars")
+            .contains("part of the prelude")
+    );
+    let started = std::time::Instant::now();
+    notebook.shows(":dep itoa = \"1\"");
+    assert!(started.elapsed().as_secs_f64() < 1.0);
+    Ok(())
+}
+
+pub fn in_a_folder_may_change() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    package(folder.path(), "pub fn answer() -> i32 { 41 }", None)?;
+    let line = format!(":dep local_answer = {{ path = {:?} }}", folder.path());
+    let mut notebook = Notebook::start();
+    notebook.shows("let kept = String::from(\"kept\");");
+    notebook.shows(&line);
+    assert_eq!(notebook.shows("local_answer::answer()"), "41");
+    package(folder.path(), "pub fn answer() -> i32 { 42 }", None)?;
+    notebook.shows(&line);
+    assert_eq!(notebook.shows("local_answer::answer()"), "42");
+    package(folder.path(), "pub fn answer() -> i32 { \"no\" }", None)?;
+    let error = notebook.fails(&line);
+    assert!(
+        error.traceback.concat().contains("mismatched types"),
+        "{error:?}"
+    );
+    assert_eq!(
+        notebook.shows("(local_answer::answer(), kept.len())"),
+        "(42, 4)"
+    );
+    Ok(())
+}
+
+pub fn are_not_built_after_an_interrupt() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let slow = "fn main() { std::thread::sleep(std::time::Duration::from_secs(100)); }";
+    package(folder.path(), "", Some(slow))?;
+    let mut notebook = Notebook::start();
+    notebook.shows("let kept = 5;");
+    let interrupter = notebook.session.interrupter();
+    let waiting = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(3));
+        let asked = Instant::now();
+        interrupter.interrupt();
+        asked
+    });
+    let error = notebook.fails(&format!(
+        ":dep local_answer = {{ path = {:?} }}",
+        folder.path()
+    ));
+    let ended = Instant::now();
+    let asked = waiting.join().map_err(|_| "the interrupting thread")?;
+    assert_eq!(error.name, "Interrupted");
+    assert!(
+        ended > asked && ended - asked < Duration::from_millis(500),
+        "{:?}",
+        ended - asked
+    );
+    assert_eq!(notebook.shows("kept + 1"), "6");
+    Ok(())
+}
+
+/// Writes a package `local_answer`.
+fn package(folder: &Path, library: &str, build: Option<&str>) -> std::io::Result<()> {
+    fs::create_dir_all(folder.join("src"))?;
+    fs::write(
+        folder.join("Cargo.toml"),
+        "[package]\nname = \"local_answer\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+    )?;
+    fs::write(folder.join("src/lib.rs"), library)?;
+    match build {
+        Some(build) => fs::write(folder.join("build.rs"), build),
+        None => Ok(()),
+    }
+}
