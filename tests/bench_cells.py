@@ -58,13 +58,14 @@ def main():
     parser.add_argument("--kernels", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    starts, cells, bare, memory = [], [], [], []
+    starts, cells, bare, memory, idle = [], [], [], [], []
     for _ in range(options.rounds):
         bare.append(bare_rustc())
         kernel = Kernel()
         starts.append(kernel.start())
+        idle.append(sum(megabytes(pid) for pid in kernel.processes()))
         cells += [kernel.run(cell) for cell in CELLS]
-        memory.append(kernel.megabytes())
+        memory.append(megabytes(kernel.processes()[0]))
         kernel.stop()
     together = start_together(options.kernels)
     ordered = sorted(cells)
@@ -77,6 +78,7 @@ def main():
         "cell_median_s": round(statistics.median(cells), 3),
         "cell_95th_percentile_s": round(ordered[int(0.95 * (len(ordered) - 1))], 3),
         "bare_rustc_polars_s": spread(bare),
+        "idle_megabytes_with_child": max(idle),
         "kernel_megabytes": max(memory),
     }
     print(json.dumps(report, indent=2))
@@ -109,16 +111,24 @@ class Kernel:
             raise RuntimeError(f"{code}\n{reply['content']}")
         return time.monotonic() - started
 
-    def megabytes(self):
-        """Resident memory of the kernel process, without the child that runs the cells."""
-        pid = self.manager.provisioner.pid
-        status = pathlib.Path(f"/proc/{pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        return int(line.split()[1]) // 1024
+    def processes(self):
+        """The kernel, and after it what it has started: above all the child that runs the cells."""
+        pids = [self.manager.provisioner.pid]
+        for pid in pids:
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                pids += [int(child) for child in (task / "children").read_text().split()]
+        return pids
 
     def stop(self):
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+
+
+def megabytes(pid):
+    """Resident memory of a process."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) // 1024
 
 
 def start_together(count):

@@ -31,6 +31,7 @@ class OffmodelKernelTests(KernelTests):
     code_history_pattern = "6 ?*7"
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "remembered"
+    code_clear_output = "clear_output(false);"
 
     @classmethod
     def setUpClass(cls):
