@@ -1,7 +1,6 @@
 //! Every architecture against `transformers` on small models that it saved itself.
 //!
 //! Models and logits: `tests/reference/architectures.py`.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
 
