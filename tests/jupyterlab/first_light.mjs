@@ -4,7 +4,7 @@
 
 import { errors, expect, visit } from "./page.mjs";
 
-const [address, folder, seconds = "600"] = process.argv.slice(2);
+const [address, folder, seconds = "840"] = process.argv.slice(2);
 const deadline = Date.now() + Number(seconds) * 1000;
 
 await visit(address, "first_light.ipynb", folder, async (page, shot) => {
