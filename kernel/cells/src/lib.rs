@@ -8,7 +8,8 @@
 //!   ranges of its text, so that nothing the user wrote is ever printed anew;
 //! - [`completeness`]: whether a text is a whole cell, for line-by-line front ends;
 //! - [`members_of`]: fields, variants and functions that an item gives to a type;
-//! - [`parameters`]: the cell tagged `parameters`.
+//! - [`parameters`]: the cell tagged `parameters`;
+//! - [`rendering`]: the compiler's messages, told in lines of cells.
 
 mod cell;
 mod completeness;
@@ -16,6 +17,7 @@ mod members;
 mod names;
 pub mod parameters;
 mod position;
+pub mod rendering;
 
 pub use cell::{
     Binding, Cell, Command, Item, ItemKind, ParseError, Statement, parse, without_commands,

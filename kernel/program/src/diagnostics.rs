@@ -1,8 +1,9 @@
 //! rustc's messages, told in lines of cells.
 
+use offmodel_cells::rendering::{Origins, in_cells};
 use serde::Deserialize;
 
-use crate::rendering;
+use crate::generate::FILE;
 use crate::source::Source;
 
 /// One error of the compiler.
@@ -45,8 +46,9 @@ pub(crate) fn read(stderr: &[u8], source: &Source) -> Diagnostics {
         if !message.level.starts_with("error") || message.is_summary() {
             continue;
         }
-        let rendered = rendering::in_cells(
+        let rendered = in_cells(
             message.rendered.as_deref().unwrap_or(&message.message),
+            FILE,
             source,
         );
         // The first place counts among several; code of ours may be the primary one.

@@ -14,6 +14,9 @@ use crate::{CodeCell, Notebook};
 /// The name of the generated file, as it appears in locations of panics and failed `?`.
 pub(crate) const FILE: &str = "notebook.rs";
 
+/// What opens the call around a displayed expression.
+pub(crate) const SHOW: &str = "::offmodel::live::show!(";
+
 /// A notebook that cannot be a program, whatever the compiler would say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -161,7 +164,6 @@ fn push_cell(
         }
     }
     if let Some(tail) = &cell.tail {
-        const SHOW: &str = "::offmodel::live::show!(";
         match show_position(cell, tail.start) {
             Some(position) => insertions.add(position, SHOW.to_owned()),
             None => source.push(SHOW),

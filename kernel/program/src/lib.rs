@@ -15,7 +15,6 @@ mod generate;
 mod notebook;
 #[path = "../../lab/src/batch/protocol.rs"]
 pub mod protocol;
-mod rendering;
 mod source;
 
 pub use cache::Cache;

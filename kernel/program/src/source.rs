@@ -1,3 +1,7 @@
+use offmodel_cells::rendering::{Origins, Place};
+
+use crate::generate::SHOW;
+
 /// A generated program that remembers which of its lines came from which cell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
@@ -32,14 +36,6 @@ pub struct Insertion {
     pub length: usize,
 }
 
-/// A place in a cell, counted from 1; columns in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub cell: usize,
-    pub line: usize,
-    pub column: usize,
-}
-
 impl Source {
     /// Adds lines of ours.
     pub(crate) fn push(&mut self, code: &str) {
@@ -67,8 +63,15 @@ impl Source {
         self.push(code);
     }
 
-    /// Where a line and column of the program came from, both from 1.
-    pub(crate) fn place(&self, line: usize, column: usize) -> Option<Place> {
+    fn segment(&self, line: usize) -> Option<&Segment> {
+        self.segments.iter().find(|segment| {
+            (segment.first_line..segment.first_line + segment.original.len()).contains(&line)
+        })
+    }
+}
+
+impl Origins for Source {
+    fn place(&self, line: usize, column: usize) -> Option<Place> {
         let segment = self.segment(line)?;
         let line = line - segment.first_line + 1;
         Some(Place {
@@ -78,8 +81,7 @@ impl Source {
         })
     }
 
-    /// The text of a cell's line as the user wrote it.
-    pub(crate) fn original_line(&self, line: usize) -> Option<&str> {
+    fn original_line(&self, line: usize) -> Option<&str> {
         let segment = self.segment(line)?;
         segment
             .original
@@ -87,10 +89,8 @@ impl Source {
             .map(String::as_str)
     }
 
-    fn segment(&self, line: usize) -> Option<&Segment> {
-        self.segments.iter().find(|segment| {
-            (segment.first_line..segment.first_line + segment.original.len()).contains(&line)
-        })
+    fn inserted(&self) -> &[&str] {
+        &[SHOW]
     }
 }
 

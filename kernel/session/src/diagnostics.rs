@@ -1,9 +1,12 @@
 //! rustc's messages, told in lines of the cell.
 
+use offmodel_cells::rendering::{Origins, Place, in_cells};
 use offmodel_events::CellError;
 use serde::Deserialize;
 
+use crate::generate::SHOW;
 use crate::notebook_state::NotebookState;
+use crate::probe::{FILE, SHOWN};
 use crate::source::{Origin, Source};
 
 /// One message of `rustc --error-format=json`; of the fields only those used here.
@@ -26,16 +29,12 @@ pub(crate) struct Code {
 pub(crate) struct Span {
     pub line_start: usize,
     pub column_start: usize,
-    pub line_end: usize,
-    pub column_end: usize,
     pub is_primary: bool,
     pub label: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Note {
-    pub message: String,
-    pub level: String,
     #[serde(default)]
     pub spans: Vec<Span>,
 }
@@ -69,107 +68,86 @@ pub(crate) fn parse(stderr: &[u8]) -> Vec<Diagnostic> {
         .collect()
 }
 
+/// The file that was compiled for a cell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CellFile<'a> {
+    pub source: &'a Source,
+    /// The cell as the user wrote it.
+    pub cell: &'a str,
+    pub execution: usize,
+}
+
+impl Origins for CellFile<'_> {
+    fn place(&self, line: usize, column: usize) -> Option<Place> {
+        match *self.source.origin(line) {
+            Origin::Cell { line, shift, by } => Some(Place {
+                cell: self.execution,
+                line,
+                column: if column > shift {
+                    column.saturating_sub(by).max(1)
+                } else {
+                    column
+                },
+            }),
+            Origin::EarlierCell { execution, line } => Some(Place {
+                cell: execution,
+                line,
+                column,
+            }),
+            _ => None,
+        }
+    }
+
+    fn original_line(&self, line: usize) -> Option<&str> {
+        match self.source.origin(line) {
+            Origin::Cell { line, .. } => self.cell.lines().nth(line - 1),
+            Origin::Taken { declaration } => Some(declaration),
+            _ => None,
+        }
+    }
+
+    fn inserted(&self) -> &[&str] {
+        &[SHOW, SHOWN]
+    }
+}
+
 /// One error for a cell that does not compile, with every message rendered in its own lines.
 pub(crate) fn cell_error(
     errors: &[Diagnostic],
-    source: &Source,
-    cell_text: &str,
+    file: &CellFile<'_>,
     state: &NotebookState,
 ) -> CellError {
-    let place = errors
-        .iter()
-        .find_map(|error| cell_place(error.primary()?, source));
+    let place = errors.iter().find_map(|error| {
+        let span = error.primary()?;
+        file.place(span.line_start, span.column_start)
+            .filter(|place| place.cell == file.execution)
+    });
     let message = errors
         .first()
         .map_or("the cell does not compile", |error| &error.message);
     let value = match place {
-        Some((line, column)) => format!("{message} (line {line}, column {column})"),
+        Some(Place { line, column, .. }) => format!("{message} (line {line}, column {column})"),
         None => message.to_owned(),
     };
     let traceback = errors
         .iter()
-        .map(|error| render(error, source, cell_text, state))
+        .map(|error| render(error, file, state))
         .collect();
     CellError {
         name: "compile error".to_owned(),
         value,
         traceback,
-        line: place.map(|(line, _)| line),
+        line: place.map(|place| place.line),
     }
 }
-
-fn cell_place(span: &Span, source: &Source) -> Option<(usize, usize)> {
-    match source.origin(span.line_start) {
-        Origin::Cell { line, shift, by } => {
-            let column = span.column_start;
-            Some((
-                *line,
-                if column > *shift {
-                    column.saturating_sub(*by).max(1)
-                } else {
-                    column
-                },
-            ))
-        }
-        _ => None,
-    }
-}
-
-const RED: &str = "\u{1b}[1;31m";
-const BLUE: &str = "\u{1b}[1;34m";
-const BOLD: &str = "\u{1b}[1m";
-const PLAIN: &str = "\u{1b}[0m";
 
 /// A message as rustc shows it, in lines and columns of the cell.
-fn render(error: &Diagnostic, source: &Source, cell_text: &str, state: &NotebookState) -> String {
-    let code = error
-        .code()
-        .map(|code| format!("[{code}]"))
-        .unwrap_or_default();
-    let mut text = format!("{RED}error{code}{PLAIN}{BOLD}: {}{PLAIN}", error.message);
-    let mut places: Vec<_> = error
-        .spans
-        .iter()
-        .filter_map(|span| Some((span, cell_place(span, source)?)))
-        .collect();
-    places.sort_by_key(|(span, place)| (!span.is_primary, *place));
-    for (index, (span, (line, column))) in places.iter().enumerate() {
-        if index == 0 {
-            text.push_str(&format!("\n {BLUE}-->{PLAIN} cell:{line}:{column}"));
-        }
-        let shown = cell_text.lines().nth(line - 1).unwrap_or_default();
-        let number = line.to_string();
-        let margin = " ".repeat(number.len());
-        // What goes on in further lines is marked to the end of its first.
-        let width = if span.line_end == span.line_start {
-            span.column_end.saturating_sub(span.column_start)
-        } else {
-            shown.chars().count().saturating_sub(column - 1)
-        };
-        let (color, mark) = if span.is_primary {
-            (RED, "^")
-        } else {
-            (BLUE, "-")
-        };
-        let marker = format!("{color}{}", mark.repeat(width.max(1)));
-        let label = span.label.as_deref().unwrap_or_default();
-        text.push_str(&format!(
-            "\n{BLUE}{margin} |\n{number} |{PLAIN} {shown}\n{BLUE}{margin} |{PLAIN} {}{marker} {label}{PLAIN}",
-            " ".repeat(column - 1),
-        ));
-    }
-    if places.is_empty()
-        && let Some(rendered) = &error.rendered
-    {
-        text.push('\n');
-        text.push_str(rendered.trim_end());
-    }
-    for note in &error.children {
-        text.push_str(&format!("\n{BOLD}{}{PLAIN}: {}", note.level, note.message));
-    }
+fn render(error: &Diagnostic, file: &CellFile<'_>, state: &NotebookState) -> String {
+    let rendered = error.rendered.as_deref().unwrap_or(&error.message);
+    let mut text = in_cells(rendered, FILE, file);
     if let Some((name, reason)) = lost_variable(error, state) {
         text.push_str(&format!(
-            "\n{BOLD}note{PLAIN}: `{name}` is not there: {reason}"
+            "\n\u{1b}[1mnote\u{1b}[0m: `{name}` is not there: {reason}"
         ));
     }
     text

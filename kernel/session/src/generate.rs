@@ -7,6 +7,9 @@ use crate::leaves::{Leaf, Leaves};
 use crate::notebook_state::{NotebookState, Variable};
 use crate::source::{Origin, Source, blanked};
 
+/// What opens the call around a displayed expression.
+pub(crate) const SHOW: &str = "::offmodel::live::show!(";
+
 /// The statement that runs the cell, which leaves variables.
 ///
 /// ```text
@@ -42,10 +45,11 @@ pub(crate) fn cell_statement(
     }
     for (name, variable) in &mentioned {
         let mutable = if variable.mutable { "mut " } else { "" };
-        source.generated(&format!(
-            "let {mutable}{name}: {} = ::offmodel::live::take(\"{name}\");",
-            variable.type_name
-        ));
+        let declaration = format!("let {mutable}{name}: {}", variable.type_name);
+        source.push_line(
+            &format!("{declaration} = ::offmodel::live::take(\"{name}\");"),
+            Origin::Taken { declaration },
+        );
     }
     let (opening, closing) = if cell.uses_await {
         ("::offmodel::live::block_on(async {", "})")
@@ -97,7 +101,7 @@ fn statements(cell: &Cell) -> String {
         None => text,
         Some(tail) => {
             let (before, after) = text.split_at(tail.start);
-            format!("{before}::offmodel::live::show!({after}")
+            format!("{before}{SHOW}{after}")
         }
     }
 }

@@ -12,7 +12,7 @@ use offmodel_cells::{Binding, Cell};
 use offmodel_events::CellError;
 
 use crate::closures::{self, ClosureBox};
-use crate::diagnostics::{self, Diagnostic};
+use crate::diagnostics::{self, CellFile, Diagnostic};
 use crate::environment::Environment;
 use crate::notebook_state::{KnownItem, NotebookState, Variable};
 use crate::source::{Origin, Source, blanked};
@@ -44,6 +44,9 @@ impl Probed {
     }
 }
 
+/// The name of the file that is compiled.
+pub(crate) const FILE: &str = "probe.rs";
+
 /// Compiles a cell, to metadata only.
 ///
 /// `state` has the cell's own items already, of cell `execution`, in place of those of the same
@@ -62,7 +65,12 @@ pub(crate) fn probe(
         .filter(Diagnostic::is_error)
         .partition(|error| asked(error, &source).is_some());
     if !errors.is_empty() {
-        return Err(diagnostics::cell_error(&errors, &source, &cell.code, state));
+        let file = CellFile {
+            source: &source,
+            cell: &cell.code,
+            execution,
+        };
+        return Err(diagnostics::cell_error(&errors, &file, state));
     }
     Ok(sort_out(&bindings, &answers, &source))
 }
@@ -112,12 +120,13 @@ fn probe_source(
     source.generated("#![allow(warnings)]\nuse offmodel::prelude::*;");
     let earlier = |item: &&KnownItem| item.execution != execution;
     for item in state.items().iter().filter(earlier) {
-        source.push(
-            &item.code,
-            &Origin::EarlierCell {
+        for (index, line) in item.code.lines().enumerate() {
+            let origin = Origin::EarlierCell {
                 execution: item.execution,
-            },
-        );
+                line: item.first_line + index,
+            };
+            source.push_line(line, origin);
+        }
     }
     let new_items = cell.items.iter().map(|item| item.range.clone());
     for range in new_items.clone() {
@@ -162,16 +171,18 @@ fn question(binding: &Binding) -> String {
     }
 }
 
-/// The statements with `let __shown =` before the last expression.
+/// What the probe inserts before the displayed expression.
+pub(crate) const SHOWN: &str = "let __shown = ";
+
+/// The statements with [`SHOWN`] before the last expression.
 fn push_with_tail(source: &mut Source, statements: &str, tail: usize) {
-    const INSERTED: &str = "let __shown = ";
     let (line, column) = offmodel_cells::line_and_column(statements, tail);
     let (before, after) = statements.split_at(tail);
-    let text = format!("{before}{INSERTED}{after}");
+    let text = format!("{before}{SHOWN}{after}");
     for (index, content) in text.lines().enumerate() {
         let number = index + 1;
         let (shift, by) = if number == line {
-            (column, INSERTED.len())
+            (column, SHOWN.len())
         } else {
             (usize::MAX, 0)
         };
@@ -191,8 +202,7 @@ pub(crate) fn compile(
     source: &str,
     environment: &Environment,
 ) -> Result<Vec<Diagnostic>, CellError> {
-    let file = environment.folder.join("probe.rs");
-    std::fs::write(&file, source)
+    std::fs::write(environment.folder.join(FILE), source)
         .map_err(|error| failure("write the cell for the compiler", error))?;
     let output = environment
         .toolchain
@@ -206,15 +216,17 @@ pub(crate) fn compile(
             "--emit",
             "metadata",
         ])
-        .arg("-o")
-        .arg(environment.folder.join("probe.rmeta"))
+        .args(["-o", "probe.rmeta"])
         // Both flags are unstable: without them, types are shortened beyond use.
         .args([
             "-Ztrim-diagnostic-paths=no",
             "-Zwrite-long-types-to-disk=no",
         ])
         .args(["--error-format", "json"])
-        .arg(&file)
+        .arg("--json=diagnostic-rendered-ansi")
+        .arg(FILE)
+        // Messages name the file as it is given here.
+        .current_dir(&environment.folder)
         .env("RUSTC_BOOTSTRAP", "1")
         .output()
         .map_err(|error| failure("start the compiler", error))?;

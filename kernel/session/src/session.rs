@@ -12,7 +12,7 @@ use crate::child::Interrupter;
 use crate::commands::times;
 use crate::complete::{Completions, Known, complete};
 use crate::death::LastWords;
-use crate::diagnostics;
+use crate::diagnostics::{self, CellFile};
 use crate::environment::Environment;
 use crate::evaluator::{Evaluated, Evaluator};
 use crate::failures::{SessionError, compile_failure, died, parse_failure};
@@ -216,9 +216,12 @@ impl Session {
                         let errors = check(&statement, &next, &environment)?;
                         let own = leaves.learn(errors, &statement);
                         if !own.is_empty() {
-                            let error =
-                                diagnostics::cell_error(&own, &statement, &cell.code, &next);
-                            return Err(error);
+                            let file = CellFile {
+                                source: &statement,
+                                cell: &cell.code,
+                                execution,
+                            };
+                            return Err(diagnostics::cell_error(&own, &file, &next));
                         }
                         if learnt == leaves.lessons() {
                             return Err(compile_failure(&rendered));

@@ -12,8 +12,10 @@ pub(crate) enum Origin {
         shift: usize,
         by: usize,
     },
-    /// An item of an earlier cell.
-    EarlierCell { execution: usize },
+    /// Line `line` of an earlier cell, of an item in it.
+    EarlierCell { execution: usize, line: usize },
+    /// Takes an earlier variable out of the store: so much of the line says what it is.
+    Taken { declaration: String },
     /// Asks for the type of a variable; the answer is an error message.
     TypeQuestion { variable: usize },
     /// Takes an earlier variable out of the store, or puts it back.
