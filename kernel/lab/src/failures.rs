@@ -1,11 +1,13 @@
 //! Panics and failed `?` as errors of the cell that runs, live and in batch.
 
 use std::panic::PanicHookInfo;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use offmodel_events::{CellError, interrupt};
 
 use crate::live::Raised;
+use crate::user_frames::{UserFrame, user_frames};
 
 static PANIC: Mutex<Option<Panic>> = Mutex::new(None);
 
@@ -13,6 +15,21 @@ struct Panic {
     message: String,
     /// File and line.
     place: Option<(String, u32)>,
+    /// Innermost first.
+    frames: Vec<UserFrame>,
+}
+
+/// What a line of a source file is to the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Located {
+    /// A line of the running cell.
+    Running { line: usize },
+    /// A line of another cell.
+    Other { cell: usize, line: usize },
+    /// A line of generated source, which only the session can tell the cell of.
+    Generated { line: u32 },
+    /// No user's code.
+    Elsewhere,
 }
 
 /// Remembers panics of the main thread, which runs the cells; those of other threads are printed,
@@ -37,36 +54,74 @@ fn remember(info: &PanicHookInfo<'_>) {
     let place = info
         .location()
         .map(|location| (crate_file(location.file()).to_owned(), location.line()));
-    *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(Panic { message, place });
+    let panic = Panic {
+        message,
+        place,
+        frames: user_frames(),
+    };
+    *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
 }
 
-/// The error of the last panic; `cell_line` knows the lines of the cell's source file.
-pub(crate) fn panicked(cell_line: impl FnOnce(&str, u32) -> Option<usize>) -> CellError {
+/// The error of the last panic; `locate` knows the lines of generated source files.
+pub(crate) fn panicked(locate: impl Fn(&Path, u32) -> Located) -> CellError {
     let panic = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
     let panic = panic.unwrap_or_else(|| Panic {
         message: "panicked without a message".to_owned(),
         place: None,
+        frames: Vec::new(),
     });
-    let line = panic
+    let place = panic
         .place
         .as_ref()
-        .and_then(|(file, line)| cell_line(file, *line));
-    let place = match (&panic.place, line) {
-        (_, Some(line)) => format!("panicked at line {line} of the cell"),
-        (Some((file, line)), None) => format!("panicked at {file}:{line}"),
-        (None, None) => "panicked".to_owned(),
+        .map(|(file, line)| (locate(Path::new(file), *line), file, *line));
+    let mut traceback = vec![match place {
+        Some((Located::Running { line }, ..)) => format!("panicked at line {line} of the cell"),
+        Some((Located::Other { cell, line }, ..)) => {
+            format!("panicked at line {line} of cell {cell}")
+        }
+        Some((_, file, line)) => format!("panicked at {file}:{line}"),
+        None => "panicked".to_owned(),
+    }];
+    let mut line = match place {
+        Some((Located::Running { line }, ..)) => Some(line),
+        _ => None,
     };
+    let mut last = place.map(|(located, ..)| located);
+    for frame in &panic.frames {
+        let located = locate(&frame.file, frame.line);
+        // The innermost frame is often the place of the panic itself.
+        if Some(located) == last && !frame.is_older {
+            continue;
+        }
+        if let (Located::Running { line: of_frame }, false) = (located, frame.is_older) {
+            line = line.or(Some(of_frame));
+        }
+        traceback.extend(called(frame, located));
+        last = Some(located);
+    }
     // A library that has no other way to stop panics when it is interrupted.
     let interrupted = interrupt::check().is_err();
     let name = if interrupted { "Interrupted" } else { "panic" };
+    traceback.push(format!("\u{1b}[1;31m{name}\u{1b}[0m: {}", panic.message));
     CellError {
         name: name.to_owned(),
-        traceback: vec![
-            place,
-            format!("\u{1b}[1;31m{name}\u{1b}[0m: {}", panic.message),
-        ],
+        traceback,
         value: panic.message,
         line,
+    }
+}
+
+/// A line of the traceback.
+fn called(frame: &UserFrame, located: Located) -> Option<String> {
+    let function = &frame.function;
+    match located {
+        Located::Elsewhere => None,
+        _ if frame.is_older => Some(format!("  called in `{function}` of an earlier cell")),
+        Located::Running { line } => Some(format!("  called at line {line} of the cell")),
+        Located::Other { cell, line } => {
+            Some(format!("  called in `{function}`, line {line} of cell {cell}"))
+        }
+        Located::Generated { line } => Some(format!("  called at src/lib.rs:{line}")),
     }
 }
 

@@ -10,6 +10,7 @@ mod failures;
 mod frames;
 pub mod live;
 pub mod prelude;
+mod user_frames;
 
 pub use frames::{RecordsError, frame_of};
 

@@ -21,5 +21,6 @@ pub use tch::{Device, Kind, Tensor};
 pub use tokio;
 
 pub use crate::batch::record;
+// The function and the macro.
 pub use crate::display::{RichDisplay, clear_output, display};
 pub use crate::frame_of;

@@ -1,4 +1,4 @@
-//! Where a panic inside an earlier cell's function happened.
+//! Where a panic inside a function of a cell happened, and from where that was called.
 
 use std::path::Path;
 
@@ -7,32 +7,45 @@ use offmodel_events::CellError;
 use crate::notebook_state::NotebookState;
 
 /// How the child names a place in the code that evcxr compiled.
-const IN_GENERATED_CODE: &str = "panicked at src/lib.rs:";
+const IN_GENERATED_CODE: &str = " at src/lib.rs:";
 
-/// Replaces a line number of the generated code by the cell and line that it came from.
-pub(crate) fn locate_in_earlier_cell(error: &mut CellError, state: &NotebookState, folder: &Path) {
-    let told = error.traceback.iter_mut().find_map(|line| {
-        let number = line
-            .strip_prefix(IN_GENERATED_CODE)?
-            .parse::<usize>()
-            .ok()?;
-        Some((line, number))
-    });
-    let Some((line, number)) = told else { return };
-    let Ok(source) = std::fs::read_to_string(folder.join("src").join("lib.rs")) else {
+/// Replaces line numbers of the generated code by the cell and line that they came from; drops
+/// callers that are no user's code.
+pub(crate) fn locate_in_cells(error: &mut CellError, state: &NotebookState, folder: &Path) {
+    let is_told = |line: &String| line.contains(IN_GENERATED_CODE);
+    if !error.traceback.iter().any(is_told) {
         return;
-    };
-    let found = state.items().iter().find_map(|item| {
+    }
+    let source = std::fs::read_to_string(folder.join("src").join("lib.rs")).unwrap_or_default();
+    error.traceback = std::mem::take(&mut error.traceback)
+        .into_iter()
+        .filter_map(|line| {
+            let Some((event, number)) = generated_line(&line) else {
+                return Some(line);
+            };
+            match item_at(number, &source, state) {
+                Some(place) => Some(format!("{event} in {place}")),
+                None if event.trim() == "called" => None,
+                None => Some(line),
+            }
+        })
+        .collect();
+}
+
+/// "panicked at src/lib.rs:12" as what happened and the number.
+fn generated_line(line: &str) -> Option<(&str, usize)> {
+    let (event, number) = line.split_once(IN_GENERATED_CODE)?;
+    Some((event, number.parse().ok()?))
+}
+
+/// "`deep`, line 3 of cell 5".
+fn item_at(number: usize, source: &str, state: &NotebookState) -> Option<String> {
+    let (item, line) = state.items().iter().find_map(|item| {
         let start = source.find(&item.code)?;
         let first = source[..start].matches('\n').count() + 1;
         let within = number.checked_sub(first)?;
         (within < item.code.lines().count()).then(|| (item, item.first_line + within))
-    });
-    if let Some((item, within)) = found {
-        let name = item.owner.as_deref().unwrap_or("an item");
-        *line = format!(
-            "panicked in `{name}`, line {within} of cell {}",
-            item.execution
-        );
-    }
+    })?;
+    let name = item.owner.as_deref().unwrap_or("an item");
+    Some(format!("`{name}`, line {line} of cell {}", item.execution))
 }

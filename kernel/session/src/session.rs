@@ -22,7 +22,7 @@ use crate::inspect::inspect;
 use crate::leaves::{Leaf, Leaves};
 use crate::listener::Listener;
 use crate::notebook_state::NotebookState;
-use crate::panics::locate_in_earlier_cell;
+use crate::panics::locate_in_cells;
 use crate::probe::{Probed, check, failure, last_bindings, probe};
 use crate::reference::{Reference, write_reference};
 
@@ -314,7 +314,7 @@ impl Session {
             };
             match message {
                 Ok(Message::Event(Event::Error { error: mut told })) => {
-                    locate_in_earlier_cell(&mut told, state, &self.environment.folder);
+                    locate_in_cells(&mut told, state, &self.environment.folder);
                     error = Some(told);
                 }
                 Ok(Message::Event(Event::CellFinished { seconds, .. })) => {

@@ -174,6 +174,8 @@ impl Toolchain {
             "--sysroot".into(),
             self.cell_sysroot.clone().into(),
             "-Copt-level=0".into(),
+            // So that a panic can tell through which lines of cells it went.
+            "-Cdebuginfo=line-tables-only".into(),
             "--extern".into(),
             joined("offmodel=", library),
             "-L".into(),

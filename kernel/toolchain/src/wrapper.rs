@@ -92,7 +92,8 @@ fn names_cell(arguments: &[OsString]) -> bool {
 }
 
 /// Drops what contradicts the prelude: it holds the standard library itself, so a cell must not
-/// ask for another, dynamic one; and the optimisation level is ours to set.
+/// ask for another, dynamic one; and the levels of optimisation and debugging information are ours
+/// to set.
 fn for_cell(arguments: &[OsString]) -> Vec<OsString> {
     let mut kept = Vec::with_capacity(arguments.len());
     let mut rest = arguments.iter().peekable();
@@ -100,8 +101,9 @@ fn for_cell(arguments: &[OsString]) -> Vec<OsString> {
         let unwanted = |text: &OsStr| {
             text.to_str().is_some_and(|text| {
                 text == "prefer-dynamic"
-                    || text.starts_with("opt-level=")
-                    || text.starts_with("incremental=")
+                    || ["opt-level=", "incremental=", "debuginfo=", "strip="]
+                        .iter()
+                        .any(|flag| text.starts_with(flag))
             })
         };
         if argument == "-C" && rest.peek().is_some_and(|next| unwanted(next)) {
@@ -140,6 +142,8 @@ mod tests {
             "-C",
             "panic=unwind",
             "-Cincremental=x",
+            "-C",
+            "strip=debuginfo",
         ]);
         assert_eq!(for_cell(&given), strings(&["-C", "panic=unwind"]));
     }

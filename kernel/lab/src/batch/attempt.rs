@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::protocol::{SPEC_VERSION, exit_code};
 use super::{Notebook, cells, parameters};
-use crate::failures;
+use crate::failures::{self, Located};
 use crate::live::Raised;
 
 static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -106,11 +106,21 @@ fn run_cells(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> 
             Some(cell) => returned_early(cell),
         },
         Ok(Err(raised)) => {
-            let line = notebook.cell_line(raised.source_line as usize);
+            let line = notebook
+                .place(raised.source_line as usize)
+                .map(|(_, line)| line);
             failures::raised(raised, line)
         }
         Err(_) => failures::panicked(|file, line| {
-            (file == notebook.file).then(|| notebook.cell_line(line as usize))?
+            let place = file
+                .ends_with(notebook.file)
+                .then(|| notebook.place(line as usize))
+                .flatten();
+            match place {
+                None => Located::Elsewhere,
+                Some((cell, line)) if Some(cell) == cells::running() => Located::Running { line },
+                Some((cell, line)) => Located::Other { cell, line },
+            }
         }),
     };
     cells::fail(error);

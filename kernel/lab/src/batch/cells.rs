@@ -64,6 +64,11 @@ pub(super) fn print_plainly() {
     PLAIN.store(true, Ordering::Relaxed);
 }
 
+/// The cell that runs.
+pub(super) fn running() -> Option<usize> {
+    state().running.as_ref().map(|running| running.cell)
+}
+
 /// The cell in which the notebook was left before its end.
 pub(super) fn unfinished(notebook: &Notebook) -> Option<usize> {
     let state = state();

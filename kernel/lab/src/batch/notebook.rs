@@ -19,14 +19,14 @@ pub struct Segment {
 }
 
 impl Notebook {
-    /// The line within its cell that a line of the source came from.
-    pub(super) fn cell_line(&self, source_line: usize) -> Option<usize> {
+    /// The cell that a line of the source came from, and the line within it, from 1.
+    pub(super) fn place(&self, source_line: usize) -> Option<(usize, usize)> {
         self.segments
             .iter()
             .find(|segment| {
                 (segment.first_line..segment.first_line + segment.lines).contains(&source_line)
             })
-            .map(|segment| source_line - segment.first_line + 1)
+            .map(|segment| (segment.cell, source_line - segment.first_line + 1))
     }
 
     pub(super) fn last_cell(&self) -> usize {

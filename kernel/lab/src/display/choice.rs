@@ -69,17 +69,38 @@ impl<T: ?Sized> ByName for Shown<'_, T> {
     }
 }
 
-/// Emits the value of a cell's last expression.
+/// The formats of any value.
 #[macro_export]
 #[doc(hidden)]
-macro_rules! show_value {
+macro_rules! formats_of_value {
     ($value:expr) => {
         match &$value {
             value => {
                 #[allow(unused_imports)]
                 use $crate::display::{ByDebug, ByDisplay, ByName, ByRichDisplay};
-                $crate::display::emit_result((&&&&$crate::display::Shown(value)).formats())
+                (&&&&$crate::display::Shown(value)).formats()
             }
         }
+    };
+}
+
+/// Shows any value now, in the middle of a cell, as if it were the cell's last expression: by its
+/// own display if it has one, else by `Debug`, `Display` or the name of its type.
+///
+/// The function [`display`](fn@crate::display::display) does the same for types that have a
+/// display of their own; unlike a macro it can be handed on.
+#[macro_export]
+macro_rules! display_value {
+    ($value:expr) => {
+        $crate::display::emit_display($crate::formats_of_value!($value))
+    };
+}
+
+/// Emits the value of a cell's last expression.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! show_value {
+    ($value:expr) => {
+        $crate::display::emit_result($crate::formats_of_value!($value))
     };
 }

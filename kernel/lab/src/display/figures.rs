@@ -6,6 +6,7 @@ use offmodel_analysis::{ChangeAgainstGap, Figure, LineFit};
 use offmodel_events::MimeBundle;
 
 use super::RichDisplay;
+use super::page::Page;
 
 impl RichDisplay for Figure {
     /// SVG, and PNG for readers that do not draw SVG (exports to PDF, some terminals).
@@ -22,12 +23,22 @@ impl RichDisplay for Figure {
 
 impl RichDisplay for LineFit {
     fn rich_display(&self) -> Option<MimeBundle> {
-        Some(MimeBundle::text(self.to_string()))
+        Some(fit_bundle(&self.to_string(), "straight line by ordinary least squares", self))
     }
 }
 
 impl RichDisplay for ChangeAgainstGap {
     fn rich_display(&self) -> Option<MimeBundle> {
-        Some(MimeBundle::text(self.to_string()))
+        let heading = "change = intercept + slope * gap; the intercept is the change at zero gap";
+        Some(fit_bundle(&self.to_string(), heading, &self.fit))
+    }
+}
+
+/// The fit's numbers as a table beside its text.
+fn fit_bundle(text: &str, heading: &str, fit: &LineFit) -> MimeBundle {
+    let bundle = MimeBundle::text(text);
+    match fit.to_frame() {
+        Ok(frame) => bundle.with("text/html", Page::new(heading).table(&frame).into_html()),
+        Err(_) => bundle,
     }
 }

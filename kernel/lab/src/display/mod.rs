@@ -1,16 +1,18 @@
 //! How values are shown: the richest form that a type offers, in several formats at once.
 //!
 //! [`RichDisplay`] is the trait of types with a display of their own (frames, figures, models,
-//! tensors, fits, evaluations); [`show!`](crate::live::show) falls back to `Debug`, then
-//! `Display`, then the type's name.
+//! tensors, fits, evaluations); [`display!`](macro@display) and the last expression of a cell fall
+//! back to `Debug`, then `Display`, then the type's name.
 
 mod choice;
 mod evaluations;
 mod figures;
 mod frames;
 mod models;
+mod page;
 mod rich;
 mod tensors;
 
 pub use choice::{ByDebug, ByDisplay, ByName, ByRichDisplay, Shown};
-pub use rich::{RichDisplay, clear_output, display, emit_result};
+pub use crate::display_value as display;
+pub use rich::{RichDisplay, clear_output, display, emit_display, emit_result};

@@ -4,16 +4,58 @@ use offmodel_events::MimeBundle;
 use offmodel_models::{Adapter, FineTuned, Model, Response};
 
 use super::RichDisplay;
+use super::page::Page;
+use crate::frame_of;
 
 impl RichDisplay for Model {
     fn rich_display(&self) -> Option<MimeBundle> {
-        Some(MimeBundle::text(self.to_string()))
+        let shape = self.configuration();
+        let mut facts = vec![
+            ("architecture", shape.model_type.clone()),
+            (
+                "parameters",
+                format!("{:.1} million", self.parameter_count() as f64 / 1e6),
+            ),
+            (
+                "memory",
+                format!(
+                    "{:.0} MB on {:?}",
+                    self.memory_bytes() as f64 / 1e6,
+                    self.device()
+                ),
+            ),
+            (
+                "shape",
+                format!(
+                    "{} layers, {} wide, {} query and {} key heads of {}",
+                    shape.num_hidden_layers,
+                    shape.hidden_size,
+                    shape.num_attention_heads,
+                    shape.num_key_value_heads,
+                    shape.head_dim
+                ),
+            ),
+            ("vocabulary", format!("{} tokens", shape.vocab_size)),
+            ("context", format!("{} tokens", shape.max_position_embeddings)),
+        ];
+        facts.extend(self.adapter().map(|adapter| ("adapter", adapter.to_string())));
+        let page = Page::new(self.name()).facts(facts);
+        Some(MimeBundle::text(self.to_string()).with("text/html", page.into_html()))
     }
 }
 
 impl RichDisplay for Adapter {
     fn rich_display(&self) -> Option<MimeBundle> {
-        Some(MimeBundle::text(self.to_string()))
+        let config = self.config();
+        let page = Page::new("LoRA adapter").facts([
+            ("rank", config.rank.to_string()),
+            ("alpha", config.alpha.to_string()),
+            ("dropout", config.dropout.to_string()),
+            ("targets", config.targets.join(", ")),
+            ("modules", self.modules().count().to_string()),
+            ("parameters", self.parameter_count().to_string()),
+        ]);
+        Some(MimeBundle::text(self.to_string()).with("text/html", page.into_html()))
     }
 }
 
@@ -28,7 +70,16 @@ impl RichDisplay for FineTuned {
             ),
             _ => "no step taken".to_owned(),
         };
-        Some(MimeBundle::text(format!("{}\n{course}", self.adapter)))
+        let bundle = MimeBundle::text(format!("{}\n{course}", self.adapter));
+        Some(match frame_of(&self.steps) {
+            Ok(steps) => {
+                let page = Page::new(&self.adapter.to_string())
+                    .facts([("training", course)])
+                    .folded("steps", &steps);
+                bundle.with("text/html", page.into_html())
+            }
+            Err(_) => bundle,
+        })
     }
 }
 

@@ -1,6 +1,10 @@
 use offmodel_events::{Event, MimeBundle, emit};
 
 /// A type with a display of its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no display of its own",
+    note = "`display!(value)` shows any value, as the last expression of a cell is shown"
+)]
 pub trait RichDisplay {
     /// The value in several formats; `text/plain` is always among them. `None` shows nothing.
     fn rich_display(&self) -> Option<MimeBundle>;
@@ -26,7 +30,13 @@ impl RichDisplay for MimeBundle {
 
 /// Shows a value now, in the middle of a cell.
 pub fn display<T: RichDisplay + ?Sized>(value: &T) {
-    if let Some(data) = value.rich_display() {
+    emit_display(value.rich_display());
+}
+
+/// Emits the formats of a value in the middle of a cell, if there is anything to show.
+#[doc(hidden)]
+pub fn emit_display(formats: Option<MimeBundle>) {
+    if let Some(data) = formats {
         emit(&Event::Display {
             data,
             display_id: None,

@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -8,10 +9,12 @@ use offmodel_events::{Event, emit, interrupt, sink};
 use tokio::runtime::Runtime;
 
 use super::Raised;
-use crate::failures;
+use crate::failures::{self, Located};
 
 /// The file that evcxr compiles; a panic located in it happened in the user's own code.
 const CELL_FILE: &str = "src/lib.rs";
+/// evcxr's own variable for the folder that the file is in.
+const FOLDER_VARIABLE: &str = "EVCXR_TMPDIR";
 
 /// How a cell's statements ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +74,11 @@ fn run_captured(marker_line: u32, statements: impl FnOnce() -> Result<(), Raised
             let line = cell_line(raised.source_line, marker_line);
             failures::raised(raised, line)
         }
-        Err(_) => failures::panicked(|file, line| {
-            (file == CELL_FILE).then(|| cell_line(line, marker_line))?
+        Err(_) => failures::panicked(|file, line| match cell_line(line, marker_line) {
+            _ if !is_cell_file(file) => Located::Elsewhere,
+            Some(line) => Located::Running { line },
+            // An item: of this cell or of an earlier one.
+            None => Located::Generated { line },
         }),
     };
     emit(&Event::Error { error });
@@ -96,6 +102,13 @@ where
         }
     };
     runtime.block_on(future)
+}
+
+/// Panics name the file as the compiler was given it, debugging information with its folder.
+fn is_cell_file(file: &Path) -> bool {
+    file == Path::new(CELL_FILE)
+        || file.ends_with(CELL_FILE)
+            && std::env::var_os(FOLDER_VARIABLE).is_some_and(|folder| file.starts_with(folder))
 }
 
 fn cell_line(source_line: u32, marker_line: u32) -> Option<usize> {
