@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Adapters};
 use crate::chat::ChatTemplate;
 use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
@@ -167,29 +167,65 @@ impl Model {
         chats: &[Chat],
         sampling: &Sampling,
     ) -> Result<Vec<Response>, ModelError> {
+        let requests: Vec<_> = chats.iter().map(|chat| (self, chat)).collect();
+        Self::generate_together(&requests, sampling)
+    }
+
+    /// Answers every chat with the handle beside it, in order and in one batch: handles with
+    /// different adapters, or none, over the same weights. The answers are those that each handle
+    /// would give on its own.
+    ///
+    /// ```no_run
+    /// # use offmodel_models::{Adapter, Chat, Model, ModelError, Sampling};
+    /// # fn compare(base: &Model, tuned: &Adapter) -> Result<(), ModelError> {
+    /// let student = base.with_adapter(tuned)?;
+    /// let chat = Chat::user("What is 7 times 8?");
+    /// let answers = Model::generate_together(&[(base, &chat), (&student, &chat)], &Sampling::greedy())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::generate`]; also when the handles do not share their weights.
+    pub fn generate_together(
+        requests: &[(&Self, &Chat)],
+        sampling: &Sampling,
+    ) -> Result<Vec<Response>, ModelError> {
         sampling.check()?;
-        let mut requests = Vec::with_capacity(chats.len());
-        for (index, chat) in chats.iter().enumerate() {
-            let prompt = self.base.tokenizer.encode(&self.render(chat, true)?)?;
-            let room = self.room_after(index, prompt.len())?;
-            requests.push(Request {
+        let Some(&(first, _)) = requests.first() else {
+            return Ok(vec![]);
+        };
+        let base = &first.base;
+        let mut prompts = Vec::with_capacity(requests.len());
+        for (index, (model, chat)) in requests.iter().enumerate() {
+            if !Arc::ptr_eq(base, &model.base) {
+                let detail = format!(
+                    "chat {index} is for {}, chat 0 for {}: one batch needs handles over the same weights",
+                    model.name(),
+                    base.name
+                );
+                return Err(ModelError::Adapter { detail });
+            }
+            let prompt = base.tokenizer.encode(&model.render(chat, true)?)?;
+            let room = model.room_after(index, prompt.len())?;
+            prompts.push(Request {
                 prompt,
+                adapter: model.adapter.as_ref(),
                 limit: sampling.max_new_tokens.min(room),
             });
         }
         let decoder = Decoder {
-            transformer: &self.base.transformer,
-            adapter: self.adapter.as_ref(),
-            configuration: &self.base.configuration,
-            end: self.base.tokenizer.end(),
-            device: self.base.device,
+            transformer: &base.transformer,
+            configuration: &base.configuration,
+            end: base.tokenizer.end(),
+            device: base.device,
         };
-        let answers = respond(decoder, &requests, sampling)?;
+        let answers = respond(decoder, &prompts, sampling)?;
         answers
             .into_iter()
             .map(|answer| {
                 Ok(Response {
-                    text: self.base.tokenizer.decode(&answer.tokens)?,
+                    text: base.tokenizer.decode(&answer.tokens)?,
                     tokens: answer.tokens,
                     log_probabilities: answer.log_probabilities,
                     finish: answer.finish,
@@ -219,9 +255,9 @@ impl Model {
         }
         let _no_grad = tch::no_grad_guard();
         let packed = Packed::new([tokens], self.base.device)?;
-        let adapter = self.adapter.as_ref();
-        let output = self.base.transformer.sequences(&packed, adapter)?;
-        Ok(self.base.transformer.logits(&output, adapter)?)
+        let adapters = self.adapters();
+        let output = self.base.transformer.sequences(&packed, &adapters)?;
+        Ok(self.base.transformer.logits(&output, &adapters)?)
     }
 
     /// The natural log-probability of each token of the last assistant message and its end token,
@@ -259,10 +295,15 @@ impl Model {
     pub fn score(&self, chats: &[Chat]) -> Result<Vec<Vec<f32>>, ModelError> {
         scoring::log_probabilities(
             &self.base.transformer,
-            self.adapter.as_ref(),
+            &self.adapters(),
             &self.examples(chats)?,
             self.base.device,
         )
+    }
+
+    /// The same adapter for every token of a pass.
+    fn adapters(&self) -> Adapters<'_> {
+        self.adapter.as_ref().into()
     }
 
     pub(crate) fn transformer(&self) -> &Transformer {

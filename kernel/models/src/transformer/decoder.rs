@@ -10,7 +10,7 @@ use super::norm::RmsNorm;
 use super::parts::Parts;
 use super::rope::{Rope, Rotation};
 use super::{Packed, Pass, Weight};
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::checkpoint::Checkpoint;
 use crate::{Configuration, ModelError};
 
@@ -119,10 +119,10 @@ impl Transformer {
     pub(crate) fn sequences(
         &self,
         packed: &Packed,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let mut pass = Pass::Sequences(&packed.lengths);
-        self.forward(&packed.tokens, &packed.positions, &mut pass, adapter)
+        self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
 
     /// The last layer's output for whole sequences that become the next rows of the cache.
@@ -130,10 +130,10 @@ impl Transformer {
         &self,
         packed: &Packed,
         cache: &mut KeyValueCache,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let mut pass = Pass::Prefill(&packed.lengths, cache);
-        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapter)?;
+        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
         cache.push(&packed.lengths);
         Ok(output)
     }
@@ -143,21 +143,17 @@ impl Transformer {
         &self,
         tokens: &Tensor,
         cache: &mut KeyValueCache,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let positions = cache.begin_step(tokens.device())?;
-        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapter)?;
+        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapters)?;
         cache.end_step();
         Ok(output)
     }
 
     /// Logits, `[tokens, vocabulary]`, of outputs of the last layer.
-    pub(crate) fn logits(
-        &self,
-        output: &Tensor,
-        adapter: Option<&Adapter>,
-    ) -> Result<Tensor, TchError> {
-        self.head.forward_one(&self.norm.forward(output)?, adapter)
+    pub(crate) fn logits(&self, output: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
+        self.head.forward_one(&self.norm.forward(output)?, adapters)
     }
 
     fn forward(
@@ -165,12 +161,12 @@ impl Transformer {
         tokens: &Tensor,
         positions: &Tensor,
         pass: &mut Pass,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let rotation = self.rope.rotation(positions)?;
         let mut x = self.embedding.f_index_select(0, tokens)?;
         for layer in &self.layers {
-            x = layer.forward(&x, &rotation, pass, adapter)?;
+            x = layer.forward(&x, &rotation, pass, adapters)?;
         }
         Ok(x)
     }
@@ -195,11 +191,11 @@ impl Layer {
         x: &Tensor,
         rotation: &Rotation,
         pass: &mut Pass,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let normed = self.attention_norm.forward(x)?;
-        let x = x.f_add(&self.attention.forward(&normed, rotation, pass, adapter)?)?;
+        let x = x.f_add(&self.attention.forward(&normed, rotation, pass, adapters)?)?;
         let normed = self.mlp_norm.forward(&x)?;
-        x.f_add(&self.mlp.forward(&normed, adapter)?)
+        x.f_add(&self.mlp.forward(&normed, adapters)?)
     }
 }
