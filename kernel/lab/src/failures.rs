@@ -118,9 +118,9 @@ fn called(frame: &UserFrame, located: Located) -> Option<String> {
         Located::Elsewhere => None,
         _ if frame.is_older => Some(format!("  called in `{function}` of an earlier cell")),
         Located::Running { line } => Some(format!("  called at line {line} of the cell")),
-        Located::Other { cell, line } => {
-            Some(format!("  called in `{function}`, line {line} of cell {cell}"))
-        }
+        Located::Other { cell, line } => Some(format!(
+            "  called in `{function}`, line {line} of cell {cell}"
+        )),
         Located::Generated { line } => Some(format!("  called at src/lib.rs:{line}")),
     }
 }

@@ -37,7 +37,10 @@ pub(crate) fn user_frames() -> Vec<UserFrame> {
     });
     // Cells have been loaded since it was filled.
     backtrace::clear_symbol_cache();
-    let newest = found.iter().filter_map(|(library, _)| number(library)).max();
+    let newest = found
+        .iter()
+        .filter_map(|(library, _)| number(library))
+        .max();
     found
         .iter()
         .flat_map(|(library, frame)| places(frame, number(library) != newest))
@@ -91,7 +94,10 @@ fn is_users(library: &Path) -> bool {
 /// The number in `libcode_12.so`.
 fn number(library: &Path) -> Option<u32> {
     let name = library.file_name()?.to_str()?;
-    name.strip_prefix(CELL_LIBRARY)?.strip_suffix(".so")?.parse().ok()
+    name.strip_prefix(CELL_LIBRARY)?
+        .strip_suffix(".so")?
+        .parse()
+        .ok()
 }
 
 /// `ctx::Student::answer::{{closure}}` as `Student::answer`.

@@ -28,7 +28,6 @@ pub(crate) fn log_probabilities(
         .collect();
     let mut scores = Vec::with_capacity(examples.len());
     for run in runs(&lengths, PASS_TOKENS) {
-        interrupt::check()?;
         let run: Vec<&Example> = examples[run].iter().collect();
         let packed = PackedExamples::new(&run, device)?;
         let output = transformer.sequences(&packed.inputs, adapters)?;
@@ -37,6 +36,7 @@ pub(crate) fn log_probabilities(
         let chunk = (HELD_LOGITS / transformer.vocabulary()).max(1);
         let targets = packed.targets.f_split(chunk, 0)?;
         for (output, targets) in output.f_split(chunk, 0)?.iter().zip(&targets) {
+            interrupt::check()?;
             let logits = transformer.logits(output, adapters)?;
             flat.extend(Vec::<f32>::try_from(of_targets(&logits, targets)?)?);
         }

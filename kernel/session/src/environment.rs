@@ -123,9 +123,13 @@ impl Environment {
         wrapper::further_arguments(&self.folder.join(FURTHER_CRATES))
     }
 
-    /// Compiles cells with these further crates from now on.
-    pub fn use_further_crates(&self, crates: &FurtherCrates) -> std::io::Result<()> {
-        wrapper::write_further_arguments(&self.folder.join(FURTHER_CRATES), crates.arguments())
+    /// Compiles cells with these further crates from now on; true if all cells share one library
+    /// of them.
+    pub fn use_further_crates(&self, crates: &FurtherCrates) -> std::io::Result<bool> {
+        let shared = self.toolchain.shared_arguments(crates)?;
+        let arguments = shared.as_deref().unwrap_or(crates.arguments());
+        wrapper::write_further_arguments(&self.folder.join(FURTHER_CRATES), arguments)?;
+        Ok(shared.is_some())
     }
 }
 

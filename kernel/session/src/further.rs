@@ -15,6 +15,8 @@ use crate::session::Session;
 #[derive(Debug, Default)]
 pub(crate) struct Further {
     requests: Vec<Request>,
+    /// Whether cells link one library of all crates.
+    pub shared: bool,
     /// Of the build that may run just now.
     pub stop: Stop,
 }
@@ -54,7 +56,8 @@ impl Session {
                 failure(name, &error.to_string(), command.line)
             })?;
         display.finish();
-        self.environment
+        self.further.shared = self
+            .environment
             .use_further_crates(&crates)
             .map_err(|error| failure("dep", &error.to_string(), command.line))?;
         self.further.requests = requests;

@@ -2,6 +2,7 @@
 //! takes variables out of the store and puts them back.
 
 use offmodel_cells::Cell;
+use offmodel_toolchain::further_crates::SHARED;
 
 use crate::leaves::{Leaf, Leaves};
 use crate::notebook_state::{NotebookState, Variable};
@@ -25,6 +26,8 @@ pub(crate) const SHOW: &str = "::offmodel::live::show!(";
 /// }
 /// ```
 ///
+/// With `shares_crates`, the cell is linked with the library of the crates of `:dep` lines.
+///
 /// The closure does not `move`: what the cell only borrows stays outside, so that it survives a
 /// panic or a failed `?`.
 pub(crate) fn cell_statement(
@@ -32,10 +35,14 @@ pub(crate) fn cell_statement(
     execution: usize,
     state: &NotebookState,
     leaves: &Leaves,
+    shares_crates: bool,
 ) -> Source {
     let mentioned: Vec<(String, Variable)> = state.mentioned(cell);
     let mut source = Source::default();
     source.generated("{");
+    if shares_crates {
+        source.generated(&format!("use ::{SHARED} as _;"));
+    }
     let stale: Vec<String> = state.stale().map(|name| format!("\"{name}\"")).collect();
     if !stale.is_empty() {
         source.generated(&format!(

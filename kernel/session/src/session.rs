@@ -201,7 +201,8 @@ impl Session {
             };
             let mut leaves = Leaves::new(&bindings, &closures);
             for _ in 0..5 {
-                let statement = cell_statement(cell, execution, &next, &leaves);
+                let statement =
+                    cell_statement(cell, execution, &next, &leaves, self.further.shared);
                 let code = format!("{items}{}", statement.text());
                 match self.evaluate(code, &next, listener) {
                     Evaluation::Ran(result) => return Ok((result, Result::clone(&probed), leaves)),

@@ -61,9 +61,7 @@ impl RichDisplay for ResponseSet {
         let text = self.to_string();
         let bundle = MimeBundle::text(text.clone());
         Some(match frame_of(&self.records) {
-            Ok(records) => {
-                bundle.with("text/html", Page::new(&text).table(&records).into_html())
-            }
+            Ok(records) => bundle.with("text/html", Page::new(&text).table(&records).into_html()),
             Err(_) => bundle,
         })
     }

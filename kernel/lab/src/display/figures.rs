@@ -23,7 +23,11 @@ impl RichDisplay for Figure {
 
 impl RichDisplay for LineFit {
     fn rich_display(&self) -> Option<MimeBundle> {
-        Some(fit_bundle(&self.to_string(), "straight line by ordinary least squares", self))
+        Some(fit_bundle(
+            &self.to_string(),
+            "straight line by ordinary least squares",
+            self,
+        ))
     }
 }
 

@@ -13,6 +13,6 @@ mod page;
 mod rich;
 mod tensors;
 
-pub use choice::{ByDebug, ByDisplay, ByName, ByRichDisplay, Shown};
 pub use crate::display_value as display;
+pub use choice::{ByDebug, ByDisplay, ByName, ByRichDisplay, Shown};
 pub use rich::{RichDisplay, clear_output, display, emit_display, emit_result};

@@ -36,9 +36,15 @@ impl RichDisplay for Model {
                 ),
             ),
             ("vocabulary", format!("{} tokens", shape.vocab_size)),
-            ("context", format!("{} tokens", shape.max_position_embeddings)),
+            (
+                "context",
+                format!("{} tokens", shape.max_position_embeddings),
+            ),
         ];
-        facts.extend(self.adapter().map(|adapter| ("adapter", adapter.to_string())));
+        facts.extend(
+            self.adapter()
+                .map(|adapter| ("adapter", adapter.to_string())),
+        );
         let page = Page::new(self.name()).facts(facts);
         Some(MimeBundle::text(self.to_string()).with("text/html", page.into_html()))
     }

@@ -11,7 +11,10 @@ pub(super) struct Page(String);
 
 impl Page {
     pub fn new(heading: &str) -> Self {
-        Self(format!("<div><strong>{}</strong></div>\n", escape_html(heading)))
+        Self(format!(
+            "<div><strong>{}</strong></div>\n",
+            escape_html(heading)
+        ))
     }
 
     /// Names and values, a line each.
@@ -32,7 +35,8 @@ impl Page {
 
     /// A frame.
     pub fn table(mut self, frame: &DataFrame) -> Self {
-        self.0.push_str(&frame_html(frame, &FrameDisplay::default()));
+        self.0
+            .push_str(&frame_html(frame, &FrameDisplay::default()));
         self
     }
 

@@ -173,7 +173,7 @@ impl Decoder<'_> {
         admitted: &[usize],
         requests: &[Request],
         cache: &mut KeyValueCache,
-    ) -> Result<Tensor, TchError> {
+    ) -> Result<Tensor, ModelError> {
         let prompts = admitted
             .iter()
             .map(|&index| requests[index].prompt.as_slice());
@@ -196,12 +196,12 @@ impl Decoder<'_> {
             .collect();
         let last = Tensor::f_from_slice(&last)?.f_to_device(self.device)?;
         let adapters = Adapters::of_rows(admitted.iter().map(adapter), self.device)?;
-        self.transformer
-            .logits(&output.f_index_select(0, &last)?, &adapters)
+        let output = output.f_index_select(0, &last)?;
+        Ok(self.transformer.logits(&output, &adapters)?)
     }
 
     /// Feeds each row's last token; returns the logits of its next.
-    fn step(&self, rows: &[Row], cache: &mut KeyValueCache) -> Result<Tensor, TchError> {
+    fn step(&self, rows: &[Row], cache: &mut KeyValueCache) -> Result<Tensor, ModelError> {
         let last = |row: &Row| {
             row.answer
                 .tokens
@@ -212,6 +212,6 @@ impl Decoder<'_> {
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(self.device)?;
         let adapters = Adapters::of_rows(rows.iter().map(|row| row.adapter), self.device)?;
         let output = self.transformer.decode(&tokens, cache, &adapters)?;
-        self.transformer.logits(&output, &adapters)
+        Ok(self.transformer.logits(&output, &adapters)?)
     }
 }

@@ -1,6 +1,7 @@
 //! Loss and gradients of one batch.
 
-use tch::{Device, Kind, Reduction, TchError, Tensor};
+use offmodel_events::interrupt;
+use tch::{Device, Reduction, Tensor};
 
 use crate::ModelError;
 use crate::adapter::{Adapter, Adapters};
@@ -21,17 +22,21 @@ pub(super) fn accumulate(
     let mut loss = 0.0;
     let lengths: Vec<usize> = batch.iter().map(|example| example.tokens.len()).collect();
     for run in runs(&lengths, tokens_at_once) {
-        offmodel_events::interrupt::check()?;
         let packed = PackedExamples::new(&batch[run], device)?;
-        let output = transformer.sequences(&packed.inputs, &adapters)?;
-        let output = output.f_index_select(0, &packed.positions)?;
-        let (run_loss, gradient) =
-            output_gradient(transformer, &adapters, &output.f_detach()?, &packed.targets)?;
+        let trace = transformer.trace(&packed.inputs, &adapters)?;
+        let output = trace.output().f_detach()?;
+        let (run_loss, gradient) = output_gradient(
+            transformer,
+            &adapters,
+            &output.f_index_select(0, &packed.positions)?,
+            &packed.targets,
+        )?;
         loss += run_loss;
-        // d loss / d parameters of the layers, by way of a scalar with the same gradient.
-        if output.requires_grad() {
-            output.f_mul(&gradient)?.f_sum(Kind::Float)?.f_backward()?;
-        }
+        // Nothing is asked of the other tokens.
+        let gradient = output
+            .f_zeros_like()?
+            .f_index_copy(0, &packed.positions, &gradient)?;
+        trace.backward(gradient)?;
     }
     Ok(loss)
 }
@@ -45,7 +50,7 @@ fn output_gradient(
     adapters: &Adapters,
     output: &Tensor,
     targets: &Tensor,
-) -> Result<(f64, Tensor), TchError> {
+) -> Result<(f64, Tensor), ModelError> {
     let vocabulary = transformer.vocabulary();
     let chunk = (HELD_LOGITS / vocabulary).max(1);
     let mut loss = 0.0;
@@ -55,6 +60,7 @@ fn output_gradient(
         .iter()
         .zip(&targets.f_split(chunk, 0)?)
     {
+        interrupt::check()?;
         let output = output.f_detach()?.f_requires_grad_(true)?;
         let logits = transformer.logits(&output, adapters)?;
         let part =

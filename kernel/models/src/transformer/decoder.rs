@@ -1,6 +1,7 @@
 //! The whole transformer: from token ids to logits.
 
-use tch::{Device, TchError, Tensor};
+use offmodel_events::interrupt;
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::KeyValueCache;
 use super::attention::Attention;
@@ -23,6 +24,40 @@ pub(crate) struct Transformer {
     head: Linear,
     rope: Rope,
     tied: bool,
+}
+
+/// A pass whose gradient graph is cut between the layers: gradients go back one layer at a time,
+/// which frees its memory, and an interrupt is heard in between.
+pub(crate) struct Trace {
+    /// The input of each layer, a leaf of the graph, and the output of the layer before it.
+    layers: Vec<(Tensor, Tensor)>,
+    output: Tensor,
+}
+
+impl Trace {
+    /// The last layer's output, `[tokens, hidden]`.
+    pub(crate) fn output(&self) -> &Tensor {
+        &self.output
+    }
+
+    /// Adds to the parameters' gradients, where `gradient`, `[tokens, hidden]`, is d loss /
+    /// d output.
+    pub(crate) fn backward(mut self, gradient: Tensor) -> Result<(), ModelError> {
+        let (mut output, mut gradient) = (self.output, gradient);
+        while output.requires_grad() {
+            interrupt::check()?;
+            // A scalar that has this gradient.
+            output.f_mul(&gradient)?.f_sum(Kind::Float)?.f_backward()?;
+            let Some((input, before)) = self.layers.pop() else {
+                break;
+            };
+            if !before.requires_grad() {
+                break;
+            }
+            (output, gradient) = (before, input.f_grad()?);
+        }
+        Ok(())
+    }
 }
 
 /// `x += attention(norm(x))`, then `x += mlp(norm(x))`.
@@ -58,7 +93,7 @@ impl Transformer {
         };
         let mut layers = Vec::new();
         for layer in 0..configuration.num_hidden_layers {
-            offmodel_events::interrupt::check()?;
+            interrupt::check()?;
             layers.push(Layer::load(&parts, layer)?);
         }
         Ok(Self {
@@ -120,7 +155,7 @@ impl Transformer {
         &self,
         packed: &Packed,
         adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
+    ) -> Result<Tensor, ModelError> {
         let mut pass = Pass::Sequences(&packed.lengths);
         self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
@@ -131,7 +166,7 @@ impl Transformer {
         packed: &Packed,
         cache: &mut KeyValueCache,
         adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
+    ) -> Result<Tensor, ModelError> {
         let mut pass = Pass::Prefill(&packed.lengths, cache);
         let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
         cache.push(&packed.lengths);
@@ -144,7 +179,7 @@ impl Transformer {
         tokens: &Tensor,
         cache: &mut KeyValueCache,
         adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
+    ) -> Result<Tensor, ModelError> {
         let positions = cache.begin_step(tokens.device())?;
         let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapters)?;
         cache.end_step();
@@ -162,13 +197,35 @@ impl Transformer {
         positions: &Tensor,
         pass: &mut Pass,
         adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
+    ) -> Result<Tensor, ModelError> {
         let rotation = self.rope.rotation(positions)?;
         let mut x = self.embedding.f_index_select(0, tokens)?;
         for layer in &self.layers {
+            // On a CPU, a pass over a few thousand tokens takes many seconds.
+            interrupt::check()?;
             x = layer.forward(&x, &rotation, pass, adapters)?;
         }
         Ok(x)
+    }
+
+    /// A pass over whole sequences that gradients can go back through.
+    pub(crate) fn trace(&self, packed: &Packed, adapters: &Adapters) -> Result<Trace, ModelError> {
+        let rotation = self.rope.rotation(&packed.positions)?;
+        let mut trace = Trace {
+            layers: Vec::with_capacity(self.layers.len()),
+            output: self.embedding.f_index_select(0, &packed.tokens)?,
+        };
+        for layer in &self.layers {
+            interrupt::check()?;
+            let learns = trace.output.requires_grad();
+            let input = trace.output.f_detach()?.f_requires_grad_(learns)?;
+            let mut pass = Pass::Sequences(&packed.lengths);
+            let output = layer.forward(&input, &rotation, &mut pass, adapters)?;
+            trace
+                .layers
+                .push((input, std::mem::replace(&mut trace.output, output)));
+        }
+        Ok(trace)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
+use offmodel_toolchain::further_crates::Request;
 
 use crate::Notebook;
 
@@ -36,6 +37,47 @@ pub fn are_used_by_later_cells() -> Result<(), Failed> {
     let started = std::time::Instant::now();
     notebook.shows(":dep itoa = \"1\"");
     assert!(started.elapsed().as_secs_f64() < 1.0);
+    Ok(())
+}
+
+pub fn have_one_state_for_all_cells() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let library = "use std::sync::atomic::{AtomicUsize, Ordering};
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        pub fn call() -> usize { CALLS.fetch_add(1, Ordering::Relaxed) + 1 }
+        pub fn call_generic<T>(_: T) -> usize { call() }";
+    package(folder.path(), library, None)?;
+    let mut notebook = Notebook::start();
+    notebook.shows(&format!(
+        ":dep local_answer = {{ path = {:?} }}",
+        folder.path()
+    ));
+    assert_eq!(notebook.shows("local_answer::call()"), "1");
+    assert_eq!(notebook.shows("local_answer::call()"), "2");
+    assert_eq!(notebook.shows("local_answer::call_generic(0.5)"), "3");
+    notebook.shows("let counted = move || local_answer::call();");
+    assert_eq!(notebook.shows("counted()"), "4");
+    Ok(())
+}
+
+/// Two kernels that start with the same `:dep` line at once: each build waits for the other's, and
+/// what was built needs no network afterwards.
+pub fn are_built_once_for_several_sessions() -> Result<(), Failed> {
+    let toolchain = offmodel_toolchain::Toolchain::locate()?;
+    let request = Request::parse("either = \"=1.15.0\"", Path::new("/"))?;
+    let builds: Vec<_> = std::thread::scope(|scope| {
+        let build = || {
+            let steps = &mut |_: &str| {};
+            toolchain.further_crates(std::slice::from_ref(&request), None, steps)
+        };
+        let running = [scope.spawn(build), scope.spawn(build)];
+        running.map(|build| build.join().unwrap()).into()
+    });
+    let keys: Vec<String> = builds
+        .into_iter()
+        .map(|built| built.map(|crates| crates.key().to_owned()))
+        .collect::<Result<_, _>>()?;
+    assert_eq!(keys[0], keys[1]);
     Ok(())
 }
 

@@ -18,6 +18,10 @@ pub struct FurtherCrates {
     /// Identifies crates, versions, features and compiler; empty for none.
     key: String,
     arguments: Vec<OsString>,
+    /// Names in cells.
+    names: Vec<String>,
+    /// Where the libraries are.
+    folder: Option<PathBuf>,
 }
 
 /// The contents of [`RECORD`].
@@ -46,9 +50,18 @@ impl FurtherCrates {
         &self.key
     }
 
-    /// The arguments that let a call of rustc use the crates.
+    /// The arguments that let a call of rustc use the crates, each linked into what is compiled.
     pub fn arguments(&self) -> &[OsString] {
         &self.arguments
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Where the libraries are; `None` if there are none.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// The entry in a folder, if it is whole and of this version.
@@ -75,7 +88,12 @@ impl FurtherCrates {
             arguments.extend(["-L".into(), folder.into()]);
         }
         let key = folder.file_name()?.to_string_lossy().into_owned();
-        Some(Self { key, arguments })
+        Some(Self {
+            key,
+            arguments,
+            names: record.crates.into_iter().map(|(name, _)| name).collect(),
+            folder: Some(libraries),
+        })
     }
 }
 

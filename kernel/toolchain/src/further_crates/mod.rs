@@ -5,7 +5,8 @@
 //! - [`manifest`]: the Cargo package that stands for all lines of a notebook;
 //! - [`cargo`]: Cargo as a process that reports what it does and can be stopped;
 //! - [`entry`]: the built crates as cells and programs find them, kept by content;
-//! - [`build`]: from lines to an entry.
+//! - [`build`]: from lines to an entry;
+//! - [`shared`]: an entry's crates as one library, which the cells of a session share.
 //!
 //! The prelude is not built again: a cell or program is compiled with one more `--extern` for
 //! every crate.
@@ -16,9 +17,11 @@ mod entry;
 mod manifest;
 mod prelude_crates;
 mod request;
+mod shared;
 
 pub use build::FurtherCratesError;
 pub use cargo::Stop;
 pub use entry::FurtherCrates;
 pub use prelude_crates::in_prelude;
 pub use request::{Request, RequestError};
+pub use shared::SHARED;
