@@ -90,7 +90,8 @@ pub(crate) fn panicked(locate: impl Fn(&Path, u32) -> Located) -> CellError {
     for frame in &panic.frames {
         let located = locate(&frame.file, frame.line);
         // The innermost frame is often the place of the panic itself.
-        if Some(located) == last && !frame.is_older {
+        let is_told = Some(located) == last && !frame.is_older;
+        if is_told || located == Located::Elsewhere {
             continue;
         }
         if let (Located::Running { line: of_frame }, false) = (located, frame.is_older) {

@@ -457,7 +457,7 @@ fn interrupt_stops_models() -> Result<(), Failed> {
             assert!(waited < LIMIT, "{work} took {waited:?} to stop");
         }
     }
-    assert_eq!(notebook.shows("student.name()"), "\"smollm2\"");
+    assert!(notebook.shows("student.name()").contains("SmolLM2"));
     Ok(())
 }
 
