@@ -13,7 +13,7 @@ use crate::terminal::note;
 pub fn compile_notebook(notebook: &Notebook) -> Result<Program, RunnerError> {
     let toolchain = Toolchain::locate()?;
     let cache = Cache::of_user().ok_or(RunnerError::NoCache)?;
-    let program = compile(notebook, &toolchain, &cache)?;
+    let program = compile(notebook, &toolchain, &cache, &mut |step| note!("{step}"))?;
     if let Some(duration) = program.compiled_in {
         note!(
             "compiled {} in {:.1} s",

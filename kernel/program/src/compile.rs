@@ -78,7 +78,8 @@ pub enum CompileError {
     Toolchain(#[source] io::Error),
 }
 
-/// Compiles a notebook, or finds it compiled.
+/// Compiles a notebook, or finds it compiled. `progress` hears what Cargo does for crates of `:dep`
+/// lines, which may take minutes.
 ///
 /// # Errors
 /// When a cell does not compile, told in the cell's own lines, or the program cannot be written.
@@ -86,12 +87,13 @@ pub fn compile(
     notebook: &Notebook,
     toolchain: &Toolchain,
     cache: &Cache,
+    progress: &mut dyn FnMut(&str),
 ) -> Result<Program, CompileError> {
     let source = match generate(notebook) {
         Ok(source) => source,
         Err(error) => return Err(with_compilers_words(error, notebook, toolchain, cache)),
     };
-    let further = further_crates(notebook, toolchain)?;
+    let further = further_crates(notebook, toolchain, progress)?;
     let key = cache::key(&source, &further, toolchain).map_err(CompileError::Toolchain)?;
     if let Some(executable) = cache.find(&key) {
         return Ok(Program {
@@ -125,6 +127,7 @@ pub fn compile(
 fn further_crates(
     notebook: &Notebook,
     toolchain: &Toolchain,
+    progress: &mut dyn FnMut(&str),
 ) -> Result<FurtherCrates, CompileError> {
     let dependencies = dependencies(notebook)?;
     let Some(last) = dependencies.last() else {
@@ -135,7 +138,7 @@ fn further_crates(
         .map(|dependency| dependency.request.clone())
         .collect();
     toolchain
-        .further_crates(&requests, None, &mut |_| {})
+        .further_crates(&requests, None, progress)
         .map_err(|reason| {
             // Cargo names the crate: its line is the place, else the last that was added.
             let told = reason.to_string();

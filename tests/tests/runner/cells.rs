@@ -104,6 +104,31 @@ fn a_panic_names_cell_line_and_message() {
 }
 
 #[test]
+fn a_panic_in_a_function_or_a_library_names_the_lines_it_went_through() {
+    let bench = Workbench::new();
+    bench.notebook(
+        "n.ipynb",
+        &[
+            "fn third(values: &[i64]) -> i64 {\n    values[2]\n}",
+            "let values: Vec<i64> = Vec::new();\nthird(&values)",
+        ],
+    );
+    bench
+        .offmodel(&["run", "n.ipynb", "-o", "out.ipynb"])
+        .failed(1, "cell 2, line 2: panic: index out of bounds");
+    let error = &bench.outputs("out.ipynb")[1][0];
+    assert_eq!(error["traceback"][0], "panicked at line 2 of cell 1");
+    assert_eq!(error["traceback"][1], "  called at line 2 of the cell");
+    bench.notebook(
+        "m.ipynb",
+        &["let ones = Tensor::ones([2], (Kind::Float, Device::Cpu));\n\nones.reshape([3])"],
+    );
+    bench
+        .offmodel(&["run", "m.ipynb"])
+        .failed(1, "cell 1, line 3: panic: called `Result::unwrap()`");
+}
+
+#[test]
 fn a_cell_that_ends_the_process_did_not_succeed() {
     let bench = Workbench::new();
     bench.notebook("n.ipynb", &["let x = 1;", "std::process::exit(0);"]);

@@ -60,6 +60,35 @@ pub fn have_one_state_for_all_cells() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Generic code is compiled in the cell and calls C functions from there.
+pub fn may_have_c_code() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let build = r#"
+        fn main() {
+            let out = std::env::var("OUT_DIR").unwrap();
+            std::fs::write(format!("{out}/count.c"), "static int calls; int count_calls(void) { return ++calls; }").unwrap();
+            let run = |program: &str, arguments: &[&str]| {
+                let status = std::process::Command::new(program).args(arguments).current_dir(&out).status();
+                assert!(status.unwrap().success());
+            };
+            run("cc", &["-c", "-fPIC", "count.c", "-o", "count.o"]);
+            run("ar", &["crs", "libcount.a", "count.o"]);
+            println!("cargo:rustc-link-search=native={out}");
+            println!("cargo:rustc-link-lib=static=count");
+        }"#;
+    let library = "unsafe extern \"C\" { pub fn count_calls() -> i32; }
+        pub fn count<T>(_: T) -> i32 { unsafe { count_calls() } }";
+    package(folder.path(), library, Some(build))?;
+    let mut notebook = Notebook::start();
+    notebook.shows(&format!(
+        ":dep local_answer = {{ path = {:?} }}",
+        folder.path()
+    ));
+    assert_eq!(notebook.shows("local_answer::count(0.5)"), "1");
+    assert_eq!(notebook.shows("local_answer::count(\"text\")"), "2");
+    Ok(())
+}
+
 /// Two kernels that start with the same `:dep` line at once: each build waits for the other's, and
 /// what was built needs no network afterwards.
 pub fn are_built_once_for_several_sessions() -> Result<(), Failed> {

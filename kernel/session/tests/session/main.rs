@@ -56,6 +56,10 @@ fn main() -> ExitCode {
             further_crates::have_one_state_for_all_cells,
         ),
         Trial::test(
+            "a_further_crate_may_have_c_code",
+            further_crates::may_have_c_code,
+        ),
+        Trial::test(
             "a_further_crate_is_built_once_for_several_sessions",
             further_crates::are_built_once_for_several_sessions,
         ),

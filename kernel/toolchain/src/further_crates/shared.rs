@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::FurtherCrates;
@@ -15,6 +16,19 @@ use crate::Toolchain;
 
 /// The name by which generated code mentions the library, so that cells are linked with it.
 pub const SHARED: &str = "offmodel_further";
+
+/// The linker of the library: the usual one, without the list of symbols to export, on which rustc
+/// puts no C functions. Generic and inlined code of crates with C code calls those from the cells.
+const LINKER: &str = "#!/bin/sh
+for argument do
+    shift
+    case $argument in
+        *--version-script=*) ;;
+        *) set -- \"$@\" \"$argument\" ;;
+    esac
+done
+exec cc \"$@\"
+";
 
 /// Of the library's own name, which tells those of different keys apart in one process.
 const PREFIX: &str = "offmodel_further_";
@@ -70,12 +84,18 @@ impl Toolchain {
         }
         let file = workplace.path().join("shared.rs");
         fs::write(&file, source)?;
+        let linker = workplace.path().join("linker");
+        fs::write(&linker, LINKER)?;
+        fs::set_permissions(&linker, fs::Permissions::from_mode(0o700))?;
+        let mut linked_by = OsString::from("-Clinker=");
+        linked_by.push(&linker);
         let built: PathBuf = workplace.path().join("library.so");
         let output = self
             .rustc_command()
             .args(crates.arguments())
             .args(["--crate-type", "dylib", "--crate-name", name, "-o"])
             .args([&built, &file])
+            .args([linked_by, "-Clinker-flavor=gcc".into()])
             // Cells find it by this name.
             .arg(format!("-Clink-arg=-Wl,-soname,lib{name}.so"))
             .current_dir(workplace.path())
