@@ -17,13 +17,15 @@ use crate::Toolchain;
 /// The name by which generated code mentions the library, so that cells are linked with it.
 pub const SHARED: &str = "offmodel_further";
 
-/// The linker of the library: the usual one, without the list of symbols to export, on which rustc
-/// puts no C functions. Generic and inlined code of crates with C code calls those from the cells.
+/// The linker of the library: the usual one, but all C functions are in the library and exported,
+/// because generic and inlined code of crates with C code calls them from the cells. rustc takes
+/// only those that the library itself calls, and exports none.
 const LINKER: &str = "#!/bin/sh
 for argument do
     shift
     case $argument in
         *--version-script=*) ;;
+        *.a | *.rlib) set -- \"$@\" -Wl,--whole-archive \"$argument\" -Wl,--no-whole-archive ;;
         *) set -- \"$@\" \"$argument\" ;;
     esac
 done
