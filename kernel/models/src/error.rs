@@ -27,6 +27,14 @@ pub enum ModelError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// A file or folder could not be written; what was there before still is.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
     /// A GGUF file is damaged or not supported.
     #[error("failed to load {}: {source}", path.display())]
     Gguf {

@@ -1,5 +1,6 @@
 //! The handle of a loaded model.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tch::{Device, Tensor};
@@ -131,6 +132,17 @@ impl Model {
             base: self.base.clone(),
             adapter: Some(adapter.clone()),
         })
+    }
+
+    /// A handle over the same weights with the adapter in `folder`, which PEFT or
+    /// [`Adapter::save`] wrote.
+    ///
+    /// # Errors
+    /// When the folder holds no adapter, one for a model of another shape, or one that PEFT would
+    /// compute in a way that is not supported.
+    pub fn load_adapter(&self, folder: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let adapter = Adapter::load(folder.as_ref(), &self.base.transformer, self.base.device)?;
+        self.with_adapter(&adapter)
     }
 
     /// A handle over the same weights without an adapter.

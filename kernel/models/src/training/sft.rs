@@ -108,6 +108,7 @@ pub fn fine_tune(
 fn start(student: &Model, options: &SftOptions) -> Result<Adapter, ModelError> {
     match student.adapter() {
         None => Adapter::initialise(
+            student.name(),
             student.transformer().linear_maps(),
             &options.lora,
             options.seed,

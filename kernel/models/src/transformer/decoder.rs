@@ -76,6 +76,15 @@ impl Transformer {
         self.embedding.size()[0]
     }
 
+    /// The embedding or the output layer by its Hugging Face name, without `.weight`.
+    pub(crate) fn matrix(&self, name: &str) -> Option<&Tensor> {
+        match name {
+            "model.embed_tokens" => Some(&self.embedding),
+            "lm_head" => self.head.weights().next().map(std::ops::Deref::deref),
+            _ => None,
+        }
+    }
+
     /// The maps to which an adapter may be attached, in the order of the computation.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &LinearMap> {
         self.linears().flat_map(Linear::maps)

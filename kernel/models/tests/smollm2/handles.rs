@@ -69,7 +69,7 @@ fn what_does_not_fit_is_refused_with_the_facts() {
     assert!(model.generate(&[], &Sampling::greedy()).unwrap().is_empty());
     assert!(fine_tune(&model, &[], &SftOptions::default()).is_err());
     let lora = LoraConfig {
-        targets: vec!["q_project".to_owned()],
+        targets: ["q_project"].into(),
         ..LoraConfig::default()
     };
     let options = SftOptions {
