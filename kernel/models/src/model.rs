@@ -145,6 +145,35 @@ impl Model {
         self.with_adapter(&adapter)
     }
 
+    /// A handle that computes with the adapter's updates added to the weights, W + alpha / r * B A:
+    /// as fast as a model without an adapter, for the memory of the matrices that are adapted. The
+    /// weights that other handles use stay as they are.
+    ///
+    /// In a batch with other adapters, and in training, the updates are computed as before.
+    ///
+    /// # Errors
+    /// When the handle has no adapter.
+    pub fn merge(&self) -> Result<Self, ModelError> {
+        let Some(adapter) = &self.adapter else {
+            let detail = format!("{} has none to merge", self.base.name);
+            return Err(ModelError::Adapter { detail });
+        };
+        let matrices = self.base.transformer.merged(adapter)?;
+        Ok(Self {
+            base: self.base.clone(),
+            adapter: Some(adapter.with_merged(matrices)),
+        })
+    }
+
+    /// The handle before [`Model::merge`], to the last bit.
+    #[must_use]
+    pub fn unmerge(&self) -> Self {
+        Self {
+            base: self.base.clone(),
+            adapter: self.adapter.as_ref().map(Adapter::without_merged),
+        }
+    }
+
     /// A handle over the same weights without an adapter.
     #[must_use]
     pub fn without_adapter(&self) -> Self {

@@ -3,6 +3,7 @@
 use tch::{Device, TchError, Tensor};
 
 use super::Adapter;
+use crate::transformer::Weight;
 
 /// The adapters of the tokens of one pass. The base weights serve all tokens at once; only the
 /// low-rank updates are computed adapter by adapter.
@@ -62,6 +63,15 @@ impl<'a> Adapters<'a> {
             several.push(Share { adapter, tokens });
         }
         Ok(Self::Several(several))
+    }
+
+    /// The matrix to compute with in place of the model's that begins with `module`, if an adapter
+    /// is merged and every token uses it.
+    pub(crate) fn merged(&self, module: &str) -> Option<&Weight> {
+        match self {
+            Self::One(adapter) => adapter.merged(module),
+            Self::None | Self::Several(_) => None,
+        }
     }
 
     /// `output` of the map `module` for `x`, `[tokens, inputs]`, plus the update of each token's

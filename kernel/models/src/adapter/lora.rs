@@ -21,6 +21,9 @@ pub struct Adapter {
     pub(super) updates: Arc<BTreeMap<String, Update>>,
     /// Probability of dropping an input; not 0 only while training.
     dropout: f64,
+    /// The model's matrices with the updates added, by the module that is first in a matrix. Where
+    /// they are there, they are what a pass computes with.
+    merged: Option<Arc<BTreeMap<String, Weight>>>,
 }
 
 pub(super) struct Update {
@@ -124,6 +127,7 @@ impl Adapter {
             base,
             updates: Arc::new(updates),
             dropout: 0.0,
+            merged: None,
         }
     }
 
@@ -151,11 +155,14 @@ impl Adapter {
             .sum()
     }
 
-    /// Bytes of all A and B.
+    /// Bytes of all A and B, and of the matrices that they are merged into.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.updates
-            .values()
-            .map(|update| update.a.bytes() + update.b.bytes())
+        let updates = self.updates.values();
+        let merged = self.merged.iter().flat_map(|merged| merged.values());
+        updates
+            .flat_map(|update| [&update.a, &update.b])
+            .chain(merged)
+            .map(Weight::bytes)
             .sum()
     }
 
@@ -218,6 +225,27 @@ impl Adapter {
     /// Whether there is an update of the map `module`.
     pub(crate) fn adapts(&self, module: &str) -> bool {
         self.updates.contains_key(module)
+    }
+
+    /// The same adapter, computed with these matrices in place of the model's own.
+    pub(crate) fn with_merged(&self, matrices: BTreeMap<String, Weight>) -> Self {
+        Self {
+            merged: Some(Arc::new(matrices)),
+            ..self.clone()
+        }
+    }
+
+    /// The same adapter, computed beside the model's own matrices.
+    pub(crate) fn without_merged(&self) -> Self {
+        Self {
+            merged: None,
+            ..self.clone()
+        }
+    }
+
+    /// The matrix to compute with in place of the model's that begins with `module`.
+    pub(crate) fn merged(&self, module: &str) -> Option<&Weight> {
+        self.merged.as_ref()?.get(module)
     }
 
     /// `alpha / r * B A`, `[outputs, inputs]`, for the map `module`, if it is adapted.
@@ -286,7 +314,8 @@ impl std::fmt::Display for Adapter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(
             formatter,
-            "LoRA of rank {} on {} modules ({} parameters)",
+            "{}LoRA of rank {} on {} modules ({} parameters)",
+            if self.merged.is_some() { "merged " } else { "" },
             self.config.rank,
             self.updates.len(),
             self.parameter_count()

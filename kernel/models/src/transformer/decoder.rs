@@ -1,5 +1,7 @@
 //! The whole transformer: from token ids to logits.
 
+use std::collections::BTreeMap;
+
 use tch::{Device, TchError, Tensor};
 
 use super::KeyValueCache;
@@ -10,7 +12,7 @@ use super::norm::RmsNorm;
 use super::parts::Parts;
 use super::rope::{Rope, Rotation};
 use super::{Packed, Pass, Weight};
-use crate::adapter::Adapters;
+use crate::adapter::{Adapter, Adapters};
 use crate::checkpoint::Checkpoint;
 use crate::{Configuration, ModelError};
 
@@ -83,6 +85,13 @@ impl Transformer {
             "lm_head" => self.head.weights().next().map(std::ops::Deref::deref),
             _ => None,
         }
+    }
+
+    /// The matrices that `adapter` changes, changed: `W + alpha / r * B A`.
+    pub(crate) fn merged(&self, adapter: &Adapter) -> Result<BTreeMap<String, Weight>, TchError> {
+        let _no_grad = tch::no_grad_guard();
+        let merged = self.linears().map(|linear| linear.merged(adapter));
+        merged.filter_map(Result::transpose).collect()
     }
 
     /// The maps to which an adapter may be attached, in the order of the computation.
