@@ -27,10 +27,30 @@ const KNOWN: [Known; 1] = [Known {
 pub(crate) struct Located {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
+    /// Whether it is to reason, where the alias says so.
+    pub(crate) thinking: Option<bool>,
 }
+
+/// Models that answer with or without reasoning first: alias, model and which of both.
+const REASONING: [(&str, &str, bool); 4] = [
+    ("qwen3_8b_thinking", "Qwen/Qwen3-8B", true),
+    ("qwen3_8b_no_thinking", "Qwen/Qwen3-8B", false),
+    ("qwen3_30b_thinking", "Qwen/Qwen3-30B-A3B", true),
+    ("qwen3_30b_no_thinking", "Qwen/Qwen3-30B-A3B", false),
+];
 
 /// Finds a model by its name, its alias, or the path of its file.
 pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
+    match REASONING.iter().find(|(alias, ..)| *alias == name_or_path) {
+        Some((_, name, thinking)) => Ok(Located {
+            thinking: Some(*thinking),
+            ..find(name)?
+        }),
+        None => find(name_or_path),
+    }
+}
+
+fn find(name_or_path: &str) -> Result<Located, ModelError> {
     let known = |known: &&Known| {
         known.name.eq_ignore_ascii_case(name_or_path)
             || known.alias.eq_ignore_ascii_case(name_or_path)
@@ -40,6 +60,7 @@ pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
             Located {
                 name: known.name.to_owned(),
                 path: folder().join(known.file),
+                thinking: None,
             },
             "run `cargo demo` or `offmodel-setup` to fetch it",
         ),
@@ -47,6 +68,7 @@ pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
             Located {
                 name: stem(name_or_path),
                 path: cached(name_or_path).unwrap_or_else(|| PathBuf::from(name_or_path)),
+                thinking: None,
             },
             "expected a .gguf file, a folder with config.json, a Hugging Face name in the cache, or smollm2",
         ),

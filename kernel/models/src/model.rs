@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use crate::adapter::{Adapter, Adapters};
-use crate::chat::ChatTemplate;
+use crate::chat::{self, ChatTemplate, Ending, Sources, SpecialTokens, Variables};
 use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
 use crate::generation::{Decoder, Request, respond};
-use crate::gguf::{Gguf, Value};
+use crate::gguf::Gguf;
 use crate::locate::locate;
-use crate::tokenizer::{Tokenizer, chat_template};
+use crate::tokenizer::Tokenizer;
 use crate::transformer::{Packed, Transformer, Weight};
 use crate::{Chat, Configuration, ModelError, Response, Sampling, scoring};
 
@@ -22,6 +22,14 @@ use crate::{Chat, Configuration, ModelError, Response, Sampling, scoring};
 pub struct Model {
     base: Arc<Base>,
     adapter: Option<Adapter>,
+    rendering: Rendering,
+}
+
+/// How a handle makes text of chats.
+#[derive(Clone, Default)]
+struct Rendering {
+    template: Option<Arc<ChatTemplate>>,
+    variables: Variables,
 }
 
 struct Base {
@@ -29,7 +37,7 @@ struct Base {
     configuration: Configuration,
     transformer: Transformer,
     tokenizer: Tokenizer,
-    template: Option<ChatTemplate>,
+    templates: Sources,
     device: Device,
 }
 
@@ -47,25 +55,26 @@ impl Model {
         let device = Device::cuda_if_available();
         // Declared before what borrows it.
         let file;
-        let (source, tokenizer, template_source): (Box<dyn Checkpoint>, _, _);
+        let (source, tokenizer, templates): (Box<dyn Checkpoint>, _, _);
         if located.path.is_dir() {
             source = Box::new(FolderCheckpoint::open(&located.path)?);
             tokenizer = Tokenizer::from_folder(&located.path)?;
-            template_source = chat_template(&located.path)?;
+            templates = chat::of_folder(&located.path)?;
         } else {
             file = Gguf::open(&located.path)?;
             source = Box::new(GgufCheckpoint::new(&file));
             source.configuration()?;
             tokenizer = Tokenizer::from_gguf(&file)?;
-            template_source = match file.get("tokenizer.chat_template") {
-                Some(Value::String(text)) => Some(text.clone()),
-                _ => None,
-            };
+            templates = chat::of_gguf(&file)?;
         }
-        let template = match template_source {
-            Some(text) => Some(template(&text, &tokenizer)?),
+        let template = match templates.get(chat::DEFAULT) {
+            Some(text) => Some(Arc::new(template(text, &tokenizer)?)),
             None => None,
         };
+        let mut variables = Variables::new();
+        if let Some(thinking) = located.thinking {
+            set_thinking(&mut variables, thinking);
+        }
         let configuration = source.configuration()?;
         let transformer = Transformer::load(source.as_ref(), &configuration, device)?;
         let base = Base {
@@ -73,12 +82,16 @@ impl Model {
             configuration,
             transformer,
             tokenizer,
-            template,
+            templates,
             device,
         };
         Ok(Self {
             base: Arc::new(base),
             adapter: None,
+            rendering: Rendering {
+                template,
+                variables,
+            },
         })
     }
 
@@ -129,8 +142,8 @@ impl Model {
     pub fn with_adapter(&self, adapter: &Adapter) -> Result<Self, ModelError> {
         adapter.check_fits(self.base.transformer.linear_maps())?;
         Ok(Self {
-            base: self.base.clone(),
             adapter: Some(adapter.clone()),
+            ..self.clone()
         })
     }
 
@@ -160,8 +173,8 @@ impl Model {
         };
         let matrices = self.base.transformer.merged(adapter)?;
         Ok(Self {
-            base: self.base.clone(),
             adapter: Some(adapter.with_merged(matrices)),
+            ..self.clone()
         })
     }
 
@@ -169,8 +182,8 @@ impl Model {
     #[must_use]
     pub fn unmerge(&self) -> Self {
         Self {
-            base: self.base.clone(),
             adapter: self.adapter.as_ref().map(Adapter::without_merged),
+            ..self.clone()
         }
     }
 
@@ -178,9 +191,50 @@ impl Model {
     #[must_use]
     pub fn without_adapter(&self) -> Self {
         Self {
-            base: self.base.clone(),
             adapter: None,
+            ..self.clone()
         }
+    }
+
+    /// A handle whose chats are rendered with reasoning on or off, for models that can do both
+    /// (`enable_thinking` of Qwen3 and Gemma 4, `thinking` of DeepSeek-V3.1). Without it, the
+    /// template decides.
+    #[must_use]
+    pub fn with_thinking(&self, thinking: bool) -> Self {
+        let mut handle = self.clone();
+        set_thinking(&mut handle.rendering.variables, thinking);
+        handle
+    }
+
+    /// A handle whose chat template knows a further name, such as Llama's `date_string`.
+    #[must_use]
+    pub fn with_template_variable(&self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        let mut handle = self.clone();
+        let variables = &mut handle.rendering.variables;
+        variables.insert(name.to_owned(), value.into());
+        handle
+    }
+
+    /// A handle that renders chats with another of the model's chat templates, such as `tool_use`.
+    ///
+    /// # Errors
+    /// When the model has no template of this name, or it does not compile.
+    pub fn with_chat_template(&self, name: &str) -> Result<Self, ModelError> {
+        let Some(source) = self.base.templates.get(name) else {
+            let known: Vec<&str> = self.chat_templates().collect();
+            let known = known.join(", ");
+            return Err(ModelError::Template {
+                detail: format!("{} has no template {name}, but {known}", self.base.name),
+            });
+        };
+        let mut handle = self.clone();
+        handle.rendering.template = Some(Arc::new(template(source, &self.base.tokenizer)?));
+        Ok(handle)
+    }
+
+    /// The names of the model's chat templates.
+    pub fn chat_templates(&self) -> impl Iterator<Item = &str> {
+        self.base.templates.keys().map(String::as_str)
     }
 
     /// The text that the model reads for `chat`; with `add_generation_prompt` it ends where the
@@ -189,17 +243,39 @@ impl Model {
     /// # Errors
     /// When the model has no chat template or the template refuses the chat.
     pub fn render(&self, chat: &Chat, add_generation_prompt: bool) -> Result<String, ModelError> {
-        match &self.base.template {
-            Some(template) => template.render(chat, add_generation_prompt),
-            None => {
-                let detail = format!("{} has no chat template", self.base.name);
-                Err(ModelError::Template { detail })
-            }
+        match add_generation_prompt {
+            true => self.render_to(chat, Ending::GenerationPrompt),
+            false => self.render_to(chat, Ending::Closed),
         }
     }
 
+    /// The text that the model goes on from to answer `chat`. A last message of the assistant is
+    /// the beginning of the answer: the text ends within it.
+    ///
+    /// # Errors
+    /// As [`Model::render`]; also when the template leaves out part of what is to be continued.
+    pub fn render_prompt(&self, chat: &Chat) -> Result<String, ModelError> {
+        match chat.response() {
+            Some(_) => self.render_to(chat, Ending::Continued),
+            None => self.render_to(chat, Ending::GenerationPrompt),
+        }
+    }
+
+    fn render_to(&self, chat: &Chat, ending: Ending) -> Result<String, ModelError> {
+        let variables = &self.rendering.variables;
+        self.template()?.render(chat, ending, variables)
+    }
+
+    fn template(&self) -> Result<&ChatTemplate, ModelError> {
+        let template = self.rendering.template.as_deref();
+        template.ok_or_else(|| ModelError::Template {
+            detail: format!("{} has no chat template", self.base.name),
+        })
+    }
+
     /// Answers every chat, in order. Which chats are answered together does not matter to the
-    /// answers; a response is cut off where the context ends.
+    /// answers; a response is cut off where the context ends. A chat that ends with a message of
+    /// the assistant is answered by going on from there, and the response is what comes after it.
     ///
     /// # Errors
     /// When a chat leaves no room for an answer in the context, or the work is interrupted.
@@ -247,7 +323,7 @@ impl Model {
                 );
                 return Err(ModelError::Adapter { detail });
             }
-            let prompt = base.tokenizer.encode(&model.render(chat, true)?)?;
+            let prompt = base.tokenizer.encode(&model.render_prompt(chat)?)?;
             let room = model.room_after(index, prompt.len())?;
             prompts.push(Request {
                 prompt,
@@ -370,8 +446,16 @@ impl Model {
         }
         let prompt = self.render(&chat.prompt(), true)?;
         let whole = self.render(chat, false)?;
-        let Some(response) = whole.strip_prefix(&prompt) else {
-            return Err(wrong("the template changes what precedes the response"));
+        let response = match whole.strip_prefix(&prompt) {
+            Some(response) => response,
+            // Where a generation prompt says more than the head of a message (Gemma 4 tells there
+            // that nothing is thought), the response is what follows that head.
+            None => {
+                let head = self.template()?.head(chat, &self.rendering.variables)?;
+                let begins = prompt.starts_with(&head);
+                let response = whole.strip_prefix(&head).filter(|_| begins);
+                response.ok_or_else(|| wrong("the template changes what precedes the response"))?
+            }
         };
         // Cut where generation would cut: the prompt and the response are tokenized apart.
         let mut tokens = self.base.tokenizer.encode(&prompt)?;
@@ -419,9 +503,18 @@ impl Model {
 
 fn template(source: &str, tokenizer: &Tokenizer) -> Result<ChatTemplate, ModelError> {
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token));
-    let beginning = text(tokenizer.beginning()).unwrap_or_default();
-    let end = text(tokenizer.end().first().copied()).unwrap_or_default();
-    ChatTemplate::new(source, beginning, end)
+    let special = SpecialTokens {
+        beginning: text(tokenizer.beginning()),
+        end: text(tokenizer.end().first().copied()),
+    };
+    ChatTemplate::new(source, special)
+}
+
+/// Sets all names under which templates know it.
+fn set_thinking(variables: &mut Variables, thinking: bool) {
+    for name in ["enable_thinking", "thinking"] {
+        variables.insert(name.to_owned(), thinking.into());
+    }
 }
 
 impl std::fmt::Display for Model {
