@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
-use crate::adapter::{Adapter, Adapters};
+use crate::adapter::{Adapter, Adapters, LoraConfig};
 use crate::chat::{self, ChatTemplate, Ending, Sources, SpecialTokens, Variables};
 use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
@@ -145,6 +145,15 @@ impl Model {
             adapter: Some(adapter.clone()),
             ..self.clone()
         })
+    }
+
+    /// A new adapter for this model that changes nothing yet: where training begins.
+    ///
+    /// # Errors
+    /// When the options make no sense or name modules that the model does not have.
+    pub fn untrained_adapter(&self, lora: &LoraConfig, seed: u64) -> Result<Adapter, ModelError> {
+        let maps = self.base.transformer.linear_maps();
+        Adapter::initialise(self.name(), maps, lora, seed, self.base.device)
     }
 
     /// A handle over the same weights with the adapter in `folder`, which PEFT or

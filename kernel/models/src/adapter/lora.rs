@@ -328,3 +328,39 @@ impl std::fmt::Debug for Adapter {
         write!(formatter, "Adapter({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn dropout_drops_inputs_of_a_in_training_only() {
+        let config = LoraConfig {
+            rank: 2,
+            alpha: 2.0,
+            dropout: 0.25,
+            ..LoraConfig::default()
+        };
+        let cpu = (Kind::Float, Device::Cpu);
+        let identity = || Tensor::eye(2, cpu);
+        let matrices = [("map".to_owned(), identity(), identity())];
+        let adapter = Adapter::from_tensors(config, matrices).unwrap();
+        let (x, output) = (
+            Tensor::ones([10_000, 2], cpu),
+            Tensor::zeros([10_000, 2], cpu),
+        );
+        let change = |adapter: &Adapter| {
+            tch::manual_seed(1);
+            let changed = adapter.adapt("map", &x, output.shallow_clone()).unwrap();
+            Vec::<f32>::try_from(changed.detach().view(-1)).unwrap()
+        };
+        assert!(change(&adapter).iter().all(|&number| number == 1.0));
+        let training = change(&adapter.trainable().unwrap());
+        let dropped = training.iter().filter(|&&number| number == 0.0).count();
+        let kept = |number: &&f32| (**number - 1.0 / 0.75).abs() < 1e-6;
+        assert_eq!(training.iter().filter(kept).count(), 20_000 - dropped);
+        // Five standard errors of a quarter of 20,000.
+        assert!(dropped.abs_diff(5000) < 310, "{dropped}");
+    }
+}
