@@ -137,7 +137,7 @@ mod tests {
             alpha: 3.0,
             ..LoraConfig::default()
         };
-        let all = ["q_proj", "gate_proj", "up_proj", "down_proj", "lm_head"];
+        let all = ["o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"];
         let config = LoraConfig {
             targets: all.into(),
             ..config

@@ -83,7 +83,7 @@ impl Adapter {
             let rank = update.a.size()[0];
             let is_described = selection.selects(module)?
                 && selection.rank(module)? == rank
-                && selection.scale(module, rank)? == update.scale;
+                && is_close(selection.scale(module, rank)?, update.scale);
             if !is_described {
                 let detail = format!("the configuration does not describe its update of {module}");
                 return Err(ModelError::Adapter { detail });
@@ -330,7 +330,7 @@ impl Loader<'_> {
                 if self.selection.rank(module)? != rank {
                     lora.rank_pattern.insert(name(), rank);
                 }
-                if self.selection.scale(module, rank)? != update.scale {
+                if !is_close(self.selection.scale(module, rank)?, update.scale) {
                     let alpha = update.scale / lora.scale(rank, 1.0);
                     lora.alpha_pattern.insert(name(), alpha);
                 }
@@ -347,4 +347,9 @@ impl Loader<'_> {
             supported: "the matrices A and B of linear maps, as F32, F16 or BF16",
         }
     }
+}
+
+/// Whether two scales differ by no more than the arithmetic between alpha and scale.
+fn is_close(one: f64, other: f64) -> bool {
+    (one - other).abs() <= 1e-12 * other.abs()
 }

@@ -55,7 +55,12 @@ pub(super) fn method(
 }
 
 /// The filter `trim`: `str.strip`.
-pub(super) fn trim(text: String, characters: Option<String>) -> String {
+pub(super) fn trim(value: &Value, characters: Option<String>) -> String {
+    let text = match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_undefined() => String::new(),
+        None => value.to_string(),
+    };
     match characters {
         None => text.trim_matches(is_space).to_owned(),
         Some(characters) => text

@@ -15,7 +15,7 @@ use crate::ModelError;
 
 const NAME: &str = "chat";
 /// Instructions that a template may execute: thousands of messages, and an end to endless loops.
-const FUEL: u64 = 50_000_000;
+const FUEL: u64 = 20_000_000;
 /// Bytes that a template may write.
 const LARGEST_TEXT: usize = 64 << 20;
 /// What `transformers` adds to a message to find its end in the text.
