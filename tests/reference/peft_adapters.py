@@ -1,7 +1,8 @@
 """Adapters of `peft` for kernel/models/tests/adapters.rs, and the way back.
 
 `record` lets `peft` write adapters with random matrices for the small models in
-tests/fixtures/architectures, and records the logits with them. `check FOLDER` loads the adapters
+tests/fixtures/architectures, and records the logits with them, and the losses of some steps of
+training in adapters_training.json. `check FOLDER` loads the adapters
 that offmodel has written there, each in a folder with `base` (the path of its model) and
 `reference.safetensors` (tokens and offmodel's logits), and fails where the logits differ.
 
@@ -43,6 +44,11 @@ CASES = {
     "brain_floats": ("llama_scaled_rope", dict(r=4, lora_alpha=8, target_modules=["o_proj"] + MLP)),
 }
 
+# Adapters whose training is recorded, without dropout and with A and B of the fixture.
+TRAINED = ["untied_output_layer", "rank_stabilised", "patterns", "all_linear", "latent_attention"]
+STEPS, LEARNING_RATE, BETAS = 4, 1e-2, (0.9, 0.95)
+EXAMPLES = [(12, 5), (7, 1), (20, 16)]
+
 
 def base(path):
     return transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
@@ -79,6 +85,28 @@ def record() -> None:
         save_file({"tokens": tokens, "logits": after}, folder / "reference.safetensors", versions)
         (folder / "base").write_text(model_name + "\n")
         print(name, len(load_file(folder / "adapter_model.safetensors")), "tensors")
+    cases = {name: train(name, CASES[name][0]) for name in TRAINED}
+    record = {"learning_rate": LEARNING_RATE, "betas": BETAS, "cases": cases}
+    (FIXTURES / "adapters_training.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def train(name, model_name) -> dict:
+    """Steps of Adam on the sum of -log p over the tokens of each example after its prompt."""
+    torch.manual_seed(len(name))
+    model = peft.PeftModel.from_pretrained(base(MODELS / model_name), ADAPTERS / name, is_trainable=True)
+    examples = [(torch.randint(0, model.config.vocab_size, (length,)), prompt) for length, prompt in EXAMPLES]
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=LEARNING_RATE, betas=BETAS)
+    losses = []
+    for _ in range(STEPS):
+        loss = sum(
+            torch.nn.functional.cross_entropy(model(tokens[None]).logits[0, prompt - 1 : -1], tokens[prompt:], reduction="sum")
+            for tokens, prompt in examples
+        )
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return {"examples": [{"tokens": tokens.tolist(), "prompt": prompt} for tokens, prompt in examples], "losses": losses}
 
 
 def check(folder: pathlib.Path) -> None:
