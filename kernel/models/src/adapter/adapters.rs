@@ -90,14 +90,16 @@ impl<'a> Adapters<'a> {
                     let Some(adapter) = adapter.filter(|adapter| adapter.adapts(module)) else {
                         continue;
                     };
+                    // Layers may be on several devices.
+                    let tokens = tokens.f_to_device(x.device())?;
                     let (x, of_share) = (
-                        x.f_index_select(0, tokens)?,
-                        output.f_index_select(0, tokens)?,
+                        x.f_index_select(0, &tokens)?,
+                        output.f_index_select(0, &tokens)?,
                     );
                     let adapted = adapter.adapt(module, &x, of_share)?;
                     // In place: adapters that differ answer side by side but do not train so, and
                     // without gradients nothing else refers to the output.
-                    output = output.f_index_copy_(0, tokens, &adapted)?;
+                    output = output.f_index_copy_(0, &tokens, &adapted)?;
                 }
                 Ok(output)
             }

@@ -83,9 +83,10 @@ impl Experts {
         // are common to the few tokens of each.
         let mut output = x.f_empty_like()?;
         for Share { adapter, tokens } in shares {
-            let x = x.f_index_select(0, tokens)?;
+            let tokens = tokens.f_to_device(x.device())?;
+            let x = x.f_index_select(0, &tokens)?;
             let computed = self.forward_alike(&x, &(*adapter).into())?;
-            output = output.f_index_copy_(0, tokens, &computed)?;
+            output = output.f_index_copy_(0, &tokens, &computed)?;
         }
         Ok(output)
     }
