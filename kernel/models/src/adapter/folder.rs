@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use super::atomic_folder::write_folder;
