@@ -33,7 +33,8 @@ FAMILIES = {
     "qwen3": (TRL.format("qwen3"), None, "<|im_end|>", True),
     "qwen3_instruct_2507": (TRL.format("qwen3_instruct_2507"), None, "<|im_end|>", True),
     "deepseek_v3_1": (LLAMA_CPP.format("deepseek-ai-DeepSeek-V3.1"), "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", True),
-    "gemma4": (TRL.format("gemma4_v5"), "<bos>", "<eos>", True),
+    "gemma4_e2b": (TRL.format("gemma4_v5"), "<bos>", "<eos>", True),
+    "gemma4_31b": (LLAMA_CPP.format("google-gemma-4-31B-it"), "<bos>", "<eos>", True),
     "llama3_1": (TRL.format("llama3_1"), "<|begin_of_text|>", "<|eot_id|>", False),
 }
 TEXTS = [

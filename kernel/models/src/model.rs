@@ -323,7 +323,7 @@ impl Model {
         };
         let base = &first.base;
         let mut prompts = Vec::with_capacity(requests.len());
-        for (index, (model, chat)) in requests.iter().enumerate() {
+        for (index, (model, _)) in requests.iter().enumerate() {
             if !Arc::ptr_eq(base, &model.base) {
                 let detail = format!(
                     "chat {index} is for {}, chat 0 for {}: one batch needs handles over the same weights",
@@ -332,6 +332,8 @@ impl Model {
                 );
                 return Err(ModelError::Adapter { detail });
             }
+        }
+        for (index, (model, chat)) in requests.iter().enumerate() {
             let prompt = base.tokenizer.encode(&model.render_prompt(chat)?)?;
             let room = model.room_after(index, prompt.len())?;
             prompts.push(Request {

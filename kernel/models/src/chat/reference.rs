@@ -125,12 +125,12 @@ fn renderings_are_those_of_transformers() {
         }
     }
     println!("{rendered} renderings equal");
-    assert!(rendered >= 5 * 200);
+    assert!(rendered >= 6 * 200);
 }
 
 #[test]
 fn the_head_of_an_answer_is_what_precedes_its_text() {
-    let source = template("gemma4").unwrap();
+    let source = template("gemma4_31b").unwrap();
     let template = ChatTemplate::new(&source, SpecialTokens::default()).unwrap();
     let chat = Chat::user("Hi!").assistant("Hello.");
     let (none, closed) = (Variables::new(), Ending::Closed);

@@ -151,7 +151,7 @@ impl ChatTemplate {
             ..Value::from_serialize(&context)
         };
         let mut text = BoundedText::default();
-        match template.render_to_write(values, &mut text) {
+        match template.render_captured_to(values, &mut text) {
             Ok(_) => {}
             Err(_) if text.is_full => {
                 let detail = format!("the template writes more than {LARGEST_TEXT} bytes");
