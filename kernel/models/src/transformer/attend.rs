@@ -1,12 +1,13 @@
 //! Causal attention of projected queries, keys and values, with or without a cache.
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::{KeyValueCache, Pass};
 
 /// What the kinds of attention have in common once heads are projected and rotated.
 pub(super) struct Attend {
-    pub(super) layer: usize,
+    /// Its place in a cache.
+    pub(super) slot: usize,
     pub(super) query_heads: i64,
     /// A divisor of the query heads.
     pub(super) key_value_heads: i64,
@@ -16,6 +17,8 @@ pub(super) struct Attend {
     pub(super) value_size: i64,
     /// Factor of the logits; `1 / sqrt(key_size)` where absent.
     pub(super) scale: Option<f64>,
+    /// Tokens that a token sees, itself included; all where absent.
+    pub(super) window: Option<i64>,
 }
 
 impl Attend {
@@ -60,15 +63,22 @@ impl Attend {
                 values.f_transpose(0, 1)?,
             );
             if let Some(cache) = &mut cache {
-                cache.write(self.layer, first_row + index as i64, &keys, &values)?;
+                cache.write(self.slot, first_row + index as i64, &keys, &values)?;
             }
+            let mask = match self.window {
+                Some(window) if lengths[index] > window => {
+                    let all = Tensor::f_ones([lengths[index]; 2], (Kind::Bool, queries.device()))?;
+                    Some(all.f_tril(0)?.f_triu(1 - window)?)
+                }
+                _ => None,
+            };
             let result = Tensor::f_scaled_dot_product_attention(
                 &queries.f_unsqueeze(0)?,
                 &keys.f_unsqueeze(0)?,
                 &values.f_unsqueeze(0)?,
-                None::<&Tensor>,
+                mask.as_ref(),
                 0.0,
-                true,
+                mask.is_none(),
                 self.scale,
                 self.query_heads != self.key_value_heads,
             )?;
@@ -89,7 +99,7 @@ impl Attend {
         keys: &Tensor,
         values: &Tensor,
     ) -> Result<Tensor, TchError> {
-        let (keys, values, mask) = cache.append(self.layer, keys, values)?;
+        let (keys, values, mask) = cache.append(self.slot, keys, values)?;
         // The query heads of a group are the queries of their key and value head: no key or value
         // is repeated.
         let group = self.query_heads / self.key_value_heads;

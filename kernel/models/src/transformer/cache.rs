@@ -2,11 +2,22 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::Configuration;
+use crate::configuration::CachedHeads;
+
+/// One layer's part of a cache: what its keys and values look like, and where they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CacheSlot {
+    pub(crate) heads: CachedHeads,
+    /// Tokens that the layer's queries see, the last one included; all where absent.
+    pub(crate) window: Option<i64>,
+    pub(crate) kind: Kind,
+    pub(crate) device: Device,
+}
 
 /// One row per response in progress. Rows are dense: a finished row is replaced by the last one.
 pub(crate) struct KeyValueCache {
-    /// Keys and values of each layer: `[rows allocated, heads, capacity, size]`. Beyond a row's end
+    slots: Vec<CacheSlot>,
+    /// Keys and values of each slot: `[rows allocated, heads, capacity, size]`. Beyond a row's end
     /// they are masked but must be finite: a weight of 0 times NaN is NaN.
     layers: Vec<[Tensor; 2]>,
     /// Tokens in each row.
@@ -23,28 +34,30 @@ struct Step {
     rows: Tensor,
     /// Where the new token of each row goes: `[rows]`.
     positions: Tensor,
-    /// 0 where a row sees a token, -inf beyond its end, `[rows, 1, 1, longest]`; absent where
-    /// all rows are equally long.
-    mask: Option<Tensor>,
-    /// Tokens of the longest row, the new one included.
+    /// Tokens of the shortest and the longest row, the new one included.
+    shortest: i64,
     longest: i64,
+    /// The masks that have been needed so far: by window, and where.
+    masks: Vec<(Option<i64>, Device, Tensor)>,
 }
 
 impl KeyValueCache {
     /// A cache for at most `rows` rows of, to begin with, `capacity` tokens.
     pub(crate) fn new(
-        configuration: &Configuration,
+        slots: Vec<CacheSlot>,
         rows: i64,
         capacity: i64,
-        (kind, device): (Kind, Device),
     ) -> Result<Self, TchError> {
-        let (heads, key_size, value_size) = configuration.cached_heads();
-        let empty = |size| Tensor::f_zeros([rows, heads, capacity, size], (kind, device));
         let mut layers = Vec::new();
-        for _ in 0..configuration.num_hidden_layers {
-            layers.push([empty(key_size)?, empty(value_size)?]);
+        for slot in &slots {
+            let empty = |size| {
+                let shape = [rows, slot.heads.heads, capacity, size];
+                Tensor::f_zeros(shape, (slot.kind, slot.device))
+            };
+            layers.push([empty(slot.heads.key_size)?, empty(slot.heads.value_size)?]);
         }
         Ok(Self {
+            slots,
             layers,
             lengths: vec![],
             capacity,
@@ -105,50 +118,49 @@ impl KeyValueCache {
         let longest = self.lengths.iter().copied().max().unwrap_or(0) + 1;
         self.reserve(longest)?;
         let shortest = self.lengths.iter().copied().min().unwrap_or(0) + 1;
-        let mask = if shortest == longest {
-            None
-        } else {
-            let columns = Tensor::f_arange(longest, (Kind::Int64, device))?;
-            let beyond = columns.f_gt_tensor(&positions.f_unsqueeze(1)?)?;
-            let kind = self
-                .layers
-                .first()
-                .map_or(Kind::Float, |[keys, _]| keys.kind());
-            let mask = Tensor::f_zeros([rows, longest], (kind, device))?
-                .f_masked_fill(&beyond, f64::NEG_INFINITY)?;
-            Some(mask.f_view([rows, 1, 1, longest])?)
-        };
-        let step = Step {
+        self.step = Some(Step {
             rows: Tensor::f_arange(rows, (Kind::Int64, device))?,
             positions: positions.shallow_clone(),
-            mask,
+            shortest,
             longest,
-        };
-        self.step = Some(step);
+            masks: vec![],
+        });
         Ok(positions)
     }
 
-    /// Appends one token to every row of `layer`, `[rows, heads, size]`, and returns all keys and
-    /// values, `[rows, heads, longest, size]`, with the mask of what lies beyond a row's end.
+    /// Appends one token to every row of a layer, `[rows, heads, size]`, and returns all keys and
+    /// values that a row may see, `[rows, heads, tokens, size]`, with the mask of those that not
+    /// all rows see.
     pub(super) fn append(
         &mut self,
-        layer: usize,
+        slot: usize,
         keys: &Tensor,
         values: &Tensor,
     ) -> Result<(Tensor, Tensor, Option<&Tensor>), TchError> {
-        let Some(step) = &self.step else {
+        let Some(step) = &mut self.step else {
             return Err(TchError::Shape("no decoding step has begun".to_owned()));
         };
-        let indices = [Some(&step.rows), None, Some(&step.positions)];
-        let [all_keys, all_values] = &mut self.layers[layer];
+        let CacheSlot {
+            window,
+            kind,
+            device,
+            ..
+        } = self.slots[slot];
+        let rows = step.rows.f_to_device(device)?;
+        let positions = step.positions.f_to_device(device)?;
+        let indices = [Some(&rows), None, Some(&positions)];
+        let [all_keys, all_values] = &mut self.layers[slot];
         let _ = all_keys.f_index_put_(&indices, keys, false)?;
         let _ = all_values.f_index_put_(&indices, values, false)?;
-        let rows = self.lengths.len() as i64;
-        Ok((
-            part(all_keys, rows, step.longest)?,
-            part(all_values, rows, step.longest)?,
-            step.mask.as_ref(),
-        ))
+        let count = rows.size1()?;
+        // What is before the window of the shortest row is in nobody's.
+        let first = window.map_or(0, |window| (step.shortest - window).max(0));
+        let seen = |tensor: &Tensor| {
+            let rows = tensor.f_narrow(0, 0, count)?;
+            rows.f_narrow(2, first, step.longest - first)
+        };
+        let (keys, values) = (seen(all_keys)?, seen(all_values)?);
+        Ok((keys, values, step.mask(window, first, (kind, device))?))
     }
 
     /// Ends the step: every row is one token longer.
@@ -177,6 +189,42 @@ impl KeyValueCache {
     }
 }
 
+impl Step {
+    /// 0 where a row sees a token and -inf elsewhere, `[rows, 1, 1, tokens]`, for tokens from
+    /// `first` on; `None` where every row sees them all.
+    fn mask(
+        &mut self,
+        window: Option<i64>,
+        first: i64,
+        (kind, device): (Kind, Device),
+    ) -> Result<Option<&Tensor>, TchError> {
+        if self.shortest == self.longest {
+            return Ok(None);
+        }
+        let known = |mask: &(Option<i64>, Device, Tensor)| mask.0 == window && mask.1 == device;
+        let index = match self.masks.iter().position(known) {
+            Some(index) => index,
+            None => {
+                let options = (Kind::Int64, device);
+                let columns = Tensor::f_arange_start(first, self.longest, options)?;
+                let positions = self.positions.f_to_device(device)?.f_unsqueeze(1)?;
+                let mut hidden = columns.f_gt_tensor(&positions)?;
+                if let Some(window) = window {
+                    let left_behind = columns.f_le_tensor(&positions.f_sub_scalar(window)?)?;
+                    hidden = hidden.f_logical_or(&left_behind)?;
+                }
+                let mask = Tensor::f_zeros(hidden.size(), (kind, device))?
+                    .f_masked_fill(&hidden, f64::NEG_INFINITY)?
+                    .f_unsqueeze(1)?
+                    .f_unsqueeze(1)?;
+                self.masks.push((window, device, mask));
+                self.masks.len() - 1
+            }
+        };
+        Ok(Some(&self.masks[index].2))
+    }
+}
+
 /// The first `tokens` of the first `rows`.
 fn part(tensor: &Tensor, rows: i64, tokens: i64) -> Result<Tensor, TchError> {
     tensor.f_narrow(0, 0, rows)?.f_narrow(2, 0, tokens)
@@ -185,7 +233,19 @@ fn part(tensor: &Tensor, rows: i64, tokens: i64) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::RopeScaling;
+
+    fn slot(heads: i64, size: i64, window: Option<i64>) -> CacheSlot {
+        CacheSlot {
+            heads: CachedHeads {
+                heads,
+                key_size: size,
+                value_size: size,
+            },
+            window,
+            kind: Kind::Float,
+            device: Device::Cpu,
+        }
+    }
 
     /// What an allocator gives for memory that held something else before.
     fn leave_nans_behind(size: [i64; 4]) {
@@ -197,31 +257,10 @@ mod tests {
 
     #[test]
     fn memory_beyond_the_end_of_a_row_is_finite_also_after_growing() {
-        let configuration = Configuration {
-            model_type: "llama".to_owned(),
-            vocab_size: 10,
-            hidden_size: 32,
-            intermediate_size: 32,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            head_dim: 8,
-            max_position_embeddings: 256,
-            rms_norm_eps: 1e-5,
-            rope_theta: 1e4,
-            tie_word_embeddings: true,
-            rope_scaling: RopeScaling::Default,
-            attention_bias: false,
-            mlp_bias: false,
-            query_key_norm: false,
-            latent: None,
-            experts: None,
-        };
-        let heads = configuration.num_key_value_heads;
-        let size = configuration.head_dim;
+        let (heads, size) = (2, 8);
         let options = (Kind::Float, Device::Cpu);
         leave_nans_behind([2, heads, 64, size]);
-        let mut cache = KeyValueCache::new(&configuration, 2, 64, options).unwrap();
+        let mut cache = KeyValueCache::new(vec![slot(heads, size, None); 2], 2, 64).unwrap();
         let finite = |cache: &KeyValueCache| {
             cache
                 .layers

@@ -1,11 +1,11 @@
 //! Linear maps, with or without an adapter.
 
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 
+use super::parts::Parts;
 use super::{Weight, product};
 use crate::ModelError;
 use crate::adapter::Adapter;
-use crate::checkpoint::Checkpoint;
 
 /// Linear maps of the same input, kept as one matrix so that they are one matrix product.
 pub(super) struct Linear {
@@ -28,25 +28,24 @@ pub(crate) struct LinearMap {
 impl Linear {
     /// Reads the weights, and where there are any the biases, of `maps` and joins them.
     pub(super) fn load(
-        checkpoint: &dyn Checkpoint,
+        parts: &Parts,
         maps: Vec<LinearMap>,
         bias: bool,
-        device: Device,
     ) -> Result<Self, ModelError> {
         let joined = |mut tensors: Vec<Tensor>| -> Result<Weight, ModelError> {
             let joined = match tensors.len() {
                 1 => tensors.remove(0),
                 _ => Tensor::f_cat(&tensors, 0)?,
             };
-            Ok(Weight::new(joined.f_to_device(device)?))
+            Ok(Weight::new(joined))
         };
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for map in &maps {
             let name = format!("{}.weight", map.module);
-            weights.push(checkpoint.tensor(&name, &[map.outputs, map.inputs])?);
+            weights.push(parts.tensor(&name, &[map.outputs, map.inputs])?);
             if bias {
                 let name = format!("{}.bias", map.module);
-                biases.push(checkpoint.tensor(&name, &[map.outputs])?);
+                biases.push(parts.tensor(&name, &[map.outputs])?);
             }
         }
         Ok(Self {
@@ -58,10 +57,15 @@ impl Linear {
 
     /// One map whose weight belongs to another part of the model (a tied output layer).
     pub(super) fn tied(weight: &Weight, map: LinearMap) -> Self {
+        Self::of(weight.shallow_clone(), vec![map])
+    }
+
+    /// Maps whose joined weight, `[sum of outputs, inputs]`, has been read already.
+    pub(super) fn of(weight: Tensor, maps: Vec<LinearMap>) -> Self {
         Self {
-            weight: Weight::new(weight.shallow_clone()),
+            weight: Weight::new(weight),
             bias: None,
-            maps: vec![map],
+            maps,
         }
     }
 

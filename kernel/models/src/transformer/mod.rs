@@ -4,9 +4,9 @@
 //! `[tokens, hidden]` matrix without padding, so that every projection is one matrix product.
 //! Only attention looks at where a sequence begins and ends ([`pass`]).
 //!
-//! - [`decoder`]: the whole, from token ids to logits;
+//! - [`decoder`]: the whole, from token ids to logits; [`layer`]: one of its layers;
 //! - [`attention`] with [`latent`] and [`attend`], [`feed_forward`] with [`mlp`] and [`experts`],
-//!   [`norm`], [`rope`], [`linear`]: its parts; [`parts`]: how they are read;
+//!   [`per_layer`], [`norm`], [`rope`], [`linear`]: its parts; [`parts`]: how they are read;
 //! - [`product`]: the matrix product under all of them;
 //! - [`pass`]: which tokens see which;
 //! - [`cache`]: keys and values of rows that are being generated;
@@ -19,11 +19,13 @@ mod decoder;
 mod experts;
 mod feed_forward;
 mod latent;
+mod layer;
 mod linear;
 mod mlp;
 mod norm;
 mod parts;
 mod pass;
+mod per_layer;
 mod product;
 mod rope;
 mod weight;
