@@ -78,6 +78,21 @@ pub enum ModelError {
         /// The values that would work.
         supported: &'static str,
     },
+    /// No device, nor all of them together, has room for the weights.
+    #[error(
+        "{name} needs {:.1} GB for its weights in {precision}; there is room for {rooms}",
+        *needed as f64 / 1e9
+    )]
+    NoRoom {
+        /// The model.
+        name: String,
+        /// Bytes that it needs.
+        needed: u64,
+        /// The precision of the weights.
+        precision: crate::Precision,
+        /// What each device has, in words.
+        rooms: String,
+    },
     /// Text could not be turned into tokens, or back.
     #[error("failed to tokenize: {detail}")]
     Tokenizer {

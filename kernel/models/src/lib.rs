@@ -15,7 +15,8 @@
 //! # Ok::<(), offmodel_models::ModelError>(())
 //! ```
 //!
-//! - [`model`]: the handle;
+//! - [`model`]: the handle; [`load`]: what may be chosen when one is loaded; [`device`]: where it
+//!   goes;
 //! - [`chat`]: conversations and templates; [`tokenizer`]: text and tokens;
 //! - [`gguf`]: the file format; [`checkpoint`]: weights by name, whatever the format;
 //!   [`configuration`]: the shape of a model; [`locate`]: where files are;
@@ -27,10 +28,12 @@ mod adapter;
 mod chat;
 mod checkpoint;
 mod configuration;
+mod device;
 mod error;
 mod example;
 mod generation;
 pub mod gguf;
+mod load;
 mod locate;
 mod model;
 mod scoring;
@@ -41,8 +44,10 @@ mod transformer;
 pub use adapter::{Adapter, LoraConfig};
 pub use chat::{Chat, Message, Role};
 pub use configuration::Configuration;
+pub use device::BestDevice;
 pub use error::ModelError;
 pub use generation::{Finish, Response, Sampling};
+pub use load::{LoadOptions, Precision};
 pub use model::Model;
 pub use tokenizer::Tokenizer;
 pub use training::{FineTuned, SftOptions, TrainingStep, fine_tune};

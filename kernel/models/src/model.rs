@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Adapters};
 use crate::chat::ChatTemplate;
 use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
 use crate::generation::{Decoder, Request, respond};
 use crate::gguf::{Gguf, Value};
+use crate::load::LoadOptions;
 use crate::locate::locate;
 use crate::tokenizer::{Tokenizer, chat_template};
 use crate::transformer::{Packed, Transformer, Weight};
-use crate::{Chat, Configuration, ModelError, Response, Sampling, scoring};
+use crate::{Chat, Configuration, ModelError, Precision, Response, Sampling, scoring};
 
 /// A model on a device, with its tokenizer and chat template. Cloning is cheap; clones and
 /// adapted handles share the weights.
@@ -35,20 +36,31 @@ struct Base {
 impl Model {
     /// Loads the model named `smollm2` (`SmolLM2-135M-Instruct`), a `.gguf` file, a folder of
     /// safetensors files as Hugging Face lays them out, or the model of a Hugging Face name or one
-    /// of the study's aliases (`qwen4b`) that is in the Hugging Face cache.
+    /// of the study's aliases (`qwen4b`), which is downloaded if it is not in the Hugging Face
+    /// cache.
     ///
-    /// Weights are held as `f32`, on the GPU if there is one.
+    /// It goes to the GPU if there is one, where weights stay what they are in the file; on the
+    /// CPU they become `f32`. [`Model::load_with`] chooses otherwise.
     ///
     /// # Errors
-    /// When there is no such model, or its file is damaged or of an unsupported kind.
+    /// When there is no such model, its file is damaged or of an unsupported kind, or no device
+    /// has room for it.
     pub fn load(name_or_path: &str) -> Result<Self, ModelError> {
+        Self::load_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// [`Model::load`] to the devices and in the precision of `options`.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_with(name_or_path: &str, options: &LoadOptions) -> Result<Self, ModelError> {
         let located = locate(name_or_path)?;
-        let device = Device::cuda_if_available();
         // Declared before what borrows it.
         let file;
         let (source, tokenizer, template_source): (Box<dyn Checkpoint>, _, _);
         if located.path.is_dir() {
             source = Box::new(FolderCheckpoint::open(&located.path)?);
+            source.configuration()?;
             tokenizer = Tokenizer::from_folder(&located.path)?;
             template_source = chat_template(&located.path)?;
         } else {
@@ -66,14 +78,15 @@ impl Model {
             None => None,
         };
         let configuration = source.configuration()?;
-        let transformer = Transformer::load(source.as_ref(), &configuration, device)?;
+        let placement = options.placement(&located.name, source.as_ref(), &configuration)?;
+        let transformer = Transformer::load(source.as_ref(), &configuration, &placement)?;
         let base = Base {
             name: located.name,
             configuration,
             transformer,
             tokenizer,
             template,
-            device,
+            device: placement.first(),
         };
         Ok(Self {
             base: Arc::new(base),
@@ -91,9 +104,14 @@ impl Model {
         &self.base.configuration
     }
 
-    /// Where the weights are.
+    /// Where the weights are; of several devices, the one where computations begin and end.
     pub fn device(&self) -> Device {
         self.base.device
+    }
+
+    /// The precision of the weights.
+    pub fn precision(&self) -> Precision {
+        Precision::of(self.base.transformer.kind())
     }
 
     /// The model's tokenizer.
@@ -113,6 +131,19 @@ impl Model {
             .weights()
             .map(|weight| weight.numel() as u64)
             .sum()
+    }
+
+    /// Bytes of the weights on each device, in the order of the computation, without an adapter.
+    pub fn memory_by_device(&self) -> Vec<(Device, u64)> {
+        let mut devices: Vec<(Device, u64)> = vec![(self.base.device, 0)];
+        for weight in self.base.transformer.weights() {
+            let device = weight.device();
+            match devices.iter_mut().find(|(known, _)| *known == device) {
+                Some((_, bytes)) => *bytes += weight.bytes(),
+                None => devices.push((device, weight.bytes())),
+            }
+        }
+        devices
     }
 
     /// Bytes of the weights, those of an adapter included.
@@ -167,29 +198,65 @@ impl Model {
         chats: &[Chat],
         sampling: &Sampling,
     ) -> Result<Vec<Response>, ModelError> {
+        let requests: Vec<_> = chats.iter().map(|chat| (self, chat)).collect();
+        Self::generate_together(&requests, sampling)
+    }
+
+    /// Answers every chat with the handle beside it, in order and in one batch: handles with
+    /// different adapters, or none, over the same weights. The answers are those that each handle
+    /// would give on its own.
+    ///
+    /// ```no_run
+    /// # use offmodel_models::{Adapter, Chat, Model, ModelError, Sampling};
+    /// # fn compare(base: &Model, tuned: &Adapter) -> Result<(), ModelError> {
+    /// let student = base.with_adapter(tuned)?;
+    /// let chat = Chat::user("What is 7 times 8?");
+    /// let answers = Model::generate_together(&[(base, &chat), (&student, &chat)], &Sampling::greedy())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::generate`]; also when the handles do not share their weights.
+    pub fn generate_together(
+        requests: &[(&Self, &Chat)],
+        sampling: &Sampling,
+    ) -> Result<Vec<Response>, ModelError> {
         sampling.check()?;
-        let mut requests = Vec::with_capacity(chats.len());
-        for (index, chat) in chats.iter().enumerate() {
-            let prompt = self.base.tokenizer.encode(&self.render(chat, true)?)?;
-            let room = self.room_after(index, prompt.len())?;
-            requests.push(Request {
+        let Some(&(first, _)) = requests.first() else {
+            return Ok(vec![]);
+        };
+        let base = &first.base;
+        let mut prompts = Vec::with_capacity(requests.len());
+        for (index, (model, chat)) in requests.iter().enumerate() {
+            if !Arc::ptr_eq(base, &model.base) {
+                let detail = format!(
+                    "chat {index} is for {}, chat 0 for {}: one batch needs handles over the same weights",
+                    model.name(),
+                    base.name
+                );
+                return Err(ModelError::Adapter { detail });
+            }
+            let prompt = base.tokenizer.encode(&model.render(chat, true)?)?;
+            let room = model.room_after(index, prompt.len())?;
+            prompts.push(Request {
                 prompt,
+                adapter: model.adapter.as_ref(),
                 limit: sampling.max_new_tokens.min(room),
             });
         }
         let decoder = Decoder {
-            transformer: &self.base.transformer,
-            adapter: self.adapter.as_ref(),
-            configuration: &self.base.configuration,
-            end: self.base.tokenizer.end(),
-            device: self.base.device,
+            transformer: &base.transformer,
+            configuration: &base.configuration,
+            end: base.tokenizer.end(),
+            device: base.device,
         };
-        let answers = respond(decoder, &requests, sampling)?;
+        let answers = respond(decoder, &prompts, sampling)?;
         answers
             .into_iter()
             .map(|answer| {
                 Ok(Response {
-                    text: self.base.tokenizer.decode(&answer.tokens)?,
+                    text: base.tokenizer.decode(&answer.tokens)?,
                     tokens: answer.tokens,
                     log_probabilities: answer.log_probabilities,
                     finish: answer.finish,
@@ -219,9 +286,9 @@ impl Model {
         }
         let _no_grad = tch::no_grad_guard();
         let packed = Packed::new([tokens], self.base.device)?;
-        let adapter = self.adapter.as_ref();
-        let output = self.base.transformer.sequences(&packed, adapter)?;
-        Ok(self.base.transformer.logits(&output, adapter)?)
+        let adapters = self.adapters();
+        let output = self.base.transformer.sequences(&packed, &adapters)?;
+        Ok(self.base.transformer.logits(&output, &adapters)?)
     }
 
     /// The natural log-probability of each token of the last assistant message and its end token,
@@ -259,10 +326,15 @@ impl Model {
     pub fn score(&self, chats: &[Chat]) -> Result<Vec<Vec<f32>>, ModelError> {
         scoring::log_probabilities(
             &self.base.transformer,
-            self.adapter.as_ref(),
+            &self.adapters(),
             &self.examples(chats)?,
             self.base.device,
         )
+    }
+
+    /// The same adapter for every token of a pass.
+    fn adapters(&self) -> Adapters<'_> {
+        self.adapter.as_ref().into()
     }
 
     pub(crate) fn transformer(&self) -> &Transformer {
@@ -346,13 +418,17 @@ impl std::fmt::Display for Model {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(
             formatter,
-            "{} ({}, {:.1} million parameters, {:.0} MB on {:?})",
+            "{} ({}, {:.1} million parameters, ",
             self.name(),
             self.configuration().model_type,
             self.parameter_count() as f64 / 1e6,
-            self.memory_bytes() as f64 / 1e6,
-            self.device(),
         )?;
+        for (index, (device, bytes)) in self.memory_by_device().into_iter().enumerate() {
+            let separator = if index == 0 { "" } else { " and " };
+            let megabytes = bytes as f64 / 1e6;
+            write!(formatter, "{separator}{megabytes:.0} MB on {device:?}")?;
+        }
+        write!(formatter, " in {})", self.precision())?;
         match &self.adapter {
             Some(adapter) => write!(formatter, " + {adapter}"),
             None => Ok(()),

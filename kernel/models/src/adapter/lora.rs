@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::LoraConfig;
 use crate::ModelError;
@@ -50,7 +50,6 @@ impl Adapter {
         maps: impl Iterator<Item = &'a LinearMap>,
         config: &LoraConfig,
         seed: u64,
-        device: Device,
     ) -> Result<Self, ModelError> {
         config.check()?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -67,9 +66,9 @@ impl Adapter {
                 .map(|_| random.random_range(-bound..bound))
                 .collect();
             let a = Tensor::f_from_slice(&a)?.f_view([config.rank, map.inputs])?;
-            let b = Tensor::f_zeros([map.outputs, config.rank], (a.kind(), device))?;
+            let b = Tensor::f_zeros([map.outputs, config.rank], (a.kind(), map.device))?;
             let update = Update {
-                a: Weight::new(a.f_to_device(device)?),
+                a: Weight::new(a.f_to_device(map.device)?),
                 b: Weight::new(b),
             };
             updates.insert(map.module.clone(), update);
@@ -201,27 +200,45 @@ impl Adapter {
             .collect()
     }
 
+    /// Whether both are handles on the same matrices.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.updates, &other.updates)
+    }
+
+    /// Whether there is an update of the map `module`.
+    pub(crate) fn adapts(&self, module: &str) -> bool {
+        self.updates.contains_key(module)
+    }
+
     /// `output + alpha / r * B A x` for the map `module` with input `x`, `[tokens, inputs]`.
     pub(crate) fn adapt(
         &self,
         module: &str,
         x: &Tensor,
-        output: &Tensor,
+        output: Tensor,
     ) -> Result<Tensor, TchError> {
         let Some(update) = self.updates.get(module) else {
-            return Ok(output.shallow_clone());
+            return Ok(output);
         };
-        let reduced = match self.dropout > 0.0 {
-            true => product(&x.f_dropout(self.dropout, true)?, &update.a)?,
-            false => product(x, &update.a)?,
+        // Both are at home where their map is, unless the adapter was made elsewhere.
+        let a = update.a.f_to_device(x.device())?;
+        let b = update.b.f_to_device(x.device())?;
+        let x = x.f_to_kind(a.kind())?;
+        let mut reduced = match self.dropout > 0.0 {
+            true => product(&x.f_dropout(self.dropout, true)?, &a)?,
+            false => product(&x, &a)?,
         };
         let scale = self.config.scale();
-        let scaled = if scale == 1.0 {
-            reduced
-        } else {
-            reduced.f_mul_scalar(scale)?
-        };
-        output.f_addmm(&scaled, &update.b.f_transpose(0, 1)?)
+        if scale != 1.0 {
+            reduced = reduced.f_mul_scalar(scale)?;
+        }
+        if output.kind() == reduced.kind() {
+            return output.f_addmm(&reduced, &b.f_transpose(0, 1)?);
+        }
+        // As in PEFT, an adapter may be more precise than the weights that it updates.
+        output
+            .f_add(&product(&reduced, &b)?)?
+            .f_to_kind(output.kind())
     }
 }
 

@@ -141,7 +141,10 @@ impl Fields<'_> {
         if activation.is_some_and(|activation| activation != "gelu_pytorch_tanh") {
             return Err(self.unsupported("hidden_activation", "gelu_pytorch_tanh"));
         }
-        let size = |name: &str, default| Ok(self.optional_size(name)?.unwrap_or(default));
+        let size = |name: &str, default| {
+            let size = self.optional_size(name)?;
+            Ok::<i64, ModelError>(size.unwrap_or(default))
+        };
         let num_attention_heads = size("num_attention_heads", 8)?;
         let num_key_value_heads = size("num_key_value_heads", 4)?;
         if num_attention_heads % num_key_value_heads != 0 {

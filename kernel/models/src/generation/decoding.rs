@@ -9,7 +9,7 @@ use tch::{Device, TchError, Tensor};
 
 use super::sampler::{self, Choice};
 use super::{Finish, Sampling};
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Adapters};
 use crate::transformer::{KeyValueCache, Packed, Transformer};
 use crate::{Configuration, ModelError};
 
@@ -22,8 +22,9 @@ const PREFILL_TOKENS: usize = 2048;
 const FIRST_ROOM: usize = 256;
 
 /// A prompt to respond to.
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     pub(crate) prompt: Vec<u32>,
+    pub(crate) adapter: Option<&'a Adapter>,
     /// Most tokens of the response, at least 1.
     pub(crate) limit: usize,
 }
@@ -39,15 +40,15 @@ pub(crate) struct Answer {
 #[derive(Clone, Copy)]
 pub(crate) struct Decoder<'a> {
     pub(crate) transformer: &'a Transformer,
-    pub(crate) adapter: Option<&'a Adapter>,
     pub(crate) configuration: &'a Configuration,
     pub(crate) end: &'a [u32],
     pub(crate) device: Device,
 }
 
 /// A response in progress.
-struct Row {
+struct Row<'a> {
     request: usize,
+    adapter: Option<&'a Adapter>,
     limit: usize,
     random: ChaCha8Rng,
     answer: Answer,
@@ -134,8 +135,8 @@ fn extend(rows: &mut [Row], choice: &Choice, end: &[u32]) -> Result<(), ModelErr
     Ok(())
 }
 
-impl Row {
-    fn new(index: usize, request: &Request, sampling: &Sampling) -> Self {
+impl<'a> Row<'a> {
+    fn new(index: usize, request: &Request<'a>, sampling: &Sampling) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(sampling.seed);
         random.set_stream(index as u64);
         let answer = Answer {
@@ -145,6 +146,7 @@ impl Row {
         };
         Self {
             request: index,
+            adapter: request.adapter,
             limit: request.limit,
             random,
             answer,
@@ -161,8 +163,8 @@ impl Decoder<'_> {
         let rows = requests.len().min(MOST_ROWS);
         let room = |request: &Request| request.prompt.len() + request.limit.min(FIRST_ROOM);
         let capacity = requests.iter().map(room).max().unwrap_or(0);
-        let options = (tch::Kind::Float, self.device);
-        KeyValueCache::new(self.configuration, rows as i64, capacity as i64, options)
+        let slots = self.transformer.cache_slots().to_vec();
+        KeyValueCache::new(slots, rows as i64, capacity as i64)
     }
 
     /// Processes the prompts of `admitted`; returns the logits of their first tokens.
@@ -176,7 +178,13 @@ impl Decoder<'_> {
             .iter()
             .map(|&index| requests[index].prompt.as_slice());
         let packed = Packed::new(prompts, self.device)?;
-        let output = self.transformer.prefill(&packed, cache, self.adapter)?;
+        let adapter = |&index: &usize| requests[index].adapter;
+        let sequences = admitted
+            .iter()
+            .map(adapter)
+            .zip(packed.lengths.iter().copied());
+        let adapters = Adapters::of_sequences(sequences, self.device)?;
+        let output = self.transformer.prefill(&packed, cache, &adapters)?;
         let mut end = 0;
         let last: Vec<i64> = packed
             .lengths
@@ -187,8 +195,9 @@ impl Decoder<'_> {
             })
             .collect();
         let last = Tensor::f_from_slice(&last)?.f_to_device(self.device)?;
+        let adapters = Adapters::of_rows(admitted.iter().map(adapter), self.device)?;
         self.transformer
-            .logits(&output.f_index_select(0, &last)?, self.adapter)
+            .logits(&output.f_index_select(0, &last)?, &adapters)
     }
 
     /// Feeds each row's last token; returns the logits of its next.
@@ -201,7 +210,8 @@ impl Decoder<'_> {
         };
         let tokens: Vec<i64> = rows.iter().map(last).collect();
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(self.device)?;
-        let output = self.transformer.decode(&tokens, cache, self.adapter)?;
-        self.transformer.logits(&output, self.adapter)
+        let adapters = Adapters::of_rows(rows.iter().map(|row| row.adapter), self.device)?;
+        let output = self.transformer.decode(&tokens, cache, &adapters)?;
+        self.transformer.logits(&output, &adapters)
     }
 }

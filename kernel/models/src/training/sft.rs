@@ -111,7 +111,6 @@ fn start(student: &Model, options: &SftOptions) -> Result<Adapter, ModelError> {
             student.transformer().linear_maps(),
             &options.lora,
             options.seed,
-            student.device(),
         ),
         Some(adapter) if adapter.config() == &options.lora => Ok(adapter.clone()),
         Some(adapter) => Err(ModelError::Adapter {

@@ -12,7 +12,7 @@ use super::parts::Parts;
 use super::rope::Rotation;
 use super::{Pass, Weight};
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::configuration::RopeScaling;
 
 /// Causal attention with its projections.
@@ -118,14 +118,14 @@ impl Attention {
         rotation: &Rotation,
         shared: &mut SharedKeyValues,
         pass: &mut Pass,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let [queries, keys, values] = match &self.projection {
             Projection::Grouped(grouped) => {
                 let earlier = shared.get(&self.attend.slot);
-                grouped.forward(x, earlier, rotation, adapter)?
+                grouped.forward(x, earlier, rotation, adapters)?
             }
-            Projection::Latent(latent) => latent.forward(x, rotation, adapter)?,
+            Projection::Latent(latent) => latent.forward(x, rotation, adapters)?,
         };
         if self.is_shared {
             let kept = [keys.shallow_clone(), values.shallow_clone()];
@@ -134,7 +134,7 @@ impl Attention {
         // Shared keys and values are written to the cache again, as they are, by every layer that
         // attends to them: no other layer has to know.
         let attended = self.attend.forward(pass, &queries, &keys, &values)?;
-        self.output.forward_one(&attended, adapter)
+        self.output.forward_one(&attended, adapters)
     }
 }
 
@@ -177,9 +177,9 @@ impl GroupedProjection {
         x: &Tensor,
         earlier: Option<&[Tensor; 2]>,
         rotation: &Rotation,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<[Tensor; 3], TchError> {
-        let projected = self.query_key_value.forward(x, adapter)?;
+        let projected = self.query_key_value.forward(x, adapters)?;
         let heads = |tensor: &Tensor| tensor.f_view([tensor.size()[0], -1, self.size]);
         let normed = |norm: &Option<RmsNorm>, heads: Tensor| match norm {
             Some(norm) => norm.forward(&heads),

@@ -12,7 +12,7 @@ use super::parts::Parts;
 use super::per_layer::PerLayerEmbedding;
 use super::rope::{Rope, Rotation};
 use super::{Packed, Pass, Weight};
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::checkpoint::Checkpoint;
 use crate::device::Placement;
 use crate::{Configuration, ModelError};
@@ -76,6 +76,7 @@ impl Transformer {
             module: "lm_head".to_owned(),
             inputs: hidden,
             outputs: vocabulary,
+            device,
         };
         let head = match configuration.tie_word_embeddings {
             true => Linear::tied(&embedding, map),
@@ -176,10 +177,10 @@ impl Transformer {
     pub(crate) fn sequences(
         &self,
         packed: &Packed,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let mut pass = Pass::Sequences(&packed.lengths);
-        self.forward(&packed.tokens, &packed.positions, &mut pass, adapter)
+        self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
 
     /// The last layer's output for whole sequences that become the next rows of the cache.
@@ -187,10 +188,10 @@ impl Transformer {
         &self,
         packed: &Packed,
         cache: &mut KeyValueCache,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let mut pass = Pass::Prefill(&packed.lengths, cache);
-        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapter)?;
+        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
         cache.push(&packed.lengths);
         Ok(output)
     }
@@ -200,10 +201,10 @@ impl Transformer {
         &self,
         tokens: &Tensor,
         cache: &mut KeyValueCache,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let positions = cache.begin_step(tokens.device())?;
-        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapter)?;
+        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapters)?;
         cache.end_step();
         Ok(output)
     }
@@ -212,10 +213,10 @@ impl Transformer {
     pub(crate) fn logits(
         &self,
         output: &Tensor,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let normed = self.norm.forward(output)?;
-        let logits = self.head.forward_one(&normed, adapter)?;
+        let logits = self.head.forward_one(&normed, adapters)?;
         let logits = match self.softcap {
             Some(cap) => logits.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?,
             None => logits,
@@ -228,14 +229,14 @@ impl Transformer {
         tokens: &Tensor,
         positions: &Tensor,
         pass: &mut Pass,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let mut x = self.embedding.f_index_select(0, tokens)?;
         if let Some(factor) = self.embedding_factor {
             x = x.f_mul_scalar(factor)?;
         }
         let per_layer = match &self.per_layer {
-            Some(per_layer) => Some(per_layer.forward(&x, tokens, adapter)?),
+            Some(per_layer) => Some(per_layer.forward(&x, tokens, adapters)?),
             None => None,
         };
         let mut shared = SharedKeyValues::new();
@@ -250,7 +251,7 @@ impl Transformer {
                     Some(inputs) => Some(inputs.f_select(1, layer_index)?),
                     None => None,
                 };
-                x = layer.forward(&x, own.as_ref(), &rotations, &mut shared, pass, adapter)?;
+                x = layer.forward(&x, own.as_ref(), &rotations, &mut shared, pass, adapters)?;
                 layer_index += 1;
             }
         }

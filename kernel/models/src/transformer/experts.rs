@@ -8,7 +8,7 @@ use super::mlp::Mlp;
 use super::norm::RmsNorm;
 use super::parts::Parts;
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::{Adapters, Share};
 use crate::configuration::{Experts as Shape, Scoring};
 
 /// Experts in place of an MLP.
@@ -132,17 +132,39 @@ impl Experts {
         [&self.router.weight].into_iter().chain(others).collect()
     }
 
-    /// `x`, what the router sees, and the result are `[tokens, hidden]`. An expert computes only
-    /// the tokens it gets.
+    /// `x`, what the router sees, and the result are `[tokens, hidden]`.
     pub(super) fn forward(
         &self,
         x: &Tensor,
         routed_by: &Tensor,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
+    ) -> Result<Tensor, TchError> {
+        let Adapters::Several(shares) = adapters else {
+            return self.forward_alike(x, routed_by, adapters);
+        };
+        // An expert's tokens are chosen anew for each pass, so adapters take turns: few experts
+        // are common to the few tokens of each.
+        let mut output = x.f_empty_like()?;
+        for Share { adapter, tokens } in shares {
+            let tokens = tokens.f_to_device(x.device())?;
+            let of_share = |tensor: &Tensor| tensor.f_index_select(0, &tokens);
+            let adapters = (*adapter).into();
+            let computed = self.forward_alike(&of_share(x)?, &of_share(routed_by)?, &adapters)?;
+            output = output.f_index_copy_(0, &tokens, &computed)?;
+        }
+        Ok(output)
+    }
+
+    /// All tokens have the same adapter. An expert computes only the tokens it gets.
+    fn forward_alike(
+        &self,
+        x: &Tensor,
+        routed_by: &Tensor,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let (weights, chosen) = self.router.forward(routed_by)?;
         let mut output = match &self.shared {
-            Some(shared) => shared.forward(x, adapter)?,
+            Some(shared) => shared.forward(x, adapters)?,
             None => x.f_zeros_like()?,
         };
         // Choices in the order of their experts: one transfer tells how many each has.
@@ -160,7 +182,7 @@ impl Experts {
             let tokens_of = tokens.f_narrow(0, first, count)?;
             let weights_of = weights.f_narrow(0, first, count)?.f_unsqueeze(-1)?;
             first += count;
-            let computed = expert.forward(&x.f_index_select(0, &tokens_of)?, adapter)?;
+            let computed = expert.forward(&x.f_index_select(0, &tokens_of)?, adapters)?;
             let weighted = computed.f_mul(&weights_of)?.f_to_kind(x.kind())?;
             output = output.f_index_add(0, &tokens_of, &weighted)?;
         }

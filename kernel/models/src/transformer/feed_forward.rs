@@ -9,7 +9,7 @@ use super::mlp::Mlp;
 use super::norm::RmsNorm;
 use super::parts::Parts;
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 
 pub(super) enum FeedForward {
     Mlp(Mlp),
@@ -93,16 +93,16 @@ impl FeedForward {
         &self,
         x: &Tensor,
         normed: &Tensor,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         match self {
-            Self::Mlp(mlp) => mlp.forward(normed, adapter),
-            Self::Experts(experts) => experts.forward(normed, normed, adapter),
+            Self::Mlp(mlp) => mlp.forward(normed, adapters),
+            Self::Experts(experts) => experts.forward(normed, normed, adapters),
             Self::Both(both) => {
-                let dense = both.mlp.forward(normed, adapter)?;
+                let dense = both.mlp.forward(normed, adapters)?;
                 let input = both.before_experts.forward(x)?;
                 // The router has a norm of its own.
-                let sparse = both.experts.forward(&input, x, adapter)?;
+                let sparse = both.experts.forward(&input, x, adapters)?;
                 both.after_mlp
                     .forward(&dense)?
                     .f_add(&both.after_experts.forward(&sparse)?)

@@ -11,7 +11,7 @@ use super::parts::Parts;
 use super::per_layer::PerLayerGate;
 use super::{Pass, Weight};
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 
 /// `x += attention(norm(x))`, then `x += mlp(norm(x))`.
 pub(super) struct Layer {
@@ -99,7 +99,7 @@ impl Layer {
         rotations: &Rotations,
         shared: &mut SharedKeyValues,
         pass: &mut Pass,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let after = |norm: &Option<RmsNorm>, added: Tensor| match norm {
             Some(norm) => norm.forward(&added),
@@ -109,13 +109,13 @@ impl Layer {
         let normed = self.attention_norm.forward(x)?;
         let attended = self
             .attention
-            .forward(&normed, rotation, shared, pass, adapter)?;
+            .forward(&normed, rotation, shared, pass, adapters)?;
         let x = x.f_add(&after(&self.after_attention, attended)?)?;
         let normed = self.mlp_norm.forward(&x)?;
-        let computed = self.mlp.forward(&x, &normed, adapter)?;
+        let computed = self.mlp.forward(&x, &normed, adapters)?;
         let mut x = x.f_add(&after(&self.after_mlp, computed)?)?;
         if let (Some(gate), Some(own)) = (&self.per_layer, own) {
-            x = x.f_add(&gate.forward(&x, own, adapter)?)?;
+            x = x.f_add(&gate.forward(&x, own, adapters)?)?;
         }
         match &self.scalar {
             Some(scalar) => x.f_mul(scalar),

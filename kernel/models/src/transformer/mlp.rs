@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 use super::linear::{Linear, LinearMap};
 use super::parts::Parts;
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::configuration::Activation;
 
 /// `down(activation(gate(x)) * up(x))` (SwiGLU and GEGLU, <https://arxiv.org/abs/2002.05202>).
@@ -39,10 +39,12 @@ impl Mlp {
         activation: Activation,
     ) -> Result<Self, TchError> {
         let (hidden, width) = down.size2()?;
+        let device = down.device();
         let map = |name: &str, inputs, outputs| LinearMap {
             module: format!("{prefix}.{name}"),
             inputs,
             outputs,
+            device,
         };
         let gate_up_maps = ["gate_proj", "up_proj"].map(|name| map(name, hidden, width));
         Ok(Self {
@@ -59,14 +61,14 @@ impl Mlp {
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let gate_up = self.gate_up.forward(x, adapter)?;
+        let gate_up = self.gate_up.forward(x, adapters)?;
         let [gate, up] = gate_up.as_slice() else {
             unreachable!("gate_up is loaded with two maps")
         };
         let gate = self.activation.forward(gate)?;
-        self.down.forward_one(&gate.f_mul(up)?, adapter)
+        self.down.forward_one(&gate.f_mul(up)?, adapters)
     }
 }
 

@@ -70,6 +70,7 @@ impl Parts<'_> {
             module: format!("{prefix}.{name}"),
             inputs,
             outputs,
+            device: self.device,
         });
         Linear::load(self, named.collect(), bias)
     }

@@ -11,7 +11,7 @@ use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::parts::Parts;
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::configuration::{Activation, PerLayerInput};
 
 /// From tokens, and their embeddings, to what each layer reads.
@@ -65,11 +65,11 @@ impl PerLayerEmbedding {
         &self,
         x: &Tensor,
         tokens: &Tensor,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let shape = [-1, self.layers, self.size];
         let hidden = x.size2()?.1 as f64;
-        let context = self.projection.forward_one(x, adapter)?;
+        let context = self.projection.forward_one(x, adapters)?;
         let context = context.f_mul_scalar(hidden.powf(-0.5))?.f_view(shape)?;
         let identity = self.embedding.f_index_select(0, tokens)?;
         let identity = identity.f_mul_scalar(self.factor)?.f_view(shape)?;
@@ -104,12 +104,12 @@ impl PerLayerGate {
         &self,
         x: &Tensor,
         own: &Tensor,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let gate = self.gate.forward_one(x, adapter)?;
+        let gate = self.gate.forward_one(x, adapters)?;
         let own = own.f_to_device(x.device())?;
         let gated = self.activation.forward(&gate)?.f_mul(&own)?;
         self.norm
-            .forward(&self.projection.forward_one(&gated, adapter)?)
+            .forward(&self.projection.forward_one(&gated, adapters)?)
     }
 }
