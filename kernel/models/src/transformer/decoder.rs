@@ -1,6 +1,6 @@
 //! The whole transformer: from token ids to logits.
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::KeyValueCache;
 use super::attention::Attention;
@@ -9,6 +9,7 @@ use super::linear::{Linear, LinearMap};
 use super::norm::RmsNorm;
 use super::parts::Parts;
 use super::rope::{Rope, Rotation};
+use super::pass::{Fill, Step};
 use super::{Packed, Pass, Weight};
 use crate::adapter::Adapters;
 use crate::checkpoint::Checkpoint;
@@ -125,30 +126,41 @@ impl Transformer {
         self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
 
-    /// The last layer's output for whole sequences that become the next rows of the cache.
-    pub(crate) fn prefill(
+    /// Appends tokens to the rows of the cache that belong to `owners`.
+    pub(crate) fn fill(
         &self,
         packed: &Packed,
+        owners: &[usize],
         cache: &mut KeyValueCache,
         adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
-        let mut pass = Pass::Prefill(&packed.lengths, cache);
-        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
-        cache.push(&packed.lengths);
-        Ok(output)
+    ) -> Result<(), TchError> {
+        let options = (self.kind(), packed.tokens.device());
+        let fill = Fill::new(cache, owners, &packed.lengths, options)?;
+        let mut pass = Pass::Fill(&packed.lengths, fill);
+        self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
+        pass.end();
+        Ok(())
     }
 
-    /// The last layer's output for one more token of every row, `[rows, hidden]`.
-    pub(crate) fn decode(
+    /// The last layer's output, `[rows, hidden]`, for one more token of every row of the cache, in
+    /// the order of its owners.
+    pub(crate) fn step(
         &self,
         tokens: &Tensor,
         cache: &mut KeyValueCache,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let positions = cache.begin_step(tokens.device())?;
-        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapters)?;
-        cache.end_step();
+        let step = Step::new(cache, (self.kind(), tokens.device()))?;
+        let positions = step.positions.shallow_clone();
+        let mut pass = Pass::Step(step);
+        let output = self.forward(tokens, &positions, &mut pass, adapters)?;
+        pass.end();
         Ok(output)
+    }
+
+    /// Type of the numbers that layers hand on, and so of keys and values.
+    pub(crate) fn kind(&self) -> Kind {
+        self.embedding.kind()
     }
 
     /// Logits, `[tokens, vocabulary]`, of outputs of the last layer.
