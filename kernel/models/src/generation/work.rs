@@ -33,7 +33,7 @@ struct Draft {
 }
 
 /// All requests of a call.
-pub(super) struct Work {
+pub(crate) struct Work {
     pub(super) sampling: Sampling,
     pub(super) requests: Vec<Request>,
     pub(super) schedule: Schedule,

@@ -137,7 +137,7 @@ impl Transformer {
         let options = (self.kind(), packed.tokens.device());
         let fill = Fill::new(cache, owners, &packed.lengths, options)?;
         let mut pass = Pass::Fill(&packed.lengths, fill);
-        self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
+        let _ = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
         pass.end();
         Ok(())
     }
