@@ -249,14 +249,6 @@ pub(crate) struct CachedHeads {
 }
 
 impl Configuration {
-    /// Which layers have keys and values of their own, and what they look like. The position of a
-    /// layer in this list is its place in a cache.
-    pub(crate) fn caches(&self) -> Vec<CachedHeads> {
-        (0..self.own_key_values())
-            .map(|layer| self.cached_heads(layer))
-            .collect()
-    }
-
     /// The heads of `layer`.
     pub(crate) fn cached_heads(&self, layer: i64) -> CachedHeads {
         match (&self.latent, self.local(layer)) {

@@ -46,7 +46,7 @@ pub use chat::{Chat, Message, Role};
 pub use configuration::Configuration;
 pub use device::BestDevice;
 pub use error::ModelError;
-pub use generation::{Finish, Response, Sampling};
+pub use generation::{Alternative, Finish, Generation, Piece, Prompt, Response, Sampling};
 pub use load::{LoadOptions, Precision};
 pub use model::Model;
 pub use tokenizer::Tokenizer;

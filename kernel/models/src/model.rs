@@ -1,6 +1,6 @@
 //! The handle of a loaded model.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tch::{Device, Tensor};
 
@@ -8,13 +8,13 @@ use crate::adapter::{Adapter, Adapters};
 use crate::chat::ChatTemplate;
 use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
-use crate::generation::{Decoder, Request, respond};
+use crate::generation::Work;
 use crate::gguf::{Gguf, Value};
 use crate::load::LoadOptions;
 use crate::locate::locate;
 use crate::tokenizer::{Tokenizer, chat_template};
 use crate::transformer::{Packed, Transformer, Weight};
-use crate::{Chat, Configuration, ModelError, Precision, Response, Sampling, scoring};
+use crate::{Chat, Configuration, ModelError, Precision, scoring};
 
 /// A model on a device, with its tokenizer and chat template. Cloning is cheap; clones and
 /// adapted handles share the weights.
@@ -31,6 +31,8 @@ struct Base {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
     device: Device,
+    /// The last call for responses that ended early.
+    stopped: Mutex<Option<Work>>,
 }
 
 impl Model {
@@ -87,6 +89,7 @@ impl Model {
             tokenizer,
             template,
             device: placement.first(),
+            stopped: Mutex::new(None),
         };
         Ok(Self {
             base: Arc::new(base),
@@ -188,92 +191,12 @@ impl Model {
         }
     }
 
-    /// Answers every chat, in order. Which chats are answered together does not matter to the
-    /// answers; a response is cut off where the context ends.
-    ///
-    /// # Errors
-    /// When a chat leaves no room for an answer in the context, or the work is interrupted.
-    pub fn generate(
-        &self,
-        chats: &[Chat],
-        sampling: &Sampling,
-    ) -> Result<Vec<Response>, ModelError> {
-        let requests: Vec<_> = chats.iter().map(|chat| (self, chat)).collect();
-        Self::generate_together(&requests, sampling)
-    }
-
-    /// Answers every chat with the handle beside it, in order and in one batch: handles with
-    /// different adapters, or none, over the same weights. The answers are those that each handle
-    /// would give on its own.
-    ///
-    /// ```no_run
-    /// # use offmodel_models::{Adapter, Chat, Model, ModelError, Sampling};
-    /// # fn compare(base: &Model, tuned: &Adapter) -> Result<(), ModelError> {
-    /// let student = base.with_adapter(tuned)?;
-    /// let chat = Chat::user("What is 7 times 8?");
-    /// let answers = Model::generate_together(&[(base, &chat), (&student, &chat)], &Sampling::greedy())?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Model::generate`]; also when the handles do not share their weights.
-    pub fn generate_together(
-        requests: &[(&Self, &Chat)],
-        sampling: &Sampling,
-    ) -> Result<Vec<Response>, ModelError> {
-        sampling.check()?;
-        let Some(&(first, _)) = requests.first() else {
-            return Ok(vec![]);
-        };
-        let base = &first.base;
-        let mut prompts = Vec::with_capacity(requests.len());
-        for (index, (model, chat)) in requests.iter().enumerate() {
-            if !Arc::ptr_eq(base, &model.base) {
-                let detail = format!(
-                    "chat {index} is for {}, chat 0 for {}: one batch needs handles over the same weights",
-                    model.name(),
-                    base.name
-                );
-                return Err(ModelError::Adapter { detail });
-            }
-            let prompt = base.tokenizer.encode(&model.render(chat, true)?)?;
-            let room = model.room_after(index, prompt.len())?;
-            prompts.push(Request {
-                prompt,
-                adapter: model.adapter.as_ref(),
-                limit: sampling.max_new_tokens.min(room),
-            });
-        }
-        let decoder = Decoder {
-            transformer: &base.transformer,
-            configuration: &base.configuration,
-            end: base.tokenizer.end(),
-            device: base.device,
-        };
-        let answers = respond(decoder, &prompts, sampling)?;
-        answers
-            .into_iter()
-            .map(|answer| {
-                Ok(Response {
-                    text: base.tokenizer.decode(&answer.tokens)?,
-                    tokens: answer.tokens,
-                    log_probabilities: answer.log_probabilities,
-                    finish: answer.finish,
-                })
-            })
-            .collect()
-    }
-
     /// The logits of the token after each of `tokens`: `[tokens, vocabulary]`, `f32`.
     ///
     /// # Errors
     /// When there are no tokens, one is not in the vocabulary, or they exceed the context.
     pub fn logits(&self, tokens: &[u32]) -> Result<Tensor, ModelError> {
-        let (vocabulary, context) = (
-            self.base.configuration.vocab_size,
-            self.base.configuration.max_position_embeddings,
-        );
+        let context = self.base.configuration.max_position_embeddings;
         if tokens.is_empty() || tokens.len() > context {
             return Err(ModelError::Context {
                 index: 0,
@@ -281,9 +204,7 @@ impl Model {
                 context,
             });
         }
-        if let Some(&token) = tokens.iter().find(|&&token| i64::from(token) >= vocabulary) {
-            return Err(ModelError::Token { token, vocabulary });
-        }
+        self.check_tokens(tokens)?;
         let _no_grad = tch::no_grad_guard();
         let packed = Packed::new([tokens], self.base.device)?;
         let adapters = self.adapters();
@@ -335,6 +256,23 @@ impl Model {
     /// The same adapter for every token of a pass.
     fn adapters(&self) -> Adapters<'_> {
         self.adapter.as_ref().into()
+    }
+
+    /// Fails if a token is not in the vocabulary.
+    pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<(), ModelError> {
+        let vocabulary = self.base.configuration.vocab_size;
+        match tokens.iter().find(|&&token| i64::from(token) >= vocabulary) {
+            Some(&token) => Err(ModelError::Token { token, vocabulary }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn shares_weights_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.base, &other.base)
+    }
+
+    pub(crate) fn stopped_work(&self) -> &Mutex<Option<Work>> {
+        &self.base.stopped
     }
 
     pub(crate) fn transformer(&self) -> &Transformer {
@@ -390,7 +328,7 @@ impl Model {
     }
 
     /// Tokens that fit into the context after a prompt.
-    fn room_after(&self, index: usize, prompt: usize) -> Result<usize, ModelError> {
+    pub(crate) fn room_after(&self, index: usize, prompt: usize) -> Result<usize, ModelError> {
         let context = self.base.configuration.max_position_embeddings;
         if prompt == 0 {
             let detail = "the template renders it as nothing".to_owned();

@@ -4,13 +4,14 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::KeyValueCache;
 use super::attention::SharedKeyValues;
-use super::cache::CacheSlot;
 use super::layer::Layer;
 use super::linear::{Linear, LinearMap};
 use super::norm::RmsNorm;
 use super::parts::Parts;
 use super::per_layer::PerLayerEmbedding;
 use super::rope::{Rope, Rotation};
+use super::slab::CacheSlot;
+use super::pass::{Fill, Step};
 use super::{Packed, Pass, Weight};
 use crate::adapter::Adapters;
 use crate::checkpoint::Checkpoint;
@@ -100,7 +101,6 @@ impl Transformer {
                 if configuration.key_value_layer(layer) == Some(layer) {
                     slots.push(CacheSlot {
                         heads: configuration.cached_heads(layer),
-                        window: configuration.local(layer).map(|local| local.window),
                         kind,
                         device: *device,
                     });
@@ -134,7 +134,7 @@ impl Transformer {
         self.embedding.size()[0]
     }
 
-    /// The kind of the weights.
+    /// Kind of the weights, of the numbers that layers hand on, and so of keys and values.
     pub(crate) fn kind(&self) -> Kind {
         self.embedding.kind()
     }
@@ -183,29 +183,35 @@ impl Transformer {
         self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
 
-    /// The last layer's output for whole sequences that become the next rows of the cache.
-    pub(crate) fn prefill(
+    /// Appends tokens to the rows of the cache that belong to `owners`.
+    pub(crate) fn fill(
         &self,
         packed: &Packed,
+        owners: &[usize],
         cache: &mut KeyValueCache,
         adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
-        let mut pass = Pass::Prefill(&packed.lengths, cache);
-        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
-        cache.push(&packed.lengths);
-        Ok(output)
+    ) -> Result<(), TchError> {
+        let options = (self.kind(), packed.tokens.device());
+        let fill = Fill::new(cache, owners, &packed.lengths, options)?;
+        let mut pass = Pass::Fill(&packed.lengths, fill);
+        let _ = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
+        pass.end();
+        Ok(())
     }
 
-    /// The last layer's output for one more token of every row, `[rows, hidden]`.
-    pub(crate) fn decode(
+    /// The last layer's output, `[rows, hidden]`, for one more token of every row of the cache, in
+    /// the order of its owners.
+    pub(crate) fn step(
         &self,
         tokens: &Tensor,
         cache: &mut KeyValueCache,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let positions = cache.begin_step(tokens.device())?;
-        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapters)?;
-        cache.end_step();
+        let step = Step::new(cache, (self.kind(), tokens.device()))?;
+        let positions = step.positions.shallow_clone();
+        let mut pass = Pass::Step(step);
+        let output = self.forward(tokens, &positions, &mut pass, adapters)?;
+        pass.end();
         Ok(output)
     }
 
