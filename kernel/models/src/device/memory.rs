@@ -4,9 +4,9 @@ use tch::Device;
 
 use super::cuda;
 
-/// Shares of the free memory of a GPU that weights may take: the rest is for keys and values,
+/// How much of the free memory of a GPU weights may take: the rest is for keys and values,
 /// activations and libtorch itself.
-const SHARE: f64 = 0.85;
+const SHARE_OF_GPU: f64 = 0.85;
 
 /// A device and how many bytes of weights it has room for; `None` where that is not known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,26 +26,49 @@ impl std::fmt::Display for Room {
 
 /// The room of each device now.
 pub(crate) fn rooms(devices: &[Device]) -> Vec<Room> {
-    let room = |&device: &Device| Room {
-        device,
-        bytes: match device {
-            Device::Cuda(index) => cuda::memory(index).map(|(free, _)| (free as f64 * SHARE) as u64),
-            Device::Cpu => available(),
-            Device::Mps | Device::Vulkan => None,
-        },
+    let room = |&device: &Device| {
+        let share = match device {
+            Device::Cuda(_) => SHARE_OF_GPU,
+            _ => 1.0,
+        };
+        let free = free_memory(device);
+        Room {
+            device,
+            bytes: free.map(|free| (free as f64 * share) as u64),
+        }
     };
     devices.iter().map(room).collect()
 }
 
-/// Bytes of main memory that can be had without swapping.
-fn available() -> Option<u64> {
-    available_in(&std::fs::read_to_string("/proc/meminfo").ok()?)
+/// Bytes that are free on a device, where that is known.
+pub(crate) fn free_memory(device: Device) -> Option<u64> {
+    match device {
+        Device::Cuda(index) => cuda::memory(index).map(|(free, _)| free),
+        Device::Cpu => free_on_host(),
+        Device::Mps | Device::Vulkan => None,
+    }
 }
 
-fn available_in(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+/// What the machine has free, or less where a control group allows less.
+fn free_on_host() -> Option<u64> {
+    let free = available(&std::fs::read_to_string("/proc/meminfo").ok()?)?;
+    let group = |name: &str| {
+        let text = std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    let (Some(most), Some(current)) = (group("memory.max"), group("memory.current")) else {
+        return Some(free);
+    };
+    Some(free.min(most.saturating_sub(current)))
+}
+
+/// `MemAvailable` of `/proc/meminfo`, in bytes.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
+    kilobytes.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -54,9 +77,10 @@ mod tests {
 
     #[test]
     fn main_memory_is_what_the_kernel_calls_available() {
-        let meminfo = "MemTotal:       24576000 kB\nMemAvailable:   17000000 kB\n";
-        assert_eq!(available_in(meminfo), Some(17_000_000 * 1024));
-        assert_eq!(available_in("MemTotal: 1 kB\n"), None);
-        assert!(rooms(&[Device::Cpu])[0].bytes.unwrap() > 1 << 20);
+        let meminfo = "MemTotal:       24634384 kB\nMemAvailable:   23000000 kB\n";
+        assert_eq!(available(meminfo), Some(23_000_000 * 1024));
+        assert_eq!(available("MemTotal: 1 kB\n"), None);
+        assert_eq!(available("MemAvailable: many kB\n"), None);
+        assert!(rooms(&[Device::Cpu])[0].bytes.is_some_and(|bytes| bytes > 1 << 20));
     }
 }

@@ -10,5 +10,5 @@ mod memory;
 mod placement;
 
 pub use best::BestDevice;
-pub(crate) use memory::{Room, rooms};
+pub(crate) use memory::{Room, free_memory, rooms};
 pub(crate) use placement::{Numbers, Placement};

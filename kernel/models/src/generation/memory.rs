@@ -2,6 +2,8 @@
 
 use tch::{Device, TchError};
 
+use crate::device::free_memory;
+
 /// Of the memory that is free, what the cache may take; the rest is for a pass's own tensors and
 /// for everyone else.
 const SHARE_OF_HOST: f64 = 0.5;
@@ -11,11 +13,11 @@ const UNKNOWN: u64 = 4 << 30;
 
 /// Bytes that the cache may take on this device.
 pub(super) fn cache_limit(device: Device) -> u64 {
-    let (free, share) = match device {
-        Device::Cuda(index) => (free_on_gpu(index), SHARE_OF_GPU),
-        _ => (free_on_host(), SHARE_OF_HOST),
+    let share = match device {
+        Device::Cuda(_) => SHARE_OF_GPU,
+        _ => SHARE_OF_HOST,
     };
-    free.map_or(UNKNOWN, |bytes| (bytes as f64 * share) as u64)
+    free_memory(device).map_or(UNKNOWN, |bytes| (bytes as f64 * share) as u64)
 }
 
 /// Whether libtorch failed because the memory of a device, or of the host, is full.
@@ -35,68 +37,6 @@ pub(super) fn is_out_of_memory(error: &TchError) -> bool {
     };
     let message = message.to_lowercase();
     WORDS.iter().any(|words| message.contains(words))
-}
-
-/// What the machine has free, or less where a control group allows less.
-fn free_on_host() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let free = available(&text)?;
-    let group = |name: &str| {
-        let text = std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
-        text.trim().parse::<u64>().ok()
-    };
-    let (Some(most), Some(current)) = (group("memory.max"), group("memory.current")) else {
-        return Some(free);
-    };
-    Some(free.min(most.saturating_sub(current)))
-}
-
-/// `MemAvailable` of `/proc/meminfo`, in bytes.
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kilobytes.checked_mul(1024)
-}
-
-/// What CUDA's runtime, which libtorch has loaded if it uses a GPU, says is free there.
-fn free_on_gpu(index: usize) -> Option<u64> {
-    type DeviceOf = unsafe extern "C" fn(*mut libc::c_int) -> libc::c_int;
-    type SetDevice = unsafe extern "C" fn(libc::c_int) -> libc::c_int;
-    type MemoryOf = unsafe extern "C" fn(*mut usize, *mut usize) -> libc::c_int;
-    let index = libc::c_int::try_from(index).ok()?;
-    let mut names = [c"libcudart.so.13", c"libcudart.so.12"].into_iter();
-    // SAFETY: the names are C strings; RTLD_NOLOAD runs no code of a library.
-    let library = names.find_map(|name| unsafe {
-        let library = libc::dlopen(name.as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_LAZY);
-        (!library.is_null()).then_some(library)
-    })?;
-    let symbol = |name: &std::ffi::CStr| {
-        // SAFETY: the library is open, and stays so: libtorch uses it until the process ends.
-        let symbol = unsafe { libc::dlsym(library, name.as_ptr()) };
-        (!symbol.is_null()).then_some(symbol)
-    };
-    let (get, set, memory) = (
-        symbol(c"cudaGetDevice")?,
-        symbol(c"cudaSetDevice")?,
-        symbol(c"cudaMemGetInfo")?,
-    );
-    // SAFETY: these are the signatures of CUDA's runtime API, where an enum is an int; it writes
-    // to the numbers before it returns, and the thread's device is set back.
-    unsafe {
-        let get = std::mem::transmute::<*mut libc::c_void, DeviceOf>(get);
-        let set = std::mem::transmute::<*mut libc::c_void, SetDevice>(set);
-        let memory = std::mem::transmute::<*mut libc::c_void, MemoryOf>(memory);
-        let mut before = 0;
-        if get(&raw mut before) != 0 || set(index) != 0 {
-            return None;
-        }
-        let (mut free, mut total) = (0, 0);
-        let status = memory(&raw mut free, &raw mut total);
-        set(before);
-        (status == 0).then_some(free as u64)
-    }
 }
 
 #[cfg(test)]
@@ -120,10 +60,6 @@ mod tests {
 
     #[test]
     fn the_limit_on_the_host_is_a_part_of_what_is_free() {
-        let meminfo = "MemTotal:       24634384 kB\nMemAvailable:   23000000 kB\n";
-        assert_eq!(available(meminfo), Some(23_000_000 * 1024));
-        assert_eq!(available("MemTotal: 1 kB\n"), None);
-        assert_eq!(available("MemAvailable: many kB\n"), None);
         let limit = cache_limit(Device::Cpu);
         assert!((1 << 20..1 << 48).contains(&limit), "{limit}");
     }

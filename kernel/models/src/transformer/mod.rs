@@ -29,6 +29,8 @@ mod per_layer;
 mod product;
 mod rope;
 mod slab;
+#[cfg(test)]
+mod tests;
 mod weight;
 
 pub(crate) use cache::{CacheError, KeyValueCache};
