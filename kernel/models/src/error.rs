@@ -17,7 +17,33 @@ pub enum ModelError {
         /// Where it was looked for.
         path: PathBuf,
         /// What to do about it.
-        hint: &'static str,
+        hint: String,
+    },
+    /// The name is that of a teacher of the study that has no public weights.
+    #[error(
+        "{name} is a teacher behind an API and has no weights to load: Teacher::load(\"{name}\") asks it"
+    )]
+    BehindApi {
+        /// The name.
+        name: String,
+    },
+    /// The Hugging Face hub did not give a model.
+    #[error("failed to get {name} from {endpoint}: {detail}")]
+    Hub {
+        /// The model.
+        name: String,
+        /// The hub.
+        endpoint: String,
+        /// What went wrong.
+        detail: String,
+    },
+    /// A file could not be written.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
     },
     /// A file could not be read.
     #[error("failed to read {}", path.display())]

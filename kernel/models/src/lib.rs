@@ -19,12 +19,14 @@
 //!   goes;
 //! - [`chat`]: conversations and templates; [`tokenizer`]: text and tokens;
 //! - [`gguf`]: the file format; [`checkpoint`]: weights by name, whatever the format;
-//!   [`configuration`]: the shape of a model; [`locate`]: where files are;
+//!   [`configuration`]: the shape of a model; [`locate`]: where files are; [`aliases`]: the study's
+//!   names; [`hub`]: downloads;
 //! - [`transformer`]: the computation; [`adapter`]: low-rank updates of it;
 //! - [`generation`]: responses; [`scoring`]: log-probabilities; [`training`]: fine-tuning;
 //!   [`example`]: chats as tokens to predict.
 
 mod adapter;
+mod aliases;
 mod chat;
 mod checkpoint;
 mod configuration;
@@ -33,6 +35,7 @@ mod error;
 mod example;
 mod generation;
 pub mod gguf;
+mod hub;
 mod load;
 mod locate;
 mod model;

@@ -12,6 +12,7 @@ use tch::{Kind, Tensor};
 use super::Checkpoint;
 use super::config_json::Fields;
 use super::float8::dequantised;
+use crate::hub::shards;
 use crate::{Configuration, ModelError};
 
 /// The tensors of a folder with `config.json` and `model.safetensors`, or the shards that
@@ -218,29 +219,15 @@ fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
             false => Err(no_weights(folder, single)),
         };
     }
-    let index = read_json(&index_path)?;
-    let wrong = |detail: String| ModelError::Safetensors {
+    let bytes = std::fs::read(&index_path).map_err(|source| ModelError::Read {
         path: index_path.clone(),
+        source,
+    })?;
+    let shards = shards(&bytes).map_err(|detail| ModelError::Safetensors {
+        path: index_path,
         detail,
-    };
-    let Some(map) = index["weight_map"].as_object() else {
-        return Err(wrong("weight_map is not a map".to_owned()));
-    };
-    let mut names = Vec::new();
-    for (tensor, shard) in map {
-        // A name with a separator could lead out of the folder.
-        match shard.as_str() {
-            Some(name) if Path::new(name).file_name() == Some(name.as_ref()) => names.push(name),
-            _ => {
-                return Err(wrong(format!(
-                    "the shard of {tensor} is {shard}, expected a name"
-                )));
-            }
-        }
-    }
-    names.sort_unstable();
-    names.dedup();
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+    })?;
+    Ok(shards.iter().map(|name| folder.join(name)).collect())
 }
 
 /// What is wrong with a folder that has no safetensors.
