@@ -11,6 +11,12 @@ use crate::{Configuration, ModelError};
 
 const ARCHITECTURES: &str = "llama, qwen3, qwen3_moe, deepseek_v3, gemma3_text, gemma3, gemma4_text, gemma4";
 
+/// Sizes above this are damage, not models; products of a few of them do not overflow.
+const LARGEST_SIZE: i64 = 1 << 24;
+const SIZES: &str = "integers from 1 to 16777216";
+/// The deepest published models have some 130 layers.
+const MOST_LAYERS: i64 = 4096;
+
 /// The fields of one file; a field that is null counts as absent.
 pub(crate) struct Fields<'a> {
     pub(super) path: &'a Path,
@@ -38,13 +44,23 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn optional_size(&self, name: &str) -> Result<Option<i64>, ModelError> {
-        let in_range = |value: &Value| value.as_i64().filter(|size| (1..1 << 32).contains(size));
+        let in_range = |value: &Value| {
+            let size = value.as_i64();
+            size.filter(|size| (1..=LARGEST_SIZE).contains(size))
+        };
         match self.get(name) {
             None => Ok(None),
             Some(value) => match in_range(value) {
                 Some(size) => Ok(Some(size)),
-                None => Err(self.unsupported(name, "positive integers")),
+                None => Err(self.unsupported(name, SIZES)),
             },
+        }
+    }
+
+    pub(super) fn check_layers(&self, layers: i64) -> Result<(), ModelError> {
+        match layers {
+            ..=MOST_LAYERS => Ok(()),
+            _ => Err(self.unsupported("num_hidden_layers", "at most 4096")),
         }
     }
 
@@ -58,7 +74,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn size(&self, name: &str) -> Result<i64, ModelError> {
         self.optional_size(name)?
-            .ok_or_else(|| self.unsupported(name, "positive integers"))
+            .ok_or_else(|| self.unsupported(name, SIZES))
     }
 
     pub(super) fn optional_float(&self, name: &str) -> Result<Option<f64>, ModelError> {
@@ -117,6 +133,7 @@ impl<'a> Fields<'a> {
         };
         let latent = if deepseek { Some(self.latent()?) } else { None };
         let num_hidden_layers = self.size("num_hidden_layers")?;
+        self.check_layers(num_hidden_layers)?;
         let (rope_theta, rope_scaling) = self.rope()?;
         let configuration = Configuration {
             model_type: model_type.to_owned(),

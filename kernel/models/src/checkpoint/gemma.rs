@@ -154,12 +154,14 @@ impl Fields<'_> {
         if head_dim % 2 != 0 {
             return Err(self.unsupported("head_dim", "even sizes"));
         }
+        let num_hidden_layers = size("num_hidden_layers", defaults.num_hidden_layers)?;
+        self.check_layers(num_hidden_layers)?;
         Ok(Configuration {
             model_type: model_type.to_owned(),
             vocab_size: size("vocab_size", defaults.vocab_size)?,
             hidden_size: size("hidden_size", 2304)?,
             intermediate_size: size("intermediate_size", 9216)?,
-            num_hidden_layers: size("num_hidden_layers", defaults.num_hidden_layers)?,
+            num_hidden_layers,
             num_attention_heads,
             num_key_value_heads,
             head_dim,
