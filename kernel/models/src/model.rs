@@ -1,7 +1,7 @@
 //! The handle of a loaded model.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tch::{Device, Tensor};
 
@@ -9,12 +9,13 @@ use crate::adapter::{Adapter, Adapters, LoraConfig};
 use crate::chat::{self, ChatTemplate, Ending, Sources, SpecialTokens, Variables};
 use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
-use crate::generation::{Decoder, Request, respond};
+use crate::generation::Work;
 use crate::gguf::Gguf;
+use crate::load::LoadOptions;
 use crate::locate::locate;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{Packed, Transformer, Weight};
-use crate::{Chat, Configuration, ModelError, Response, Sampling, scoring};
+use crate::{Chat, Configuration, ModelError, Precision, scoring};
 
 /// A model on a device, with its tokenizer and chat template. Cloning is cheap; clones and
 /// adapted handles share the weights.
@@ -39,25 +40,38 @@ struct Base {
     tokenizer: Tokenizer,
     templates: Sources,
     device: Device,
+    /// The last call for responses that ended early.
+    stopped: Mutex<Option<Work>>,
 }
 
 impl Model {
     /// Loads the model named `smollm2` (`SmolLM2-135M-Instruct`), a `.gguf` file, a folder of
     /// safetensors files as Hugging Face lays them out, or the model of a Hugging Face name or one
-    /// of the study's aliases (`qwen4b`) that is in the Hugging Face cache.
+    /// of the study's aliases (`qwen4b`), which is downloaded if it is not in the Hugging Face
+    /// cache.
     ///
-    /// Weights are held as `f32`, on the GPU if there is one.
+    /// It goes to the GPU if there is one, where weights stay what they are in the file; on the
+    /// CPU they become `f32`. [`Model::load_with`] chooses otherwise.
     ///
     /// # Errors
-    /// When there is no such model, or its file is damaged or of an unsupported kind.
+    /// When there is no such model, its file is damaged or of an unsupported kind, or no device
+    /// has room for it.
     pub fn load(name_or_path: &str) -> Result<Self, ModelError> {
+        Self::load_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// [`Model::load`] to the devices and in the precision of `options`.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_with(name_or_path: &str, options: &LoadOptions) -> Result<Self, ModelError> {
         let located = locate(name_or_path)?;
-        let device = Device::cuda_if_available();
         // Declared before what borrows it.
         let file;
         let (source, tokenizer, templates): (Box<dyn Checkpoint>, _, _);
         if located.path.is_dir() {
             source = Box::new(FolderCheckpoint::open(&located.path)?);
+            source.configuration()?;
             tokenizer = Tokenizer::from_folder(&located.path)?;
             templates = chat::of_folder(&located.path)?;
         } else {
@@ -76,14 +90,16 @@ impl Model {
             set_thinking(&mut variables, thinking);
         }
         let configuration = source.configuration()?;
-        let transformer = Transformer::load(source.as_ref(), &configuration, device)?;
+        let placement = options.placement(&located.name, source.as_ref(), &configuration)?;
+        let transformer = Transformer::load(source.as_ref(), &configuration, &placement)?;
         let base = Base {
             name: located.name,
             configuration,
             transformer,
             tokenizer,
             templates,
-            device,
+            device: placement.first(),
+            stopped: Mutex::new(None),
         };
         Ok(Self {
             base: Arc::new(base),
@@ -105,9 +121,14 @@ impl Model {
         &self.base.configuration
     }
 
-    /// Where the weights are.
+    /// Where the weights are; of several devices, the one where computations begin and end.
     pub fn device(&self) -> Device {
         self.base.device
+    }
+
+    /// The precision of the weights.
+    pub fn precision(&self) -> Precision {
+        Precision::of(self.base.transformer.kind())
     }
 
     /// The model's tokenizer.
@@ -127,6 +148,19 @@ impl Model {
             .weights()
             .map(|weight| weight.numel() as u64)
             .sum()
+    }
+
+    /// Bytes of the weights on each device, in the order of the computation, without an adapter.
+    pub fn memory_by_device(&self) -> Vec<(Device, u64)> {
+        let mut devices: Vec<(Device, u64)> = vec![(self.base.device, 0)];
+        for weight in self.base.transformer.weights() {
+            let device = weight.device();
+            match devices.iter_mut().find(|(known, _)| *known == device) {
+                Some((_, bytes)) => *bytes += weight.bytes(),
+                None => devices.push((device, weight.bytes())),
+            }
+        }
+        devices
     }
 
     /// Bytes of the weights, those of an adapter included.
@@ -153,7 +187,7 @@ impl Model {
     /// When the options make no sense or name modules that the model does not have.
     pub fn untrained_adapter(&self, lora: &LoraConfig, seed: u64) -> Result<Adapter, ModelError> {
         let maps = self.base.transformer.linear_maps();
-        Adapter::initialise(self.name(), maps, lora, seed, self.base.device)
+        Adapter::initialise(self.name(), maps, lora, seed)
     }
 
     /// A handle over the same weights with the adapter in `folder`, which PEFT or
@@ -163,7 +197,7 @@ impl Model {
     /// When the folder holds no adapter, one for a model of another shape, or one that PEFT would
     /// compute in a way that is not supported.
     pub fn load_adapter(&self, folder: impl AsRef<Path>) -> Result<Self, ModelError> {
-        let adapter = Adapter::load(folder.as_ref(), &self.base.transformer, self.base.device)?;
+        let adapter = Adapter::load(folder.as_ref(), &self.base.transformer)?;
         self.with_adapter(&adapter)
     }
 
@@ -282,95 +316,12 @@ impl Model {
         })
     }
 
-    /// Answers every chat, in order. Which chats are answered together does not matter to the
-    /// answers; a response is cut off where the context ends. A chat that ends with a message of
-    /// the assistant is answered by going on from there, and the response is what comes after it.
-    ///
-    /// # Errors
-    /// When a chat leaves no room for an answer in the context, or the work is interrupted.
-    pub fn generate(
-        &self,
-        chats: &[Chat],
-        sampling: &Sampling,
-    ) -> Result<Vec<Response>, ModelError> {
-        let requests: Vec<_> = chats.iter().map(|chat| (self, chat)).collect();
-        Self::generate_together(&requests, sampling)
-    }
-
-    /// Answers every chat with the handle beside it, in order and in one batch: handles with
-    /// different adapters, or none, over the same weights. The answers are those that each handle
-    /// would give on its own.
-    ///
-    /// ```no_run
-    /// # use offmodel_models::{Adapter, Chat, Model, ModelError, Sampling};
-    /// # fn compare(base: &Model, tuned: &Adapter) -> Result<(), ModelError> {
-    /// let student = base.with_adapter(tuned)?;
-    /// let chat = Chat::user("What is 7 times 8?");
-    /// let answers = Model::generate_together(&[(base, &chat), (&student, &chat)], &Sampling::greedy())?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Model::generate`]; also when the handles do not share their weights.
-    pub fn generate_together(
-        requests: &[(&Self, &Chat)],
-        sampling: &Sampling,
-    ) -> Result<Vec<Response>, ModelError> {
-        sampling.check()?;
-        let Some(&(first, _)) = requests.first() else {
-            return Ok(vec![]);
-        };
-        let base = &first.base;
-        let mut prompts = Vec::with_capacity(requests.len());
-        for (index, (model, _)) in requests.iter().enumerate() {
-            if !Arc::ptr_eq(base, &model.base) {
-                let detail = format!(
-                    "chat {index} is for {}, chat 0 for {}: one batch needs handles over the same weights",
-                    model.name(),
-                    base.name
-                );
-                return Err(ModelError::Adapter { detail });
-            }
-        }
-        for (index, (model, chat)) in requests.iter().enumerate() {
-            let prompt = base.tokenizer.encode(&model.render_prompt(chat)?)?;
-            let room = model.room_after(index, prompt.len())?;
-            prompts.push(Request {
-                prompt,
-                adapter: model.adapter.as_ref(),
-                limit: sampling.max_new_tokens.min(room),
-            });
-        }
-        let decoder = Decoder {
-            transformer: &base.transformer,
-            configuration: &base.configuration,
-            end: base.tokenizer.end(),
-            device: base.device,
-        };
-        let answers = respond(decoder, &prompts, sampling)?;
-        answers
-            .into_iter()
-            .map(|answer| {
-                Ok(Response {
-                    text: base.tokenizer.decode(&answer.tokens)?,
-                    tokens: answer.tokens,
-                    log_probabilities: answer.log_probabilities,
-                    finish: answer.finish,
-                })
-            })
-            .collect()
-    }
-
     /// The logits of the token after each of `tokens`: `[tokens, vocabulary]`, `f32`.
     ///
     /// # Errors
     /// When there are no tokens, one is not in the vocabulary, or they exceed the context.
     pub fn logits(&self, tokens: &[u32]) -> Result<Tensor, ModelError> {
-        let (vocabulary, context) = (
-            self.base.configuration.vocab_size,
-            self.base.configuration.max_position_embeddings,
-        );
+        let context = self.base.configuration.max_position_embeddings;
         if tokens.is_empty() || tokens.len() > context {
             return Err(ModelError::Context {
                 index: 0,
@@ -378,9 +329,7 @@ impl Model {
                 context,
             });
         }
-        if let Some(&token) = tokens.iter().find(|&&token| i64::from(token) >= vocabulary) {
-            return Err(ModelError::Token { token, vocabulary });
-        }
+        self.check_tokens(tokens)?;
         let _no_grad = tch::no_grad_guard();
         let packed = Packed::new([tokens], self.base.device)?;
         let adapters = self.adapters();
@@ -432,6 +381,23 @@ impl Model {
     /// The same adapter for every token of a pass.
     fn adapters(&self) -> Adapters<'_> {
         self.adapter.as_ref().into()
+    }
+
+    /// Fails if a token is not in the vocabulary.
+    pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<(), ModelError> {
+        let vocabulary = self.base.configuration.vocab_size;
+        match tokens.iter().find(|&&token| i64::from(token) >= vocabulary) {
+            Some(&token) => Err(ModelError::Token { token, vocabulary }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn shares_weights_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.base, &other.base)
+    }
+
+    pub(crate) fn stopped_work(&self) -> &Mutex<Option<Work>> {
+        &self.base.stopped
     }
 
     pub(crate) fn transformer(&self) -> &Transformer {
@@ -495,7 +461,7 @@ impl Model {
     }
 
     /// Tokens that fit into the context after a prompt.
-    fn room_after(&self, index: usize, prompt: usize) -> Result<usize, ModelError> {
+    pub(crate) fn room_after(&self, index: usize, prompt: usize) -> Result<usize, ModelError> {
         let context = self.base.configuration.max_position_embeddings;
         if prompt == 0 {
             let detail = "the template renders it as nothing".to_owned();
@@ -532,13 +498,17 @@ impl std::fmt::Display for Model {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(
             formatter,
-            "{} ({}, {:.1} million parameters, {:.0} MB on {:?})",
+            "{} ({}, {:.1} million parameters, ",
             self.name(),
             self.configuration().model_type,
             self.parameter_count() as f64 / 1e6,
-            self.memory_bytes() as f64 / 1e6,
-            self.device(),
         )?;
+        for (index, (device, bytes)) in self.memory_by_device().into_iter().enumerate() {
+            let separator = if index == 0 { "" } else { " and " };
+            let megabytes = bytes as f64 / 1e6;
+            write!(formatter, "{separator}{megabytes:.0} MB on {device:?}")?;
+        }
+        write!(formatter, " in {})", self.precision())?;
         match &self.adapter {
             Some(adapter) => write!(formatter, " + {adapter}"),
             None => Ok(()),

@@ -44,11 +44,7 @@ impl Adapter {
     }
 
     /// Reads an adapter of `transformer` that PEFT, or [`Adapter::save`], wrote.
-    pub(crate) fn load(
-        folder: &Path,
-        transformer: &Transformer,
-        device: Device,
-    ) -> Result<Self, ModelError> {
+    pub(crate) fn load(folder: &Path, transformer: &Transformer) -> Result<Self, ModelError> {
         let tensors_path = folder.join(TENSORS);
         if !tensors_path.is_file() && folder.join(PICKLED).is_file() {
             return Err(ModelError::Unsupported {
@@ -64,8 +60,10 @@ impl Adapter {
             path: tensors_path,
             selection: Selection::new(&config.lora)?,
             config: &config,
-            maps: transformer.linear_maps().collect(),
-            device,
+            maps: transformer
+                .linear_maps()
+                .map(|map| (map.module.as_str(), map))
+                .collect(),
         };
         let updates = loader.updates(transformer)?;
         let lora = loader.described(&updates)?;
@@ -122,8 +120,7 @@ struct Loader<'a> {
     path: PathBuf,
     config: &'a PeftConfig,
     selection: Selection<'a>,
-    maps: Vec<&'a LinearMap>,
-    device: Device,
+    maps: BTreeMap<&'a str, &'a LinearMap>,
 }
 
 /// The matrices of one name.
@@ -166,16 +163,18 @@ impl Loader<'_> {
                     self.check_rank(&module, "A", &a, 0, rank)?;
                     self.check_rank(&module, "B", &b, 1, rank)?;
                     let scale = self.selection.scale(&module, rank)?;
-                    updates.insert(module, self.update(&a, &b, scale)?);
+                    let update = self.update(&module, &a, &b, scale)?;
+                    updates.insert(module, update);
                 }
                 Some(parameter) => {
                     let rank = self.selection.rank(&parameter.name)?;
-                    let experts = parameter.experts(&self.maps);
+                    let experts = parameter.experts(self.maps.keys().copied());
                     self.check_rank(&module, "A", &a, 0, rank * experts)?;
                     self.check_rank(&module, "B", &b, 1, rank * experts)?;
                     let scale = self.selection.scale(&parameter.name, rank)?;
                     for (module, a, b) in parameter.split(&a, &b, experts)? {
-                        updates.insert(module, self.update(&a, &b, scale)?);
+                        let update = self.update(&module, &a, &b, scale)?;
+                        updates.insert(module, update);
                     }
                 }
             }
@@ -245,10 +244,19 @@ impl Loader<'_> {
         Ok(tensor.f_to_kind(Kind::Float)?)
     }
 
-    fn update(&self, a: &Tensor, b: &Tensor, scale: f64) -> Result<Update, ModelError> {
+    /// The matrices where the map is that they update.
+    fn update(
+        &self,
+        module: &str,
+        a: &Tensor,
+        b: &Tensor,
+        scale: f64,
+    ) -> Result<Update, ModelError> {
+        let map = self.maps.get(module);
+        let device = map.map_or(Device::Cpu, |map| map.device);
         Ok(Update {
-            a: Weight::new(a.f_to_device(self.device)?),
-            b: Weight::new(b.f_to_device(self.device)?),
+            a: Weight::new(a.f_to_device(device)?),
+            b: Weight::new(b.f_to_device(device)?),
             scale,
         })
     }
@@ -307,11 +315,11 @@ impl Loader<'_> {
         if self.config.is_narrowed {
             return Ok(());
         }
-        for map in &self.maps {
-            if self.selection.selects(&map.module)? && !updates.contains_key(&map.module) {
+        for module in self.maps.keys() {
+            if self.selection.selects(module)? && !updates.contains_key(*module) {
                 return Err(ModelError::MissingTensor {
                     path: self.path.clone(),
-                    tensor: format!("{PREFIX}{}.lora_A.weight", map.module),
+                    tensor: format!("{PREFIX}{module}.lora_A.weight"),
                 });
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::LoraConfig;
 use super::targets::{Selection, Targets, ends_with};
@@ -60,7 +60,6 @@ impl Adapter {
         maps: impl Iterator<Item = &'a LinearMap>,
         config: &LoraConfig,
         seed: u64,
-        device: Device,
     ) -> Result<Self, ModelError> {
         let selection = Selection::new(config)?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -77,9 +76,9 @@ impl Adapter {
                 .map(|_| random.random_range(-bound..bound))
                 .collect();
             let a = Tensor::f_from_slice(&a)?.f_view([rank, map.inputs])?;
-            let b = Tensor::f_zeros([map.outputs, rank], (a.kind(), device))?;
+            let b = Tensor::f_zeros([map.outputs, rank], (a.kind(), map.device))?;
             let update = Update {
-                a: Weight::new(a.f_to_device(device)?),
+                a: Weight::new(a.f_to_device(map.device)?),
                 b: Weight::new(b),
                 scale: selection.scale(&map.module, rank)?,
             };
@@ -267,20 +266,23 @@ impl Adapter {
         let Some(update) = self.updates.get(module) else {
             return Ok(output);
         };
-        let x = x.f_to_kind(update.a.kind())?;
+        // Both are at home where their map is, unless the adapter was made elsewhere.
+        let a = update.a.f_to_device(x.device())?;
+        let b = update.b.f_to_device(x.device())?;
+        let x = x.f_to_kind(a.kind())?;
         let mut reduced = match self.dropout > 0.0 {
-            true => product(&x.f_dropout(self.dropout, true)?, &update.a)?,
-            false => product(&x, &update.a)?,
+            true => product(&x.f_dropout(self.dropout, true)?, &a)?,
+            false => product(&x, &a)?,
         };
         if update.scale != 1.0 {
             reduced = reduced.f_mul_scalar(update.scale)?;
         }
         if output.kind() == reduced.kind() {
-            return output.f_addmm(&reduced, &update.b.f_transpose(0, 1)?);
+            return output.f_addmm(&reduced, &b.f_transpose(0, 1)?);
         }
         // As in PEFT, an adapter may be more precise than the weights that it updates.
         output
-            .f_add(&product(&reduced, &update.b)?)?
+            .f_add(&product(&reduced, &b)?)?
             .f_to_kind(output.kind())
     }
 }

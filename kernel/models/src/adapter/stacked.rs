@@ -8,7 +8,6 @@
 use tch::{TchError, Tensor};
 
 use super::targets::ends_with;
-use crate::transformer::LinearMap;
 
 const GATE_UP: &str = "gate_up_proj";
 const DOWN: &str = "down_proj";
@@ -51,13 +50,13 @@ pub(super) fn parameter(module: &str, parameters: &[String]) -> Option<Parameter
 }
 
 impl Parameter {
-    /// How many experts the model has there.
-    pub(super) fn experts(&self, maps: &[&LinearMap]) -> i64 {
-        let is_expert = |map: &&&LinearMap| {
-            let rest = map.module.strip_prefix(&self.experts);
+    /// How many experts are there among these modules.
+    pub(super) fn experts<'a>(&self, modules: impl Iterator<Item = &'a str>) -> i64 {
+        let is_expert = |module: &&str| {
+            let rest = module.strip_prefix(&*self.experts);
             rest.is_some_and(|rest| rest.starts_with('.') && rest.ends_with(DOWN))
         };
-        maps.iter().filter(is_expert).count() as i64
+        modules.filter(is_expert).count() as i64
     }
 
     /// The module, A and B of every linear map in it.

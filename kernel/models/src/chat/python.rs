@@ -69,7 +69,7 @@ pub(super) fn trim(value: &Value, characters: Option<String>) -> String {
     }
 }
 
-/// The tests `sequence` and `iterable`: a text is both.
+/// The tests `sequence` and `iterable`: a text is both, none is neither.
 pub(super) fn is_sequence(value: &Value) -> bool {
     matches!(
         value.kind(),
@@ -78,7 +78,11 @@ pub(super) fn is_sequence(value: &Value) -> bool {
 }
 
 pub(super) fn is_iterable(value: &Value) -> bool {
-    value.kind() == ValueKind::String || value.try_iter().is_ok()
+    match value.kind() {
+        ValueKind::None => false,
+        ValueKind::String => true,
+        _ => value.try_iter().is_ok(),
+    }
 }
 
 /// What `str.isspace` takes for white space: four separators more than Unicode does.

@@ -275,8 +275,8 @@ mod tests {
             "None True 1.0 1e-07 ",
         );
         assert_renders(
-            "{{ tools is defined }} {{ tools is none }} {{ 'x' is iterable }}",
-            "True True True",
+            "{{ tools is defined }} {{ tools is none }} {{ 'x' is iterable }} {{ tools is iterable }}",
+            "True True True False",
         );
     }
 
