@@ -44,7 +44,7 @@ mod tokenizer;
 mod training;
 mod transformer;
 
-pub use adapter::{Adapter, LoraConfig};
+pub use adapter::{Adapter, LoraConfig, Targets};
 pub use chat::{Chat, Message, Role};
 pub use configuration::Configuration;
 pub use device::BestDevice;

@@ -1,18 +1,19 @@
 //! The handle of a loaded model.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tch::{Device, Tensor};
 
-use crate::adapter::{Adapter, Adapters};
-use crate::chat::ChatTemplate;
+use crate::adapter::{Adapter, Adapters, LoraConfig};
+use crate::chat::{self, ChatTemplate, Ending, Sources, SpecialTokens, Variables};
 use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
 use crate::generation::Work;
-use crate::gguf::{Gguf, Value};
+use crate::gguf::Gguf;
 use crate::load::LoadOptions;
 use crate::locate::locate;
-use crate::tokenizer::{Tokenizer, chat_template};
+use crate::tokenizer::Tokenizer;
 use crate::transformer::{Packed, Transformer, Weight};
 use crate::{Chat, Configuration, ModelError, Precision, scoring};
 
@@ -22,6 +23,14 @@ use crate::{Chat, Configuration, ModelError, Precision, scoring};
 pub struct Model {
     base: Arc<Base>,
     adapter: Option<Adapter>,
+    rendering: Rendering,
+}
+
+/// How a handle makes text of chats.
+#[derive(Clone, Default)]
+struct Rendering {
+    template: Option<Arc<ChatTemplate>>,
+    variables: Variables,
 }
 
 struct Base {
@@ -29,7 +38,7 @@ struct Base {
     configuration: Configuration,
     transformer: Transformer,
     tokenizer: Tokenizer,
-    template: Option<ChatTemplate>,
+    templates: Sources,
     device: Device,
     /// The last call for responses that ended early.
     stopped: Mutex<Option<Work>>,
@@ -59,26 +68,27 @@ impl Model {
         let located = locate(name_or_path)?;
         // Declared before what borrows it.
         let file;
-        let (source, tokenizer, template_source): (Box<dyn Checkpoint>, _, _);
+        let (source, tokenizer, templates): (Box<dyn Checkpoint>, _, _);
         if located.path.is_dir() {
             source = Box::new(FolderCheckpoint::open(&located.path)?);
             source.configuration()?;
             tokenizer = Tokenizer::from_folder(&located.path)?;
-            template_source = chat_template(&located.path)?;
+            templates = chat::of_folder(&located.path)?;
         } else {
             file = Gguf::open(&located.path)?;
             source = Box::new(GgufCheckpoint::new(&file));
             source.configuration()?;
             tokenizer = Tokenizer::from_gguf(&file)?;
-            template_source = match file.get("tokenizer.chat_template") {
-                Some(Value::String(text)) => Some(text.clone()),
-                _ => None,
-            };
+            templates = chat::of_gguf(&file)?;
         }
-        let template = match template_source {
-            Some(text) => Some(template(&text, &tokenizer)?),
+        let template = match templates.get(chat::DEFAULT) {
+            Some(text) => Some(Arc::new(template(text, &tokenizer)?)),
             None => None,
         };
+        let mut variables = Variables::new();
+        if let Some(thinking) = located.thinking {
+            set_thinking(&mut variables, thinking);
+        }
         let configuration = source.configuration()?;
         let placement = options.placement(&located.name, source.as_ref(), &configuration)?;
         let transformer = Transformer::load(source.as_ref(), &configuration, &placement)?;
@@ -87,13 +97,17 @@ impl Model {
             configuration,
             transformer,
             tokenizer,
-            template,
+            templates,
             device: placement.first(),
             stopped: Mutex::new(None),
         };
         Ok(Self {
             base: Arc::new(base),
             adapter: None,
+            rendering: Rendering {
+                template,
+                variables,
+            },
         })
     }
 
@@ -162,18 +176,108 @@ impl Model {
     pub fn with_adapter(&self, adapter: &Adapter) -> Result<Self, ModelError> {
         adapter.check_fits(self.base.transformer.linear_maps())?;
         Ok(Self {
-            base: self.base.clone(),
             adapter: Some(adapter.clone()),
+            ..self.clone()
         })
+    }
+
+    /// A new adapter for this model that changes nothing yet: where training begins.
+    ///
+    /// # Errors
+    /// When the options make no sense or name modules that the model does not have.
+    pub fn untrained_adapter(&self, lora: &LoraConfig, seed: u64) -> Result<Adapter, ModelError> {
+        let maps = self.base.transformer.linear_maps();
+        Adapter::initialise(self.name(), maps, lora, seed)
+    }
+
+    /// A handle over the same weights with the adapter in `folder`, which PEFT or
+    /// [`Adapter::save`] wrote.
+    ///
+    /// # Errors
+    /// When the folder holds no adapter, one for a model of another shape, or one that PEFT would
+    /// compute in a way that is not supported.
+    pub fn load_adapter(&self, folder: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let adapter = Adapter::load(folder.as_ref(), &self.base.transformer, self.base.device)?;
+        self.with_adapter(&adapter)
+    }
+
+    /// A handle that computes with the adapter's updates added to the weights, W + alpha / r * B A:
+    /// as fast as a model without an adapter, for the memory of the matrices that are adapted. The
+    /// weights that other handles use stay as they are.
+    ///
+    /// In a batch with other adapters, and in training, the updates are computed as before.
+    ///
+    /// # Errors
+    /// When the handle has no adapter.
+    pub fn merge(&self) -> Result<Self, ModelError> {
+        let Some(adapter) = &self.adapter else {
+            let detail = format!("{} has none to merge", self.base.name);
+            return Err(ModelError::Adapter { detail });
+        };
+        let matrices = self.base.transformer.merged(adapter)?;
+        Ok(Self {
+            adapter: Some(adapter.with_merged(matrices)),
+            ..self.clone()
+        })
+    }
+
+    /// The handle before [`Model::merge`], to the last bit.
+    #[must_use]
+    pub fn unmerge(&self) -> Self {
+        Self {
+            adapter: self.adapter.as_ref().map(Adapter::without_merged),
+            ..self.clone()
+        }
     }
 
     /// A handle over the same weights without an adapter.
     #[must_use]
     pub fn without_adapter(&self) -> Self {
         Self {
-            base: self.base.clone(),
             adapter: None,
+            ..self.clone()
         }
+    }
+
+    /// A handle whose chats are rendered with reasoning on or off, for models that can do both
+    /// (`enable_thinking` of Qwen3 and Gemma 4, `thinking` of DeepSeek-V3.1). Without it, the
+    /// template decides.
+    #[must_use]
+    pub fn with_thinking(&self, thinking: bool) -> Self {
+        let mut handle = self.clone();
+        set_thinking(&mut handle.rendering.variables, thinking);
+        handle
+    }
+
+    /// A handle whose chat template knows a further name, such as Llama's `date_string`.
+    #[must_use]
+    pub fn with_template_variable(&self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        let mut handle = self.clone();
+        let variables = &mut handle.rendering.variables;
+        variables.insert(name.to_owned(), value.into());
+        handle
+    }
+
+    /// A handle that renders chats with another of the model's chat templates, such as `tool_use`.
+    ///
+    /// # Errors
+    /// When the model has no template of this name, or it does not compile.
+    pub fn with_chat_template(&self, name: &str) -> Result<Self, ModelError> {
+        let Some(source) = self.base.templates.get(name) else {
+            let known: Vec<&str> = self.chat_templates().collect();
+            let known = known.join(", ");
+            return Err(ModelError::Template {
+                detail: format!("{} has no template {name}, but {known}", self.base.name),
+            });
+        };
+        let mut handle = self.clone();
+        handle.rendering.template = Some(Arc::new(template(source, &self.base.tokenizer)?));
+        Ok(handle)
+    }
+
+    /// The names of the model's chat templates.
+    pub fn chat_templates(&self) -> impl Iterator<Item = &str> {
+        self.base.templates.keys().map(String::as_str)
     }
 
     /// The text that the model reads for `chat`; with `add_generation_prompt` it ends where the
@@ -182,13 +286,34 @@ impl Model {
     /// # Errors
     /// When the model has no chat template or the template refuses the chat.
     pub fn render(&self, chat: &Chat, add_generation_prompt: bool) -> Result<String, ModelError> {
-        match &self.base.template {
-            Some(template) => template.render(chat, add_generation_prompt),
-            None => {
-                let detail = format!("{} has no chat template", self.base.name);
-                Err(ModelError::Template { detail })
-            }
+        match add_generation_prompt {
+            true => self.render_to(chat, Ending::GenerationPrompt),
+            false => self.render_to(chat, Ending::Closed),
         }
+    }
+
+    /// The text that the model goes on from to answer `chat`. A last message of the assistant is
+    /// the beginning of the answer: the text ends within it.
+    ///
+    /// # Errors
+    /// As [`Model::render`]; also when the template leaves out part of what is to be continued.
+    pub fn render_prompt(&self, chat: &Chat) -> Result<String, ModelError> {
+        match chat.response() {
+            Some(_) => self.render_to(chat, Ending::Continued),
+            None => self.render_to(chat, Ending::GenerationPrompt),
+        }
+    }
+
+    fn render_to(&self, chat: &Chat, ending: Ending) -> Result<String, ModelError> {
+        let variables = &self.rendering.variables;
+        self.template()?.render(chat, ending, variables)
+    }
+
+    fn template(&self) -> Result<&ChatTemplate, ModelError> {
+        let template = self.rendering.template.as_deref();
+        template.ok_or_else(|| ModelError::Template {
+            detail: format!("{} has no chat template", self.base.name),
+        })
     }
 
     /// The logits of the token after each of `tokens`: `[tokens, vocabulary]`, `f32`.
@@ -298,8 +423,16 @@ impl Model {
         }
         let prompt = self.render(&chat.prompt(), true)?;
         let whole = self.render(chat, false)?;
-        let Some(response) = whole.strip_prefix(&prompt) else {
-            return Err(wrong("the template changes what precedes the response"));
+        let response = match whole.strip_prefix(&prompt) {
+            Some(response) => response,
+            // Where a generation prompt says more than the head of a message (Gemma 4 tells there
+            // that nothing is thought), the response is what follows that head.
+            None => {
+                let head = self.template()?.head(chat, &self.rendering.variables)?;
+                let begins = prompt.starts_with(&head);
+                let response = whole.strip_prefix(&head).filter(|_| begins);
+                response.ok_or_else(|| wrong("the template changes what precedes the response"))?
+            }
         };
         // Cut where generation would cut: the prompt and the response are tokenized apart.
         let mut tokens = self.base.tokenizer.encode(&prompt)?;
@@ -347,9 +480,18 @@ impl Model {
 
 fn template(source: &str, tokenizer: &Tokenizer) -> Result<ChatTemplate, ModelError> {
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token));
-    let beginning = text(tokenizer.beginning()).unwrap_or_default();
-    let end = text(tokenizer.end().first().copied()).unwrap_or_default();
-    ChatTemplate::new(source, beginning, end)
+    let special = SpecialTokens {
+        beginning: text(tokenizer.beginning()),
+        end: text(tokenizer.end().first().copied()),
+    };
+    ChatTemplate::new(source, special)
+}
+
+/// Sets all names under which templates know it.
+fn set_thinking(variables: &mut Variables, thinking: bool) {
+    for name in ["enable_thinking", "thinking"] {
+        variables.insert(name.to_owned(), thinking.into());
+    }
 }
 
 impl std::fmt::Display for Model {

@@ -3,7 +3,6 @@
 mod folder;
 mod gguf;
 
-pub(crate) use folder::chat_template;
 use tokenizers::Tokenizer as HuggingFace;
 
 use crate::ModelError;

@@ -1,5 +1,7 @@
 //! The whole transformer: from token ids to logits.
 
+use std::collections::BTreeMap;
+
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::KeyValueCache;
@@ -13,7 +15,7 @@ use super::rope::{Rope, Rotation};
 use super::slab::CacheSlot;
 use super::pass::{Fill, Step};
 use super::{Packed, Pass, Weight};
-use crate::adapter::Adapters;
+use crate::adapter::{Adapter, Adapters};
 use crate::checkpoint::Checkpoint;
 use crate::device::Placement;
 use crate::{Configuration, ModelError};
@@ -142,6 +144,22 @@ impl Transformer {
     /// What a cache of keys and values must hold: one slot for each layer that has its own.
     pub(crate) fn cache_slots(&self) -> &[CacheSlot] {
         &self.slots
+    }
+
+    /// The embedding or the output layer by its Hugging Face name, without `.weight`.
+    pub(crate) fn matrix(&self, name: &str) -> Option<&Tensor> {
+        match name {
+            "model.embed_tokens" => Some(&self.embedding),
+            "lm_head" => self.head.weights().next().map(std::ops::Deref::deref),
+            _ => None,
+        }
+    }
+
+    /// The matrices that `adapter` changes, changed: `W + alpha / r * B A`.
+    pub(crate) fn merged(&self, adapter: &Adapter) -> Result<BTreeMap<String, Weight>, TchError> {
+        let _no_grad = tch::no_grad_guard();
+        let merged = self.linears().map(|linear| linear.merged(adapter));
+        merged.filter_map(Result::transpose).collect()
     }
 
     /// The maps to which an adapter may be attached, in the order of the computation.

@@ -5,7 +5,7 @@ use tch::{Device, TchError, Tensor};
 use super::parts::Parts;
 use super::{Weight, product};
 use crate::ModelError;
-use crate::adapter::Adapters;
+use crate::adapter::{Adapter, Adapters};
 
 /// Linear maps of the same input, kept as one matrix so that they are one matrix product.
 pub(super) struct Linear {
@@ -80,13 +80,31 @@ impl Linear {
         [&self.weight].into_iter().chain(&self.bias)
     }
 
+    /// The joined weight with the updates of `adapter` added, under the name of the first map, if
+    /// any map is adapted. A tied weight stays what it is for the part that it belongs to.
+    pub(super) fn merged(&self, adapter: &Adapter) -> Result<Option<(String, Weight)>, TchError> {
+        let is_adapted = self.maps.iter().any(|map| adapter.adapts(&map.module));
+        let Some(first) = self.maps.first().filter(|_| is_adapted) else {
+            return Ok(None);
+        };
+        let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
+        let mut rows = self.weight.f_split_with_sizes(sizes, 0)?;
+        for (map, rows) in self.maps.iter().zip(&mut rows) {
+            if let Some(change) = adapter.change(&map.module)? {
+                *rows = rows.f_add(&change)?.f_to_kind(self.weight.kind())?;
+            }
+        }
+        let joined = Weight::new(Tensor::f_cat(&rows, 0)?);
+        Ok(Some((first.module.clone(), joined)))
+    }
+
     /// The output of every map for `x`, `[tokens, inputs]`.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        adapters: &Adapters,
-    ) -> Result<Vec<Tensor>, TchError> {
-        let mut joined = product(x, &self.weight)?;
+    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Vec<Tensor>, TchError> {
+        let merged = self
+            .maps
+            .first()
+            .and_then(|map| adapters.merged(&map.module));
+        let mut joined = product(x, merged.unwrap_or(&self.weight))?;
         if let Some(bias) = &self.bias {
             joined = joined.f_add(bias)?;
         }
@@ -97,6 +115,9 @@ impl Linear {
             let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
             joined.f_split_with_sizes(sizes, -1)?
         };
+        if merged.is_some() {
+            return Ok(outputs);
+        }
         let maps = self.maps.iter().zip(outputs);
         maps.map(|(map, output)| adapters.adapt(&map.module, x, output))
             .collect()
