@@ -37,18 +37,18 @@ pub enum ModelError {
         /// What went wrong.
         detail: String,
     },
-    /// A file or folder could not be written; what was there before still is.
-    #[error("failed to write {}", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
     /// A file could not be read.
     #[error("failed to read {}", path.display())]
     Read {
         /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A file or folder could not be written; what was there before still is.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// The file or folder.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,

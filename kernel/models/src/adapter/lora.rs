@@ -334,7 +334,7 @@ impl std::fmt::Debug for Adapter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Kind;
+    use tch::{Device, Kind};
 
     #[test]
     fn dropout_drops_inputs_of_a_in_training_only() {

@@ -136,6 +136,16 @@ impl Transformer {
         self.embedding.size()[0]
     }
 
+    /// Kind of the weights, of the numbers that layers hand on, and so of keys and values.
+    pub(crate) fn kind(&self) -> Kind {
+        self.embedding.kind()
+    }
+
+    /// What a cache of keys and values must hold: one slot for each layer that has its own.
+    pub(crate) fn cache_slots(&self) -> &[CacheSlot] {
+        &self.slots
+    }
+
     /// The embedding or the output layer by its Hugging Face name, without `.weight`.
     pub(crate) fn matrix(&self, name: &str) -> Option<&Tensor> {
         match name {
@@ -150,16 +160,6 @@ impl Transformer {
         let _no_grad = tch::no_grad_guard();
         let merged = self.linears().map(|linear| linear.merged(adapter));
         merged.filter_map(Result::transpose).collect()
-    }
-
-    /// Kind of the weights, of the numbers that layers hand on, and so of keys and values.
-    pub(crate) fn kind(&self) -> Kind {
-        self.embedding.kind()
-    }
-
-    /// What a cache of keys and values must hold: one slot for each layer that has its own.
-    pub(crate) fn cache_slots(&self) -> &[CacheSlot] {
-        &self.slots
     }
 
     /// The maps to which an adapter may be attached, in the order of the computation.
