@@ -121,6 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn the_library_registers_itself_with_libtorch() {
+        let Some(path) = beside_libtorch() else {
+            println!("skipped: this libtorch has no CUDA library");
+            return;
+        };
+        assert!(library().is_some(), "{} does not load", path.display());
+        let options = (tch::Kind::Float, tch::Device::Cuda(0));
+        if let Err(error) = tch::Tensor::f_zeros([1], options) {
+            // Without a GPU: the words of the library, not of libtorch without it.
+            let error = error.to_string();
+            assert!(error.contains("NVIDIA driver") || error.contains("CUDA error"), "{error}");
+        }
+    }
+
+    #[test]
     fn there_is_no_memory_on_a_gpu_that_does_not_exist() {
         assert!(memory(device_count()).is_none());
     }
