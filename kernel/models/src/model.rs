@@ -7,12 +7,12 @@ use tch::{Device, Tensor};
 
 use crate::adapter::{Adapter, Adapters, LoraConfig};
 use crate::chat::{self, ChatTemplate, Ending, Sources, SpecialTokens, Variables};
-use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
+use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint, RandomCheckpoint};
 use crate::example::Example;
 use crate::generation::Work;
 use crate::gguf::Gguf;
 use crate::load::LoadOptions;
-use crate::locate::locate;
+use crate::locate::{Located, locate};
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{Packed, Transformer, Weight};
 use crate::{Chat, Configuration, ModelError, Precision, scoring};
@@ -81,6 +81,33 @@ impl Model {
             tokenizer = Tokenizer::from_gguf(&file)?;
             templates = chat::of_gguf(&file)?;
         }
+        Self::assemble(&located, source.as_ref(), tokenizer, templates, options)
+    }
+
+    /// A model with the configuration, tokenizer and chat template of `folder` and random weights:
+    /// as fast as the real one, and no wiser than a die. For measuring speed without a download.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn with_random_weights(folder: &Path, options: &LoadOptions) -> Result<Self, ModelError> {
+        let located = Located {
+            name: "random weights".to_owned(),
+            path: folder.to_owned(),
+            thinking: None,
+        };
+        let source = RandomCheckpoint::open(folder)?;
+        let tokenizer = Tokenizer::from_folder(folder)?;
+        let templates = chat::of_folder(folder)?;
+        Self::assemble(&located, &source, tokenizer, templates, options)
+    }
+
+    fn assemble(
+        located: &Located,
+        source: &dyn Checkpoint,
+        tokenizer: Tokenizer,
+        templates: Sources,
+        options: &LoadOptions,
+    ) -> Result<Self, ModelError> {
         let template = match templates.get(chat::DEFAULT) {
             Some(text) => Some(Arc::new(template(text, &tokenizer)?)),
             None => None,
@@ -90,10 +117,10 @@ impl Model {
             set_thinking(&mut variables, thinking);
         }
         let configuration = source.configuration()?;
-        let placement = options.placement(&located.name, source.as_ref(), &configuration)?;
-        let transformer = Transformer::load(source.as_ref(), &configuration, &placement)?;
+        let placement = options.placement(&located.name, source, &configuration)?;
+        let transformer = Transformer::load(source, &configuration, &placement)?;
         let base = Base {
-            name: located.name,
+            name: located.name.clone(),
             configuration,
             transformer,
             tokenizer,

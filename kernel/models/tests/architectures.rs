@@ -2,6 +2,8 @@
 //!
 //! Models and logits: `tests/reference/architectures.py`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

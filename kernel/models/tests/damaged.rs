@@ -1,6 +1,8 @@
 //! Folders with something wrong: each is refused with an error that names the file, and the tensor
 //! or field. The whole ones come from `tests/reference/architectures.py`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

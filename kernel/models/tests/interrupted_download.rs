@@ -1,6 +1,8 @@
 //! A download that is asked to stop. The request is for a whole process, so this is one: the test
 //! starts itself again with the environment that leads to its own server.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::Command;

@@ -7,6 +7,7 @@ mod config_json;
 mod float8;
 mod gemma;
 mod gguf;
+mod random;
 mod safetensors;
 
 use tch::{Kind, Tensor};
@@ -14,6 +15,7 @@ use tch::{Kind, Tensor};
 use crate::{Configuration, ModelError};
 
 pub(crate) use gguf::GgufCheckpoint;
+pub(crate) use random::RandomCheckpoint;
 pub(crate) use safetensors::{FolderCheckpoint, read_json};
 
 /// A source of weights.
