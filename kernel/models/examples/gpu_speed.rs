@@ -121,7 +121,10 @@ fn decode(model: &Model, plan: &Plan, rows: usize) -> Result<f64, ModelError> {
 /// Tokens per second, prompts included, of the steps after the first.
 fn train(model: &Model, plan: &Plan) -> Result<f64, ModelError> {
     let chat = Chat::user(words(plan.prompt)).assistant(words(plan.response));
-    let tokens = model.tokenizer().encode(&model.render(&chat, false)?)?.len();
+    let tokens = model
+        .tokenizer()
+        .encode(&model.render(&chat, false)?)?
+        .len();
     let options = SftOptions {
         batch_size: plan.chats,
         ..SftOptions::default()
@@ -134,7 +137,11 @@ fn train(model: &Model, plan: &Plan) -> Result<f64, ModelError> {
 
 /// Bytes per second of a copy within the device, read and written.
 fn bandwidth(device: Device) -> Result<f64, ModelError> {
-    let bytes = if device == Device::Cpu { 1 << 24 } else { 1 << 31 };
+    let bytes = if device == Device::Cpu {
+        1 << 24
+    } else {
+        1 << 31
+    };
     let source = Tensor::f_zeros([bytes], (Kind::Uint8, device))?;
     let mut target = source.f_zeros_like()?;
     rate(device, 2.0 * bytes as f64, || Ok(target.f_copy_(&source)?))

@@ -99,7 +99,11 @@ impl LoadOptions {
                     name: name.to_owned(),
                     needed: numbers.bytes(kind),
                     precision: Precision::of(kind),
-                    rooms: rooms.iter().map(Room::to_string).collect::<Vec<_>>().join(", "),
+                    rooms: rooms
+                        .iter()
+                        .map(Room::to_string)
+                        .collect::<Vec<_>>()
+                        .join(", "),
                 })?
             }
         };

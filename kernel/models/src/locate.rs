@@ -137,12 +137,20 @@ mod tests {
             located.name,
             file.path().file_stem().unwrap().to_str().unwrap()
         );
-        assert_eq!(last_part("models/Llama-3.1-8B-Instruct"), "Llama-3.1-8B-Instruct");
+        assert_eq!(
+            last_part("models/Llama-3.1-8B-Instruct"),
+            "Llama-3.1-8B-Instruct"
+        );
     }
 
     #[test]
     fn a_teacher_behind_an_api_is_refused_by_what_it_is() {
-        for name in ["gpt_4.1_nano", "claude_haiku_4.5", "claude_opus_4.7", "gpt_5.5"] {
+        for name in [
+            "gpt_4.1_nano",
+            "claude_haiku_4.5",
+            "claude_opus_4.7",
+            "gpt_5.5",
+        ] {
             let error = locate(name).unwrap_err();
             assert!(matches!(error, ModelError::BehindApi { .. }), "{error}");
             assert!(error.to_string().contains("behind an API"), "{error}");

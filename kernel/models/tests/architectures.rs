@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use offmodel_models::{LoadOptions, Model, ModelError, Precision};
+use offmodel_models::{Adapter, LoadOptions, LoraConfig, Model, ModelError, Precision};
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
 
@@ -61,12 +61,21 @@ impl Case {
     }
 }
 
+/// The median over tokens of the distance of logits, in units of their length.
+fn distance(found: &Tensor, exact: &Tensor) -> f64 {
+    let of_tokens = |x: &Tensor| x.norm_scalaropt_dim(2, [-1], false);
+    let relative = of_tokens(&(found - exact)) / of_tokens(exact);
+    relative.median().double_value(&[])
+}
+
 #[test]
 fn every_architecture_has_three_configurations_or_more() {
     let mut counts = BTreeMap::new();
     for case in cases() {
         let model = case.load(&LoadOptions::default().device(Device::Cpu));
-        *counts.entry(model.configuration().model_type.clone()).or_insert(0) += 1;
+        *counts
+            .entry(model.configuration().model_type.clone())
+            .or_insert(0) += 1;
     }
     assert_eq!(counts.len(), 6, "{counts:?}");
     assert!(counts.values().all(|&count| count >= 3), "{counts:?}");
@@ -95,11 +104,6 @@ fn in_bf16_we_are_as_close_to_exact_logits_as_transformers() {
     let options = LoadOptions::default()
         .device(Device::Cpu)
         .precision(Precision::Bf16);
-    let distance = |found: &Tensor, exact: &Tensor| {
-        let of_tokens = |x: &Tensor| x.norm_scalaropt_dim(2, [-1], false);
-        let relative = of_tokens(&(found - exact)) / of_tokens(exact);
-        relative.median().double_value(&[])
-    };
     let mut distances = Vec::new();
     for case in cases() {
         let model = case.load(&options);
@@ -114,7 +118,10 @@ fn in_bf16_we_are_as_close_to_exact_logits_as_transformers() {
     }
     println!("{distances:#?}");
     for (name, ours, theirs) in distances {
-        assert!(ours <= 1.5 * theirs, "{name}: {ours:e}, transformers {theirs:e}");
+        assert!(
+            ours <= 1.5 * theirs,
+            "{name}: {ours:e}, transformers {theirs:e}"
+        );
     }
 }
 
@@ -128,7 +135,10 @@ fn layers_spread_over_several_stages_compute_the_same() {
         let spread = match Model::load_with(case.path.to_str().unwrap(), &options) {
             Ok(model) => model,
             Err(ModelError::Option { found, .. }) => {
-                assert_eq!((case.name.as_str(), found.as_str()), ("gemma4_shared_keys", "2 of them"));
+                assert_eq!(
+                    (case.name.as_str(), found.as_str()),
+                    ("gemma4_shared_keys", "2 of them")
+                );
                 continue;
             }
             Err(error) => panic!("{}: {error}", case.name),
@@ -139,9 +149,48 @@ fn layers_spread_over_several_stages_compute_the_same() {
     }
 }
 
+/// Training keeps adapters in `f32` over weights in `bf16`, and where their layer is.
+#[test]
+fn an_adapter_works_over_rounded_and_spread_weights() {
+    let cpu = LoadOptions::default().device(Device::Cpu);
+    let lora = LoraConfig {
+        rank: 4,
+        ..LoraConfig::default()
+    };
+    for case in cases() {
+        if !["llama_biases", "qwen3_moe_yarn", "gemma4_experts"].contains(&case.name.as_str()) {
+            continue;
+        }
+        let exact = case.load(&cpu);
+        let untrained = exact.untrained_adapter(&lora, 1).unwrap();
+        tch::manual_seed(2);
+        let trained = untrained
+            .modules()
+            .map(|(module, a, b)| (module.to_owned(), a.shallow_clone(), b.randn_like() * 0.3));
+        let adapter = Adapter::from_tensors(lora.clone(), trained).unwrap();
+        let logits = |model: &Model| {
+            let adapted = model.with_adapter(&adapter).unwrap();
+            adapted.logits(&case.tokens).unwrap()
+        };
+        let expected = logits(&exact);
+        let change = distance(&case.logits, &expected);
+        assert!(change > 0.1, "{}: {change}", case.name);
+        let even = LoadOptions::default()
+            .devices([Device::Cpu; 2])
+            .spread_evenly();
+        assert_eq!(logits(&case.load(&even)), expected, "{}", case.name);
+        let rounded = case.load(&cpu.clone().precision(Precision::Bf16));
+        let lost = distance(&logits(&rounded), &expected);
+        assert!(lost < change / 3.0, "{}: {lost} of {change}", case.name);
+    }
+}
+
 #[test]
 fn sixteen_bits_take_half_the_memory_and_are_shown() {
-    let case = cases().into_iter().find(|case| case.name == "gemma4_experts").unwrap();
+    let case = cases()
+        .into_iter()
+        .find(|case| case.name == "gemma4_experts")
+        .unwrap();
     let options = LoadOptions::default().device(Device::Cpu);
     let (full, half) = (
         case.load(&options),
@@ -149,7 +198,10 @@ fn sixteen_bits_take_half_the_memory_and_are_shown() {
     );
     assert_eq!(full.memory_bytes(), half.memory_bytes() * 2);
     assert_eq!(full.parameter_count(), half.parameter_count());
-    assert_eq!(half.memory_by_device(), [(Device::Cpu, half.memory_bytes())]);
+    assert_eq!(
+        half.memory_by_device(),
+        [(Device::Cpu, half.memory_bytes())]
+    );
     let shown = half.to_string();
     assert!(shown.ends_with("0 MB on Cpu in f16)"), "{shown}");
 }

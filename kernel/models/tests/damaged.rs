@@ -62,7 +62,10 @@ impl Folder {
     }
 
     /// Writes `model.safetensors` again with other tensors: name, type, shape and bytes of each.
-    fn change_tensors(&self, change: impl FnOnce(&mut BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>)) {
+    fn change_tensors(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>),
+    ) {
         let path = self.path("model.safetensors");
         let bytes = std::fs::read(&path).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -145,7 +148,13 @@ fn a_shard_that_is_not_there_is_named() {
 
 #[test]
 fn an_index_cannot_lead_out_of_the_folder() {
-    for shard in ["../secret.safetensors", "/etc/passwd", "a/b.safetensors", "..", ""] {
+    for shard in [
+        "../secret.safetensors",
+        "/etc/passwd",
+        "a/b.safetensors",
+        "..",
+        "",
+    ] {
         let folder = Folder::of("llama_biases");
         folder.change_json("model.safetensors.index.json", |index| {
             index["weight_map"]["model.norm.weight"] = json!(shard);
@@ -163,9 +172,12 @@ fn an_index_cannot_lead_out_of_the_folder() {
 #[test]
 fn an_architecture_that_we_do_not_have_is_told_from_those_we_have() {
     let folder = Folder::of("llama_odd_heads_tied");
-    folder.change_json("config.json", |config| config["model_type"] = json!("mamba"));
+    folder.change_json("config.json", |config| {
+        config["model_type"] = json!("mamba")
+    });
     let error = folder.error();
-    let expected = "failed to load FOLDER/config.json: model_type is \"mamba\", supported: llama, qwen3";
+    let expected =
+        "failed to load FOLDER/config.json: model_type is \"mamba\", supported: llama, qwen3";
     assert!(error.starts_with(expected), "{error}");
 }
 
@@ -175,13 +187,29 @@ fn fields_that_are_missing_or_make_no_sense_are_named() {
         ("hidden_size", Value::Null, "hidden_size is missing"),
         ("hidden_size", json!("wide"), "hidden_size is \"wide\""),
         ("num_hidden_layers", json!(-2), "num_hidden_layers is -2"),
-        ("num_hidden_layers", json!(1_000_000), "num_hidden_layers is 1000000"),
-        ("vocab_size", json!(1_u64 << 40), "vocab_size is 1099511627776"),
+        (
+            "num_hidden_layers",
+            json!(1_000_000),
+            "num_hidden_layers is 1000000",
+        ),
+        (
+            "vocab_size",
+            json!(1_u64 << 40),
+            "vocab_size is 1099511627776",
+        ),
         ("num_key_value_heads", json!(2), "num_key_value_heads is 2"),
         ("rms_norm_eps", json!([]), "rms_norm_eps is []"),
         ("hidden_act", json!("relu"), "hidden_act is \"relu\""),
-        ("rope_parameters", json!({"rope_type": "spiral"}), "rope_type is \"spiral\""),
-        ("tie_word_embeddings", json!("no"), "tie_word_embeddings is \"no\""),
+        (
+            "rope_parameters",
+            json!({"rope_type": "spiral"}),
+            "rope_type is \"spiral\"",
+        ),
+        (
+            "tie_word_embeddings",
+            json!("no"),
+            "tie_word_embeddings is \"no\"",
+        ),
     ];
     for (field, value, expected) in cases {
         let folder = Folder::of("llama_odd_heads_tied");
@@ -198,10 +226,22 @@ fn layers_of_gemma_that_cannot_be_are_refused() {
         ("gemma4_shared_keys", "num_kv_shared_layers", json!(6)),
         ("gemma4_shared_keys", "num_kv_shared_layers", json!(5)),
         ("gemma4_shared_keys", "num_kv_shared_layers", json!(100)),
-        ("gemma4_shared_keys", "layer_types", json!(["full_attention"])),
-        ("gemma4_experts", "per_layer_config", json!({"0": {"head_dim": 6}})),
+        (
+            "gemma4_shared_keys",
+            "layer_types",
+            json!(["full_attention"]),
+        ),
+        (
+            "gemma4_experts",
+            "per_layer_config",
+            json!({"0": {"head_dim": 6}}),
+        ),
         ("gemma4_experts", "top_k_experts", json!(7)),
-        ("gemma3_odd_heads", "use_bidirectional_attention", json!(true)),
+        (
+            "gemma3_odd_heads",
+            "use_bidirectional_attention",
+            json!(true),
+        ),
     ];
     for (model, field, value) in cases {
         let folder = Folder::of(model);
@@ -230,7 +270,10 @@ fn a_type_of_numbers_that_we_do_not_have_is_named() {
     let folder = Folder::of("llama_odd_heads_tied");
     let path = folder.path("model.safetensors");
     let bytes = std::fs::read(&path).unwrap();
-    let at = bytes.windows(5).position(|text| text == b"\"F32\"").unwrap();
+    let at = bytes
+        .windows(5)
+        .position(|text| text == b"\"F32\"")
+        .unwrap();
     let mut changed = bytes;
     changed[at + 1..at + 4].copy_from_slice(b"F33");
     std::fs::write(&path, changed).unwrap();
@@ -248,14 +291,21 @@ fn eight_bits_without_scales_are_refused() {
     folder.change_tensors(|tensors| {
         tensors.remove(scales).unwrap();
     });
-    assert!(folder.error().contains(&format!("tensor {scales} is missing")));
+    assert!(
+        folder
+            .error()
+            .contains(&format!("tensor {scales} is missing"))
+    );
 
     let folder = Folder::of("deepseek_v3_float8");
     folder.change_json("config.json", |config| {
         config["quantization_config"]["weight_block_size"] = json!([10, 20]);
     });
     let error = folder.error();
-    assert!(error.contains("quantization_config.weight_block_size is [10,20]"), "{error}");
+    assert!(
+        error.contains("quantization_config.weight_block_size is [10,20]"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -274,7 +324,10 @@ fn pickles_are_never_read() {
     let folder = Folder::of("llama_odd_heads_tied");
     std::fs::remove_file(folder.path("model.safetensors")).unwrap();
     let error = folder.error();
-    assert!(error.starts_with("failed to read FOLDER/model.safetensors"), "{error}");
+    assert!(
+        error.starts_with("failed to read FOLDER/model.safetensors"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -9,7 +9,10 @@ use std::process::Command;
 /// Cargo builds examples beside the folder of the tests.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().with_file_name("examples").join("gpu_speed")
+    test.parent()
+        .unwrap()
+        .with_file_name("examples")
+        .join("gpu_speed")
 }
 
 #[test]
@@ -19,7 +22,11 @@ fn every_speed_is_measured() {
         return;
     }
     let run = Command::new(example()).arg("tiny").output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
     let said = String::from_utf8(run.stdout).unwrap();
     let line = said.lines().last().unwrap();
     let measured: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -31,6 +38,9 @@ fn every_speed_is_measured() {
         "decode_batch",
         "lora_sft",
     ] {
-        assert!(measured[speed].as_f64().unwrap() > 0.0, "{speed}: {measured}");
+        assert!(
+            measured[speed].as_f64().unwrap() > 0.0,
+            "{speed}: {measured}"
+        );
     }
 }

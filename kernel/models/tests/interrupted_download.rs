@@ -28,14 +28,30 @@ fn an_interrupt_ends_a_download_at_once_and_keeps_what_has_arrived() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout).into_owned();
-    assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
+    assert!(
+        child.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
     assert!(said.contains("interrupted as asked"), "{said}");
     // The server would have kept it waiting for longer.
-    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        started.elapsed()
+    );
     let folder = cache.path().join("models--org--model");
-    let weights = folder.join("blobs").join(format!("{}.incomplete", "a".repeat(64)));
+    let weights = folder
+        .join("blobs")
+        .join(format!("{}.incomplete", "a".repeat(64)));
     assert_eq!(std::fs::read(weights).unwrap(), [7; 1000]);
-    assert!(folder.join("snapshots").join(COMMIT).join("config.json").is_file());
+    assert!(
+        folder
+            .join("snapshots")
+            .join(COMMIT)
+            .join("config.json")
+            .is_file()
+    );
     assert!(!folder.join("refs").exists());
 }
 

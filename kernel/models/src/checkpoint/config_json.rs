@@ -4,12 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::configuration::{
-    Experts, LatentAttention, RopeScaling, Scoring, Variations, Yarn,
-};
+use crate::configuration::{Experts, LatentAttention, RopeScaling, Scoring, Variations, Yarn};
 use crate::{Configuration, ModelError};
 
-const ARCHITECTURES: &str = "llama, qwen3, qwen3_moe, deepseek_v3, gemma3_text, gemma3, gemma4_text, gemma4";
+const ARCHITECTURES: &str =
+    "llama, qwen3, qwen3_moe, deepseek_v3, gemma3_text, gemma3, gemma4_text, gemma4";
 
 /// Sizes above this are damage, not models; products of a few of them do not overflow.
 const LARGEST_SIZE: i64 = 1 << 24;
@@ -214,9 +213,7 @@ impl<'a> Fields<'a> {
                 mscale_all_dim: rope.optional_float("mscale_all_dim")?,
             }),
             "proportional" => RopeScaling::Proportional {
-                partial_rotary_factor: rope
-                    .optional_float("partial_rotary_factor")?
-                    .unwrap_or(1.0),
+                partial_rotary_factor: rope.optional_float("partial_rotary_factor")?.unwrap_or(1.0),
                 factor: rope.optional_float("factor")?.unwrap_or(1.0),
             },
             _ => {

@@ -121,7 +121,13 @@ impl Fields<'_> {
             },
             ..configuration
         };
-        self.set_local(&mut configuration, layers, local_heads, local_rope, &defaults)?;
+        self.set_local(
+            &mut configuration,
+            layers,
+            local_heads,
+            local_rope,
+            &defaults,
+        )?;
         let sourceless = |layer: i64| configuration.key_value_layer(layer).is_none();
         if (0..configuration.num_hidden_layers).any(sourceless) {
             let supported = "fewer: a layer of each kind must have keys and values";
@@ -191,7 +197,9 @@ impl Fields<'_> {
         let nested = self.get("rope_parameters").unwrap_or(&Value::Null);
         let global_base = self.optional_float("rope_theta")?.unwrap_or(1e6);
         let local_base = self.optional_float("rope_local_base_freq")?.unwrap_or(1e4);
-        let global = nested.get("full_attention").or_else(|| self.get("rope_scaling"));
+        let global = nested
+            .get("full_attention")
+            .or_else(|| self.get("rope_scaling"));
         let local = nested.get("sliding_attention");
         Ok([
             self.scaling(global.unwrap_or(&Value::Null), global_base)?,
@@ -204,10 +212,14 @@ impl Fields<'_> {
         const FIELD: &str = "layer_types";
         let Some(types) = self.get(FIELD) else {
             let pattern = pattern.unwrap_or(PATTERN);
-            return Ok((0..layers).filter(|layer| (layer + 1) % pattern != 0).collect());
+            return Ok((0..layers)
+                .filter(|layer| (layer + 1) % pattern != 0)
+                .collect());
         };
         let supported = "sliding_attention or full_attention for each layer";
-        let types = types.as_array().filter(|types| types.len() as i64 == layers);
+        let types = types
+            .as_array()
+            .filter(|types| types.len() as i64 == layers);
         let types = types.ok_or_else(|| self.unsupported(FIELD, supported))?;
         let mut local = Vec::new();
         for (layer, kind) in types.iter().enumerate() {

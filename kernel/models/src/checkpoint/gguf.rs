@@ -192,7 +192,9 @@ const PARTS: [(&str, &str); 13] = [
 /// `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`, and so on.
 fn gguf_name(name: &str) -> String {
     let name = name.to_owned();
-    PARTS.iter().fold(name, |name, (ours, theirs)| name.replace(ours, theirs))
+    PARTS
+        .iter()
+        .fold(name, |name, (ours, theirs)| name.replace(ours, theirs))
 }
 
 /// The other way round.
@@ -200,7 +202,9 @@ fn hugging_face_name(name: &str) -> String {
     // "output." is the end of "attn_output.", which "lm_head." is not to replace.
     let begins = |part: &str| name.starts_with(part) || name.contains(&format!(".{part}"));
     let known = PARTS.iter().filter(|(_, theirs)| begins(theirs));
-    known.fold(name.to_owned(), |name, (ours, theirs)| name.replace(theirs, ours))
+    known.fold(name.to_owned(), |name, (ours, theirs)| {
+        name.replace(theirs, ours)
+    })
 }
 
 #[cfg(test)]

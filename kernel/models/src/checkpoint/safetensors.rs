@@ -139,16 +139,21 @@ impl Checkpoint for FolderCheckpoint {
         // Norms and biases may be of another kind than what the model computes in.
         let embedding = self.places.get("model.embed_tokens.weight");
         let info = embedding.and_then(|(shard, name)| self.shards[*shard].header.info(name));
-        info.and_then(|info| kind_of(info.dtype)).unwrap_or(Kind::BFloat16)
+        info.and_then(|info| kind_of(info.dtype))
+            .unwrap_or(Kind::BFloat16)
     }
 
     fn numbers(&self) -> Vec<(String, u64)> {
         let count = |(shard, name): &(usize, String)| {
             let info = self.shards[*shard].header.info(name);
-            info.map_or(0, |info| info.shape.iter().map(|&size| size as u64).product())
+            info.map_or(0, |info| {
+                info.shape.iter().map(|&size| size as u64).product()
+            })
         };
         let places = self.places.iter();
-        places.map(|(name, place)| (name.clone(), count(place))).collect()
+        places
+            .map(|(name, place)| (name.clone(), count(place)))
+            .collect()
     }
 }
 

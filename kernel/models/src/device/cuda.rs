@@ -94,7 +94,9 @@ fn beside_libtorch() -> Option<PathBuf> {
 
 /// The path of a loaded library, out of the text of `/proc/self/maps`.
 fn loaded_from(maps: &str, library: &str) -> Option<PathBuf> {
-    let paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
+    let paths = maps
+        .lines()
+        .filter_map(|line| line.find('/').map(|start| &line[start..]));
     let mut paths = paths.map(Path::new);
     let found = paths.find(|path| path.file_name().is_some_and(|name| name == library))?;
     Some(found.to_owned())
@@ -131,7 +133,10 @@ mod tests {
         if let Err(error) = tch::Tensor::f_zeros([1], options) {
             // Without a GPU: the words of the library, not of libtorch without it.
             let error = error.to_string();
-            assert!(error.contains("NVIDIA driver") || error.contains("CUDA error"), "{error}");
+            assert!(
+                error.contains("NVIDIA driver") || error.contains("CUDA error"),
+                "{error}"
+            );
         }
     }
 

@@ -18,7 +18,12 @@ pub(crate) struct Room {
 impl std::fmt::Display for Room {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self.bytes {
-            Some(bytes) => write!(formatter, "{:.1} GB on {:?}", bytes as f64 / 1e9, self.device),
+            Some(bytes) => write!(
+                formatter,
+                "{:.1} GB on {:?}",
+                bytes as f64 / 1e9,
+                self.device
+            ),
             None => write!(formatter, "an unknown amount on {:?}", self.device),
         }
     }
@@ -81,6 +86,10 @@ mod tests {
         assert_eq!(available(meminfo), Some(23_000_000 * 1024));
         assert_eq!(available("MemTotal: 1 kB\n"), None);
         assert_eq!(available("MemAvailable: many kB\n"), None);
-        assert!(rooms(&[Device::Cpu])[0].bytes.is_some_and(|bytes| bytes > 1 << 20));
+        assert!(
+            rooms(&[Device::Cpu])[0]
+                .bytes
+                .is_some_and(|bytes| bytes > 1 << 20)
+        );
     }
 }

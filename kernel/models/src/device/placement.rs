@@ -212,7 +212,10 @@ mod tests {
             ("lm_head.weight", 10),
         ];
         let numbers = Numbers::count(tensors, 2, false);
-        assert_eq!((numbers.outside, numbers.layers.as_slice()), (22, [3, 5].as_slice()));
+        assert_eq!(
+            (numbers.outside, numbers.layers.as_slice()),
+            (22, [3, 5].as_slice())
+        );
         assert_eq!(Numbers::count(tensors, 2, true).outside, 12);
         assert_eq!(numbers.bytes(Kind::Half), 60);
     }

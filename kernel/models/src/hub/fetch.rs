@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use offmodel_events::{Interrupted, Progress, interrupt};
 use reqwest::StatusCode;
 
+use super::Settings;
 use super::listing::{INDEX, Listing};
 use super::snapshot::{self, Repository};
 use super::transfer::{Hub, TransferError};
-use super::Settings;
 use crate::ModelError;
 
 /// Attempts at one file or text, as long as the connection is to blame. One that got further than
@@ -81,8 +81,8 @@ async fn fetch(repository: &Repository, settings: &Settings) -> Result<PathBuf, 
         false => None,
         true => {
             let path = snapshot.join(INDEX);
-            let text = std::fs::read(&path)
-                .map_err(|source| TransferError::Write { path, source })?;
+            let text =
+                std::fs::read(&path).map_err(|source| TransferError::Write { path, source })?;
             let shards = snapshot::shards(&text);
             Some(shards.map_err(|detail| TransferError::Wrong(format!("{INDEX}: {detail}")))?)
         }

@@ -71,7 +71,10 @@ impl Listing {
             };
             // The name becomes that of a file.
             if !matches!(blob.name.len(), 40 | 64) || !is_hexadecimal(&blob.name) {
-                return Err(format!("{} has the hash {:?}", sibling.rfilename, blob.name));
+                return Err(format!(
+                    "{} has the hash {:?}",
+                    sibling.rfilename, blob.name
+                ));
             }
             files.insert(sibling.rfilename, blob);
         }

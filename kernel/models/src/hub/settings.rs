@@ -39,7 +39,9 @@ impl Settings {
         let saved = || {
             let path = variable("HF_TOKEN_PATH").map_or_else(|| home.join("token"), PathBuf::from);
             let implicit = !flag("HF_HUB_DISABLE_IMPLICIT_TOKEN");
-            implicit.then(|| std::fs::read_to_string(path).ok()).flatten()
+            implicit
+                .then(|| std::fs::read_to_string(path).ok())
+                .flatten()
         };
         let token = variable("HF_TOKEN").or_else(saved);
         let token = token.map(|token| token.trim().to_owned());

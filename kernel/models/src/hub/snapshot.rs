@@ -61,7 +61,8 @@ pub(super) fn is_commit(revision: &str) -> bool {
 }
 
 pub(super) fn is_hexadecimal(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A link to a missing file counts as missing.
@@ -135,8 +136,13 @@ mod tests {
             Path::new("/c/models--Qwen--Qwen3-4B-Instruct-2507")
         );
         let pinned = Repository::parse("a/b@v1.0").unwrap();
-        assert_eq!((pinned.name.as_str(), pinned.revision.as_str()), ("a/b", "v1.0"));
-        for path in ["model", "/a/b", "a/b/c", "../b", "a/..", "a/b c", "a/b@", "a/b@../c", "./b"] {
+        assert_eq!(
+            (pinned.name.as_str(), pinned.revision.as_str()),
+            ("a/b", "v1.0")
+        );
+        for path in [
+            "model", "/a/b", "a/b/c", "../b", "a/..", "a/b c", "a/b@", "a/b@../c", "./b",
+        ] {
             assert_eq!(Repository::parse(path), None, "{path}");
         }
     }

@@ -75,7 +75,10 @@ impl Server {
     /// The names of the files that were asked for.
     fn asked(&self) -> Vec<String> {
         let hub = self.hub.lock().unwrap();
-        let paths = hub.requests.iter().filter_map(|(path, ..)| path.split_once("/blob/"));
+        let paths = hub
+            .requests
+            .iter()
+            .filter_map(|(path, ..)| path.split_once("/blob/"));
         paths.map(|(_, name)| name.to_owned()).collect()
     }
 }
@@ -125,7 +128,10 @@ impl Hub {
         if let Some(name) = path.strip_prefix(&format!("/org/model/resolve/{COMMIT}/")) {
             return head("302 Found", 0, &format!("Location: /blob/{name}\r\n"));
         }
-        let Some(content) = path.strip_prefix("/blob/").and_then(|name| self.files.get(name)) else {
+        let Some(content) = path
+            .strip_prefix("/blob/")
+            .and_then(|name| self.files.get(name))
+        else {
             return head("404 Not Found", 0, "");
         };
         let mut content = content.clone();
@@ -133,11 +139,17 @@ impl Hub {
             content.iter_mut().for_each(|byte| *byte ^= 1);
         }
         let start = range.map(|range| {
-            let start = range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-'));
+            let start = range
+                .strip_prefix("bytes=")
+                .and_then(|range| range.strip_suffix('-'));
             start.unwrap().parse::<usize>().unwrap()
         });
         let body = &content[start.unwrap_or(0)..];
-        let status = if start.is_some() { "206 Partial Content" } else { "200 OK" };
+        let status = if start.is_some() {
+            "206 Partial Content"
+        } else {
+            "200 OK"
+        };
         let mut answer = head(status, body.len(), "");
         if self.cuts > 0 && body.len() > self.cut_after {
             self.cuts -= 1;
@@ -186,7 +198,10 @@ fn tree() -> Hub {
         ("model.safetensors.index.json", index.to_string()),
         ("README.md", "read me".to_owned()),
         ("pytorch_model.bin", "a pickle".to_owned()),
-        ("original/consolidated.safetensors", "the same again".to_owned()),
+        (
+            "original/consolidated.safetensors",
+            "the same again".to_owned(),
+        ),
     ];
     let mut files: BTreeMap<String, Vec<u8>> = texts
         .into_iter()
@@ -227,8 +242,14 @@ fn what_is_needed_is_fetched_once_into_the_cache_of_python() {
     let snapshot = model(&repository(), &settings).unwrap();
     let folder = cache.path().join("models--org--model");
     assert_eq!(snapshot, folder.join("snapshots").join(COMMIT));
-    assert_eq!(std::fs::read(snapshot.join("one.safetensors")).unwrap(), vec![1; 300_000]);
-    assert_eq!(std::fs::read_to_string(folder.join("refs/main")).unwrap(), COMMIT);
+    assert_eq!(
+        std::fs::read(snapshot.join("one.safetensors")).unwrap(),
+        vec![1; 300_000]
+    );
+    assert_eq!(
+        std::fs::read_to_string(folder.join("refs/main")).unwrap(),
+        COMMIT
+    );
     let link = std::fs::read_link(snapshot.join("two.safetensors")).unwrap();
     assert!(link.starts_with("../../blobs"), "{}", link.display());
     let mut asked = server.asked();
@@ -263,11 +284,20 @@ fn a_cut_connection_goes_on_where_it_was() {
     });
     let cache = tempfile::tempdir().unwrap();
     let snapshot = model(&repository(), &server.settings(cache.path())).unwrap();
-    assert_eq!(std::fs::read(snapshot.join("one.safetensors")).unwrap(), vec![1; 300_000]);
+    assert_eq!(
+        std::fs::read(snapshot.join("one.safetensors")).unwrap(),
+        vec![1; 300_000]
+    );
     let hub = server.hub.lock().unwrap();
-    let of_shard = hub.requests.iter().filter(|(path, ..)| path == "/blob/one.safetensors");
+    let of_shard = hub
+        .requests
+        .iter()
+        .filter(|(path, ..)| path == "/blob/one.safetensors");
     let ranges: Vec<_> = of_shard.filter_map(|(_, range, _)| range.clone()).collect();
-    assert!(!ranges.is_empty() && ranges.iter().all(|range| range.starts_with("bytes=")), "{ranges:?}");
+    assert!(
+        !ranges.is_empty() && ranges.iter().all(|range| range.starts_with("bytes=")),
+        "{ranges:?}"
+    );
 }
 
 #[test]
@@ -281,7 +311,10 @@ fn a_partial_download_is_never_taken_for_the_whole() {
     let cache = tempfile::tempdir().unwrap();
     let error = model(&repository(), &server.settings(cache.path())).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("failed to get org/model from http://127.0.0.1"), "{text}");
+    assert!(
+        text.starts_with("failed to get org/model from http://127.0.0.1"),
+        "{text}"
+    );
     let folder = cache.path().join("models--org--model");
     assert!(!folder.join("refs/main").exists());
     let snapshot = folder.join("snapshots").join(COMMIT);
@@ -296,7 +329,10 @@ fn a_partial_download_is_never_taken_for_the_whole() {
     // Once the server is well again the rest comes.
     server.change(|hub| hub.busy = 0);
     let snapshot = model(&repository(), &server.settings(cache.path())).unwrap();
-    assert_eq!(std::fs::read(snapshot.join("one.safetensors")).unwrap(), vec![1; 300_000]);
+    assert_eq!(
+        std::fs::read(snapshot.join("one.safetensors")).unwrap(),
+        vec![1; 300_000]
+    );
     assert_eq!(model(&repository(), &offline).unwrap(), snapshot);
 }
 
@@ -309,14 +345,25 @@ fn other_bytes_than_the_listing_says_are_thrown_away() {
     // Small files carry no SHA-256; the index must stay readable.
     server.change(|hub| {
         hub.files.remove("model.safetensors.index.json");
-        hub.files.insert("model.safetensors".to_owned(), vec![3; 1000]);
+        hub.files
+            .insert("model.safetensors".to_owned(), vec![3; 1000]);
     });
     let cache = tempfile::tempdir().unwrap();
     let error = model(&repository(), &server.settings(cache.path())).unwrap_err();
-    assert!(error.to_string().contains("model.safetensors: its SHA-256 is"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("model.safetensors: its SHA-256 is"),
+        "{error}"
+    );
     let blobs = std::fs::read_dir(cache.path().join("models--org--model/blobs")).unwrap();
     let names: Vec<_> = blobs.map(|blob| blob.unwrap().file_name()).collect();
-    assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".incomplete")), "{names:?}");
+    assert!(
+        names
+            .iter()
+            .all(|name| !name.to_string_lossy().ends_with(".incomplete")),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -342,7 +389,10 @@ fn what_is_not_there_or_not_allowed_is_explained_and_the_token_never_shown() {
     };
     let plain = server.settings(cache.path());
     let missing = said(&plain, "org/other");
-    assert!(missing.contains("no such model or revision main"), "{missing}");
+    assert!(
+        missing.contains("no such model or revision main"),
+        "{missing}"
+    );
 
     server.change(|hub| hub.token = Some(format!("Bearer {SECRET}")));
     let unknown = said(&plain, "org/model");
@@ -352,7 +402,10 @@ fn what_is_not_there_or_not_allowed_is_explained_and_the_token_never_shown() {
         ..server.settings(cache.path())
     };
     let refused = said(&wrong, "org/model");
-    assert!(refused.contains("token in HF_TOKEN") && !refused.contains("wrongsecret"), "{refused}");
+    assert!(
+        refused.contains("token in HF_TOKEN") && !refused.contains("wrongsecret"),
+        "{refused}"
+    );
 
     let right = Settings {
         token: Some(Token(SECRET.to_owned())),
@@ -363,7 +416,10 @@ fn what_is_not_there_or_not_allowed_is_explained_and_the_token_never_shown() {
 
     server.change(|hub| hub.forbidden = true);
     let forbidden = said(&right, "org/closed");
-    assert!(forbidden.contains("has not been given access"), "{forbidden}");
+    assert!(
+        forbidden.contains("has not been given access"),
+        "{forbidden}"
+    );
     assert!(!forbidden.contains(SECRET), "{forbidden}");
 }
 
@@ -391,7 +447,11 @@ fn the_token_goes_to_no_other_server() {
             *count.lock().unwrap() += with_token;
             let path = first.split(' ').nth(1).unwrap().to_owned();
             let answer = match path.strip_prefix(&format!("/org/model/resolve/{COMMIT}")) {
-                Some(name) => head("302 Found", 0, &format!("Location: {target}/blob{name}\r\n")),
+                Some(name) => head(
+                    "302 Found",
+                    0,
+                    &format!("Location: {target}/blob{name}\r\n"),
+                ),
                 None => {
                     let token = Some(format!("Bearer {SECRET}"));
                     hub.lock().unwrap().answer(&path, None, token)

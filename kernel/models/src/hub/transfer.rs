@@ -85,7 +85,10 @@ impl<'a> Hub<'a> {
     ) -> Result<(), TransferError> {
         let finished = blobs.join(&blob.name);
         let _lock = Lock::take(blobs.join(format!("{}.lock", blob.name)))?;
-        if finished.metadata().is_ok_and(|found| found.len() == blob.size) {
+        if finished
+            .metadata()
+            .is_ok_and(|found| found.len() == blob.size)
+        {
             progress.advance(blob.size);
             return Ok(());
         }
@@ -171,7 +174,9 @@ impl<'a> Hub<'a> {
                 status => Err(TransferError::Refused { status }),
             };
         }
-        Err(TransferError::Wrong("the hub redirects in circles".to_owned()))
+        Err(TransferError::Wrong(
+            "the hub redirects in circles".to_owned(),
+        ))
     }
 }
 
@@ -190,7 +195,9 @@ async fn watched<T>(future: impl Future<Output = T>) -> Result<T, TransferError>
             return Ok(value);
         }
     }
-    Err(TransferError::Passing("the server has gone silent".to_owned()))
+    Err(TransferError::Passing(
+        "the server has gone silent".to_owned(),
+    ))
 }
 
 /// Without the URL: a signature in it lets anyone read the file.
@@ -255,7 +262,9 @@ impl Part {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
-        self.file.write_all(bytes).map_err(|source| self.failed(source))?;
+        self.file
+            .write_all(bytes)
+            .map_err(|source| self.failed(source))?;
         self.length += bytes.len() as u64;
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);

@@ -107,7 +107,8 @@ impl Attend {
         for segment in 0..step.segments() {
             let part = |tensor| step.part(segment, tensor);
             let (queries, keys, values) = (part(&queries)?, part(keys)?, part(values)?);
-            let ([keys, values], mask) = step.append(segment, self.slot, self.window, [&keys, &values])?;
+            let ([keys, values], mask) =
+                step.append(segment, self.slot, self.window, [&keys, &values])?;
             attended.push(Tensor::f_scaled_dot_product_attention(
                 &queries, &keys, &values, mask, 0.0, false, self.scale, false,
             )?);

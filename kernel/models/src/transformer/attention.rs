@@ -105,7 +105,11 @@ impl Attention {
         match &self.projection {
             Projection::Grouped(grouped) => {
                 let norms = [&grouped.query_norm, &grouped.key_norm];
-                norms.into_iter().flatten().filter_map(RmsNorm::weight).collect()
+                norms
+                    .into_iter()
+                    .flatten()
+                    .filter_map(RmsNorm::weight)
+                    .collect()
             }
             Projection::Latent(latent) => latent.norm_weights(),
         }
@@ -194,7 +198,9 @@ impl GroupedProjection {
                 return Ok([queries, keys.shallow_clone(), values.shallow_clone()]);
             }
             (_, None) => {
-                return Err(TchError::Shape("no layer has left keys and values".to_owned()));
+                return Err(TchError::Shape(
+                    "no layer has left keys and values".to_owned(),
+                ));
             }
         };
         let keys = rotation.apply(&normed(&self.key_norm, keys)?)?;

@@ -10,10 +10,10 @@ use super::layer::Layer;
 use super::linear::{Linear, LinearMap};
 use super::norm::RmsNorm;
 use super::parts::Parts;
+use super::pass::{Fill, Step};
 use super::per_layer::PerLayerEmbedding;
 use super::rope::{Rope, Rotation};
 use super::slab::CacheSlot;
-use super::pass::{Fill, Step};
 use super::{Packed, Pass, Weight};
 use crate::adapter::{Adapter, Adapters};
 use crate::checkpoint::Checkpoint;
@@ -234,11 +234,7 @@ impl Transformer {
     }
 
     /// Logits, `[tokens, vocabulary]` in `f32`, of outputs of the last layer.
-    pub(crate) fn logits(
-        &self,
-        output: &Tensor,
-        adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
+    pub(crate) fn logits(&self, output: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
         let normed = self.norm.forward(output)?;
         let logits = self.head.forward_one(&normed, adapters)?;
         let logits = match self.softcap {

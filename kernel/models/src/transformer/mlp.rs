@@ -58,11 +58,7 @@ impl Mlp {
         [&self.gate_up, &self.down]
     }
 
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
         let gate_up = self.gate_up.forward(x, adapters)?;
         let [gate, up] = gate_up.as_slice() else {
             unreachable!("gate_up is loaded with two maps")

@@ -42,8 +42,7 @@ impl PerLayerEmbedding {
         let width = layers * size;
         let projection = [("per_layer_model_projection", hidden, width)];
         Ok(Self {
-            embedding: parts
-                .weight("model.embed_tokens_per_layer.weight", &[vocab_size, width])?,
+            embedding: parts.weight("model.embed_tokens_per_layer.weight", &[vocab_size, width])?,
             factor: rounded((size as f64).sqrt(), parts.kind)?,
             projection: parts.linear("model", &projection, false)?,
             norm: parts.norm("model.per_layer_projection_norm", size)?,
@@ -81,7 +80,8 @@ impl PerLayerEmbedding {
 impl PerLayerGate {
     pub(super) fn load(parts: &Parts, size: i64, prefix: &str) -> Result<Self, ModelError> {
         let hidden = parts.configuration.hidden_size;
-        let linear = |name, inputs, outputs| parts.linear(prefix, &[(name, inputs, outputs)], false);
+        let linear =
+            |name, inputs, outputs| parts.linear(prefix, &[(name, inputs, outputs)], false);
         Ok(Self {
             gate: linear("per_layer_input_gate", hidden, size)?,
             projection: linear("per_layer_projection", size, hidden)?,

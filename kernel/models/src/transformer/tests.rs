@@ -59,7 +59,10 @@ fn check(transformer: &Transformer, tokens: &[u32], name: &str) {
             let expected = expected.get((length + step) as i64);
             let difference = (found.get(row as i64) - expected).abs().max();
             let difference = difference.double_value(&[]) / scale;
-            assert!(difference < 1e-4, "{name}: row {row}, step {step}: {difference:e}");
+            assert!(
+                difference < 1e-4,
+                "{name}: row {row}, step {step}: {difference:e}"
+            );
         }
     }
 }
