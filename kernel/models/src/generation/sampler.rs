@@ -75,11 +75,7 @@ pub(super) fn draw(seed: u64, stream: u64, position: usize) -> u32 {
 /// other words). Unlike the inversion of a cumulative sum, this is stable: last-digit differences
 /// of the logits, as they come with another batch size, change a winner only where two tokens
 /// arrive at nearly the same time. Returns `[rows, 1]`.
-fn sample(
-    logits: &Tensor,
-    sampling: &Sampling,
-    draws: &[u32],
-) -> Result<Tensor, TchError> {
+fn sample(logits: &Tensor, sampling: &Sampling, draws: &[u32]) -> Result<Tensor, TchError> {
     let (rows, vocabulary) = logits.size2()?;
     let scaled = logits.f_div_scalar(sampling.temperature)?;
     let probabilities = scaled.f_softmax(-1, Kind::Float)?;
@@ -188,7 +184,9 @@ mod tests {
         let alternatives = choice.alternatives;
         assert_eq!([alternatives[0].token, alternatives[1].token], [3, 2]);
         assert!((alternatives[1].log_probability - 0.3_f32.ln()).abs() < 1e-6);
-        let all = choose(&logits, &greedy.alternatives(9), &[]).unwrap().remove(0);
+        let all = choose(&logits, &greedy.alternatives(9), &[])
+            .unwrap()
+            .remove(0);
         assert_eq!(all.alternatives.len(), 4, "there are no more tokens");
     }
 
@@ -246,9 +244,8 @@ mod tests {
         let logits = Tensor::randn([200, 50_000], (Kind::Float, tch::Device::Cpu));
         let noise = Tensor::randn_like(&logits) * 1e-6;
         let draws = draws(3, 200);
-        let chosen = |logits: &Tensor| {
-            tokens(&choose(logits, &Sampling::temperature(1.0), &draws).unwrap())
-        };
+        let chosen =
+            |logits: &Tensor| tokens(&choose(logits, &Sampling::temperature(1.0), &draws).unwrap());
         assert_eq!(chosen(&logits), chosen(&(&logits + noise)));
     }
 

@@ -53,7 +53,10 @@ impl Slab {
     pub(super) fn new(layout: Layout, capacity: i64) -> Result<Self, TchError> {
         let mut layers = Vec::new();
         for _ in 0..layout.layers {
-            layers.push([empty(&layout, 0, capacity, 0)?, empty(&layout, 0, capacity, 1)?]);
+            layers.push([
+                empty(&layout, 0, capacity, 0)?,
+                empty(&layout, 0, capacity, 1)?,
+            ]);
         }
         Ok(Self {
             capacity,
@@ -173,7 +176,10 @@ impl Slab {
         let [all_keys, all_values] = &mut self.layers[layer];
         let _ = all_keys.f_index_put_(&indices, keys, false)?;
         let _ = all_values.f_index_put_(&indices, values, false)?;
-        Ok([part(all_keys, used, longest)?, part(all_values, used, longest)?])
+        Ok([
+            part(all_keys, used, longest)?,
+            part(all_values, used, longest)?,
+        ])
     }
 
     #[cfg(test)]
