@@ -33,7 +33,7 @@ pub(super) struct Decoder<'a> {
 pub(super) struct Rows {
     pub(super) cache: KeyValueCache,
     /// Tokens that are processed at once.
-    fill: usize,
+    pub(super) fill: usize,
     /// A request that ran out of memory alone, and the tokens that it had then.
     alone: Option<(usize, usize)>,
 }
@@ -126,9 +126,14 @@ impl Decoder<'_> {
             return Ok(false);
         }
         let adapter = |&owner: &usize| work.requests[owner].adapter.as_ref();
-        let parts_of = parts.iter().map(|(start, tokens)| (*start, tokens.as_slice()));
+        let parts_of = parts
+            .iter()
+            .map(|(start, tokens)| (*start, tokens.as_slice()));
         let packed = Packed::parts(parts_of, self.device)?;
-        let sequences = owners.iter().map(adapter).zip(packed.lengths.iter().copied());
+        let sequences = owners
+            .iter()
+            .map(adapter)
+            .zip(packed.lengths.iter().copied());
         let adapters = Adapters::of_sequences(sequences, self.device)?;
         self.transformer
             .fill(&packed, &owners, &mut rows.cache, &adapters)?;
@@ -183,7 +188,10 @@ impl Decoder<'_> {
     fn out_of_memory(&self, work: &Work, request: usize, error: &TurnError) -> ModelError {
         let detail = error.to_string();
         ModelError::OutOfMemory {
-            index: work.requests.get(request).map_or(0, |request| request.prompt),
+            index: work
+                .requests
+                .get(request)
+                .map_or(0, |request| request.prompt),
             tokens: work.schedule.tokens(request),
             device: self.device,
             // libtorch adds its own call stack.
@@ -219,7 +227,10 @@ fn give_rows(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError>
         })
     });
     for owner in finished_rows(work, cache) {
-        if waiting.iter().all(|&request| work.shared(request, owner) == 0) {
+        if waiting
+            .iter()
+            .all(|&request| work.shared(request, owner) == 0)
+        {
             cache.remove(owner)?;
         }
     }
@@ -243,7 +254,10 @@ fn give_rows(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError>
 /// Rows of requests that are not in progress any more.
 fn finished_rows(work: &Work, cache: &KeyValueCache) -> Vec<usize> {
     let running = work.schedule.running();
-    cache.owners().filter(|owner| !running.contains(owner)).collect()
+    cache
+        .owners()
+        .filter(|owner| !running.contains(owner))
+        .collect()
 }
 
 /// Removes rows of requests that are not in progress; whether there were any.

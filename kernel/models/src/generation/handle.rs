@@ -107,13 +107,16 @@ impl Generation {
         }
         self.pause();
         let all = 0..self.work.requests.len();
-        Ok(all.filter_map(|request| self.work.response(request).cloned()).collect())
+        Ok(all
+            .filter_map(|request| self.work.response(request).cloned())
+            .collect())
     }
 
     /// Every response that is finished, in the order of [`Generation::finish`].
     pub fn responses(&self) -> Vec<Option<Response>> {
         let all = 0..self.work.requests.len();
-        all.map(|request| self.work.response(request).cloned()).collect()
+        all.map(|request| self.work.response(request).cloned())
+            .collect()
     }
 
     /// Whether every response is finished.
@@ -203,7 +206,9 @@ impl Iterator for Generation {
         while self.pieces.is_empty() && !self.work.schedule.is_done() {
             match self.turn() {
                 Ok(grown) => {
-                    let pieces = grown.into_iter().filter_map(|request| self.work.piece(request));
+                    let pieces = grown
+                        .into_iter()
+                        .filter_map(|request| self.work.piece(request));
                     self.pieces.extend(pieces);
                 }
                 Err(error) => {

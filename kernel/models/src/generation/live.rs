@@ -86,6 +86,9 @@ mod tests {
     fn the_end_of_a_text_is_cut_between_characters() {
         assert_eq!(end_of("né"), "né");
         assert_eq!(end_of(""), "");
-        assert_eq!(end_of(&"é🐦".repeat(CHARACTERS)), "é🐦".repeat(CHARACTERS / 2));
+        assert_eq!(
+            end_of(&"é🐦".repeat(CHARACTERS)),
+            "é🐦".repeat(CHARACTERS / 2)
+        );
     }
 }

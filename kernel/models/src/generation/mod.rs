@@ -17,6 +17,8 @@ mod response;
 mod sampler;
 mod sampling;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod transcript;
 mod work;
 

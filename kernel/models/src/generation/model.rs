@@ -102,7 +102,10 @@ impl Model {
     /// another on the same weights: what is finished, and the means to go on. It is handed out
     /// once; the next call that ends early takes its place.
     pub fn stopped(&self) -> Option<Generation> {
-        let mut stopped = self.stopped_work().lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self
+            .stopped_work()
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Some(Generation::new(self.clone(), stopped.take()?))
     }
 
@@ -113,16 +116,15 @@ impl Model {
     ) -> Result<Vec<Response>, ModelError> {
         let mut generation = self.prepare(prompts.collect(), sampling)?;
         generation.finish().inspect_err(|_| {
-            let mut stopped = self.stopped_work().lock().unwrap_or_else(PoisonError::into_inner);
+            let mut stopped = self
+                .stopped_work()
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             *stopped = Some(generation.into_work());
         })
     }
 
-    fn prepare(
-        &self,
-        prompts: Vec<Prompt>,
-        sampling: &Sampling,
-    ) -> Result<Generation, ModelError> {
+    fn prepare(&self, prompts: Vec<Prompt>, sampling: &Sampling) -> Result<Generation, ModelError> {
         sampling.check()?;
         let mut requests = Vec::with_capacity(prompts.len());
         for (index, prompt) in prompts.iter().enumerate() {
@@ -141,7 +143,11 @@ impl Model {
             if prompt.samples == 0 {
                 let (option, expected) = ("samples", "at least 1");
                 let found = "0".to_owned();
-                return Err(ModelError::Option { option, found, expected });
+                return Err(ModelError::Option {
+                    option,
+                    found,
+                    expected,
+                });
             }
             let mut tokens = self.tokenizer().encode(&handle.render_prompt(&prompt.chat)?)?;
             let beginning = match prompt.beginning {

@@ -75,11 +75,7 @@ pub(super) fn draw(seed: u64, stream: u64, position: usize) -> u32 {
 /// other words). Unlike the inversion of a cumulative sum, this is stable: last-digit differences
 /// of the logits, as they come with another batch size, change a winner only where two tokens
 /// arrive at nearly the same time. Returns `[rows, 1]`.
-fn sample(
-    logits: &Tensor,
-    sampling: &Sampling,
-    draws: &[u32],
-) -> Result<Tensor, TchError> {
+fn sample(logits: &Tensor, sampling: &Sampling, draws: &[u32]) -> Result<Tensor, TchError> {
     let (rows, vocabulary) = logits.size2()?;
     let scaled = logits.f_div_scalar(sampling.temperature)?;
     let probabilities = scaled.f_softmax(-1, Kind::Float)?;
@@ -105,10 +101,10 @@ fn sample(
 /// The index of the token that arrives first: rates `[rows, n]`, ids of the tokens `[n]` or
 /// `[rows, n]`, draws `[rows, 1]`. A rate of 0 never arrives.
 fn first(rates: &Tensor, tokens: &Tensor, draws: &Tensor) -> Result<Tensor, TchError> {
-    let times = uniform(tokens, draws)?.f_log_()?.f_neg_()?;
-    rates
-        .f_to_kind(Kind::Double)?
-        .f_div(&times)?
+    // Of minus the times, which are -ln(u) / rate, the largest.
+    uniform(tokens, draws)?
+        .f_log_()?
+        .f_div_(rates)?
         .f_argmax(-1, true)
 }
 
@@ -116,25 +112,34 @@ fn first(rates: &Tensor, tokens: &Tensor, draws: &Tensor) -> Result<Tensor, TchE
 /// a hash of both rather than a generator's next number. `[rows, n]`
 fn uniform(tokens: &Tensor, draws: &Tensor) -> Result<Tensor, TchError> {
     // Two rounds, so that neighbouring tokens of one draw are as unlike as any.
-    let hash = mix(&mix(tokens)?.f_bitwise_xor_tensor(draws)?)?;
-    hash.f_to_kind(Kind::Double)?
-        .f_add_scalar(0.5)?
-        .f_div_scalar(TWO_TO_32)
+    let once = mix(tokens.f_detach_copy()?)?;
+    mix(once.f_bitwise_xor_tensor(draws)?)?
+        .f_to_kind(Kind::Double)?
+        .f_add_scalar_(0.5)?
+        .f_div_scalar_(TWO_TO_32)
 }
 
 /// A bijection of 32-bit numbers with nearly no bias ("lowbias32" of
-/// <https://nullprogram.com/blog/2018/07/31/>), in 64-bit integers, which tensors have.
-fn mix(x: &Tensor) -> Result<Tensor, TchError> {
-    let shift = |x: &Tensor, bits: i64| -> Result<Tensor, TchError> {
-        x.f_bitwise_xor_tensor(&x.f_bitwise_right_shift_tensor_scalar(bits)?)
+/// <https://nullprogram.com/blog/2018/07/31/>), in 64-bit integers, which tensors have. In place:
+/// over a vocabulary, fetching memory for each operation takes longer than the operations.
+fn mix(mut x: Tensor) -> Result<Tensor, TchError> {
+    let shifted = x.f_empty_like()?;
+    let shift = |x: &mut Tensor, bits: i64| -> Result<(), TchError> {
+        let shifted = x.f_bitwise_right_shift_tensor_scalar_out(&shifted, bits)?;
+        x.f_bitwise_xor_tensor_(&shifted).map(drop)
     };
-    let times = |x: &Tensor, factor: i64| -> Result<Tensor, TchError> {
-        x.f_mul_scalar(factor)?.f_bitwise_and(LOW_32_BITS)
+    let times = |x: &mut Tensor, factor: i64| -> Result<(), TchError> {
+        x.f_mul_scalar_(factor)?
+            .f_bitwise_and_(LOW_32_BITS)
+            .map(drop)
     };
-    let x = times(&shift(x, 16)?, 0x7feb_352d)?;
+    shift(&mut x, 16)?;
+    times(&mut x, 0x7feb_352d)?;
+    shift(&mut x, 15)?;
     // 0x846ca68b as a negative number: the low bits are the same, and nothing overflows.
-    let x = times(&shift(&x, 15)?, 0x846c_a68b - (1 << 32))?;
-    shift(&x, 16)
+    times(&mut x, 0x846c_a68b - (1 << 32))?;
+    shift(&mut x, 16)?;
+    Ok(x)
 }
 
 #[cfg(test)]
@@ -188,7 +193,9 @@ mod tests {
         let alternatives = choice.alternatives;
         assert_eq!([alternatives[0].token, alternatives[1].token], [3, 2]);
         assert!((alternatives[1].log_probability - 0.3_f32.ln()).abs() < 1e-6);
-        let all = choose(&logits, &greedy.alternatives(9), &[]).unwrap().remove(0);
+        let all = choose(&logits, &greedy.alternatives(9), &[])
+            .unwrap()
+            .remove(0);
         assert_eq!(all.alternatives.len(), 4, "there are no more tokens");
     }
 
@@ -246,9 +253,8 @@ mod tests {
         let logits = Tensor::randn([200, 50_000], (Kind::Float, tch::Device::Cpu));
         let noise = Tensor::randn_like(&logits) * 1e-6;
         let draws = draws(3, 200);
-        let chosen = |logits: &Tensor| {
-            tokens(&choose(logits, &Sampling::temperature(1.0), &draws).unwrap())
-        };
+        let chosen =
+            |logits: &Tensor| tokens(&choose(logits, &Sampling::temperature(1.0), &draws).unwrap());
         assert_eq!(chosen(&logits), chosen(&(&logits + noise)));
     }
 

@@ -234,7 +234,10 @@ mod tests {
 
     #[test]
     fn those_that_began_last_go_back_when_rows_grow_out_of_the_memory() {
-        let bounds = Bounds { rows: 8, tokens: 768 };
+        let bounds = Bounds {
+            rows: 8,
+            tokens: 768,
+        };
         let mut schedule = Schedule::new(vec![256, 256, 256, 10], bounds);
         schedule.admit().unwrap();
         assert_eq!(schedule.running(), [0, 1, 2]);
@@ -248,18 +251,30 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_alone_is_told() {
-        let bounds = Bounds { rows: 8, tokens: 512 };
+        let bounds = Bounds {
+            rows: 8,
+            tokens: 512,
+        };
         let mut schedule = Schedule::new(vec![256, 513], bounds);
         schedule.admit().unwrap();
         assert_eq!(schedule.running(), [0]);
         schedule.finish(0);
         let error = schedule.admit().unwrap_err();
-        assert_eq!(error, TooLarge { request: 1, needed: 1024 });
+        assert_eq!(
+            error,
+            TooLarge {
+                request: 1,
+                needed: 1024
+            }
+        );
     }
 
     #[test]
     fn after_a_shortage_rows_come_back_one_by_one() {
-        let bounds = Bounds { rows: 4, tokens: 1 << 20 };
+        let bounds = Bounds {
+            rows: 4,
+            tokens: 1 << 20,
+        };
         let mut schedule = Schedule::new(vec![1; 20], bounds);
         schedule.admit().unwrap();
         assert!(schedule.shrink());
@@ -271,6 +286,9 @@ mod tests {
             schedule.finish(schedule.running()[0]);
         }
         assert_eq!(rows[..8], [2, 2, 3, 3, 3, 4, 4, 4]);
-        assert!(!Schedule::new(vec![1], bounds).shrink(), "nothing is in progress");
+        assert!(
+            !Schedule::new(vec![1], bounds).shrink(),
+            "nothing is in progress"
+        );
     }
 }

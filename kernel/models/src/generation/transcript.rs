@@ -68,7 +68,10 @@ impl Transcript {
     /// Cuts the text where the first of these strings begins; whether one occurs.
     pub(super) fn cut_at(&mut self, stops: &[String]) -> bool {
         let from = self.searched;
-        let found = stops.iter().filter_map(|stop| self.text[from..].find(stop)).min();
+        let found = stops
+            .iter()
+            .filter_map(|stop| self.text[from..].find(stop))
+            .min();
         match found {
             Some(position) => {
                 self.text.truncate(from + position);
@@ -101,7 +104,10 @@ impl Transcript {
     fn begun(&self, stops: &[String]) -> usize {
         let of = |stop: &String| {
             let beginnings = stop.char_indices().map(|(end, _)| &stop[..end]);
-            beginnings.rev().find(|beginning| self.text.ends_with(beginning)).map_or(0, str::len)
+            beginnings
+                .rev()
+                .find(|beginning| self.text.ends_with(beginning))
+                .map_or(0, str::len)
         };
         stops.iter().map(of).max().unwrap_or(0)
     }
@@ -119,8 +125,14 @@ mod tests {
     fn bytes() -> Tokenizer {
         let mut letters: Vec<char> = Cut::alphabet().into_iter().collect();
         letters.sort_unstable();
-        let vocabulary: Vocab = (0..).zip(&letters).map(|(id, letter)| (letter.to_string(), id)).collect();
-        let model = BPE::builder().vocab_and_merges(vocabulary, vec![]).build().unwrap();
+        let vocabulary: Vocab = (0..)
+            .zip(&letters)
+            .map(|(id, letter)| (letter.to_string(), id))
+            .collect();
+        let model = BPE::builder()
+            .vocab_and_merges(vocabulary, vec![])
+            .build()
+            .unwrap();
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(Cut::new(false, true, false)));
         inner.with_decoder(Some(ByteLevel::default()));

@@ -52,8 +52,7 @@ impl Work {
         let mut drafts = Vec::with_capacity(requests.len());
         for request in &requests {
             let prompt = request.tokens.len() - request.beginning;
-            let (transcript, beginning) =
-                Transcript::after(&request.tokens[prompt..], tokenizer)?;
+            let (transcript, beginning) = Transcript::after(&request.tokens[prompt..], tokenizer)?;
             let response = Response {
                 beginning,
                 text: String::new(),
@@ -166,7 +165,9 @@ impl Work {
     /// What a response has said since the last call; nothing where that is no text.
     pub(super) fn piece(&mut self, request: usize) -> Option<Piece> {
         let draft = &mut self.drafts[request];
-        let text = draft.transcript.hand_out(&self.sampling.stop, draft.is_over);
+        let text = draft
+            .transcript
+            .hand_out(&self.sampling.stop, draft.is_over);
         let finish = draft.is_over.then_some(draft.response.finish);
         if text.is_empty() && finish.is_none() {
             return None;
@@ -187,6 +188,9 @@ impl Work {
 
     /// Tokens of all responses so far.
     pub(super) fn said(&self) -> usize {
-        self.drafts.iter().map(|draft| draft.response.tokens.len()).sum()
+        self.drafts
+            .iter()
+            .map(|draft| draft.response.tokens.len())
+            .sum()
     }
 }

@@ -66,7 +66,9 @@ impl KeyValueCache {
 
     /// The owners of all rows, in the order in which a step takes them.
     pub(crate) fn owners(&self) -> impl Iterator<Item = usize> {
-        self.slabs.iter().flat_map(|slab| slab.owners.iter().copied())
+        self.slabs
+            .iter()
+            .flat_map(|slab| slab.owners.iter().copied())
     }
 
     /// Tokens in a row, if there is such a row.
@@ -187,7 +189,9 @@ impl KeyValueCache {
 
     /// Sees to memory for `more` rows of this capacity; returns the index of their slab.
     fn reserve(&mut self, capacity: i64, more: i64) -> Result<usize, CacheError> {
-        let found = self.slabs.binary_search_by_key(&capacity, |slab| slab.capacity);
+        let found = self
+            .slabs
+            .binary_search_by_key(&capacity, |slab| slab.capacity);
         let index = match found {
             Ok(index) => index,
             Err(index) => {
@@ -214,7 +218,10 @@ impl KeyValueCache {
         let bytes = self.bytes_with(index, needed);
         if bytes > self.limit {
             let limit = self.limit;
-            return Err(CacheError::Full { needed: bytes, limit });
+            return Err(CacheError::Full {
+                needed: bytes,
+                limit,
+            });
         }
         self.slabs[index].allocate(needed)?;
         Ok(index)
@@ -224,7 +231,11 @@ impl KeyValueCache {
     fn bytes_with(&self, index: usize, rows: i64) -> u64 {
         let slabs = self.slabs.iter().enumerate();
         let bytes = slabs.map(|(other, slab)| {
-            let rows = if other == index { rows } else { slab.allocated() };
+            let rows = if other == index {
+                rows
+            } else {
+                slab.allocated()
+            };
             rows as u64 * slab.row_bytes()
         });
         bytes.sum()
@@ -288,7 +299,10 @@ mod tests {
         let Place { slab, row } = cache.place(owner).unwrap();
         for layer in 0..2 {
             for tensor in cache.slabs[slab].read(layer, row, length as i64).unwrap() {
-                assert!(bool::try_from(tensor.eq(value).all()).unwrap(), "row of {owner}");
+                assert!(
+                    bool::try_from(tensor.eq(value).all()).unwrap(),
+                    "row of {owner}"
+                );
             }
         }
     }

@@ -191,7 +191,10 @@ impl Slab {
         let indices = [Some(&rows), None, Some(&positions)];
         let _ = all_keys.f_index_put_(&indices, keys, false)?;
         let _ = all_values.f_index_put_(&indices, values, false)?;
-        Ok([part(all_keys, used, longest)?, part(all_values, used, longest)?])
+        Ok([
+            part(all_keys, used, longest)?,
+            part(all_values, used, longest)?,
+        ])
     }
 
     #[cfg(test)]
