@@ -90,10 +90,9 @@ fn respond(
     let _no_grad = tch::no_grad_guard();
     let count = requests.len();
     let mut work = Work::new(requests, sampling, model.tokenizer(), way.bounds)?;
-    let options = (model.transformer().kind(), model.device());
-    let token_bytes = KeyValueCache::new(model.configuration(), 0, options).token_bytes();
+    let token_bytes = KeyValueCache::new(model.transformer().cache_slots(), 0).token_bytes();
     let limit = way.cached_tokens * token_bytes;
-    let cache = KeyValueCache::new(model.configuration(), limit, options);
+    let cache = KeyValueCache::new(model.transformer().cache_slots(), limit);
     let mut rows = Rows::new(cache);
     rows.fill = way.fill;
     let decoder = Decoder {
