@@ -309,6 +309,19 @@ fn eight_bits_without_scales_are_refused() {
 }
 
 #[test]
+fn other_quantisations_are_told_by_their_name() {
+    let folder = Folder::of("llama_odd_heads_tied");
+    folder.change_json("config.json", |config| {
+        config["quantization_config"] = json!({"quant_method": "gptq", "bits": 4});
+    });
+    assert_eq!(
+        folder.error(),
+        "failed to load FOLDER/config.json: quantization_config.quant_method is \"gptq\", \
+         supported: fp8"
+    );
+}
+
+#[test]
 fn pickles_are_never_read() {
     for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
         let folder = Folder::of("llama_odd_heads_tied");

@@ -128,6 +128,15 @@ impl FolderCheckpoint {
 
 impl Checkpoint for FolderCheckpoint {
     fn configuration(&self) -> Result<Configuration, ModelError> {
+        let method = &self.config["quantization_config"]["quant_method"];
+        if !method.is_null() && method != "fp8" {
+            return Err(ModelError::Unsupported {
+                path: self.config_path.clone(),
+                field: "quantization_config.quant_method".to_owned(),
+                found: method.to_string(),
+                supported: "fp8",
+            });
+        }
         Fields::new(&self.config_path, &self.config).configuration()
     }
 

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use offmodel_events::{Interrupted, Progress, interrupt};
+use offmodel_events::{Progress, interrupt};
 use reqwest::StatusCode;
 
 use super::Settings;
 use super::listing::{INDEX, Listing};
 use super::snapshot::{self, Repository};
-use super::transfer::{Hub, TransferError};
+use super::transfer::{Arrival, Hub, TransferError};
 use crate::ModelError;
 
 /// Attempts at one file or text, as long as the connection is to blame. One that got further than
@@ -131,7 +131,8 @@ impl Download<'_> {
                 other => other,
             };
             let incomplete = self.blobs.join(format!("{}.incomplete", blob.name));
-            while let Err(error) = self.hub.file(&path, blob, self.blobs, &mut progress).await {
+            let mut arrival = Arrival::new(&mut progress);
+            while let Err(error) = self.hub.file(&path, blob, self.blobs, &mut arrival).await {
                 let arrived = incomplete.metadata().map_or(0, |found| found.len());
                 retries.again(about(error), arrived)?;
             }
@@ -177,7 +178,8 @@ impl Retries {
         }
         let wait = self.wait;
         self.wait *= 2;
-        Ok::<_, Interrupted>(interrupt::sleep(wait)?).map_err(TransferError::from)
+        interrupt::sleep(wait)?;
+        Ok(())
     }
 }
 

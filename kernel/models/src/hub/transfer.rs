@@ -81,7 +81,7 @@ impl<'a> Hub<'a> {
         path: &str,
         blob: &Blob,
         blobs: &Path,
-        progress: &mut Progress,
+        arrival: &mut Arrival<'_>,
     ) -> Result<(), TransferError> {
         let finished = blobs.join(&blob.name);
         let _lock = Lock::take(blobs.join(format!("{}.lock", blob.name)))?;
@@ -89,14 +89,14 @@ impl<'a> Hub<'a> {
             .metadata()
             .is_ok_and(|found| found.len() == blob.size)
         {
-            progress.advance(blob.size);
+            arrival.reached(blob.size);
             return Ok(());
         }
         let incomplete = blobs.join(format!("{}.incomplete", blob.name));
         let mut part = Part::open(&incomplete, blob)?;
-        progress.advance(part.length);
+        arrival.reached(part.length);
         if part.length < blob.size {
-            self.rest(path, &mut part, progress).await?;
+            self.rest(path, &mut part, arrival).await?;
         }
         let wrong = part.wrong(blob);
         if let Some(wrong) = wrong {
@@ -115,7 +115,7 @@ impl<'a> Hub<'a> {
         &self,
         path: &str,
         part: &mut Part,
-        progress: &mut Progress,
+        arrival: &mut Arrival<'_>,
     ) -> Result<(), TransferError> {
         let mut response = self.get(path, part.length).await?;
         if part.length > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
@@ -123,7 +123,7 @@ impl<'a> Hub<'a> {
         }
         while let Some(bytes) = chunk(&mut response).await? {
             part.write(&bytes)?;
-            progress.advance(bytes.len() as u64);
+            arrival.reached(part.length);
         }
         match part.length < part.expected {
             // Without a length in its head the end of an answer looks like this.
@@ -210,6 +210,27 @@ fn passing(error: reqwest::Error) -> TransferError {
         source = error.source();
     }
     TransferError::Passing(text)
+}
+
+/// How far one file has come, on a bar that several share.
+pub(super) struct Arrival<'a> {
+    progress: &'a mut Progress,
+    counted: u64,
+}
+
+impl<'a> Arrival<'a> {
+    pub(super) fn new(progress: &'a mut Progress) -> Self {
+        Self {
+            progress,
+            counted: 0,
+        }
+    }
+
+    /// So many bytes are there. What is lost and comes again is counted once.
+    fn reached(&mut self, bytes: u64) {
+        self.progress.advance(bytes.saturating_sub(self.counted));
+        self.counted = self.counted.max(bytes);
+    }
 }
 
 /// A file that is arriving.
