@@ -185,7 +185,10 @@ fn prepared(model: &Model, limits: Limits) -> (Rows, Bounds) {
     let options = (model.transformer().kind(), device);
     let cache = KeyValueCache::new(model.configuration(), limit, options);
     let usual = match device {
-        Device::Cpu => ROWS_ON_CPU,
+        Device::Cpu => {
+            memory::keep_freed_memory();
+            ROWS_ON_CPU
+        }
         _ => ROWS_ON_GPU,
     };
     let bounds = Bounds {
