@@ -163,7 +163,10 @@ impl Generation {
             device: self.model.device(),
         };
         let grown = decoder.turn(&mut self.work, rows)?;
-        progress.advance(self.work.finished() as u64 - finished);
+        let newly = self.work.finished() as u64 - finished;
+        if newly > 0 {
+            progress.advance(newly);
+        }
         if let Some(live) = &mut self.live {
             live.show(&self.work);
         }
