@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use offmodel_events::interrupt;
+use offmodel_events::{Event, interrupt, sink};
 use offmodel_models::{Chat, Finish, Model, ModelError, Prompt, Response, Sampling};
 
 /// What does not depend on the last digits of log-probabilities.
@@ -165,4 +165,50 @@ fn a_response_goes_on_after_its_beginning() {
             .is_err()
     );
     assert!(model.generate(&[], &greedy.stop("")).is_err());
+}
+
+#[test]
+fn a_notebook_shows_the_text_as_it_comes_in_one_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let events = folder.path().join("events.jsonl");
+    sink::install(std::fs::File::create(&events).unwrap());
+    let greedy = Sampling::greedy().max_new_tokens(6);
+    let mut one = model
+        .generation([Chat::user("<2>")], &greedy)
+        .unwrap()
+        .live();
+    let response = one.finish().unwrap().remove(0);
+    let prompts = [Chat::user("<2>"), Chat::user("<3>")].map(|chat| Prompt::new(chat).samples(3));
+    let mut six = model.generation(prompts, &greedy).unwrap().live();
+    six.finish().unwrap();
+
+    let text = std::fs::read_to_string(&events).unwrap();
+    let mut shown: Vec<(String, String)> = Vec::new();
+    for line in text.lines() {
+        let (id, data) = match serde_json::from_str(line).unwrap() {
+            Event::Display { data, display_id } => {
+                let id = display_id.unwrap();
+                assert!(
+                    shown.iter().all(|(other, _)| *other != id),
+                    "displayed once"
+                );
+                (id, data)
+            }
+            Event::UpdateDisplay { data, display_id } => (display_id, data),
+            other => panic!("{other:?}"),
+        };
+        if id.starts_with("generation-") {
+            shown.retain(|(other, _)| *other != id);
+            shown.push((id, data.get("text/plain").unwrap().to_owned()));
+        }
+    }
+    assert_eq!(shown.len(), 2);
+    assert_eq!(shown[0].1, response.text);
+    let six = &shown[1].1;
+    assert!(
+        six.starts_with("6 of 6 responses finished\n\n[0, sample 2] <"),
+        "{six}"
+    );
+    assert_eq!(six.matches("\n\n[").count(), 4, "the last four: {six}");
 }

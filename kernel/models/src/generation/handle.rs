@@ -163,7 +163,10 @@ impl Generation {
             device: self.model.device(),
         };
         let grown = decoder.turn(&mut self.work, rows)?;
-        progress.advance(self.work.finished() as u64 - finished);
+        let newly = self.work.finished() as u64 - finished;
+        if newly > 0 {
+            progress.advance(newly);
+        }
         if let Some(live) = &mut self.live {
             live.show(&self.work);
         }
@@ -184,7 +187,10 @@ fn prepared(model: &Model, limits: Limits) -> (Rows, Bounds) {
     let limit = limits.bytes.unwrap_or_else(|| memory::cache_limit(device));
     let cache = KeyValueCache::new(model.transformer().cache_slots(), limit);
     let usual = match device {
-        Device::Cpu => ROWS_ON_CPU,
+        Device::Cpu => {
+            memory::keep_freed_memory();
+            ROWS_ON_CPU
+        }
         _ => ROWS_ON_GPU,
     };
     let bounds = Bounds {

@@ -20,6 +20,22 @@ pub(super) fn cache_limit(device: Device) -> u64 {
     free_memory(device).map_or(UNKNOWN, |bytes| (bytes as f64 * share) as u64)
 }
 
+/// Lets the C library keep memory that a pass gives back, for the next pass: to fetch it from the
+/// system each time took 7 of 100 parts of the time of sampling 16 rows of SmolLM2.
+pub(super) fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const KEPT: libc::c_int = 256 << 20;
+        // The most that the library allows.
+        const LARGEST_KEPT: libc::c_int = 32 << 20;
+        // SAFETY: this sets two numbers of the allocator, under its own lock.
+        unsafe {
+            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_KEPT);
+        }
+    }
+}
+
 /// Whether libtorch failed because the memory of a device, or of the host, is full.
 pub(super) fn is_out_of_memory(error: &TchError) -> bool {
     // The words of CUDA's allocator, cuBLAS and cuDNN, of the CPU's allocator, and of C++.
