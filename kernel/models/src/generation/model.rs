@@ -149,7 +149,9 @@ impl Model {
                     expected,
                 });
             }
-            let mut tokens = self.tokenizer().encode(&handle.render_prompt(&prompt.chat)?)?;
+            let mut tokens = self
+                .tokenizer()
+                .encode(&handle.render_prompt(&prompt.chat)?)?;
             let beginning = match prompt.beginning {
                 Beginning::Text(text) => self.tokenizer().encode(&text)?,
                 Beginning::Tokens(tokens) => tokens,

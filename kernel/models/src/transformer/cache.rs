@@ -195,7 +195,8 @@ impl KeyValueCache {
         let index = match found {
             Ok(index) => index,
             Err(index) => {
-                self.slabs.insert(index, Slab::new(self.layout.clone(), capacity)?);
+                self.slabs
+                    .insert(index, Slab::new(self.layout.clone(), capacity)?);
                 index
             }
         };
