@@ -1,10 +1,12 @@
 """Compares the tokens per second of this crate with those of `transformers` and `peft`, measured in
 turns on the same machine with the same libtorch, threads and batches; prints one line of JSON.
+The last argument names what to measure, all by default. Where other work disturbs the machine, set
+OMP_NUM_THREADS=1: threads that wait for each other suffer most.
 
     cargo build -p offmodel-models --example speed
-    venv/bin/pip install torch==2.11.0 transformers==5.23.0 gguf==0.19.0 peft==0.21.2
+    venv/bin/pip install torch==2.11.0 transformers==5.24.0 gguf==0.19.0 peft==0.21.2
     venv/bin/python tests/reference/smollm2_speed.py PATH/SmolLM2-135M-Instruct.Q4_1.gguf \
-        target/debug/examples/speed
+        target/debug/examples/speed [decode_1,decode_16,sample_16,sft]
 """
 
 import json
@@ -25,32 +27,37 @@ PROMPT = "Write a short story about a lighthouse keeper."
 SENTENCE = "The lighthouse keeper climbed the stairs every evening to light the lamp. "
 
 
-def main(path: pathlib.Path, ours: str) -> None:
+MEASURES = ("decode_1", "decode_16", "sample_16", "sft")
+
+
+def main(path: pathlib.Path, ours: str, measures: str = ",".join(MEASURES)) -> None:
+    chosen = measures.split(",")
     tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     model = transformers.AutoModelForCausalLM.from_pretrained(
         path.parent, gguf_file=path.name, dtype=torch.float32
     ).eval()
+    reference = {
+        "decode_1": lambda: decode(tokenizer, model, 1),
+        "decode_16": lambda: decode(tokenizer, model, 16),
+        "sample_16": lambda: decode(tokenizer, model, 16, do_sample=True, temperature=1.0, top_k=0),
+        "sft": lambda: sft(tokenizer, model),
+    }
     rounds = []
     for _ in range(ROUNDS):
-        run = subprocess.run([ours], capture_output=True, text=True, check=True)
+        run = subprocess.run([ours, *chosen], capture_output=True, text=True, check=True)
         mine = json.loads(run.stdout.splitlines()[-1])
-        theirs = {
-            "decode_1": decode(tokenizer, model, 1),
-            "decode_16": decode(tokenizer, model, 16),
-            "sft": sft(tokenizer, model),
-        }
-        rounds.append({name: (mine[name], theirs[name]) for name in theirs})
-    print(json.dumps(summary(rounds) | {"threads": torch.get_num_threads()}))
+        rounds.append({name: (mine[name], reference[name]()) for name in chosen})
+    print(json.dumps(summary(rounds, chosen) | {"threads": torch.get_num_threads()}))
 
 
-def summary(rounds):
+def summary(rounds, chosen):
     return {
         name: {
             "offmodel": round(statistics.median(each[name][0] for each in rounds), 1),
             "transformers": round(statistics.median(each[name][1] for each in rounds), 1),
             "ratios": [round(each[name][0] / each[name][1], 2) for each in rounds],
         }
-        for name in ("decode_1", "decode_16", "sft")
+        for name in chosen
     }
 
 
@@ -61,23 +68,27 @@ def chat(tokenizer, *messages, **options):
     return tokenizer(text, add_special_tokens=False).input_ids
 
 
-def decode(tokenizer, model, rows):
+def decode(tokenizer, model, rows, **sampling):
     ids = torch.tensor([chat(tokenizer, PROMPT, add_generation_prompt=True)] * rows)
+    sampling = sampling or {"do_sample": False}
 
-    def seconds(tokens):
+    def run(tokens):
         started = time.perf_counter()
         with torch.inference_mode():
             out = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=tokens,
-                do_sample=False,
+                **sampling,
             )
-        assert out.shape[1] == ids.shape[1] + tokens
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        # A sampled response may end early; what follows its end token is padding.
+        said = out[:, ids.shape[1] :]
+        ends = (said == model.generation_config.eos_token_id).int()
+        return int((ends.cumsum(-1) - ends == 0).sum()), seconds
 
-    first = seconds(1)
-    return rows * (TOKENS - 1) / (seconds(TOKENS) - first)
+    first, whole = run(1), run(TOKENS)
+    return (whole[0] - first[0]) / (whole[1] - first[1])
 
 
 def sft(tokenizer, model):
@@ -117,4 +128,4 @@ def sft(tokenizer, model):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), sys.argv[2])
+    main(pathlib.Path(sys.argv[1]), *sys.argv[2:])

@@ -1,5 +1,6 @@
-//! Tokens per second of SmolLM2 as one line of JSON: decoding one row and 16 rows, and
-//! LoRA fine-tuning. `tests/reference/smollm2_speed.py` runs it in turns with `transformers`.
+//! Tokens per second of SmolLM2 as one line of JSON: decoding one row and 16 rows greedily, 16 rows
+//! sampled at temperature 1, and LoRA fine-tuning; all of them, or those that are named as
+//! arguments. `tests/reference/smollm2_speed.py` runs it in turns with `transformers`.
 
 use std::time::Instant;
 
@@ -9,39 +10,42 @@ use offmodel_models::{Chat, Model, ModelError, Sampling, SftOptions, fine_tune};
 const TOKENS: usize = 64;
 
 fn main() -> Result<(), ModelError> {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|other| other == name);
     let model = Model::load("smollm2")?;
-    let decode_1 = decode(&model, 1)?;
-    let decode_16 = decode(&model, 16)?;
-    let (fed, sft) = sft(&model)?;
-    println!(
-        "{}",
-        serde_json::json!({
-            "decode_1": decode_1,
-            "decode_16": decode_16,
-            "sft": sft,
-            "sft_tokens_per_step": fed,
-            "threads": tch::get_num_threads(),
-        })
-    );
+    let mut speeds = serde_json::Map::new();
+    let (greedy, sampled) = (Sampling::greedy(), Sampling::temperature(1.0));
+    for (name, rows, sampling) in [
+        ("decode_1", 1, &greedy),
+        ("decode_16", 16, &greedy),
+        ("sample_16", 16, &sampled),
+    ] {
+        if wants(name) {
+            speeds.insert(name.to_owned(), decode(&model, rows, sampling)?.into());
+        }
+    }
+    if wants("sft") {
+        let (fed, speed) = sft(&model)?;
+        speeds.insert("sft".to_owned(), speed.into());
+        speeds.insert("sft_tokens_per_step".to_owned(), fed.into());
+    }
+    speeds.insert("threads".to_owned(), tch::get_num_threads().into());
+    println!("{}", serde_json::Value::Object(speeds));
     Ok(())
 }
 
 /// New tokens per second of `rows` rows, without the time to the first token.
-fn decode(model: &Model, rows: usize) -> Result<f64, ModelError> {
-    // This prompt's response is longer than TOKENS.
+fn decode(model: &Model, rows: usize, sampling: &Sampling) -> Result<f64, ModelError> {
+    // This prompt's likeliest response is longer than TOKENS.
     let chats = vec![Chat::user("Write a short story about a lighthouse keeper."); rows];
-    let seconds = |tokens: usize| {
+    let run = |tokens: usize| {
         let started = Instant::now();
-        let responses = model.generate(&chats, &Sampling::greedy().max_new_tokens(tokens))?;
-        assert!(
-            responses
-                .iter()
-                .all(|response| response.tokens.len() == tokens)
-        );
-        Ok::<_, ModelError>(started.elapsed().as_secs_f64())
+        let responses = model.generate(&chats, &sampling.clone().max_new_tokens(tokens))?;
+        let said = responses.iter().map(|response| response.tokens.len());
+        Ok::<_, ModelError>((said.sum::<usize>(), started.elapsed().as_secs_f64()))
     };
-    let first = seconds(1)?;
-    Ok((rows * (TOKENS - 1)) as f64 / (seconds(TOKENS)? - first))
+    let (first, all) = (run(1)?, run(TOKENS)?);
+    Ok((all.0 - first.0) as f64 / (all.1 - first.1))
 }
 
 /// Tokens per step and per second, prompts included, of steps of 16 chats; the first step is left

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// where all architectures agree on one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// The architecture, as the file names it: `llama`, `qwen3`, `qwen3_moe` or `deepseek_v3`.
+    /// The architecture, as the file names it: `llama`, `qwen3`, `qwen3_moe`, `deepseek_v3`,
+    /// `gemma3_text` or `gemma4_text`.
     pub model_type: String,
     /// Tokens in the vocabulary.
     pub vocab_size: i64,
@@ -48,6 +49,79 @@ pub struct Configuration {
     /// Experts in place of the MLP of some layers.
     #[serde(default)]
     pub experts: Option<Experts>,
+    /// Where the model departs from Llama in smaller things; by default nowhere.
+    #[serde(default)]
+    pub variations: Variations,
+}
+
+/// Smaller departures from Llama's layers, all of them Gemma's; by default there is none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Variations {
+    /// What follows the gate of an MLP.
+    pub activation: Activation,
+    /// Whether the checkpoint has the weights of norms less one.
+    pub norms_less_one: bool,
+    /// Whether what attention and MLP give is normalised too, before it is added.
+    pub sandwich_norms: bool,
+    /// Whether embeddings are multiplied by the square root of their size.
+    pub scaled_embedding: bool,
+    /// Factor of the attention's logits in place of `1 / sqrt(head_dim)`.
+    pub attention_factor: Option<f64>,
+    /// `c` of the final `c * tanh(logits / c)`.
+    pub final_logit_softcapping: Option<f64>,
+    /// Whether value heads are normalised, without a weight.
+    pub value_norm: bool,
+    /// Whether the values of layers that see everything are their keys before norm and rotation.
+    pub attention_k_eq_v: bool,
+    /// Layers that see only the last few tokens, with heads of their own shape.
+    pub local: Option<LocalAttention>,
+    /// How many of the last layers attend to the keys and values of an earlier layer.
+    pub num_kv_shared_layers: i64,
+    /// Whether the MLPs of those layers are twice as wide.
+    pub use_double_wide_mlp: bool,
+    /// A second, small embedding that every layer reads its own part of.
+    pub per_layer_input: Option<PerLayerInput>,
+    /// Whether the output of every layer is multiplied by a number.
+    pub layer_scalar: bool,
+}
+
+/// The nonlinearity of an MLP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `x * sigmoid(x)`
+    #[default]
+    Silu,
+    /// GELU (<https://arxiv.org/abs/1606.08415>) by its approximation with tanh.
+    GeluTanh,
+}
+
+/// Layers that see only a window of tokens. The heads and rotary frequencies of [`Configuration`]
+/// itself are those of the other layers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LocalAttention {
+    /// Tokens that a token sees, itself included.
+    pub window: i64,
+    /// The layers, counted from 0.
+    pub layers: Vec<i64>,
+    /// Size of their heads.
+    pub head_dim: i64,
+    /// Their key and value heads.
+    pub num_key_value_heads: i64,
+    /// Base of their rotary frequencies.
+    pub rope_theta: f64,
+    /// How those are stretched.
+    pub rope_scaling: RopeScaling,
+}
+
+/// An embedding of which every layer reads its own part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerLayerInput {
+    /// Tokens of its vocabulary.
+    pub vocab_size: i64,
+    /// Size of one layer's part.
+    pub size: i64,
 }
 
 /// How rotary frequencies are stretched to a longer context than the model was pretrained on.
@@ -75,6 +149,13 @@ pub enum RopeScaling {
     },
     /// YaRN (<https://arxiv.org/abs/2309.00071>).
     Yarn(Yarn),
+    /// Only the fastest frequencies of a head rotate (Gemma 4).
+    Proportional {
+        /// The share that rotates.
+        partial_rotary_factor: f64,
+        /// By what those are divided.
+        factor: f64,
+    },
 }
 
 /// The parameters of YaRN.
@@ -132,6 +213,10 @@ pub struct Experts {
     pub scoring: Scoring,
     /// Layers that have experts, counted from 0.
     pub layers: Vec<i64>,
+    /// Whether those layers also have their MLP, beside the experts and with norms of its own
+    /// (Gemma 4).
+    #[serde(default)]
+    pub beside_mlp: bool,
 }
 
 /// How a router turns its logits into choices and weights.
@@ -140,6 +225,9 @@ pub struct Experts {
 pub enum Scoring {
     /// The highest probabilities (Qwen3-MoE).
     Softmax,
+    /// The highest probabilities for the normalised, scaled input, and a factor of each expert
+    /// (Gemma 4).
+    NormedSoftmax,
     /// The highest sigmoids, plus a bias that only chooses, within the best groups of experts
     /// (DeepSeek-V3).
     Sigmoid {
@@ -152,23 +240,64 @@ pub enum Scoring {
     },
 }
 
+/// The heads of one layer's keys and values, as attention sees them and a cache keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CachedHeads {
+    pub(crate) heads: i64,
+    pub(crate) key_size: i64,
+    pub(crate) value_size: i64,
+}
+
 impl Configuration {
-    /// Heads, size of a key and size of a value as attention sees and keeps them.
-    pub(crate) fn cached_heads(&self) -> (i64, i64, i64) {
-        match &self.latent {
-            None => (self.num_key_value_heads, self.head_dim, self.head_dim),
-            Some(latent) => (
-                self.num_attention_heads,
-                latent.qk_nope_head_dim + latent.qk_rope_head_dim,
-                latent.v_head_dim,
-            ),
+    /// The heads of `layer`.
+    pub(crate) fn cached_heads(&self, layer: i64) -> CachedHeads {
+        match (&self.latent, self.local(layer)) {
+            (Some(latent), _) => CachedHeads {
+                heads: self.num_attention_heads,
+                key_size: latent.qk_nope_head_dim + latent.qk_rope_head_dim,
+                value_size: latent.v_head_dim,
+            },
+            (None, Some(local)) => CachedHeads {
+                heads: local.num_key_value_heads,
+                key_size: local.head_dim,
+                value_size: local.head_dim,
+            },
+            (None, None) => CachedHeads {
+                heads: self.num_key_value_heads,
+                key_size: self.head_dim,
+                value_size: self.head_dim,
+            },
         }
     }
 
-    /// Numbers of a head that are rotated.
+    /// The layer whose keys and values `layer` attends to: itself, or the last one of its kind
+    /// that has some of its own. `None` if there is no such layer.
+    pub(crate) fn key_value_layer(&self, layer: i64) -> Option<i64> {
+        let own = self.own_key_values();
+        if layer < own {
+            return Some(layer);
+        }
+        let is_local = self.local(layer).is_some();
+        (0..own)
+            .rev()
+            .find(|&earlier| self.local(earlier).is_some() == is_local)
+    }
+
+    /// How the layer attends, if only to a window.
+    pub(crate) fn local(&self, layer: i64) -> Option<&LocalAttention> {
+        let local = self.variations.local.as_ref();
+        local.filter(|local| local.layers.contains(&layer))
+    }
+
+    /// Numbers of a head that are rotated, in layers that see everything.
     pub(crate) fn rotated(&self) -> i64 {
         self.latent
             .as_ref()
             .map_or(self.head_dim, |latent| latent.qk_rope_head_dim)
+    }
+
+    /// The first layers, which have keys and values of their own.
+    fn own_key_values(&self) -> i64 {
+        self.num_hidden_layers - self.variations.num_kv_shared_layers
     }
 }

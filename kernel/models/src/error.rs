@@ -17,12 +17,38 @@ pub enum ModelError {
         /// Where it was looked for.
         path: PathBuf,
         /// What to do about it.
-        hint: &'static str,
+        hint: String,
+    },
+    /// The name is that of a teacher of the study that has no public weights.
+    #[error(
+        "{name} is a teacher behind an API and has no weights to load: Teacher::load(\"{name}\") asks it"
+    )]
+    BehindApi {
+        /// The name.
+        name: String,
+    },
+    /// The Hugging Face hub did not give a model.
+    #[error("failed to get {name} from {endpoint}: {detail}")]
+    Hub {
+        /// The model.
+        name: String,
+        /// The hub.
+        endpoint: String,
+        /// What went wrong.
+        detail: String,
     },
     /// A file could not be read.
     #[error("failed to read {}", path.display())]
     Read {
         /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A file or folder could not be written; what was there before still is.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// The file or folder.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
@@ -77,6 +103,21 @@ pub enum ModelError {
         found: String,
         /// The values that would work.
         supported: &'static str,
+    },
+    /// No device, nor all of them together, has room for the weights.
+    #[error(
+        "{name} needs {:.1} GB for its weights in {precision}; there is room for {rooms}",
+        *needed as f64 / 1e9
+    )]
+    NoRoom {
+        /// The model.
+        name: String,
+        /// Bytes that it needs.
+        needed: u64,
+        /// The precision of the weights.
+        precision: crate::Precision,
+        /// What each device has, in words.
+        rooms: String,
     },
     /// Text could not be turned into tokens, or back.
     #[error("failed to tokenize: {detail}")]
@@ -149,6 +190,18 @@ pub enum ModelError {
         position: usize,
         /// What was computed.
         found: f32,
+    },
+    /// One response alone needs more memory than there is for it.
+    #[error("chat {index}: no memory on {device:?} for a response of {tokens} tokens: {detail}")]
+    OutOfMemory {
+        /// The chat's position among those that were given.
+        index: usize,
+        /// Tokens of the prompt and of the response so far.
+        tokens: usize,
+        /// Where there was no memory.
+        device: tch::Device,
+        /// The allocator's own words.
+        detail: String,
     },
     /// The work was asked to stop.
     #[error(transparent)]

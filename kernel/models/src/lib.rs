@@ -15,22 +15,28 @@
 //! # Ok::<(), offmodel_models::ModelError>(())
 //! ```
 //!
-//! - [`model`]: the handle;
+//! - [`model`]: the handle; [`load`]: what may be chosen when one is loaded; [`device`]: where it
+//!   goes;
 //! - [`chat`]: conversations and templates; [`tokenizer`]: text and tokens;
 //! - [`gguf`]: the file format; [`checkpoint`]: weights by name, whatever the format;
-//!   [`configuration`]: the shape of a model; [`locate`]: where files are;
+//!   [`configuration`]: the shape of a model; [`locate`]: where files are; [`aliases`]: the study's
+//!   names; [`hub`]: downloads;
 //! - [`transformer`]: the computation; [`adapter`]: low-rank updates of it;
 //! - [`generation`]: responses; [`scoring`]: log-probabilities; [`training`]: fine-tuning;
 //!   [`example`]: chats as tokens to predict.
 
 mod adapter;
+mod aliases;
 mod chat;
 mod checkpoint;
 mod configuration;
+mod device;
 mod error;
 mod example;
 mod generation;
 pub mod gguf;
+mod hub;
+mod load;
 mod locate;
 mod model;
 mod scoring;
@@ -38,11 +44,13 @@ mod tokenizer;
 mod training;
 mod transformer;
 
-pub use adapter::{Adapter, LoraConfig};
+pub use adapter::{Adapter, LoraConfig, Targets};
 pub use chat::{Chat, Message, Role};
 pub use configuration::Configuration;
+pub use device::BestDevice;
 pub use error::ModelError;
-pub use generation::{Finish, Response, Sampling};
+pub use generation::{Alternative, Finish, Generation, Piece, Prompt, Response, Sampling};
+pub use load::{LoadOptions, Precision};
 pub use model::Model;
 pub use tokenizer::Tokenizer;
 pub use training::{FineTuned, SftOptions, TrainingStep, fine_tune};

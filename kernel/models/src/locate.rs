@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::ModelError;
+use crate::hub::{self, Repository, Settings};
+use crate::{ModelError, aliases};
 
 /// The folder of models if it is not in the cache folder.
 const FOLDER_VARIABLE: &str = "OFFMODEL_MODELS";
@@ -22,76 +23,75 @@ const KNOWN: [Known; 1] = [Known {
     file: "SmolLM2-135M-Instruct.Q4_1.gguf",
 }];
 
-/// A model file and the name to show.
+/// A model file or folder, and the name to show.
 #[derive(Debug)]
 pub(crate) struct Located {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
+    /// Whether it is to reason before it answers, where the name says so.
+    pub(crate) thinking: Option<bool>,
 }
 
-/// Finds a model by its name, its alias, or the path of its file.
+/// Finds a model by its path, one of the study's names, or its name on the hub; downloads what is
+/// on the hub only.
 pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
+    locate_with(name_or_path, &Settings::from_environment())
+}
+
+fn locate_with(name_or_path: &str, settings: &Settings) -> Result<Located, ModelError> {
     let known = |known: &&Known| {
         known.name.eq_ignore_ascii_case(name_or_path)
             || known.alias.eq_ignore_ascii_case(name_or_path)
     };
-    let (located, hint) = match KNOWN.iter().find(known) {
-        Some(known) => (
-            Located {
-                name: known.name.to_owned(),
-                path: folder().join(known.file),
-            },
-            "run `cargo demo` or `offmodel-setup` to fetch it",
-        ),
-        None => (
-            Located {
-                name: stem(name_or_path),
-                path: cached(name_or_path).unwrap_or_else(|| PathBuf::from(name_or_path)),
-            },
-            "expected a .gguf file, a folder with config.json, a Hugging Face name in the cache, or smollm2",
-        ),
-    };
-    if located.path.is_file() || located.path.join("config.json").is_file() {
-        Ok(located)
-    } else {
-        Err(ModelError::NotFound {
+    if let Some(known) = KNOWN.iter().find(known) {
+        let path = folder().join(known.file);
+        let hint = || "run `cargo demo` or `offmodel-setup` to fetch it".to_owned();
+        return at(name_or_path, known.name.to_owned(), path, hint);
+    }
+    let path = PathBuf::from(name_or_path);
+    if aliases::is_behind_api(name_or_path) {
+        return Err(ModelError::BehindApi {
             name: name_or_path.to_owned(),
-            path: located.path,
-            hint,
-        })
+        });
+    }
+    let alias = aliases::resolve(name_or_path);
+    let on_hub = alias.map_or(name_or_path, |alias| alias.model);
+    match Repository::parse(on_hub) {
+        Some(repository) if !path.exists() => Ok(Located {
+            name: last_part(&repository.name),
+            path: hub::model(&repository, settings)?,
+            thinking: alias.and_then(|alias| alias.thinking),
+        }),
+        _ => at(name_or_path, last_part(name_or_path), path, || {
+            let names: Vec<&str> = aliases::names().collect();
+            format!(
+                "expected a .gguf file, a folder with config.json, a name of the Hugging Face hub \
+                 (organisation/name), smollm2, or one of {}",
+                names.join(", ")
+            )
+        }),
     }
 }
 
-/// The students and teachers of the study by the names that it gives them.
-const ALIASES: [(&str, &str); 7] = [
-    ("qwen4b", "Qwen/Qwen3-4B-Instruct-2507"),
-    ("qwen30b", "Qwen/Qwen3-30B-A3B-Instruct-2507"),
-    ("qwen235b", "Qwen/Qwen3-235B-A22B-Instruct-2507"),
-    ("llama8b", "meta-llama/Llama-3.1-8B-Instruct"),
-    ("llama70b", "meta-llama/Llama-3.3-70B-Instruct"),
-    ("deepseek", "deepseek-ai/DeepSeek-V3.1"),
-    ("gemma_4_26b_a4b_it", "google/gemma-4-26b-a4b-it"),
-];
-
-/// The snapshot of a model in Hugging Face's cache, by alias or `organisation/name`.
-fn cached(name: &str) -> Option<PathBuf> {
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
-    let (organisation, model) = alias.map_or(name, |(_, full)| full).split_once('/')?;
-    let part = |text: &str| !text.is_empty() && !text.starts_with('.') && !text.contains('/');
-    if Path::new(name).exists() || !part(organisation) || !part(model) {
-        return None;
+/// What is at `path`, if it can be a model.
+fn at(
+    asked: &str,
+    name: String,
+    path: PathBuf,
+    hint: impl Fn() -> String,
+) -> Result<Located, ModelError> {
+    if path.is_file() || path.join("config.json").is_file() {
+        return Ok(Located {
+            name,
+            path,
+            thinking: None,
+        });
     }
-    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
-    let hub = match set("HF_HUB_CACHE") {
-        Some(hub) => PathBuf::from(hub),
-        None => match set("HF_HOME") {
-            Some(home) => PathBuf::from(home).join("hub"),
-            None => dirs::cache_dir()?.join("huggingface").join("hub"),
-        },
-    };
-    let folder = hub.join(format!("models--{organisation}--{model}"));
-    let revision = std::fs::read_to_string(folder.join("refs").join("main")).ok()?;
-    Some(folder.join("snapshots").join(revision.trim()))
+    Err(ModelError::NotFound {
+        name: asked.to_owned(),
+        path,
+        hint: hint(),
+    })
 }
 
 /// Where set-up puts models.
@@ -106,12 +106,11 @@ fn folder() -> PathBuf {
         .join("models")
 }
 
-fn stem(path: &str) -> String {
-    let stem = Path::new(path).file_stem();
-    stem.map_or_else(
-        || path.to_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    )
+/// The name of a file without `.gguf`, or of a folder.
+fn last_part(path: &str) -> String {
+    let name = Path::new(path).file_name();
+    let name = name.map_or(path.into(), |name| name.to_string_lossy());
+    name.strip_suffix(".gguf").unwrap_or(&name).to_owned()
 }
 
 #[cfg(test)]
@@ -125,6 +124,8 @@ mod tests {
             error.contains("no/such/model.gguf") && error.contains("smollm2"),
             "{error}"
         );
+        let error = locate("qwen4").unwrap_err().to_string();
+        assert!(error.contains("qwen4b"), "{error}");
     }
 
     #[test]
@@ -136,5 +137,23 @@ mod tests {
             located.name,
             file.path().file_stem().unwrap().to_str().unwrap()
         );
+        assert_eq!(
+            last_part("models/Llama-3.1-8B-Instruct"),
+            "Llama-3.1-8B-Instruct"
+        );
+    }
+
+    #[test]
+    fn a_teacher_behind_an_api_is_refused_by_what_it_is() {
+        for name in [
+            "gpt_4.1_nano",
+            "claude_haiku_4.5",
+            "claude_opus_4.7",
+            "gpt_5.5",
+        ] {
+            let error = locate(name).unwrap_err();
+            assert!(matches!(error, ModelError::BehindApi { .. }), "{error}");
+            assert!(error.to_string().contains("behind an API"), "{error}");
+        }
     }
 }

@@ -1,5 +1,5 @@
 use offmodel_events::interrupt;
-use offmodel_models::{Chat, Finish, Model, Response, Sampling};
+use offmodel_models::{Chat, Model, Response, Sampling};
 
 use super::sample::{Evaluation, Sample};
 use crate::EvalError;
@@ -7,7 +7,8 @@ use crate::benchmark::{Answer, Benchmark, Item};
 
 /// Asks the model every item of a benchmark, in batches, and grades the answers.
 ///
-/// Shows a progress bar; an interrupt ends it with an error and leaves the model as it is.
+/// Shows a progress bar; an interrupt ends it with an error and leaves the model as it is, with the
+/// responses that are finished ([`Model::stopped`]).
 ///
 /// # Errors
 /// When the benchmark has no items, or generation fails or is interrupted.
@@ -46,7 +47,7 @@ pub fn evaluate(
 }
 
 fn graded(benchmark: &Benchmark, item: &Item, response: Response) -> Sample {
-    let finished = response.finish == Finish::EndToken;
+    let finished = response.finish.is_complete();
     let verdict = benchmark.grader.grade(
         item,
         Answer {

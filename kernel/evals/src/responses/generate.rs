@@ -1,4 +1,4 @@
-use offmodel_models::{Chat, Finish, Model, Sampling};
+use offmodel_models::{Chat, Model, Sampling};
 
 use super::record::ResponseRecord;
 use super::set::ResponseSet;
@@ -15,8 +15,8 @@ pub struct GeneratedResponses {
 
 /// Lets a model answer prompts, one response each, for the on-model control.
 ///
-/// As in the study, a response that does not end with the end token is dropped, so that nothing
-/// is trained on that stops in the middle. The study samples at temperature 1. `source` is
+/// As in the study, a response that is cut off by the token limit is dropped, so that nothing is
+/// trained on that stops in the middle. The study samples at temperature 1. `source` is
 /// written into every record, with the system prompt and the seed.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub fn generate_responses(
         .collect();
     let responses = model.generate(&chats, sampling)?;
     let records: Vec<ResponseRecord> = std::iter::zip(prompts, responses)
-        .filter(|(_, response)| response.finish == Finish::EndToken)
+        .filter(|(_, response)| response.finish.is_complete())
         .map(|(prompt, response)| ResponseRecord {
             prompt: prompt.clone(),
             response: response.text,

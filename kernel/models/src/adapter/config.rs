@@ -1,21 +1,34 @@
 //! The options of an adapter.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::Targets;
 use crate::ModelError;
 
-/// What to adapt and how strongly. Defaults are the study's: rank 32 on attention, MLP and output
-/// layer.
+/// What to adapt and how strongly, in PEFT's terms. Defaults are the study's: rank 32 on attention,
+/// MLP and output layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoraConfig {
     /// Rank r of the update.
     pub rank: i64,
     /// The update is scaled by alpha / r.
     pub alpha: f64,
-    /// Names of the modules to adapt: the last part of their Hugging Face name.
-    pub targets: Vec<String>,
+    /// The modules to adapt.
+    pub targets: Targets,
     /// Probability with which an input of A is dropped in training.
     pub dropout: f64,
+    /// Scales by alpha / sqrt(r) instead (rank-stabilised LoRA, <https://arxiv.org/abs/2312.03732>).
+    #[serde(default)]
+    pub rslora: bool,
+    /// Other ranks, by a regular expression for the end of a module's name: whole, or from after a
+    /// dot. The first that matches counts.
+    #[serde(default)]
+    pub rank_pattern: BTreeMap<String, i64>,
+    /// Other alphas, likewise.
+    #[serde(default)]
+    pub alpha_pattern: BTreeMap<String, f64>,
 }
 
 impl Default for LoraConfig {
@@ -33,22 +46,22 @@ impl Default for LoraConfig {
         Self {
             rank: 32,
             alpha: 32.0,
-            targets: TARGETS.map(str::to_owned).to_vec(),
+            targets: TARGETS.into(),
             dropout: 0.0,
+            rslora: false,
+            rank_pattern: BTreeMap::new(),
+            alpha_pattern: BTreeMap::new(),
         }
     }
 }
 
 impl LoraConfig {
-    /// alpha / r.
-    pub(crate) fn scale(&self) -> f64 {
-        self.alpha / self.rank as f64
-    }
-
-    /// Whether the module with this full name is to be adapted.
-    pub(crate) fn is_target(&self, module: &str) -> bool {
-        let name = module.rsplit('.').next().unwrap_or(module);
-        self.targets.iter().any(|target| target == name)
+    /// The factor of an update of this rank and alpha.
+    pub(super) fn scale(&self, rank: i64, alpha: f64) -> f64 {
+        match self.rslora {
+            true => alpha / (rank as f64).sqrt(),
+            false => alpha / rank as f64,
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), ModelError> {
@@ -57,11 +70,15 @@ impl LoraConfig {
             found,
             expected,
         };
-        if self.rank < 1 {
-            return Err(wrong("rank", self.rank.to_string(), "at least 1"));
+        for &rank in [&self.rank].into_iter().chain(self.rank_pattern.values()) {
+            if rank < 1 {
+                return Err(wrong("rank", rank.to_string(), "at least 1"));
+            }
         }
-        if !self.alpha.is_finite() {
-            return Err(wrong("alpha", self.alpha.to_string(), "a finite number"));
+        for &alpha in [&self.alpha].into_iter().chain(self.alpha_pattern.values()) {
+            if !alpha.is_finite() {
+                return Err(wrong("alpha", alpha.to_string(), "a finite number"));
+            }
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(wrong(

@@ -1,13 +1,14 @@
 //! Low-rank updates of linear maps (<https://arxiv.org/abs/2106.09685>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::LoraConfig;
+use super::targets::{Selection, Targets, ends_with};
 use crate::ModelError;
 use crate::transformer::{LinearMap, Weight, product};
 
@@ -15,21 +16,28 @@ use crate::transformer::{LinearMap, Weight, product};
 #[derive(Clone)]
 pub struct Adapter {
     config: LoraConfig,
-    updates: Arc<BTreeMap<String, Update>>,
+    /// The name of the model that it was made for, as far as it is known.
+    base: Option<String>,
+    pub(super) updates: Arc<BTreeMap<String, Update>>,
     /// Probability of dropping an input; not 0 only while training.
     dropout: f64,
+    /// The model's matrices with the updates added, by the module that is first in a matrix. Where
+    /// they are there, they are what a pass computes with.
+    merged: Option<Arc<BTreeMap<String, Weight>>>,
 }
 
-struct Update {
+pub(super) struct Update {
     /// `[rank, inputs]`
-    a: Weight,
+    pub(super) a: Weight,
     /// `[outputs, rank]`
-    b: Weight,
+    pub(super) b: Weight,
+    /// Factor of B A.
+    pub(super) scale: f64,
 }
 
 impl Update {
     /// Matrices of their own storage, outside any gradient graph.
-    fn copy_of(a: &Tensor, b: &Tensor) -> Result<Self, TchError> {
+    fn copy_of(a: &Tensor, b: &Tensor, scale: f64) -> Result<Self, TchError> {
         let _no_grad = tch::no_grad_guard();
         let copy = |tensor: &Tensor| {
             let mut copy = tensor.f_empty_like()?;
@@ -39,6 +47,7 @@ impl Update {
         Ok(Self {
             a: copy(a)?,
             b: copy(b)?,
+            scale,
         })
     }
 }
@@ -47,82 +56,88 @@ impl Adapter {
     /// A new adapter that changes nothing yet: A is uniform between -1/sqrt(inputs) and
     /// 1/sqrt(inputs), B is zero (PEFT's `kaiming_uniform(a=sqrt(5))`).
     pub(crate) fn initialise<'a>(
+        base: &str,
         maps: impl Iterator<Item = &'a LinearMap>,
         config: &LoraConfig,
         seed: u64,
-        device: Device,
     ) -> Result<Self, ModelError> {
-        config.check()?;
+        let selection = Selection::new(config)?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut updates = BTreeMap::new();
-        let mut known = Vec::new();
-        for map in maps {
-            known.push(map.module.rsplit('.').next().unwrap_or_default().to_owned());
-            if !config.is_target(&map.module) {
+        let maps: Vec<&LinearMap> = maps.collect();
+        for map in &maps {
+            if !selection.selects(&map.module)? {
                 continue;
             }
+            let rank = selection.rank(&map.module)?;
             let bound = 1.0 / (map.inputs as f32).sqrt();
-            let count = (config.rank * map.inputs) as usize;
+            let count = (rank * map.inputs) as usize;
             let a: Vec<f32> = (0..count)
                 .map(|_| random.random_range(-bound..bound))
                 .collect();
-            let a = Tensor::f_from_slice(&a)?.f_view([config.rank, map.inputs])?;
-            let b = Tensor::f_zeros([map.outputs, config.rank], (a.kind(), device))?;
+            let a = Tensor::f_from_slice(&a)?.f_view([rank, map.inputs])?;
+            let b = Tensor::f_zeros([map.outputs, rank], (a.kind(), map.device))?;
             let update = Update {
-                a: Weight::new(a.f_to_device(device)?),
+                a: Weight::new(a.f_to_device(map.device)?),
                 b: Weight::new(b),
+                scale: selection.scale(&map.module, rank)?,
             };
             updates.insert(map.module.clone(), update);
         }
-        if let Some(target) = config.targets.iter().find(|target| !known.contains(target)) {
-            known.sort();
-            known.dedup();
-            let detail = format!("no module is named {target}, known: {}", known.join(", "));
-            return Err(ModelError::Adapter { detail });
-        }
-        Ok(Self {
-            config: config.clone(),
-            updates: Arc::new(updates),
-            dropout: 0.0,
-        })
+        check_all_found(config, &maps, &updates)?;
+        Ok(Self::new(config.clone(), Some(base.to_owned()), updates))
     }
 
     /// An adapter from the matrices A, `[rank, inputs]`, and B, `[outputs, rank]`, of each module,
     /// named as `model.layers.0.self_attn.q_proj`.
     ///
     /// # Errors
-    /// When a matrix does not have the rank of `config`.
+    /// When a matrix does not have the rank that `config` gives to its module.
     pub fn from_tensors(
         config: LoraConfig,
         tensors: impl IntoIterator<Item = (String, Tensor, Tensor)>,
     ) -> Result<Self, ModelError> {
-        config.check()?;
+        let selection = Selection::new(&config)?;
         let mut updates = BTreeMap::new();
         for (module, a, b) in tensors {
-            let (shape_a, shape_b) = (a.size(), b.size());
-            if shape_a.len() != 2
-                || shape_b.len() != 2
-                || shape_a[0] != config.rank
-                || shape_b[1] != config.rank
-            {
-                let detail = format!(
-                    "{module} has A {shape_a:?} and B {shape_b:?}, the rank is {}",
-                    config.rank
-                );
-                return Err(ModelError::Adapter { detail });
+            let rank = selection.rank(&module)?;
+            match (a.size().as_slice(), b.size().as_slice()) {
+                (&[rows, _], &[_, columns]) if rows == rank && columns == rank => {}
+                (shape_a, shape_b) => {
+                    let detail =
+                        format!("{module} has A {shape_a:?} and B {shape_b:?}, the rank is {rank}");
+                    return Err(ModelError::Adapter { detail });
+                }
             }
-            updates.insert(module, Update::copy_of(&a, &b)?);
+            let scale = selection.scale(&module, rank)?;
+            updates.insert(module, Update::copy_of(&a, &b, scale)?);
         }
-        Ok(Self {
+        drop(selection);
+        Ok(Self::new(config, None, updates))
+    }
+
+    pub(super) fn new(
+        config: LoraConfig,
+        base: Option<String>,
+        updates: BTreeMap<String, Update>,
+    ) -> Self {
+        Self {
             config,
+            base,
             updates: Arc::new(updates),
             dropout: 0.0,
-        })
+            merged: None,
+        }
     }
 
     /// The options it was made with.
     pub fn config(&self) -> &LoraConfig {
         &self.config
+    }
+
+    /// The name of the model that it was made for, as far as it is known.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
     }
 
     /// Module name, A `[rank, inputs]` and B `[outputs, rank]` of every update.
@@ -139,11 +154,14 @@ impl Adapter {
             .sum()
     }
 
-    /// Bytes of all A and B.
+    /// Bytes of all A and B, and of the matrices that they are merged into.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.updates
-            .values()
-            .map(|update| update.a.bytes() + update.b.bytes())
+        let updates = self.updates.values();
+        let merged = self.merged.iter().flat_map(|merged| merged.values());
+        updates
+            .flat_map(|update| [&update.a, &update.b])
+            .chain(merged)
+            .map(Weight::bytes)
             .sum()
     }
 
@@ -184,14 +202,11 @@ impl Adapter {
     /// A copy that shares nothing with this adapter and collects no gradients.
     pub(crate) fn detached_copy(&self) -> Result<Self, TchError> {
         let mut updates = BTreeMap::new();
-        for (module, a, b) in self.modules() {
-            updates.insert(module.to_owned(), Update::copy_of(a, b)?);
+        for (module, update) in self.updates.iter() {
+            let copy = Update::copy_of(&update.a, &update.b, update.scale)?;
+            updates.insert(module.clone(), copy);
         }
-        Ok(Self {
-            config: self.config.clone(),
-            updates: Arc::new(updates),
-            dropout: 0.0,
-        })
+        Ok(Self::new(self.config.clone(), self.base.clone(), updates))
     }
 
     /// Every A and B, as handles on the same storage.
@@ -211,6 +226,36 @@ impl Adapter {
         self.updates.contains_key(module)
     }
 
+    /// The same adapter, computed with these matrices in place of the model's own.
+    pub(crate) fn with_merged(&self, matrices: BTreeMap<String, Weight>) -> Self {
+        Self {
+            merged: Some(Arc::new(matrices)),
+            ..self.clone()
+        }
+    }
+
+    /// The same adapter, computed beside the model's own matrices.
+    pub(crate) fn without_merged(&self) -> Self {
+        Self {
+            merged: None,
+            ..self.clone()
+        }
+    }
+
+    /// The matrix to compute with in place of the model's that begins with `module`.
+    pub(crate) fn merged(&self, module: &str) -> Option<&Weight> {
+        self.merged.as_ref()?.get(module)
+    }
+
+    /// `alpha / r * B A`, `[outputs, inputs]`, for the map `module`, if it is adapted.
+    pub(crate) fn change(&self, module: &str) -> Result<Option<Tensor>, TchError> {
+        let Some(update) = self.updates.get(module) else {
+            return Ok(None);
+        };
+        let change = update.b.f_matmul(&update.a)?;
+        Ok(Some(change.f_mul_scalar(update.scale)?))
+    }
+
     /// `output + alpha / r * B A x` for the map `module` with input `x`, `[tokens, inputs]`.
     pub(crate) fn adapt(
         &self,
@@ -221,30 +266,58 @@ impl Adapter {
         let Some(update) = self.updates.get(module) else {
             return Ok(output);
         };
-        let x = x.f_to_kind(update.a.kind())?;
+        // Both are at home where their map is, unless the adapter was made elsewhere.
+        let a = update.a.f_to_device(x.device())?;
+        let b = update.b.f_to_device(x.device())?;
+        let x = x.f_to_kind(a.kind())?;
         let mut reduced = match self.dropout > 0.0 {
-            true => product(&x.f_dropout(self.dropout, true)?, &update.a)?,
-            false => product(&x, &update.a)?,
+            true => product(&x.f_dropout(self.dropout, true)?, &a)?,
+            false => product(&x, &a)?,
         };
-        let scale = self.config.scale();
-        if scale != 1.0 {
-            reduced = reduced.f_mul_scalar(scale)?;
+        if update.scale != 1.0 {
+            reduced = reduced.f_mul_scalar(update.scale)?;
         }
         if output.kind() == reduced.kind() {
-            return output.f_addmm(&reduced, &update.b.f_transpose(0, 1)?);
+            return output.f_addmm(&reduced, &b.f_transpose(0, 1)?);
         }
         // As in PEFT, an adapter may be more precise than the weights that it updates.
         output
-            .f_add(&product(&reduced, &update.b)?)?
+            .f_add(&product(&reduced, &b)?)?
             .f_to_kind(output.kind())
     }
+}
+
+/// Fails if a target names no module, which is a slip of the pen more often than intended.
+fn check_all_found(
+    config: &LoraConfig,
+    maps: &[&LinearMap],
+    updates: &BTreeMap<String, Update>,
+) -> Result<(), ModelError> {
+    let missing = match &config.targets {
+        Targets::Names(names) => {
+            let is_missing = |name: &&String| !maps.iter().any(|map| ends_with(&map.module, name));
+            names.iter().find(is_missing).cloned()
+        }
+        Targets::Pattern(pattern) if updates.is_empty() => Some(pattern.clone()),
+        _ => None,
+    };
+    let Some(missing) = missing else {
+        return Ok(());
+    };
+    let last = |map: &&LinearMap| map.module.rsplit('.').next().unwrap_or_default().to_owned();
+    let known: BTreeSet<String> = maps.iter().map(last).collect();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(ModelError::Adapter {
+        detail: format!("no module is named {missing}, known: {known}"),
+    })
 }
 
 impl std::fmt::Display for Adapter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(
             formatter,
-            "LoRA of rank {} on {} modules ({} parameters)",
+            "{}LoRA of rank {} on {} modules ({} parameters)",
+            if self.merged.is_some() { "merged " } else { "" },
             self.config.rank,
             self.updates.len(),
             self.parameter_count()
@@ -255,5 +328,41 @@ impl std::fmt::Display for Adapter {
 impl std::fmt::Debug for Adapter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(formatter, "Adapter({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn dropout_drops_inputs_of_a_in_training_only() {
+        let config = LoraConfig {
+            rank: 2,
+            alpha: 2.0,
+            dropout: 0.25,
+            ..LoraConfig::default()
+        };
+        let cpu = (Kind::Float, Device::Cpu);
+        let identity = || Tensor::eye(2, cpu);
+        let matrices = [("map".to_owned(), identity(), identity())];
+        let adapter = Adapter::from_tensors(config, matrices).unwrap();
+        let (x, output) = (
+            Tensor::ones([10_000, 2], cpu),
+            Tensor::zeros([10_000, 2], cpu),
+        );
+        let change = |adapter: &Adapter| {
+            tch::manual_seed(1);
+            let changed = adapter.adapt("map", &x, output.shallow_clone()).unwrap();
+            Vec::<f32>::try_from(changed.detach().view(-1)).unwrap()
+        };
+        assert!(change(&adapter).iter().all(|&number| number == 1.0));
+        let training = change(&adapter.trainable().unwrap());
+        let dropped = training.iter().filter(|&&number| number == 0.0).count();
+        let kept = |number: &&f32| (**number - 1.0 / 0.75).abs() < 1e-6;
+        assert_eq!(training.iter().filter(kept).count(), 20_000 - dropped);
+        // Five standard errors of a quarter of 20,000.
+        assert!(dropped.abs_diff(5000) < 310, "{dropped}");
     }
 }

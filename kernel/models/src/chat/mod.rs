@@ -1,7 +1,16 @@
 //! Conversations, and the text that a model's template makes of them.
+//!
+//! - [`conversation`]: messages and chats;
+//! - [`sources`]: where templates are kept; [`template`]: how they are rendered, with what they
+//!   expect of [`python`].
 
 mod conversation;
+mod python;
+#[cfg(test)]
+mod reference;
+mod sources;
 mod template;
 
 pub use conversation::{Chat, Message, Role};
-pub(crate) use template::ChatTemplate;
+pub(crate) use sources::{DEFAULT, Sources, of_folder, of_gguf};
+pub(crate) use template::{ChatTemplate, Ending, SpecialTokens, Variables};

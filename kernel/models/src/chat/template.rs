@@ -1,59 +1,201 @@
 //! A model's chat template, rendered as `apply_chat_template` of `transformers` does.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+use std::io;
 
-use minijinja::{Environment, Error, ErrorKind, context};
+use chrono::{DateTime, Local, TimeZone};
+use minijinja::{Environment, Error, ErrorKind, Value, context};
+use regex::Regex;
+use serde_json::Value as Json;
 
 use super::Chat;
+use super::python::{self, is_space};
 use crate::ModelError;
 
 const NAME: &str = "chat";
+/// Instructions that a template may execute: thousands of messages, and an end to endless loops.
+const FUEL: u64 = 20_000_000;
+/// Bytes that a template may write.
+const LARGEST_TEXT: usize = 64 << 20;
+/// What `transformers` adds to a message to find its end in the text.
+const MARK: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/// A compiled template with the texts of the special tokens it may use.
+/// A compiled template with the texts of the special tokens it may use. Templates come with models
+/// from anywhere: they reach nothing but what is passed to them, and what they may do is limited.
 #[derive(Debug)]
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
-    beginning: String,
-    end: String,
+    special: SpecialTokens,
+}
+
+/// The texts of special tokens; absent where the tokenizer has none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SpecialTokens {
+    pub(crate) beginning: Option<String>,
+    pub(crate) end: Option<String>,
+}
+
+/// Values of further names that templates know, such as `enable_thinking`.
+pub(crate) type Variables = BTreeMap<String, Json>;
+
+/// How the text of a chat ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// After the last message.
+    Closed,
+    /// Where the assistant's next message begins (`add_generation_prompt`).
+    GenerationPrompt,
+    /// Within the last message, which is to be continued (`continue_final_message`).
+    Continued,
 }
 
 impl ChatTemplate {
     /// Compiles `source`.
-    pub(crate) fn new(source: &str, beginning: String, end: String) -> Result<Self, ModelError> {
+    pub(crate) fn new(source: &str, special: SpecialTokens) -> Result<Self, ModelError> {
         let mut environment = Environment::new();
         // `transformers` compiles templates with these two set.
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_fuel(Some(FUEL));
+        environment.set_formatter(python::format);
+        environment.set_unknown_method_callback(python::method);
+        environment.add_filter("trim", python::trim);
+        environment.add_filter("tojson", python::tojson);
+        environment.add_test("sequence", python::is_sequence);
+        environment.add_test("iterable", python::is_iterable);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment
-            .add_template_owned(NAME, source.to_owned())
+            .add_template_owned(NAME, without_generation_tags(source))
             .map_err(refused)?;
         Ok(Self {
             environment,
-            beginning,
-            end,
+            special,
         })
     }
 
-    /// The text of `chat`, ready for the assistant to answer if `add_generation_prompt`.
+    /// The text of `chat`.
     pub(crate) fn render(
         &self,
         chat: &Chat,
-        add_generation_prompt: bool,
+        ending: Ending,
+        variables: &Variables,
+    ) -> Result<String, ModelError> {
+        if ending != Ending::Continued {
+            return self.text(chat, ending, variables);
+        }
+        let mut marked = chat.clone();
+        let Some(last) = marked.messages.last_mut() else {
+            return Err(template_error("there is no message to continue"));
+        };
+        let message = last.content.trim_matches(is_space).to_owned();
+        last.content.push_str(MARK);
+        let mut text = self.text(&marked, ending, variables)?;
+        let mark = MARK.trim_end();
+        let (true, Some(end)) = (text.contains(&message), text.rfind(mark)) else {
+            return Err(template_error(
+                "the message to continue is not in the text of the chat: the template changes it",
+            ));
+        };
+        let keeps_spaces = text[end..].starts_with(MARK);
+        text.truncate(end);
+        if !keeps_spaces {
+            // The template trims messages; what the mark has protected goes too.
+            text.truncate(text.trim_end_matches(is_space).len());
+        }
+        Ok(text)
+    }
+
+    /// What precedes the text of the last message.
+    pub(crate) fn head(&self, chat: &Chat, variables: &Variables) -> Result<String, ModelError> {
+        let mark = MARK.trim_end();
+        let mut marked = chat.clone();
+        if let Some(last) = marked.messages.last_mut() {
+            mark.clone_into(&mut last.content);
+        }
+        let mut text = self.text(&marked, Ending::Closed, variables)?;
+        let Some(end) = text.rfind(mark) else {
+            return Err(template_error("the template leaves out the last message"));
+        };
+        text.truncate(end);
+        Ok(text)
+    }
+
+    fn text(
+        &self,
+        chat: &Chat,
+        ending: Ending,
+        variables: &Variables,
     ) -> Result<String, ModelError> {
         let template = self.environment.get_template(NAME).map_err(refused)?;
-        template
-            .render(context! {
-                messages => chat.messages,
-                add_generation_prompt,
-                bos_token => self.beginning,
-                eos_token => self.end,
-            })
-            .map_err(refused)
+        let mut context: BTreeMap<&str, Value> = BTreeMap::new();
+        // Names that `transformers` passes even where it has no value for them.
+        context.insert("tools", Value::from(()));
+        context.insert("documents", Value::from(()));
+        let special = [
+            ("bos_token", &self.special.beginning),
+            ("eos_token", &self.special.end),
+        ];
+        for (name, text) in special {
+            if let Some(text) = text {
+                context.insert(name, Value::from(text.as_str()));
+            }
+        }
+        for (name, value) in variables {
+            context.insert(name, Value::from_serialize(value));
+        }
+        let values = context! {
+            messages => chat.messages,
+            add_generation_prompt => ending == Ending::GenerationPrompt,
+            ..Value::from_serialize(&context)
+        };
+        let mut text = BoundedText::default();
+        match template.render_captured_to(values, &mut text) {
+            Ok(_) => {}
+            Err(_) if text.is_full => {
+                let detail = format!("the template writes more than {LARGEST_TEXT} bytes");
+                return Err(ModelError::Template { detail });
+            }
+            Err(error) => return Err(refused(error)),
+        }
+        String::from_utf8(text.bytes).map_err(template_error)
     }
+}
+
+/// Keeps what is written until it is too much.
+#[derive(Default)]
+struct BoundedText {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for BoundedText {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > LARGEST_TEXT {
+            self.is_full = true;
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `transformers` adds the statement `generation`, which marks what the assistant says and changes
+/// nothing of the text: a condition that always holds does the same.
+fn without_generation_tags(source: &str) -> String {
+    const BEGIN: &str = r"\{%([-+]?)\s*generation\s*([-+]?)%\}";
+    const END: &str = r"\{%([-+]?)\s*endgeneration\s*([-+]?)%\}";
+    let replaced = |source: &str, tag: &str, by: &str| match Regex::new(tag) {
+        Ok(tag) => tag.replace_all(source, by).into_owned(),
+        Err(_) => source.to_owned(),
+    };
+    let source = replaced(source, BEGIN, "{%$1 if true $2%}");
+    replaced(&source, END, "{%$1 endif $2%}")
 }
 
 /// Templates call this to refuse a chat, for example when roles do not alternate.
@@ -63,8 +205,15 @@ fn raise_exception(message: String) -> Result<String, Error> {
 
 /// The local time in `strftime` notation.
 fn strftime_now(format: String) -> Result<String, Error> {
+    strftime(&Local::now(), &format)
+}
+
+fn strftime<Z: TimeZone<Offset: Display>>(
+    time: &DateTime<Z>,
+    format: &str,
+) -> Result<String, Error> {
     let mut text = String::new();
-    match write!(text, "{}", chrono::Local::now().format(&format)) {
+    match write!(text, "{}", time.format(format)) {
         Ok(()) => Ok(text),
         Err(_) => Err(Error::new(
             ErrorKind::InvalidOperation,
@@ -75,25 +224,84 @@ fn strftime_now(format: String) -> Result<String, Error> {
 
 fn refused(error: Error) -> ModelError {
     // The alternate form adds the cause; the line is of the template.
+    template_error(format!("{error:#}"))
+}
+
+fn template_error(detail: impl Display) -> ModelError {
     ModelError::Template {
-        detail: format!("{error:#}"),
+        detail: detail.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn special() -> SpecialTokens {
+        SpecialTokens {
+            beginning: Some("<s>".to_owned()),
+            end: Some("</s>".to_owned()),
+        }
+    }
 
     fn render(source: &str, chat: &Chat) -> Result<String, ModelError> {
-        ChatTemplate::new(source, "<s>".to_owned(), "</s>".to_owned())?.render(chat, true)
+        let variables = Variables::from([
+            (
+                "data".to_owned(),
+                json!({"b": [1, 2.5, 1e16], "a": "<é'\u{1}>", "c": {}}),
+            ),
+            ("flag".to_owned(), json!(true)),
+        ]);
+        ChatTemplate::new(source, special())?.render(chat, Ending::GenerationPrompt, &variables)
+    }
+
+    #[track_caller]
+    fn assert_renders(source: &str, expected: &str) {
+        assert_eq!(render(source, &Chat::user(" hi ")).unwrap(), expected);
     }
 
     #[test]
     fn templates_use_python_methods_and_special_tokens() {
         let source = "{{ bos_token }}{% for m in messages %}{{ m['role'].upper() }}:{{ m.content.strip() }}{{ eos_token }}{% endfor %}";
-        assert_eq!(
-            render(source, &Chat::user(" hi ")).unwrap(),
-            "<s>USER:hi</s>"
+        assert_renders(source, "<s>USER:hi</s>");
+        assert_renders(
+            "{{ 'αβγ'.find('γ') }} {{ 'a  b '.split() | length }}",
+            "2 2",
+        );
+        assert_renders("[{{ '\u{1c}\u{a0}x\u{1f}\n' | trim }}]", "[x]");
+        assert_renders(
+            "{{ none }} {{ flag }} {{ 1.0 }} {{ 1e-7 }} {{ nothing }}",
+            "None True 1.0 1e-07 ",
+        );
+        assert_renders(
+            "{{ tools is defined }} {{ tools is none }} {{ 'x' is iterable }} {{ tools is iterable }}",
+            "True True True False",
+        );
+    }
+
+    #[test]
+    fn json_is_written_as_python_writes_it() {
+        assert_renders(
+            "{{ data | tojson }}",
+            r#"{"b": [1, 2.5, 1e+16], "a": "<é'\u0001>", "c": {}}"#,
+        );
+        assert_renders(
+            "{{ data | tojson(indent=2, sort_keys=true) }}",
+            "{\n  \"a\": \"<é'\\u0001>\",\n  \"b\": [\n    1,\n    2.5,\n    1e+16\n  ],\n  \"c\": {}\n}",
+        );
+        assert_renders(
+            "{{ '😀é' | tojson(ensure_ascii=true) }}{{ [1, 2] | tojson(separators=(',', ':')) }}",
+            r#""\ud83d\ude00\u00e9"[1,2]"#,
+        );
+        assert!(render("{{ nothing | tojson }}", &Chat::user("hi")).is_err());
+    }
+
+    #[test]
+    fn tags_that_mark_what_the_assistant_says_change_nothing() {
+        assert_renders(
+            "{% for m in messages %}\n{%- generation -%}\n {{ m.content }}\n{%- endgeneration %}\n{% endfor %}",
+            " hi ",
         );
     }
 
@@ -105,12 +313,59 @@ mod tests {
     }
 
     #[test]
+    fn what_a_template_may_do_is_limited() {
+        let endless =
+            "{% for a in range(9999) %}{% for b in range(9999) %}{{ '' }}{% endfor %}{% endfor %}";
+        let error = render(endless, &Chat::user("hi")).unwrap_err().to_string();
+        assert!(error.contains("fuel"), "{error}");
+        let long = "{% set x = 'x' * 1000000 %}{% for a in range(99) %}{{ x }}{% endfor %}";
+        let error = render(long, &Chat::user("hi")).unwrap_err().to_string();
+        assert!(error.contains("more than 67108864 bytes"), "{error}");
+        let deep = "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}";
+        assert!(render(deep, &Chat::user("hi")).is_err());
+        for reaching in ["{% include '/etc/passwd' %}", "{% import 'os' as os %}"] {
+            assert!(render(reaching, &Chat::user("hi")).is_err());
+        }
+    }
+
+    #[test]
     fn a_bad_time_format_is_an_error() {
         assert!(render("{{ strftime_now('%Q!') }}", &Chat::user("hi")).is_err());
+        assert_renders("{{ strftime_now('%Y')|length }}", "4");
+    }
+
+    #[test]
+    fn times_are_written_as_python_writes_them() {
+        let recorded = include_str!("../../../../tests/fixtures/chat_templates/strftime.json");
+        let recorded: Json = serde_json::from_str(recorded).unwrap();
+        let time = DateTime::parse_from_rfc3339(recorded["time"].as_str().unwrap()).unwrap();
+        for (format, expected) in recorded["formats"].as_object().unwrap() {
+            let found = strftime(&time, format).unwrap();
+            assert_eq!(found, expected.as_str().unwrap(), "{format}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_continued_where_it_ends() {
+        let chat = Chat::user("hi").assistant("The answer is ");
+        let continued = |source: &str, chat: &Chat| {
+            let template = ChatTemplate::new(source, special()).unwrap();
+            template.render(chat, Ending::Continued, &Variables::new())
+        };
+        let keeps = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}";
         assert_eq!(
-            render("{{ strftime_now('%Y')|length }}", &Chat::user("hi")).unwrap(),
-            "4"
+            continued(keeps, &chat).unwrap(),
+            "<user>hi</s><assistant>The answer is "
         );
+        let trims = "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}</s>{% endfor %}";
+        assert_eq!(
+            continued(trims, &chat).unwrap(),
+            "<user>hi</s><assistant>The answer is"
+        );
+        let drops = "{% for m in messages %}<{{ m.role }}>{% endfor %}";
+        let error = continued(drops, &chat).unwrap_err().to_string();
+        assert!(error.contains("the template changes it"), "{error}");
+        assert!(continued(keeps, &Chat::default()).is_err());
     }
 
     #[test]

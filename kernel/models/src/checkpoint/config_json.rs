@@ -4,14 +4,21 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::configuration::{Experts, LatentAttention, RopeScaling, Scoring, Yarn};
+use crate::configuration::{Experts, LatentAttention, RopeScaling, Scoring, Variations, Yarn};
 use crate::{Configuration, ModelError};
 
-const ARCHITECTURES: &str = "llama, qwen3, qwen3_moe, deepseek_v3";
+const ARCHITECTURES: &str =
+    "llama, qwen3, qwen3_moe, deepseek_v3, gemma3_text, gemma3, gemma4_text, gemma4";
+
+/// Sizes above this are damage, not models; products of a few of them do not overflow.
+const LARGEST_SIZE: i64 = 1 << 24;
+const SIZES: &str = "integers from 1 to 16777216";
+/// The deepest published models have some 130 layers.
+const MOST_LAYERS: i64 = 4096;
 
 /// The fields of one file; a field that is null counts as absent.
 pub(crate) struct Fields<'a> {
-    path: &'a Path,
+    pub(super) path: &'a Path,
     json: &'a Value,
 }
 
@@ -20,11 +27,11 @@ impl<'a> Fields<'a> {
         Self { path, json }
     }
 
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.json.get(name).filter(|value| !value.is_null())
     }
 
-    fn unsupported(&self, field: &str, supported: &'static str) -> ModelError {
+    pub(super) fn unsupported(&self, field: &str, supported: &'static str) -> ModelError {
         ModelError::Unsupported {
             path: self.path.to_owned(),
             field: field.to_owned(),
@@ -35,23 +42,41 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn optional_size(&self, name: &str) -> Result<Option<i64>, ModelError> {
-        let in_range = |value: &Value| value.as_i64().filter(|size| (1..1 << 32).contains(size));
+    pub(super) fn optional_size(&self, name: &str) -> Result<Option<i64>, ModelError> {
+        let in_range = |value: &Value| {
+            let size = value.as_i64();
+            size.filter(|size| (1..=LARGEST_SIZE).contains(size))
+        };
         match self.get(name) {
             None => Ok(None),
             Some(value) => match in_range(value) {
                 Some(size) => Ok(Some(size)),
-                None => Err(self.unsupported(name, "positive integers")),
+                None => Err(self.unsupported(name, SIZES)),
             },
         }
     }
 
-    fn size(&self, name: &str) -> Result<i64, ModelError> {
-        self.optional_size(name)?
-            .ok_or_else(|| self.unsupported(name, "positive integers"))
+    pub(super) fn check_layers(&self, layers: i64) -> Result<(), ModelError> {
+        match layers {
+            ..=MOST_LAYERS => Ok(()),
+            _ => Err(self.unsupported("num_hidden_layers", "at most 4096")),
+        }
     }
 
-    fn optional_float(&self, name: &str) -> Result<Option<f64>, ModelError> {
+    /// A size that may be 0, where it means that there is none of it.
+    pub(super) fn optional_count(&self, name: &str) -> Result<Option<i64>, ModelError> {
+        match self.get(name).and_then(Value::as_i64) {
+            Some(0) => Ok(Some(0)),
+            _ => self.optional_size(name),
+        }
+    }
+
+    pub(super) fn size(&self, name: &str) -> Result<i64, ModelError> {
+        self.optional_size(name)?
+            .ok_or_else(|| self.unsupported(name, SIZES))
+    }
+
+    pub(super) fn optional_float(&self, name: &str) -> Result<Option<f64>, ModelError> {
         match self.get(name).map(Value::as_f64) {
             None => Ok(None),
             Some(Some(number)) => Ok(Some(number)),
@@ -59,12 +84,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn float(&self, name: &str) -> Result<f64, ModelError> {
+    pub(super) fn float(&self, name: &str) -> Result<f64, ModelError> {
         self.optional_float(name)?
             .ok_or_else(|| self.unsupported(name, "numbers"))
     }
 
-    fn flag(&self, name: &str, default: bool) -> Result<bool, ModelError> {
+    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, ModelError> {
         match self.get(name).map(Value::as_bool) {
             None => Ok(default),
             Some(Some(flag)) => Ok(flag),
@@ -72,7 +97,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn text(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         self.get(name).and_then(Value::as_str)
     }
 
@@ -81,6 +106,9 @@ impl<'a> Fields<'a> {
         let model_type = self.text("model_type").unwrap_or_default();
         if !ARCHITECTURES.split(", ").any(|known| known == model_type) {
             return Err(self.unsupported("model_type", ARCHITECTURES));
+        }
+        if model_type.starts_with("gemma") {
+            return self.gemma(model_type);
         }
         if self.text("hidden_act").is_some_and(|act| act != "silu") {
             return Err(self.unsupported("hidden_act", "silu"));
@@ -104,6 +132,7 @@ impl<'a> Fields<'a> {
         };
         let latent = if deepseek { Some(self.latent()?) } else { None };
         let num_hidden_layers = self.size("num_hidden_layers")?;
+        self.check_layers(num_hidden_layers)?;
         let (rope_theta, rope_scaling) = self.rope()?;
         let configuration = Configuration {
             model_type: model_type.to_owned(),
@@ -128,6 +157,7 @@ impl<'a> Fields<'a> {
                 "deepseek_v3" => self.sigmoid_experts(num_hidden_layers)?,
                 _ => None,
             },
+            variations: Variations::default(),
         };
         if configuration.rotated() <= 0 || configuration.rotated() % 2 != 0 {
             return Err(self.unsupported("head_dim", "even sizes"));
@@ -138,18 +168,24 @@ impl<'a> Fields<'a> {
     /// The base of the frequencies and their scaling: `rope_parameters` of newer files, or
     /// `rope_theta` and `rope_scaling`.
     fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
+        let base = self.optional_float("rope_theta")?.unwrap_or(10_000.0);
         let nested = self
             .get("rope_parameters")
             .or_else(|| self.get("rope_scaling"));
-        let Some(nested) = nested else {
-            let base = self.optional_float("rope_theta")?;
-            return Ok((base.unwrap_or(10_000.0), RopeScaling::Default));
-        };
+        match nested {
+            None => Ok((base, RopeScaling::Default)),
+            Some(nested) => self.scaling(nested, base),
+        }
+    }
+
+    /// The base of the frequencies, unless `nested` has one `base`, and the scaling in `nested`.
+    pub(super) fn scaling(
+        &self,
+        nested: &Value,
+        base: f64,
+    ) -> Result<(f64, RopeScaling), ModelError> {
         let rope = Fields::new(self.path, nested);
-        let base = match rope.optional_float("rope_theta")? {
-            Some(base) => base,
-            None => self.optional_float("rope_theta")?.unwrap_or(10_000.0),
-        };
+        let base = rope.optional_float("rope_theta")?.unwrap_or(base);
         let original = || match rope.optional_float("original_max_position_embeddings")? {
             Some(original) => Ok(original),
             None => self.float("max_position_embeddings"),
@@ -176,7 +212,14 @@ impl<'a> Fields<'a> {
                 mscale: rope.optional_float("mscale")?,
                 mscale_all_dim: rope.optional_float("mscale_all_dim")?,
             }),
-            _ => return Err(rope.unsupported("rope_type", "default, linear, llama3, yarn")),
+            "proportional" => RopeScaling::Proportional {
+                partial_rotary_factor: rope.optional_float("partial_rotary_factor")?.unwrap_or(1.0),
+                factor: rope.optional_float("factor")?.unwrap_or(1.0),
+            },
+            _ => {
+                let supported = "default, linear, llama3, yarn, proportional";
+                return Err(rope.unsupported("rope_type", supported));
+            }
         };
         Ok((base, scaling))
     }
@@ -216,6 +259,7 @@ impl<'a> Fields<'a> {
             norm_topk_prob: self.flag("norm_topk_prob", false)?,
             scoring: Scoring::Softmax,
             layers: (0..layers).filter(sparse).collect(),
+            beside_mlp: false,
         }))
     }
 
@@ -249,6 +293,7 @@ impl<'a> Fields<'a> {
                 routed_scaling_factor: self.float("routed_scaling_factor")?,
             },
             layers: (dense..layers).collect(),
+            beside_mlp: false,
         }))
     }
 }

@@ -1,9 +1,9 @@
 //! A checkpoint in a GGUF file.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::Checkpoint;
-use crate::configuration::RopeScaling;
+use crate::configuration::{RopeScaling, Variations};
 use crate::gguf::{Gguf, Value};
 use crate::{Configuration, ModelError};
 
@@ -116,6 +116,7 @@ impl Checkpoint for GgufCheckpoint<'_> {
             query_key_norm: false,
             latent: None,
             experts: None,
+            variations: Variations::default(),
         })
     }
 
@@ -145,6 +146,19 @@ impl Checkpoint for GgufCheckpoint<'_> {
         }
         Ok(weights)
     }
+
+    fn kind(&self) -> Kind {
+        Kind::Float
+    }
+
+    fn numbers(&self) -> Vec<(String, u64)> {
+        let entries = self.file.entries();
+        let counted = entries.map(|(name, entry)| {
+            let count = entry.shape.iter().map(|size| size.unsigned_abs()).product();
+            (hugging_face_name(name), count)
+        });
+        counted.collect()
+    }
 }
 
 /// The rows of a query or key projection, `[heads * size, inputs]`, from llama.cpp's order, where
@@ -158,26 +172,39 @@ fn half_split_rows(weights: &Tensor, heads: i64) -> Result<Tensor, tch::TchError
         .f_reshape(&shape)
 }
 
+/// Parts of Hugging Face's names and of llama.cpp's.
+const PARTS: [(&str, &str); 13] = [
+    ("model.embed_tokens.", "token_embd."),
+    ("model.norm.", "output_norm."),
+    ("lm_head.", "output."),
+    ("model.layers.", "blk."),
+    ("self_attn.q_proj.", "attn_q."),
+    ("self_attn.k_proj.", "attn_k."),
+    ("self_attn.v_proj.", "attn_v."),
+    ("self_attn.o_proj.", "attn_output."),
+    ("mlp.gate_proj.", "ffn_gate."),
+    ("mlp.up_proj.", "ffn_up."),
+    ("mlp.down_proj.", "ffn_down."),
+    ("input_layernorm.", "attn_norm."),
+    ("post_attention_layernorm.", "ffn_norm."),
+];
+
 /// `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`, and so on.
 fn gguf_name(name: &str) -> String {
-    const PARTS: [(&str, &str); 13] = [
-        ("model.embed_tokens.", "token_embd."),
-        ("model.norm.", "output_norm."),
-        ("lm_head.", "output."),
-        ("model.layers.", "blk."),
-        ("self_attn.q_proj.", "attn_q."),
-        ("self_attn.k_proj.", "attn_k."),
-        ("self_attn.v_proj.", "attn_v."),
-        ("self_attn.o_proj.", "attn_output."),
-        ("mlp.gate_proj.", "ffn_gate."),
-        ("mlp.up_proj.", "ffn_up."),
-        ("mlp.down_proj.", "ffn_down."),
-        ("input_layernorm.", "attn_norm."),
-        ("post_attention_layernorm.", "ffn_norm."),
-    ];
+    let name = name.to_owned();
     PARTS
         .iter()
-        .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+        .fold(name, |name, (ours, theirs)| name.replace(ours, theirs))
+}
+
+/// The other way round.
+fn hugging_face_name(name: &str) -> String {
+    // "output." is the end of "attn_output.", which "lm_head." is not to replace.
+    let begins = |part: &str| name.starts_with(part) || name.contains(&format!(".{part}"));
+    let known = PARTS.iter().filter(|(_, theirs)| begins(theirs));
+    known.fold(name.to_owned(), |name, (ours, theirs)| {
+        name.replace(theirs, ours)
+    })
 }
 
 #[cfg(test)]
@@ -202,8 +229,13 @@ mod tests {
             ("model.embed_tokens.weight", "token_embd.weight"),
             ("model.norm.weight", "output_norm.weight"),
             ("lm_head.weight", "output.weight"),
+            (
+                "model.layers.0.self_attn.o_proj.weight",
+                "blk.0.attn_output.weight",
+            ),
         ] {
             assert_eq!(gguf_name(ours), theirs);
+            assert_eq!(hugging_face_name(theirs), ours);
         }
     }
 

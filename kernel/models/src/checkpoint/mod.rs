@@ -5,14 +5,17 @@
 
 mod config_json;
 mod float8;
+mod gemma;
 mod gguf;
+mod random;
 mod safetensors;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::{Configuration, ModelError};
 
 pub(crate) use gguf::GgufCheckpoint;
+pub(crate) use random::RandomCheckpoint;
 pub(crate) use safetensors::{FolderCheckpoint, read_json};
 
 /// A source of weights.
@@ -20,6 +23,14 @@ pub(crate) trait Checkpoint {
     /// The shape of the model.
     fn configuration(&self) -> Result<Configuration, ModelError>;
 
-    /// The tensor with this Hugging Face name as `f32` on the CPU; its shape is checked.
+    /// The tensor with this Hugging Face name on the CPU; its shape is checked. Its kind is the
+    /// file's, or `f32` where the file has it quantised.
     fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError>;
+
+    /// The kind in which the weights are best kept: the file's own, or `bf16` where the file has
+    /// them quantised to eight bits, and `f32` where it has them quantised further.
+    fn kind(&self) -> Kind;
+
+    /// The Hugging Face names of all tensors and how many numbers each has.
+    fn numbers(&self) -> Vec<(String, u64)>;
 }

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use safetensors::tensor::{Dtype, SafeTensors};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use super::Checkpoint;
 use super::config_json::Fields;
 use super::float8::dequantised;
+use crate::hub::shards;
 use crate::{Configuration, ModelError};
 
 /// The tensors of a folder with `config.json` and `model.safetensors`, or the shards that
@@ -20,15 +21,27 @@ pub(crate) struct FolderCheckpoint {
     config_path: PathBuf,
     config: Value,
     shards: Vec<Shard>,
-    /// The shard that has a tensor.
-    shard_of: HashMap<String, usize>,
+    /// The shard that has a tensor and the tensor's name there, by the name that a model of text
+    /// alone would give it.
+    places: HashMap<String, (usize, String)>,
 }
 
-/// One memory-mapped file, whose header has been checked.
+/// One memory-mapped file, whose header has been checked against its length.
 struct Shard {
     path: PathBuf,
     bytes: Mmap,
+    header: Metadata,
+    /// Where the numbers begin.
+    start: usize,
 }
+
+/// How checkpoints of models of text and images begin the names of their text part, now and
+/// before `transformers` 4.52; and how a model of text alone does.
+const PREFIXES: [(&str, &str); 3] = [
+    ("model.language_model.", "model."),
+    ("language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head."),
+];
 
 impl FolderCheckpoint {
     pub(crate) fn open(folder: &Path) -> Result<Self, ModelError> {
@@ -38,34 +51,35 @@ impl FolderCheckpoint {
         for path in shard_paths(folder)? {
             shards.push(Shard::open(path)?);
         }
-        let mut shard_of = HashMap::new();
+        let mut places = HashMap::new();
         for (index, shard) in shards.iter().enumerate() {
-            for name in shard.tensors()?.names() {
-                shard_of.insert(name.to_owned(), index);
+            for name in shard.header.tensors().into_keys() {
+                let prefix = PREFIXES.iter().find(|(long, _)| name.starts_with(long));
+                let plain = match prefix {
+                    Some((long, short)) => format!("{short}{}", &name[long.len()..]),
+                    None => name.clone(),
+                };
+                places.insert(plain, (index, name));
             }
         }
         Ok(Self {
             config_path,
             config,
             shards,
-            shard_of,
+            places,
         })
     }
 
-    /// The tensor as `f32`, whatever its shape.
     fn read(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
-        let Some(&index) = self.shard_of.get(name) else {
+        let Some((index, full_name)) = self.places.get(name) else {
             return Err(ModelError::MissingTensor {
                 path: self.folder(),
                 tensor: name.to_owned(),
             });
         };
-        let shard = &self.shards[index];
-        let view = shard
-            .tensors()?
-            .tensor(name)
-            .map_err(|source| shard.refused(source))?;
-        let found: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        let shard = &self.shards[*index];
+        let (info, data) = shard.tensor(full_name)?;
+        let found: Vec<i64> = info.shape.iter().map(|&size| size as i64).collect();
         if found != shape {
             return Err(ModelError::Shape {
                 path: shard.path.clone(),
@@ -74,25 +88,20 @@ impl FolderCheckpoint {
                 found,
             });
         }
-        let typed = |kind| Tensor::f_from_data_size(view.data(), shape, kind);
-        let tensor = match view.dtype() {
-            Dtype::F32 => typed(Kind::Float)?,
-            Dtype::F16 => typed(Kind::Half)?,
-            Dtype::BF16 => typed(Kind::BFloat16)?,
-            Dtype::F8_E4M3 => {
+        match kind_of(info.dtype) {
+            Some(kind) => Ok(Tensor::f_from_data_size(data, shape, kind)?),
+            None if info.dtype == Dtype::F8_E4M3 => {
                 let block = self.block()?;
-                let blocks: Vec<i64> = match shape {
-                    [rows, columns] => {
-                        vec![(rows + block - 1) / block, (columns + block - 1) / block]
-                    }
-                    _ => return Err(shard.wrong_kind(name, "two-dimensional F8_E4M3")),
+                let [rows, columns] = shape else {
+                    return Err(shard.wrong_kind(name, info.dtype));
                 };
+                let blocks = [rows, columns].map(|&size| (size + block - 1) / block);
                 let scales = self.read(&format!("{name}_scale_inv"), &blocks)?;
-                dequantised(view.data(), &scales, block, shape)?
+                let scales = scales.f_to_kind(Kind::Float)?;
+                Ok(dequantised(data, &scales, block, shape)?)
             }
-            _ => return Err(shard.wrong_kind(name, "F32, F16, BF16, F8_E4M3")),
-        };
-        Ok(tensor.f_to_kind(Kind::Float)?)
+            None => Err(shard.wrong_kind(name, info.dtype)),
+        }
     }
 
     /// Side of the square blocks that share a scale.
@@ -119,11 +128,51 @@ impl FolderCheckpoint {
 
 impl Checkpoint for FolderCheckpoint {
     fn configuration(&self) -> Result<Configuration, ModelError> {
+        let method = &self.config["quantization_config"]["quant_method"];
+        if !method.is_null() && method != "fp8" {
+            return Err(ModelError::Unsupported {
+                path: self.config_path.clone(),
+                field: "quantization_config.quant_method".to_owned(),
+                found: method.to_string(),
+                supported: "fp8",
+            });
+        }
         Fields::new(&self.config_path, &self.config).configuration()
     }
 
     fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
         self.read(name, shape)
+    }
+
+    fn kind(&self) -> Kind {
+        // Norms and biases may be of another kind than what the model computes in.
+        let embedding = self.places.get("model.embed_tokens.weight");
+        let info = embedding.and_then(|(shard, name)| self.shards[*shard].header.info(name));
+        info.and_then(|info| kind_of(info.dtype))
+            .unwrap_or(Kind::BFloat16)
+    }
+
+    fn numbers(&self) -> Vec<(String, u64)> {
+        let count = |(shard, name): &(usize, String)| {
+            let info = self.shards[*shard].header.info(name);
+            info.map_or(0, |info| {
+                info.shape.iter().map(|&size| size as u64).product()
+            })
+        };
+        let places = self.places.iter();
+        places
+            .map(|(name, place)| (name.clone(), count(place)))
+            .collect()
+    }
+}
+
+/// The kinds that need no conversion.
+fn kind_of(dtype: Dtype) -> Option<Kind> {
+    match dtype {
+        Dtype::F32 => Some(Kind::Float),
+        Dtype::F16 => Some(Kind::Half),
+        Dtype::BF16 => Some(Kind::BFloat16),
+        _ => None,
     }
 }
 
@@ -137,28 +186,39 @@ impl Shard {
         // SAFETY: the mapping is read-only; that nobody truncates a model file while it is being
         // loaded is what every reader of such files assumes.
         let bytes = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let shard = Self { path, bytes };
-        shard.tensors()?;
-        Ok(shard)
-    }
-
-    fn tensors(&self) -> Result<SafeTensors<'_>, ModelError> {
-        SafeTensors::deserialize(&self.bytes).map_err(|source| self.refused(source))
-    }
-
-    fn refused(&self, source: safetensors::SafeTensorError) -> ModelError {
-        ModelError::Safetensors {
-            path: self.path.clone(),
+        let refused = |source: safetensors::SafeTensorError| ModelError::Safetensors {
+            path: path.clone(),
             detail: source.to_string(),
-        }
+        };
+        let (length, header) = SafeTensors::read_metadata(&bytes).map_err(refused)?;
+        Ok(Self {
+            // The file begins with the length of its header in eight bytes.
+            start: 8 + length,
+            header,
+            path,
+            bytes,
+        })
     }
 
-    fn wrong_kind(&self, tensor: &str, supported: &'static str) -> ModelError {
+    fn tensor(&self, name: &str) -> Result<(&TensorInfo, &[u8]), ModelError> {
+        let info = self.header.info(name);
+        let data = info.and_then(|info| {
+            let (first, end) = info.data_offsets;
+            let data = self.bytes.get(self.start..)?.get(first..end)?;
+            Some((info, data))
+        });
+        data.ok_or_else(|| ModelError::MissingTensor {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+        })
+    }
+
+    fn wrong_kind(&self, tensor: &str, found: Dtype) -> ModelError {
         ModelError::Unsupported {
             path: self.path.clone(),
             field: format!("the type of tensor {tensor}"),
-            found: "another".to_owned(),
-            supported,
+            found: format!("{found:?}"),
+            supported: "F32, F16, BF16, F8_E4M3 of two dimensions",
         }
     }
 }
@@ -167,31 +227,44 @@ impl Shard {
 fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let index_path = folder.join("model.safetensors.index.json");
     if !index_path.is_file() {
-        return Ok(vec![folder.join("model.safetensors")]);
+        let single = folder.join("model.safetensors");
+        return match single.is_file() {
+            true => Ok(vec![single]),
+            false => Err(no_weights(folder, single)),
+        };
     }
-    let index = read_json(&index_path)?;
-    let wrong = |detail: String| ModelError::Safetensors {
+    let bytes = std::fs::read(&index_path).map_err(|source| ModelError::Read {
         path: index_path.clone(),
+        source,
+    })?;
+    let shards = shards(&bytes).map_err(|detail| ModelError::Safetensors {
+        path: index_path,
         detail,
-    };
-    let Some(map) = index["weight_map"].as_object() else {
-        return Err(wrong("weight_map is not a map".to_owned()));
-    };
-    let mut names = Vec::new();
-    for (tensor, shard) in map {
-        // A name with a separator could lead out of the folder.
-        match shard.as_str() {
-            Some(name) if Path::new(name).file_name() == Some(name.as_ref()) => names.push(name),
-            _ => {
-                return Err(wrong(format!(
-                    "the shard of {tensor} is {shard}, expected a name"
-                )));
-            }
-        }
+    })?;
+    Ok(shards.iter().map(|name| folder.join(name)).collect())
+}
+
+/// What is wrong with a folder that has no safetensors.
+fn no_weights(folder: &Path, expected: PathBuf) -> ModelError {
+    const PICKLES: [&str; 3] = [
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+        "consolidated.00.pth",
+    ];
+    let pickles = PICKLES.iter().map(|name| folder.join(name));
+    match pickles.into_iter().find(|path| path.is_file()) {
+        // Reading one runs the code in it.
+        Some(path) => ModelError::Unsupported {
+            path,
+            field: "the format of the weights".to_owned(),
+            found: "Python's pickle".to_owned(),
+            supported: "safetensors",
+        },
+        None => ModelError::Read {
+            path: expected,
+            source: std::io::ErrorKind::NotFound.into(),
+        },
     }
-    names.sort_unstable();
-    names.dedup();
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
 /// A JSON file of the checkpoint.

@@ -57,6 +57,12 @@ impl Gguf {
         self.contents.tensors.get(tensor)
     }
 
+    /// Names and descriptions of all tensors.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &TensorEntry)> {
+        let entries = self.contents.tensors.iter();
+        entries.map(|(name, entry)| (name.as_str(), entry))
+    }
+
     /// The weights of a tensor as `f32`, in row-major order of [`TensorEntry::shape`].
     ///
     /// # Errors

@@ -45,25 +45,3 @@ impl Tokenizer {
         })
     }
 }
-
-/// The chat template of a folder: `chat_template.jinja`, or the one in `tokenizer_config.json`.
-pub(crate) fn chat_template(folder: &Path) -> Result<Option<String>, ModelError> {
-    let path = folder.join("chat_template.jinja");
-    if path.is_file() {
-        let text = std::fs::read_to_string(&path);
-        return text
-            .map(Some)
-            .map_err(|source| ModelError::Read { path, source });
-    }
-    let path = folder.join("tokenizer_config.json");
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let settings = read_json(&path)?;
-    let template = &settings["chat_template"];
-    let named = template.as_array().into_iter().flatten();
-    let default = named
-        .filter(|one| one["name"] == "default")
-        .find_map(|one| one["template"].as_str());
-    Ok(template.as_str().or(default).map(str::to_owned))
-}

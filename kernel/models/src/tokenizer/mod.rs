@@ -3,7 +3,6 @@
 mod folder;
 mod gguf;
 
-pub(crate) use folder::chat_template;
 use tokenizers::Tokenizer as HuggingFace;
 
 use crate::ModelError;
@@ -17,6 +16,16 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
+    /// A tokenizer without special tokens.
+    #[cfg(test)]
+    pub(crate) fn of(inner: HuggingFace) -> Self {
+        Self {
+            inner,
+            beginning: None,
+            end: vec![],
+        }
+    }
+
     /// The token ids of `text`. Special tokens written out in the text are recognised; none are
     /// added.
     ///

@@ -71,3 +71,60 @@ fn output_gradient(
     }
     Ok((loss, Tensor::f_cat(&gradients, 0)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::adam::Adam;
+    use crate::{Model, SftOptions};
+    use serde_json::Value as Json;
+
+    const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
+
+    fn examples(recorded: &Json) -> Vec<Example> {
+        let example = |one: &Json| Example {
+            tokens: serde_json::from_value(one["tokens"].clone()).unwrap(),
+            prompt: serde_json::from_value(one["prompt"].clone()).unwrap(),
+        };
+        recorded.as_array().unwrap().iter().map(example).collect()
+    }
+
+    /// Recorded by `tests/reference/peft_adapters.py`: rank-stabilised, with patterns of ranks and
+    /// alphas, on output layers, biases and latent attention.
+    #[test]
+    fn steps_of_small_models_are_those_of_peft() {
+        let recorded = std::fs::read(format!("{FIXTURES}/adapters_training.json")).unwrap();
+        let recorded: Json = serde_json::from_slice(&recorded).unwrap();
+        let options = SftOptions {
+            learning_rate: recorded["learning_rate"].as_f64().unwrap(),
+            beta1: recorded["betas"][0].as_f64().unwrap(),
+            beta2: recorded["betas"][1].as_f64().unwrap(),
+            ..SftOptions::default()
+        };
+        let cases = recorded["cases"].as_object().unwrap();
+        assert_eq!(cases.len(), 5);
+        for (name, case) in cases {
+            let folder = format!("{FIXTURES}/adapters/{name}");
+            let base = std::fs::read_to_string(format!("{folder}/base")).unwrap();
+            let model = Model::load(&format!("{FIXTURES}/architectures/{}", base.trim())).unwrap();
+            let student = model.load_adapter(&folder).unwrap();
+            let adapter = student.adapter().unwrap().trainable().unwrap();
+            let mut optimizer = Adam::new(adapter.parameters(), &options).unwrap();
+            let examples = examples(&case["examples"]);
+            let batch: Vec<&Example> = examples.iter().collect();
+            for (step, expected) in case["losses"].as_array().unwrap().iter().enumerate() {
+                let expected = expected.as_f64().unwrap();
+                // 24 tokens at once: the batch is made in two parts.
+                let device = student.device();
+                let found =
+                    accumulate(student.transformer(), &adapter, &batch, 24, device).unwrap();
+                let difference = (found / expected - 1.0).abs();
+                assert!(
+                    difference < 1e-4,
+                    "{name}, step {step}: {found} for {expected}"
+                );
+                optimizer.step().unwrap();
+            }
+        }
+    }
+}

@@ -107,12 +107,7 @@ pub fn fine_tune(
 /// The adapter to train: the student's own, or a new one.
 fn start(student: &Model, options: &SftOptions) -> Result<Adapter, ModelError> {
     match student.adapter() {
-        None => Adapter::initialise(
-            student.transformer().linear_maps(),
-            &options.lora,
-            options.seed,
-            student.device(),
-        ),
+        None => student.untrained_adapter(&options.lora, options.seed),
         Some(adapter) if adapter.config() == &options.lora => Ok(adapter.clone()),
         Some(adapter) => Err(ModelError::Adapter {
             detail: format!(

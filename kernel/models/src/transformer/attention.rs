@@ -1,5 +1,7 @@
 //! Attention: how queries, keys and values are made of a layer's input.
 
+use std::collections::BTreeMap;
+
 use tch::{TchError, Tensor};
 
 use super::attend::Attend;
@@ -18,6 +20,8 @@ pub(super) struct Attention {
     projection: Projection,
     attend: Attend,
     output: Linear,
+    /// Whether a later layer attends to these keys and values.
+    is_shared: bool,
 }
 
 enum Projection {
@@ -27,24 +31,30 @@ enum Projection {
 
 /// Groups of query heads share a key and value head (<https://arxiv.org/abs/2305.13245>).
 struct GroupedProjection {
+    /// Queries, and what of keys and values is projected.
     query_key_value: Linear,
-    /// Of each query head and each key head.
-    norms: Option<[RmsNorm; 2]>,
+    query_norm: Option<RmsNorm>,
+    key_norm: Option<RmsNorm>,
+    value_norm: Option<RmsNorm>,
     query_heads: i64,
-    key_value_heads: i64,
     size: i64,
 }
 
+/// Keys and values that a later layer attends to as well, by their place in a cache.
+pub(super) type SharedKeyValues = BTreeMap<usize, [Tensor; 2]>;
+
 impl Attention {
     /// Reads the attention of `layer`, named `prefix`, such as `model.layers.0.self_attn`.
-    pub(super) fn load(parts: &Parts, layer: usize, prefix: &str) -> Result<Self, ModelError> {
+    pub(super) fn load(parts: &Parts, layer: i64, prefix: &str) -> Result<Self, ModelError> {
         let configuration = parts.configuration;
-        let (key_value_heads, key_size, value_size) = configuration.cached_heads();
+        let heads = configuration.cached_heads(layer);
         let query_heads = configuration.num_attention_heads;
+        // A configuration in which a layer has no source of keys is refused where it is read.
+        let source = configuration.key_value_layer(layer).unwrap_or(layer);
         let (projection, scale) = match &configuration.latent {
             None => (
-                Projection::Grouped(GroupedProjection::load(parts, prefix)?),
-                None,
+                Projection::Grouped(GroupedProjection::load(parts, layer, prefix)?),
+                configuration.variations.attention_factor,
             ),
             Some(latent) => {
                 let factor = match configuration.rope_scaling {
@@ -54,26 +64,30 @@ impl Attention {
                 let projection = LatentProjection::load(parts, latent, prefix)?;
                 (
                     Projection::Latent(projection),
-                    Some(factor / (key_size as f64).sqrt()),
+                    Some(factor / (heads.key_size as f64).sqrt()),
                 )
             }
         };
         let output = [(
             "o_proj",
-            query_heads * value_size,
+            query_heads * heads.value_size,
             configuration.hidden_size,
         )];
+        let is_source =
+            |later: i64| later != layer && configuration.key_value_layer(later) == Some(layer);
         Ok(Self {
             projection,
             attend: Attend {
-                layer,
+                slot: source as usize,
                 query_heads,
-                key_value_heads,
-                key_size,
-                value_size,
+                key_value_heads: heads.heads,
+                key_size: heads.key_size,
+                value_size: heads.value_size,
                 scale,
+                window: configuration.local(layer).map(|local| local.window),
             },
             output: parts.linear(prefix, &output, configuration.attention_bias)?,
+            is_shared: (layer..configuration.num_hidden_layers).any(is_source),
         })
     }
 
@@ -90,8 +104,12 @@ impl Attention {
     pub(super) fn norm_weights(&self) -> Vec<&Weight> {
         match &self.projection {
             Projection::Grouped(grouped) => {
-                let norms = grouped.norms.iter().flatten();
-                norms.map(|norm| &norm.weight).collect()
+                let norms = [&grouped.query_norm, &grouped.key_norm];
+                norms
+                    .into_iter()
+                    .flatten()
+                    .filter_map(RmsNorm::weight)
+                    .collect()
             }
             Projection::Latent(latent) => latent.norm_weights(),
         }
@@ -102,62 +120,90 @@ impl Attention {
         &self,
         x: &Tensor,
         rotation: &Rotation,
+        shared: &mut SharedKeyValues,
         pass: &mut Pass,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let [queries, keys, values] = match &self.projection {
-            Projection::Grouped(grouped) => grouped.forward(x, rotation, adapters)?,
+            Projection::Grouped(grouped) => {
+                let earlier = shared.get(&self.attend.slot);
+                grouped.forward(x, earlier, rotation, adapters)?
+            }
             Projection::Latent(latent) => latent.forward(x, rotation, adapters)?,
         };
+        if self.is_shared {
+            let kept = [keys.shallow_clone(), values.shallow_clone()];
+            shared.insert(self.attend.slot, kept);
+        }
+        // Shared keys and values are written to the cache again, as they are, by every layer that
+        // attends to them: no other layer has to know.
         let attended = self.attend.forward(pass, &queries, &keys, &values)?;
         self.output.forward_one(&attended, adapters)
     }
 }
 
 impl GroupedProjection {
-    fn load(parts: &Parts, prefix: &str) -> Result<Self, ModelError> {
+    fn load(parts: &Parts, layer: i64, prefix: &str) -> Result<Self, ModelError> {
         let configuration = parts.configuration;
         let hidden = configuration.hidden_size;
         let query_heads = configuration.num_attention_heads;
-        let key_value_heads = configuration.num_key_value_heads;
-        let size = configuration.head_dim;
-        let maps = [
-            ("q_proj", hidden, query_heads * size),
-            ("k_proj", hidden, key_value_heads * size),
-            ("v_proj", hidden, key_value_heads * size),
-        ];
-        let norm = |name: &str| parts.norm(&format!("{prefix}.{name}"), size);
-        let norms = match configuration.query_key_norm {
-            true => Some([norm("q_norm")?, norm("k_norm")?]),
-            false => None,
+        let heads = configuration.cached_heads(layer);
+        let size = heads.key_size;
+        let mut maps = vec![("q_proj", hidden, query_heads * size)];
+        let has_keys = configuration.key_value_layer(layer) == Some(layer);
+        let values_are_keys =
+            configuration.variations.attention_k_eq_v && configuration.local(layer).is_none();
+        if has_keys {
+            maps.push(("k_proj", hidden, heads.heads * size));
+        }
+        if has_keys && !values_are_keys {
+            maps.push(("v_proj", hidden, heads.heads * size));
+        }
+        let norm = |name: &str, present: bool| match present && configuration.query_key_norm {
+            true => parts.norm(&format!("{prefix}.{name}"), size).map(Some),
+            false => Ok(None),
         };
+        let normed_values = configuration.variations.value_norm && has_keys;
         Ok(Self {
             query_key_value: parts.linear(prefix, &maps, configuration.attention_bias)?,
-            norms,
+            query_norm: norm("q_norm", true)?,
+            key_norm: norm("k_norm", has_keys)?,
+            value_norm: normed_values.then(|| parts.plain_norm(size)),
             query_heads,
-            key_value_heads,
             size,
         })
     }
 
-    /// Queries, keys and values, each `[tokens, heads, size]`.
+    /// Queries, keys and values, each `[tokens, heads, size]`; `earlier` are those of the layer
+    /// from which this one takes its keys and values, if it has none of its own.
     fn forward(
         &self,
         x: &Tensor,
+        earlier: Option<&[Tensor; 2]>,
         rotation: &Rotation,
         adapters: &Adapters,
     ) -> Result<[Tensor; 3], TchError> {
         let projected = self.query_key_value.forward(x, adapters)?;
-        let [queries, keys, values] = projected.as_slice() else {
-            unreachable!("query_key_value is loaded with three maps")
+        let heads = |tensor: &Tensor| tensor.f_view([tensor.size()[0], -1, self.size]);
+        let normed = |norm: &Option<RmsNorm>, heads: Tensor| match norm {
+            Some(norm) => norm.forward(&heads),
+            None => Ok(heads),
         };
-        let mut queries = queries.f_view([-1, self.query_heads, self.size])?;
-        let mut keys = keys.f_view([-1, self.key_value_heads, self.size])?;
-        let values = values.f_view([-1, self.key_value_heads, self.size])?;
-        if let Some([query_norm, key_norm]) = &self.norms {
-            queries = query_norm.forward(&queries)?;
-            keys = key_norm.forward(&keys)?;
-        }
-        Ok([rotation.apply(&queries)?, rotation.apply(&keys)?, values])
+        let queries = projected[0].f_view([-1, self.query_heads, self.size])?;
+        let queries = rotation.apply(&normed(&self.query_norm, queries)?)?;
+        let (keys, values) = match (projected.as_slice(), earlier) {
+            ([_, keys, values], _) => (heads(keys)?, heads(values)?),
+            ([_, keys], _) => (heads(keys)?, heads(keys)?),
+            (_, Some([keys, values])) => {
+                return Ok([queries, keys.shallow_clone(), values.shallow_clone()]);
+            }
+            (_, None) => {
+                return Err(TchError::Shape(
+                    "no layer has left keys and values".to_owned(),
+                ));
+            }
+        };
+        let keys = rotation.apply(&normed(&self.key_norm, keys)?)?;
+        Ok([queries, keys, normed(&self.value_norm, values)?])
     }
 }

@@ -1,71 +1,63 @@
 //! The whole transformer: from token ids to logits.
 
+use std::collections::BTreeMap;
+
 use offmodel_events::interrupt;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::KeyValueCache;
-use super::attention::Attention;
-use super::feed_forward::FeedForward;
+use super::attention::SharedKeyValues;
+use super::layer::Layer;
 use super::linear::{Linear, LinearMap};
 use super::norm::RmsNorm;
 use super::parts::Parts;
+use super::pass::{Fill, Step};
+use super::per_layer::PerLayerEmbedding;
 use super::rope::{Rope, Rotation};
+use super::slab::CacheSlot;
+use super::trace::Trace;
 use super::{Packed, Pass, Weight};
-use crate::adapter::Adapters;
+use crate::adapter::{Adapter, Adapters};
 use crate::checkpoint::Checkpoint;
+use crate::device::Placement;
 use crate::{Configuration, ModelError};
 
-/// A decoder-only transformer with its weights on a device.
+/// A decoder-only transformer with its weights on one device or several.
+///
+/// Embedding, last norm and output layer are on the first device: hidden states go from there
+/// through the layers of each device in turn and come back.
 pub(crate) struct Transformer {
     /// `[vocabulary, hidden]`
     embedding: Weight,
-    layers: Vec<Layer>,
+    /// Of embeddings, in the precision of the model.
+    embedding_factor: Option<f64>,
+    per_layer: Option<PerLayerEmbedding>,
+    stages: Vec<Stage>,
     norm: RmsNorm,
     head: Linear,
-    rope: Rope,
+    /// `c` of the final `c * tanh(logits / c)`.
+    softcap: Option<f64>,
+    ropes: Ropes,
+    slots: Vec<CacheSlot>,
     tied: bool,
 }
 
-/// A pass whose gradient graph is cut between the layers: gradients go back one layer at a time,
-/// which frees its memory, and an interrupt is heard in between.
-pub(crate) struct Trace {
-    /// The input of each layer, a leaf of the graph, and the output of the layer before it.
-    layers: Vec<(Tensor, Tensor)>,
-    output: Tensor,
+/// Consecutive layers on one device.
+struct Stage {
+    device: Device,
+    layers: Vec<Layer>,
 }
 
-impl Trace {
-    /// The last layer's output, `[tokens, hidden]`.
-    pub(crate) fn output(&self) -> &Tensor {
-        &self.output
-    }
-
-    /// Adds to the parameters' gradients, where `gradient`, `[tokens, hidden]`, is d loss /
-    /// d output.
-    pub(crate) fn backward(mut self, gradient: Tensor) -> Result<(), ModelError> {
-        let (mut output, mut gradient) = (self.output, gradient);
-        while output.requires_grad() {
-            interrupt::check()?;
-            // A scalar that has this gradient.
-            output.f_mul(&gradient)?.f_sum(Kind::Float)?.f_backward()?;
-            let Some((input, before)) = self.layers.pop() else {
-                break;
-            };
-            if !before.requires_grad() {
-                break;
-            }
-            (output, gradient) = (before, input.f_grad()?);
-        }
-        Ok(())
-    }
+/// The frequencies of layers that see everything, and of those that see a window.
+struct Ropes {
+    all: Rope,
+    local: Option<Rope>,
 }
 
-/// `x += attention(norm(x))`, then `x += mlp(norm(x))`.
-struct Layer {
-    attention_norm: RmsNorm,
-    attention: Attention,
-    mlp_norm: RmsNorm,
-    mlp: FeedForward,
+/// The rotations of a pass, on the device of a stage.
+pub(super) struct Rotations {
+    all: Rotation,
+    local: Option<Rotation>,
 }
 
 impl Transformer {
@@ -73,35 +65,70 @@ impl Transformer {
     pub(crate) fn load(
         checkpoint: &dyn Checkpoint,
         configuration: &Configuration,
-        device: Device,
+        placement: &Placement,
     ) -> Result<Self, ModelError> {
+        let device = placement.first();
+        let kind = placement.kind;
         let parts = Parts {
             checkpoint,
             configuration,
             device,
+            kind,
         };
         let (vocabulary, hidden) = (configuration.vocab_size, configuration.hidden_size);
         let embedding = parts.weight("model.embed_tokens.weight", &[vocabulary, hidden])?;
-        let head = LinearMap {
+        let map = LinearMap {
             module: "lm_head".to_owned(),
             inputs: hidden,
             outputs: vocabulary,
+            device,
         };
         let head = match configuration.tie_word_embeddings {
-            true => Linear::tied(&embedding, head),
-            false => Linear::load(checkpoint, vec![head], false, device)?,
+            true => Linear::tied(&embedding, map),
+            false => Linear::load(&parts, vec![map], false)?,
         };
-        let mut layers = Vec::new();
-        for layer in 0..configuration.num_hidden_layers {
-            interrupt::check()?;
-            layers.push(Layer::load(&parts, layer)?);
+        let variations = &configuration.variations;
+        let per_layer = match variations.per_layer_input {
+            Some(shape) => Some(PerLayerEmbedding::load(&parts, shape)?),
+            None => None,
+        };
+        let (mut stages, mut slots) = (Vec::new(), Vec::new());
+        for (device, layers) in &placement.stages {
+            let parts = Parts {
+                device: *device,
+                ..parts
+            };
+            let mut stage = Vec::new();
+            for layer in layers.clone() {
+                interrupt::check()?;
+                stage.push(Layer::load(&parts, layer)?);
+                if configuration.key_value_layer(layer) == Some(layer) {
+                    slots.push(CacheSlot {
+                        heads: configuration.cached_heads(layer),
+                        kind,
+                        device: *device,
+                    });
+                }
+            }
+            stages.push(Stage {
+                device: *device,
+                layers: stage,
+            });
         }
+        let scaled = variations.scaled_embedding;
         Ok(Self {
             embedding,
-            layers,
+            embedding_factor: match scaled {
+                true => Some(rounded((hidden as f64).sqrt(), kind)?),
+                false => None,
+            },
+            per_layer,
+            stages,
             norm: parts.norm("model.norm", hidden)?,
             head,
-            rope: Rope::new(configuration, device)?,
+            softcap: variations.final_logit_softcapping,
+            ropes: Ropes::new(configuration, device)?,
+            slots,
             tied: configuration.tie_word_embeddings,
         })
     }
@@ -111,6 +138,32 @@ impl Transformer {
         self.embedding.size()[0]
     }
 
+    /// Kind of the weights, of the numbers that layers hand on, and so of keys and values.
+    pub(crate) fn kind(&self) -> Kind {
+        self.embedding.kind()
+    }
+
+    /// What a cache of keys and values must hold: one slot for each layer that has its own.
+    pub(crate) fn cache_slots(&self) -> &[CacheSlot] {
+        &self.slots
+    }
+
+    /// The embedding or the output layer by its Hugging Face name, without `.weight`.
+    pub(crate) fn matrix(&self, name: &str) -> Option<&Tensor> {
+        match name {
+            "model.embed_tokens" => Some(&self.embedding),
+            "lm_head" => self.head.weights().next().map(std::ops::Deref::deref),
+            _ => None,
+        }
+    }
+
+    /// The matrices that `adapter` changes, changed: `W + alpha / r * B A`.
+    pub(crate) fn merged(&self, adapter: &Adapter) -> Result<BTreeMap<String, Weight>, TchError> {
+        let _no_grad = tch::no_grad_guard();
+        let merged = self.linears().map(|linear| linear.merged(adapter));
+        merged.filter_map(Result::transpose).collect()
+    }
+
     /// The maps to which an adapter may be attached, in the order of the computation.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &LinearMap> {
         self.linears().flat_map(Linear::maps)
@@ -118,36 +171,26 @@ impl Transformer {
 
     /// Every weight once.
     pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
-        let norms = self
-            .layers
-            .iter()
-            .flat_map(|layer| [&layer.attention_norm, &layer.mlp_norm]);
-        let norms = norms.chain([&self.norm]).map(|norm| &norm.weight);
         let head = &raw const self.head;
         let linears = self.linears().filter(move |&linear| {
             // A tied head is the embedding again.
             !(self.tied && std::ptr::eq(linear, head))
         });
-        let others = self.layers.iter().flat_map(|layer| {
-            let mut others = layer.attention.norm_weights();
-            others.extend(layer.mlp.router_weights());
-            others
-        });
-        norms
+        let per_layer = self.per_layer.iter().flat_map(PerLayerEmbedding::weights);
+        self.layers()
+            .flat_map(Layer::other_weights)
+            .chain(self.norm.weight())
             .chain([&self.embedding])
-            .chain(others)
+            .chain(per_layer)
             .chain(linears.flat_map(Linear::weights))
     }
 
     fn linears(&self) -> impl Iterator<Item = &Linear> {
-        let layers = self.layers.iter().flat_map(|layer| {
-            layer
-                .attention
-                .linears()
-                .into_iter()
-                .chain(layer.mlp.linears())
-        });
-        layers.chain([&self.head])
+        self.layers().flat_map(Layer::linears).chain([&self.head])
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.stages.iter().flat_map(|stage| &stage.layers)
     }
 
     /// The last layer's output for whole sequences, `[tokens, hidden]`.
@@ -160,35 +203,70 @@ impl Transformer {
         self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
 
-    /// The last layer's output for whole sequences that become the next rows of the cache.
-    pub(crate) fn prefill(
+    /// Appends tokens to the rows of the cache that belong to `owners`.
+    pub(crate) fn fill(
         &self,
         packed: &Packed,
+        owners: &[usize],
         cache: &mut KeyValueCache,
         adapters: &Adapters,
-    ) -> Result<Tensor, ModelError> {
-        let mut pass = Pass::Prefill(&packed.lengths, cache);
-        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
-        cache.push(&packed.lengths);
-        Ok(output)
+    ) -> Result<(), ModelError> {
+        let options = (self.kind(), packed.tokens.device());
+        let fill = Fill::new(cache, owners, &packed.lengths, options)?;
+        let mut pass = Pass::Fill(&packed.lengths, fill);
+        let _ = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
+        pass.end();
+        Ok(())
     }
 
-    /// The last layer's output for one more token of every row, `[rows, hidden]`.
-    pub(crate) fn decode(
+    /// The last layer's output, `[rows, hidden]`, for one more token of every row of the cache, in
+    /// the order of its owners.
+    pub(crate) fn step(
         &self,
         tokens: &Tensor,
         cache: &mut KeyValueCache,
         adapters: &Adapters,
     ) -> Result<Tensor, ModelError> {
-        let positions = cache.begin_step(tokens.device())?;
-        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapters)?;
-        cache.end_step();
+        let step = Step::new(cache, (self.kind(), tokens.device()))?;
+        let positions = step.positions.shallow_clone();
+        let mut pass = Pass::Step(step);
+        let output = self.forward(tokens, &positions, &mut pass, adapters)?;
+        pass.end();
         Ok(output)
     }
 
-    /// Logits, `[tokens, vocabulary]`, of outputs of the last layer.
+    /// Logits, `[tokens, vocabulary]` in `f32`, of outputs of the last layer.
     pub(crate) fn logits(&self, output: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
-        self.head.forward_one(&self.norm.forward(output)?, adapters)
+        let normed = self.norm.forward(output)?;
+        let logits = self.head.forward_one(&normed, adapters)?;
+        let logits = match self.softcap {
+            Some(cap) => logits.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?,
+            None => logits,
+        };
+        logits.f_to_kind(Kind::Float)
+    }
+
+    /// A pass over whole sequences that gradients can go back through.
+    pub(crate) fn trace(&self, packed: &Packed, adapters: &Adapters) -> Result<Trace, ModelError> {
+        let mut pass = Pass::Sequences(&packed.lengths);
+        // Layers that use another's keys and values, or inputs of their own, hang together.
+        let is_chain = self.per_layer.is_none() && self.slots.len() == self.layers().count();
+        let mut layers = Vec::new();
+        let output = self.through_layers(
+            &packed.tokens,
+            &packed.positions,
+            &mut pass,
+            adapters,
+            &mut |x| {
+                if !is_chain {
+                    return Ok(x);
+                }
+                let input = x.f_detach()?.f_requires_grad_(x.requires_grad())?;
+                layers.push((input.shallow_clone(), x));
+                Ok(input)
+            },
+        )?;
+        Ok(Trace { layers, output })
     }
 
     fn forward(
@@ -198,61 +276,91 @@ impl Transformer {
         pass: &mut Pass,
         adapters: &Adapters,
     ) -> Result<Tensor, ModelError> {
-        let rotation = self.rope.rotation(positions)?;
-        let mut x = self.embedding.f_index_select(0, tokens)?;
-        for layer in &self.layers {
-            // On a CPU, a pass over a few thousand tokens takes many seconds.
-            interrupt::check()?;
-            x = layer.forward(&x, &rotation, pass, adapters)?;
-        }
-        Ok(x)
+        self.through_layers(tokens, positions, pass, adapters, &mut Ok)
     }
 
-    /// A pass over whole sequences that gradients can go back through.
-    pub(crate) fn trace(&self, packed: &Packed, adapters: &Adapters) -> Result<Trace, ModelError> {
-        let rotation = self.rope.rotation(&packed.positions)?;
-        let mut trace = Trace {
-            layers: Vec::with_capacity(self.layers.len()),
-            output: self.embedding.f_index_select(0, &packed.tokens)?,
-        };
-        for layer in &self.layers {
-            interrupt::check()?;
-            let learns = trace.output.requires_grad();
-            let input = trace.output.f_detach()?.f_requires_grad_(learns)?;
-            let mut pass = Pass::Sequences(&packed.lengths);
-            let output = layer.forward(&input, &rotation, &mut pass, adapters)?;
-            trace
-                .layers
-                .push((input, std::mem::replace(&mut trace.output, output)));
+    /// A pass in which the input of every layer is what `before_layer` makes of it.
+    fn through_layers(
+        &self,
+        tokens: &Tensor,
+        positions: &Tensor,
+        pass: &mut Pass,
+        adapters: &Adapters,
+        before_layer: &mut dyn FnMut(Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Tensor, ModelError> {
+        let mut x = self.embedding.f_index_select(0, tokens)?;
+        if let Some(factor) = self.embedding_factor {
+            x = x.f_mul_scalar(factor)?;
         }
-        Ok(trace)
+        let per_layer = match &self.per_layer {
+            Some(per_layer) => Some(per_layer.forward(&x, tokens, adapters)?),
+            None => None,
+        };
+        let mut shared = SharedKeyValues::new();
+        let mut layer_index = 0;
+        for stage in &self.stages {
+            x = x.f_to_device(stage.device)?;
+            let positions = positions.f_to_device(stage.device)?;
+            let rotations = self.ropes.rotations(&positions, self.kind())?;
+            for layer in &stage.layers {
+                // On a CPU, a pass over a few thousand tokens takes many seconds.
+                interrupt::check()?;
+                // [tokens, layers, size]
+                let own = match &per_layer {
+                    Some(inputs) => Some(inputs.f_select(1, layer_index)?),
+                    None => None,
+                };
+                x = before_layer(x)?;
+                x = layer.forward(&x, own.as_ref(), &rotations, &mut shared, pass, adapters)?;
+                layer_index += 1;
+            }
+        }
+        Ok(x.f_to_device(tokens.device())?)
     }
 }
 
-impl Layer {
-    fn load(parts: &Parts, layer: i64) -> Result<Self, ModelError> {
-        let prefix = format!("model.layers.{layer}");
-        let hidden = parts.configuration.hidden_size;
-        let norm = |name: &str| parts.norm(&format!("{prefix}.{name}"), hidden);
-        let attention = format!("{prefix}.self_attn");
+impl Ropes {
+    fn new(configuration: &Configuration, device: Device) -> Result<Self, TchError> {
+        let (base, scaling) = (configuration.rope_theta, configuration.rope_scaling);
+        let local = match &configuration.variations.local {
+            Some(local) => Some(Rope::new(
+                local.rope_theta,
+                local.head_dim,
+                local.rope_scaling,
+                device,
+            )?),
+            None => None,
+        };
         Ok(Self {
-            attention_norm: norm("input_layernorm")?,
-            attention: Attention::load(parts, layer as usize, &attention)?,
-            mlp_norm: norm("post_attention_layernorm")?,
-            mlp: FeedForward::load(parts, layer, &format!("{prefix}.mlp"))?,
+            all: Rope::new(base, configuration.rotated(), scaling, device)?,
+            local,
         })
     }
 
-    fn forward(
-        &self,
-        x: &Tensor,
-        rotation: &Rotation,
-        pass: &mut Pass,
-        adapters: &Adapters,
-    ) -> Result<Tensor, TchError> {
-        let normed = self.attention_norm.forward(x)?;
-        let x = x.f_add(&self.attention.forward(&normed, rotation, pass, adapters)?)?;
-        let normed = self.mlp_norm.forward(&x)?;
-        x.f_add(&self.mlp.forward(&normed, adapters)?)
+    fn rotations(&self, positions: &Tensor, kind: Kind) -> Result<Rotations, TchError> {
+        let local = self.local.as_ref();
+        Ok(Rotations {
+            all: self.all.rotation(positions, kind)?,
+            local: local
+                .map(|rope| rope.rotation(positions, kind))
+                .transpose()?,
+        })
     }
+}
+
+impl Rotations {
+    /// Those of a layer that sees only a window, or of one that sees everything.
+    pub(super) fn of(&self, is_local: bool) -> &Rotation {
+        match &self.local {
+            Some(local) if is_local => local,
+            _ => &self.all,
+        }
+    }
+}
+
+/// The number nearest to `number` that `kind` has.
+pub(super) fn rounded(number: f64, kind: Kind) -> Result<f64, TchError> {
+    Tensor::f_from_slice(&[number])?
+        .f_to_kind(kind)?
+        .f_double_value(&[0])
 }

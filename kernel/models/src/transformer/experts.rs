@@ -5,6 +5,7 @@ use tch::{Kind, TchError, Tensor};
 use super::Weight;
 use super::linear::Linear;
 use super::mlp::Mlp;
+use super::norm::RmsNorm;
 use super::parts::Parts;
 use crate::ModelError;
 use crate::adapter::{Adapters, Share};
@@ -24,7 +25,17 @@ struct Router {
     weight: Weight,
     /// Added to the scores where experts are chosen, not where they are weighted: `[experts]`.
     bias: Option<Weight>,
+    scales: Option<Scales>,
     shape: Shape,
+}
+
+/// What [`Scoring::NormedSoftmax`] has beside its weight.
+struct Scales {
+    norm: RmsNorm,
+    /// Of the normalised input: `[hidden]`.
+    input: Weight,
+    /// Of the weight of each expert: `[experts]`.
+    expert: Weight,
 }
 
 impl Experts {
@@ -43,23 +54,68 @@ impl Experts {
                 width,
             )?),
         };
-        let bias = match shape.scoring {
-            Scoring::Softmax => None,
+        let size = [shape.count, parts.configuration.hidden_size];
+        let name = format!("{prefix}.gate.weight");
+        let (weight, bias) = match shape.scoring {
+            Scoring::Softmax | Scoring::NormedSoftmax => (parts.weight(&name, &size)?, None),
             Scoring::Sigmoid { .. } => {
-                let name = format!("{prefix}.gate.e_score_correction_bias");
-                Some(parts.weight(&name, &[shape.count])?)
+                let bias = format!("{prefix}.gate.e_score_correction_bias");
+                let bias = parts.exact_weight(&bias, &[shape.count])?;
+                // The reference computes these scores in f32 whatever the kind of the model.
+                (parts.exact_weight(&name, &size)?, Some(bias))
             }
         };
-        let size = [shape.count, parts.configuration.hidden_size];
         let router = Router {
-            weight: parts.weight(&format!("{prefix}.gate.weight"), &size)?,
+            weight,
             bias,
+            scales: None,
             shape: shape.clone(),
         };
         Ok(Self {
             router,
             experts,
             shared,
+        })
+    }
+
+    /// Reads experts that the checkpoint has as one tensor, and their router, of the layer named
+    /// `prefix`, such as `model.layers.0`.
+    pub(super) fn load_stacked(
+        parts: &Parts,
+        shape: &Shape,
+        prefix: &str,
+    ) -> Result<Self, ModelError> {
+        let (count, width) = (shape.count, shape.intermediate_size);
+        let hidden = parts.configuration.hidden_size;
+        let stacked =
+            |name: &str, size: [i64; 3]| parts.tensor(&format!("{prefix}.experts.{name}"), &size);
+        let gate_up = stacked("gate_up_proj", [count, 2 * width, hidden])?;
+        let down = stacked("down_proj", [count, hidden, width])?;
+        let mut experts = Vec::new();
+        for expert in 0..count {
+            experts.push(Mlp::of_expert(
+                gate_up.f_select(0, expert)?,
+                down.f_select(0, expert)?,
+                &format!("{prefix}.experts.{expert}"),
+                parts.configuration.variations.activation,
+            )?);
+        }
+        let router = |name: &str| format!("{prefix}.router.{name}");
+        let scales = Scales {
+            norm: parts.plain_norm(hidden),
+            input: parts.weight(&router("scale"), &[hidden])?,
+            expert: parts.weight(&router("per_expert_scale"), &[count])?,
+        };
+        let router = Router {
+            weight: parts.weight(&router("proj.weight"), &[count, hidden])?,
+            bias: None,
+            scales: Some(scales),
+            shape: shape.clone(),
+        };
+        Ok(Self {
+            router,
+            experts,
+            shared: None,
         })
     }
 
@@ -70,29 +126,43 @@ impl Experts {
 
     /// The weights that belong to no linear map to which an adapter may be attached.
     pub(super) fn router_weights(&self) -> Vec<&Weight> {
-        let bias = self.router.bias.iter();
-        [&self.router.weight].into_iter().chain(bias).collect()
+        let scales = self.router.scales.iter();
+        let scales = scales.flat_map(|scales| [&scales.input, &scales.expert]);
+        let others = self.router.bias.iter().chain(scales);
+        [&self.router.weight].into_iter().chain(others).collect()
     }
 
-    /// `x`, and the result, are `[tokens, hidden]`.
-    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
+    /// `x`, what the router sees, and the result are `[tokens, hidden]`.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        routed_by: &Tensor,
+        adapters: &Adapters,
+    ) -> Result<Tensor, TchError> {
         let Adapters::Several(shares) = adapters else {
-            return self.forward_alike(x, adapters);
+            return self.forward_alike(x, routed_by, adapters);
         };
         // An expert's tokens are chosen anew for each pass, so adapters take turns: few experts
         // are common to the few tokens of each.
         let mut output = x.f_empty_like()?;
         for Share { adapter, tokens } in shares {
-            let x = x.f_index_select(0, tokens)?;
-            let computed = self.forward_alike(&x, &(*adapter).into())?;
-            output = output.f_index_copy_(0, tokens, &computed)?;
+            let tokens = tokens.f_to_device(x.device())?;
+            let of_share = |tensor: &Tensor| tensor.f_index_select(0, &tokens);
+            let adapters = (*adapter).into();
+            let computed = self.forward_alike(&of_share(x)?, &of_share(routed_by)?, &adapters)?;
+            output = output.f_index_copy_(0, &tokens, &computed)?;
         }
         Ok(output)
     }
 
     /// All tokens have the same adapter. An expert computes only the tokens it gets.
-    fn forward_alike(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
-        let (weights, chosen) = self.router.forward(x)?;
+    fn forward_alike(
+        &self,
+        x: &Tensor,
+        routed_by: &Tensor,
+        adapters: &Adapters,
+    ) -> Result<Tensor, TchError> {
+        let (weights, chosen) = self.router.forward(routed_by)?;
         let mut output = match &self.shared {
             Some(shared) => shared.forward(x, adapters)?,
             None => x.f_zeros_like()?,
@@ -113,7 +183,8 @@ impl Experts {
             let weights_of = weights.f_narrow(0, first, count)?.f_unsqueeze(-1)?;
             first += count;
             let computed = expert.forward(&x.f_index_select(0, &tokens_of)?, adapters)?;
-            output = output.f_index_add(0, &tokens_of, &computed.f_mul(&weights_of)?)?;
+            let weighted = computed.f_mul(&weights_of)?.f_to_kind(x.kind())?;
+            output = output.f_index_add(0, &tokens_of, &weighted)?;
         }
         Ok(output)
     }
@@ -122,9 +193,20 @@ impl Experts {
 impl Router {
     /// Weights and indices of the chosen experts, both `[tokens, per_token]`.
     fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor), TchError> {
+        let scaled;
+        let x = match &self.scales {
+            Some(scales) => {
+                let root = (x.size2()?.1 as f64).powf(-0.5);
+                let normed = scales.norm.forward(x)?;
+                scaled = normed.f_mul(&scales.input)?.f_mul_scalar(root)?;
+                &scaled
+            }
+            None => x,
+        };
         let logits = x
-            .f_to_kind(Kind::Float)?
-            .f_linear(&self.weight, None::<&Tensor>)?;
+            .f_to_kind(self.weight.kind())?
+            .f_linear(&self.weight, None::<&Tensor>)?
+            .f_to_kind(Kind::Float)?;
         let Shape {
             count,
             per_token,
@@ -133,7 +215,7 @@ impl Router {
             ..
         } = self.shape;
         let (mut weights, chosen, smallest, factor) = match scoring {
-            Scoring::Softmax => {
+            Scoring::Softmax | Scoring::NormedSoftmax => {
                 let scores = logits.f_softmax(-1, Kind::Float)?;
                 let (weights, chosen) = scores.f_topk(per_token, -1, true, true)?;
                 (weights, chosen, 0.0, 1.0)
@@ -170,6 +252,10 @@ impl Router {
         }
         if factor != 1.0 {
             weights = weights.f_mul_scalar(factor)?;
+        }
+        if let Some(scales) = &self.scales {
+            let factors = scales.expert.f_index(&[Some(&chosen)])?;
+            weights = weights.f_mul(&factors)?;
         }
         Ok((weights, chosen))
     }

@@ -47,11 +47,8 @@ impl LatentProjection {
         let queries = heads * (shape.qk_nope_head_dim + shape.qk_rope_head_dim);
         let linear =
             |name, inputs, outputs, bias| parts.linear(prefix, &[(name, inputs, outputs)], bias);
-        let norm = |name: &str, size| -> Result<RmsNorm, ModelError> {
-            let mut norm = parts.norm(&format!("{prefix}.{name}"), size)?;
-            norm.epsilon = EPSILON;
-            Ok(norm)
-        };
+        let norm =
+            |name: &str, size| parts.norm_with_epsilon(&format!("{prefix}.{name}"), size, EPSILON);
         let query = match shape.q_lora_rank {
             None => Query::Direct(linear("q_proj", hidden, queries, false)?),
             Some(rank) => Query::Latent {
@@ -83,11 +80,11 @@ impl LatentProjection {
     }
 
     pub(super) fn norm_weights(&self) -> Vec<&Weight> {
-        let mut weights = vec![&self.norm.weight];
-        if let Query::Latent { norm, .. } = &self.query {
-            weights.push(&norm.weight);
-        }
-        weights
+        let query_norm = match &self.query {
+            Query::Direct(_) => None,
+            Query::Latent { norm, .. } => norm.weight(),
+        };
+        self.norm.weight().into_iter().chain(query_norm).collect()
     }
 
     /// Queries and keys, `[tokens, heads, nope + rope]`, and values, `[tokens, heads, value]`.

@@ -2,10 +2,10 @@
 
 use tch::{Device, TchError, Tensor};
 
+use super::parts::Parts;
 use super::{Weight, product};
 use crate::ModelError;
-use crate::adapter::Adapters;
-use crate::checkpoint::Checkpoint;
+use crate::adapter::{Adapter, Adapters};
 
 /// Linear maps of the same input, kept as one matrix so that they are one matrix product.
 pub(super) struct Linear {
@@ -23,30 +23,31 @@ pub(crate) struct LinearMap {
     pub(crate) module: String,
     pub(crate) inputs: i64,
     pub(crate) outputs: i64,
+    /// Where its weight is, and an adapter's best is too.
+    pub(crate) device: Device,
 }
 
 impl Linear {
     /// Reads the weights, and where there are any the biases, of `maps` and joins them.
     pub(super) fn load(
-        checkpoint: &dyn Checkpoint,
+        parts: &Parts,
         maps: Vec<LinearMap>,
         bias: bool,
-        device: Device,
     ) -> Result<Self, ModelError> {
         let joined = |mut tensors: Vec<Tensor>| -> Result<Weight, ModelError> {
             let joined = match tensors.len() {
                 1 => tensors.remove(0),
                 _ => Tensor::f_cat(&tensors, 0)?,
             };
-            Ok(Weight::new(joined.f_to_device(device)?))
+            Ok(Weight::new(joined))
         };
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for map in &maps {
             let name = format!("{}.weight", map.module);
-            weights.push(checkpoint.tensor(&name, &[map.outputs, map.inputs])?);
+            weights.push(parts.tensor(&name, &[map.outputs, map.inputs])?);
             if bias {
                 let name = format!("{}.bias", map.module);
-                biases.push(checkpoint.tensor(&name, &[map.outputs])?);
+                biases.push(parts.tensor(&name, &[map.outputs])?);
             }
         }
         Ok(Self {
@@ -58,10 +59,15 @@ impl Linear {
 
     /// One map whose weight belongs to another part of the model (a tied output layer).
     pub(super) fn tied(weight: &Weight, map: LinearMap) -> Self {
+        Self::of(weight.shallow_clone(), vec![map])
+    }
+
+    /// Maps whose joined weight, `[sum of outputs, inputs]`, has been read already.
+    pub(super) fn of(weight: Tensor, maps: Vec<LinearMap>) -> Self {
         Self {
-            weight: Weight::new(weight.shallow_clone()),
+            weight: Weight::new(weight),
             bias: None,
-            maps: vec![map],
+            maps,
         }
     }
 
@@ -74,9 +80,32 @@ impl Linear {
         [&self.weight].into_iter().chain(&self.bias)
     }
 
+    /// The joined weight with the updates of `adapter` added, under the name of the first map, if
+    /// any map is adapted. A tied weight stays what it is for the part that it belongs to.
+    pub(super) fn merged(&self, adapter: &Adapter) -> Result<Option<(String, Weight)>, TchError> {
+        let is_adapted = self.maps.iter().any(|map| adapter.adapts(&map.module));
+        let Some(first) = self.maps.first().filter(|_| is_adapted) else {
+            return Ok(None);
+        };
+        let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
+        let mut rows = self.weight.f_split_with_sizes(sizes, 0)?;
+        for (map, rows) in self.maps.iter().zip(&mut rows) {
+            if let Some(change) = adapter.change(&map.module)? {
+                let change = change.f_to_device(rows.device())?;
+                *rows = rows.f_add(&change)?.f_to_kind(self.weight.kind())?;
+            }
+        }
+        let joined = Weight::new(Tensor::f_cat(&rows, 0)?);
+        Ok(Some((first.module.clone(), joined)))
+    }
+
     /// The output of every map for `x`, `[tokens, inputs]`.
     pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Vec<Tensor>, TchError> {
-        let mut joined = product(x, &self.weight)?;
+        let merged = self
+            .maps
+            .first()
+            .and_then(|map| adapters.merged(&map.module));
+        let mut joined = product(x, merged.unwrap_or(&self.weight))?;
         if let Some(bias) = &self.bias {
             joined = joined.f_add(bias)?;
         }
@@ -87,6 +116,9 @@ impl Linear {
             let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
             joined.f_split_with_sizes(sizes, -1)?
         };
+        if merged.is_some() {
+            return Ok(outputs);
+        }
         let maps = self.maps.iter().zip(outputs);
         maps.map(|(map, output)| adapters.adapt(&map.module, x, output))
             .collect()

@@ -2,15 +2,17 @@
 
 use tch::{TchError, Tensor};
 
-use super::linear::Linear;
+use super::linear::{Linear, LinearMap};
 use super::parts::Parts;
 use crate::ModelError;
 use crate::adapter::Adapters;
+use crate::configuration::Activation;
 
-/// `down(silu(gate(x)) * up(x))` (SwiGLU, <https://arxiv.org/abs/2002.05202>).
+/// `down(activation(gate(x)) * up(x))` (SwiGLU and GEGLU, <https://arxiv.org/abs/2002.05202>).
 pub(super) struct Mlp {
     gate_up: Linear,
     down: Linear,
+    activation: Activation,
 }
 
 impl Mlp {
@@ -24,6 +26,31 @@ impl Mlp {
         Ok(Self {
             gate_up: parts.linear(prefix, &gate_up, bias)?,
             down: parts.linear(prefix, &[("down_proj", width, hidden)], bias)?,
+            activation: parts.configuration.variations.activation,
+        })
+    }
+
+    /// The block of one expert out of tensors that hold all experts: `gate_up`,
+    /// `[2 * width, hidden]`, and `down`, `[hidden, width]`.
+    pub(super) fn of_expert(
+        gate_up: Tensor,
+        down: Tensor,
+        prefix: &str,
+        activation: Activation,
+    ) -> Result<Self, TchError> {
+        let (hidden, width) = down.size2()?;
+        let device = down.device();
+        let map = |name: &str, inputs, outputs| LinearMap {
+            module: format!("{prefix}.{name}"),
+            inputs,
+            outputs,
+            device,
+        };
+        let gate_up_maps = ["gate_proj", "up_proj"].map(|name| map(name, hidden, width));
+        Ok(Self {
+            gate_up: Linear::of(gate_up, gate_up_maps.into()),
+            down: Linear::of(down, vec![map("down_proj", width, hidden)]),
+            activation,
         })
     }
 
@@ -36,6 +63,16 @@ impl Mlp {
         let [gate, up] = gate_up.as_slice() else {
             unreachable!("gate_up is loaded with two maps")
         };
-        self.down.forward_one(&gate.f_silu()?.f_mul(up)?, adapters)
+        let gate = self.activation.forward(gate)?;
+        self.down.forward_one(&gate.f_mul(up)?, adapters)
+    }
+}
+
+impl Activation {
+    pub(super) fn forward(self, x: &Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Self::Silu => x.f_silu(),
+            Self::GeluTanh => x.f_gelu("tanh"),
+        }
     }
 }

@@ -4,12 +4,12 @@
 //! `[tokens, hidden]` matrix without padding, so that every projection is one matrix product.
 //! Only attention looks at where a sequence begins and ends ([`pass`]).
 //!
-//! - [`decoder`]: the whole, from token ids to logits;
+//! - [`decoder`]: the whole, from token ids to logits; [`layer`]: one of its layers;
 //! - [`attention`] with [`latent`] and [`attend`], [`feed_forward`] with [`mlp`] and [`experts`],
-//!   [`norm`], [`rope`], [`linear`]: its parts; [`parts`]: how they are read;
+//!   [`per_layer`], [`norm`], [`rope`], [`linear`]: its parts; [`parts`]: how they are read;
 //! - [`product`]: the matrix product under all of them;
-//! - [`pass`]: which tokens see which;
-//! - [`cache`]: keys and values of rows that are being generated;
+//! - [`pass`]: which tokens see which; [`trace`]: a pass that gradients go back through;
+//! - [`cache`] with [`slab`]: keys and values of rows that are being generated;
 //! - [`weight`]: a tensor that threads may share.
 
 mod attend;
@@ -19,16 +19,22 @@ mod decoder;
 mod experts;
 mod feed_forward;
 mod latent;
+mod layer;
 mod linear;
 mod mlp;
 mod norm;
 mod parts;
 mod pass;
+mod per_layer;
 mod product;
 mod rope;
+mod slab;
+#[cfg(test)]
+mod tests;
+mod trace;
 mod weight;
 
-pub(crate) use cache::KeyValueCache;
+pub(crate) use cache::{CacheError, KeyValueCache};
 pub(crate) use decoder::Transformer;
 pub(crate) use linear::LinearMap;
 pub(crate) use pass::{Packed, Pass};

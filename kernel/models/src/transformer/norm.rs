@@ -1,18 +1,39 @@
 //! Root-mean-square normalisation.
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::Weight;
 
 /// `x / sqrt(mean(x^2) + epsilon) * weight` over the last dimension
-/// (<https://arxiv.org/abs/1910.07467>).
+/// (<https://arxiv.org/abs/1910.07467>), in `f32` inside whatever the kind of `x`.
 pub(super) struct RmsNorm {
-    pub(super) weight: Weight,
-    pub(super) epsilon: f64,
+    /// Absent where it is one.
+    weight: Option<Weight>,
+    size: i64,
+    epsilon: f64,
 }
 
 impl RmsNorm {
+    pub(super) fn new(weight: Option<Weight>, size: i64, epsilon: f64) -> Self {
+        Self {
+            weight,
+            size,
+            epsilon,
+        }
+    }
+
+    pub(super) fn weight(&self) -> Option<&Weight> {
+        self.weight.as_ref()
+    }
+
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_rms_norm(self.weight.size(), Some(&*self.weight), self.epsilon)
+        match self.weight.as_deref() {
+            // A weight that is kept more exactly than `x` multiplies before `x` is rounded.
+            Some(weight) if weight.kind() != x.kind() => x
+                .f_to_kind(Kind::Float)?
+                .f_rms_norm([self.size], Some(weight), self.epsilon)?
+                .f_to_kind(x.kind()),
+            weight => x.f_rms_norm([self.size], weight, self.epsilon),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the parts of a transformer by their names in the checkpoint.
 
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use super::Weight;
 use super::linear::{Linear, LinearMap};
@@ -8,27 +8,55 @@ use super::norm::RmsNorm;
 use crate::checkpoint::Checkpoint;
 use crate::{Configuration, ModelError};
 
-/// Where parts come from, what shape they have and where they go.
+/// Where parts come from, what shape they have, where they go and as what kind of numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
     pub(super) checkpoint: &'a dyn Checkpoint,
     pub(super) configuration: &'a Configuration,
     pub(super) device: Device,
+    pub(super) kind: Kind,
 }
 
 impl Parts<'_> {
     /// The tensor of this name and shape.
+    pub(super) fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
+        self.tensor_of(name, shape, self.kind)
+    }
+
+    /// The tensor of this name and shape.
     pub(super) fn weight(&self, name: &str, shape: &[i64]) -> Result<Weight, ModelError> {
-        let tensor = self.checkpoint.tensor(name, shape)?;
-        Ok(Weight::new(tensor.f_to_device(self.device)?))
+        Ok(Weight::new(self.tensor(name, shape)?))
+    }
+
+    /// The same in `f32`, whatever the kind of the model: for small tensors whose every digit
+    /// counts.
+    pub(super) fn exact_weight(&self, name: &str, shape: &[i64]) -> Result<Weight, ModelError> {
+        Ok(Weight::new(self.tensor_of(name, shape, Kind::Float)?))
     }
 
     /// The norm `name` over vectors of `size`.
     pub(super) fn norm(&self, name: &str, size: i64) -> Result<RmsNorm, ModelError> {
-        Ok(RmsNorm {
-            weight: self.weight(&format!("{name}.weight"), &[size])?,
-            epsilon: self.configuration.rms_norm_eps,
-        })
+        self.norm_with_epsilon(name, size, self.configuration.rms_norm_eps)
+    }
+
+    /// The same with an epsilon of its own.
+    pub(super) fn norm_with_epsilon(
+        &self,
+        name: &str,
+        size: i64,
+        epsilon: f64,
+    ) -> Result<RmsNorm, ModelError> {
+        let name = format!("{name}.weight");
+        let weight = match self.configuration.variations.norms_less_one {
+            true => Weight::new(self.exact_weight(&name, &[size])?.f_add_scalar(1.0)?),
+            false => self.weight(&name, &[size])?,
+        };
+        Ok(RmsNorm::new(Some(weight), size, epsilon))
+    }
+
+    /// A norm without a weight over vectors of `size`.
+    pub(super) fn plain_norm(&self, size: i64) -> RmsNorm {
+        RmsNorm::new(None, size, self.configuration.rms_norm_eps)
     }
 
     /// The maps of one input under `prefix`: name, inputs and outputs of each.
@@ -42,7 +70,13 @@ impl Parts<'_> {
             module: format!("{prefix}.{name}"),
             inputs,
             outputs,
+            device: self.device,
         });
-        Linear::load(self.checkpoint, named.collect(), bias, self.device)
+        Linear::load(self, named.collect(), bias)
+    }
+
+    fn tensor_of(&self, name: &str, shape: &[i64], kind: Kind) -> Result<Tensor, ModelError> {
+        let tensor = self.checkpoint.tensor(name, shape)?;
+        Ok(tensor.f_to_device(self.device)?.f_to_kind(kind)?)
     }
 }

@@ -1,6 +1,6 @@
 //! The matrix product that nearly all time goes into, by the fastest way for its size.
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// From this many tokens on, oneDNN is faster than MKL in spite of its conversions.
 const MANY_TOKENS: i64 = 32;
@@ -16,7 +16,7 @@ const FEW_TOKENS: i64 = 3;
 /// EPYC 9005. Its tensors have a type of their own, with gradients. The results differ in the last bits.
 pub(crate) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
     let (tokens, outputs) = (x.size2()?.0, weight.size2()?.0);
-    let on_cpu = x.device() == Device::Cpu;
+    let on_cpu = x.device() == Device::Cpu && x.kind() == Kind::Float;
     let many = tokens >= MANY_TOKENS || (tokens > 1 && outputs >= MANY_OUTPUTS);
     if on_cpu && many && tch::utils::has_mkldnn() {
         let x = x.f_to_mkldnn(None)?;
@@ -36,7 +36,6 @@ pub(crate) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Kind;
 
     #[test]
     fn every_way_gives_the_product_and_its_gradients() {

@@ -5,7 +5,6 @@ use std::f64::consts::TAU;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::Weight;
-use crate::Configuration;
 use crate::configuration::{RopeScaling, Yarn};
 
 /// The rotation frequencies of a head.
@@ -27,12 +26,18 @@ pub(super) struct Rotation {
 impl Rope {
     /// Frequencies in the operations and precision of `transformers`, on which the last digits at
     /// far positions depend.
-    pub(super) fn new(configuration: &Configuration, device: Device) -> Result<Self, TchError> {
-        let (base, size) = (configuration.rope_theta, configuration.rotated());
+    ///
+    /// `base` and `scaling` are those of the layers, `size` how many numbers of a head rotate.
+    pub(super) fn new(
+        base: f64,
+        size: i64,
+        scaling: RopeScaling,
+        device: Device,
+    ) -> Result<Self, TchError> {
         let exponents =
             Tensor::f_arange_start_step(0, size, 2, (Kind::Float, device))?.f_div_scalar(size)?;
         let plain = Tensor::f_pow_scalar(base, &exponents)?.f_reciprocal()?;
-        let (frequencies, factor) = match configuration.rope_scaling {
+        let (frequencies, factor) = match scaling {
             RopeScaling::Default => (plain, 1.0),
             RopeScaling::Linear { factor } => (plain.f_div_scalar(factor)?, 1.0),
             RopeScaling::Llama3 {
@@ -56,6 +61,17 @@ impl Rope {
                 };
                 (each(&plain, device, stretch)?, yarn.rotation_factor())
             }
+            RopeScaling::Proportional {
+                partial_rotary_factor,
+                factor,
+            } => {
+                let rotating = (partial_rotary_factor * size as f64 / 2.0).floor() as usize;
+                let stretch = |pair: usize, plain: f32| match pair < rotating {
+                    true => plain / factor as f32,
+                    false => 0.0,
+                };
+                (each(&plain, device, stretch)?, 1.0)
+            }
         };
         Ok(Self {
             frequencies: Weight::new(frequencies),
@@ -63,17 +79,19 @@ impl Rope {
         })
     }
 
-    /// The rotations of tokens at `positions`, `[tokens]`.
-    pub(super) fn rotation(&self, positions: &Tensor) -> Result<Rotation, TchError> {
+    /// The rotations of tokens at `positions`, `[tokens]`, in the kind of the heads.
+    pub(super) fn rotation(&self, positions: &Tensor, kind: Kind) -> Result<Rotation, TchError> {
         let angles = positions
             .f_to_kind(Kind::Float)?
             .f_unsqueeze(-1)?
-            .f_mul(&self.frequencies)?;
+            .f_mul(&self.frequencies.f_to_device(positions.device())?)?;
         let (mut cosine, mut sine) = (angles.f_cos()?, angles.f_sin()?);
         if self.factor != 1.0 {
             cosine = cosine.f_mul_scalar(self.factor)?;
             sine = sine.f_mul_scalar(self.factor)?;
         }
+        // Angles need all digits of far positions; their sines do not.
+        let (cosine, sine) = (cosine.f_to_kind(kind)?, sine.f_to_kind(kind)?);
         Ok(Rotation {
             cosine: Tensor::f_cat(&[&cosine, &cosine], -1)?.f_unsqueeze(1)?,
             signed_sine: Tensor::f_cat(&[&sine.f_neg()?, &sine], -1)?.f_unsqueeze(1)?,

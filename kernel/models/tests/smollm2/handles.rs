@@ -1,6 +1,8 @@
 //! What any model must refuse and show.
 
-use offmodel_models::{Adapter, Chat, LoraConfig, ModelError, Sampling, SftOptions, fine_tune};
+use offmodel_models::{
+    Adapter, Chat, LoraConfig, Model, ModelError, Sampling, SftOptions, fine_tune,
+};
 
 use crate::reference::{smollm2, zeros};
 
@@ -69,7 +71,7 @@ fn what_does_not_fit_is_refused_with_the_facts() {
     assert!(model.generate(&[], &Sampling::greedy()).unwrap().is_empty());
     assert!(fine_tune(&model, &[], &SftOptions::default()).is_err());
     let lora = LoraConfig {
-        targets: vec!["q_project".to_owned()],
+        targets: ["q_project"].into(),
         ..LoraConfig::default()
     };
     let options = SftOptions {
@@ -109,4 +111,61 @@ fn a_handle_shows_what_it_is_and_may_move_to_another_thread() {
             .unwrap()
     });
     assert_eq!(there, model.generate(&chats, &sampling).unwrap());
+}
+
+#[test]
+fn handles_with_different_adapters_answer_in_one_batch_as_they_would_alone() {
+    let Some(model) = smollm2() else { return };
+    let tuned = |seed: i64| {
+        tch::manual_seed(seed);
+        let lora = LoraConfig {
+            rank: 4,
+            ..LoraConfig::default()
+        };
+        let untrained = model.untrained_adapter(&lora, 1).unwrap();
+        let matrices = untrained.modules().map(|(module, a, b)| {
+            let b = b.randn_like() * 0.02;
+            (module.to_owned(), a.shallow_clone(), b)
+        });
+        let adapter = Adapter::from_tensors(lora, matrices.collect::<Vec<_>>()).unwrap();
+        model.with_adapter(&adapter).unwrap()
+    };
+    let (one, other) = (tuned(1), tuned(2));
+    let chats = ["Name a colour.", "What is 2 + 2?"].map(Chat::user);
+    let handles = [&model, &one, &other, &one.merge().unwrap()];
+    let requests: Vec<(&Model, &Chat)> = handles
+        .into_iter()
+        .flat_map(|handle| chats.iter().map(move |chat| (handle, chat)))
+        .collect();
+    let greedy = Sampling::greedy().max_new_tokens(12);
+    let together = Model::generate_together(&requests, &greedy).unwrap();
+    for (handle, answers) in handles.into_iter().zip(together.chunks(2)) {
+        let alone = handle.generate(&chats, &greedy).unwrap();
+        for (answer, alone) in answers.iter().zip(alone) {
+            assert_eq!(answer.tokens, alone.tokens);
+        }
+    }
+    assert_ne!(together[0].tokens, together[2].tokens);
+    assert_ne!(together[2].tokens, together[4].tokens);
+    assert_eq!(together[2].tokens, together[6].tokens);
+    assert!(Model::generate_together(&[], &greedy).unwrap().is_empty());
+}
+
+#[test]
+fn a_begun_answer_is_continued() {
+    let Some(model) = smollm2() else { return };
+    let chat = Chat::user("What is the capital of France?");
+    let greedy = Sampling::greedy().max_new_tokens(16);
+    let whole = model
+        .generate(std::slice::from_ref(&chat), &greedy)
+        .unwrap();
+    let begun = model.tokenizer().decode(&whole[0].tokens[..3]).unwrap();
+    let rest = model.generate(&[chat.assistant(&*begun)], &greedy).unwrap();
+    assert!(
+        whole[0].text.starts_with(&begun)
+            && rest[0].text.starts_with(&whole[0].text[begun.len()..]),
+        "{begun:?}, {:?} after {:?}",
+        rest[0].text,
+        whole[0].text
+    );
 }

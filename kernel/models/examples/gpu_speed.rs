@@ -1,0 +1,204 @@
+//! Tokens per second of a model in the shape of Qwen3-4B with random weights, as one line of JSON:
+//! decoding with batches of 1 and 128, LoRA fine-tuning, and what the device can do at most.
+//! `tests/reference/gpu_speed.py` runs it with the libtorch of a Python environment, in turns with
+//! `transformers`. With `tiny` as its argument the shape is one that any CPU computes in seconds.
+
+use std::path::Path;
+use std::time::Instant;
+
+use offmodel_models::{BestDevice, Chat, LoadOptions, Model, ModelError, Precision, Sampling};
+use offmodel_models::{SftOptions, fine_tune};
+use tch::{Cuda, Device, Kind, Tensor};
+
+/// What is measured on which shape.
+struct Plan {
+    config: serde_json::Value,
+    /// Words of a prompt.
+    prompt: usize,
+    /// New tokens of each row.
+    tokens: usize,
+    batches: [usize; 2],
+    /// Words of a response in training, and chats of a step.
+    response: usize,
+    chats: usize,
+    /// Side of the square matrices whose product shows the peak.
+    side: i64,
+}
+
+impl Plan {
+    /// <https://huggingface.co/Qwen/Qwen3-4B-Instruct-2507/blob/main/config.json>
+    fn qwen3_4b() -> Self {
+        Self {
+            config: serde_json::json!({
+                "model_type": "qwen3", "vocab_size": 151_936, "hidden_size": 2560,
+                "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32,
+                "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 262_144,
+                "rms_norm_eps": 1e-6, "rope_theta": 5e6, "tie_word_embeddings": true,
+                "eos_token_id": 1,
+            }),
+            prompt: 128,
+            tokens: 128,
+            batches: [1, 128],
+            response: 960,
+            chats: 16,
+            side: 8192,
+        }
+    }
+
+    fn tiny() -> Self {
+        Self {
+            config: serde_json::json!({
+                "model_type": "qwen3", "vocab_size": 512, "hidden_size": 32,
+                "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+                "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 4096,
+                "rms_norm_eps": 1e-6, "rope_theta": 1e4, "tie_word_embeddings": true,
+                "eos_token_id": 1,
+            }),
+            prompt: 4,
+            tokens: 8,
+            batches: [1, 4],
+            response: 12,
+            chats: 4,
+            side: 64,
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let tiny = std::env::args().nth(1).is_some_and(|shape| shape == "tiny");
+    let plan = if tiny { Plan::tiny() } else { Plan::qwen3_4b() };
+    let folder = std::env::temp_dir().join(format!("offmodel-gpu-speed-{}", std::process::id()));
+    write_folder(&folder, &plan)?;
+    let measured = measure(&plan, &folder);
+    std::fs::remove_dir_all(&folder)?;
+    println!("{}", measured?);
+    Ok(())
+}
+
+fn measure(plan: &Plan, folder: &Path) -> Result<serde_json::Value, ModelError> {
+    let device = Device::best();
+    let options = LoadOptions::default()
+        .device(device)
+        .precision(Precision::Bf16);
+    let model = Model::with_random_weights(folder, &options)?;
+    let (bandwidth, peak) = (bandwidth(device)?, peak(plan, device)?);
+    let weights = model.memory_bytes() as f64;
+    let single = decode(&model, plan, plan.batches[0])?;
+    let batched = decode(&model, plan, plan.batches[1])?;
+    let trained = train(&model, plan)?;
+    // Forward, and backward to the inputs: the base weights have no gradients of their own.
+    let operations = 4.0 * model.parameter_count() as f64 * trained;
+    Ok(serde_json::json!({
+        "device": format!("{device:?}"),
+        "parameters": model.parameter_count(),
+        "bytes_per_second": bandwidth,
+        "bf16_operations_per_second": peak,
+        "batches": plan.batches,
+        "decode_single": single,
+        "decode_single_share_of_bandwidth": single * weights / bandwidth,
+        "decode_batch": batched,
+        "lora_sft": trained,
+        "lora_sft_share_of_peak": operations / peak,
+    }))
+}
+
+/// New tokens per second of `rows` rows, without the time to the first token.
+fn decode(model: &Model, plan: &Plan, rows: usize) -> Result<f64, ModelError> {
+    let chats = vec![Chat::user(words(plan.prompt)); rows];
+    let timed = |tokens: usize| {
+        let started = Instant::now();
+        let sampling = Sampling::greedy().max_new_tokens(tokens);
+        let responses = model.generate(&chats, &sampling)?;
+        let tokens: usize = responses.iter().map(|response| response.tokens.len()).sum();
+        Ok::<_, ModelError>((tokens as f64, started.elapsed().as_secs_f64()))
+    };
+    timed(2)?;
+    let (few, whole) = (timed(1)?, timed(plan.tokens)?);
+    // Random weights may end a response early; the rate stays the same.
+    Ok((whole.0 - few.0) / (whole.1 - few.1))
+}
+
+/// Tokens per second, prompts included, of the steps after the first.
+fn train(model: &Model, plan: &Plan) -> Result<f64, ModelError> {
+    let chat = Chat::user(words(plan.prompt)).assistant(words(plan.response));
+    let tokens = model
+        .tokenizer()
+        .encode(&model.render(&chat, false)?)?
+        .len();
+    let options = SftOptions {
+        batch_size: plan.chats,
+        ..SftOptions::default()
+    };
+    let tuned = fine_tune(model, &vec![chat; 4 * plan.chats], &options)?;
+    let steps = &tuned.steps[1..];
+    let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
+    Ok((tokens * plan.chats * steps.len()) as f64 / seconds)
+}
+
+/// Bytes per second of a copy within the device, read and written.
+fn bandwidth(device: Device) -> Result<f64, ModelError> {
+    let bytes = if device == Device::Cpu {
+        1 << 24
+    } else {
+        1 << 31
+    };
+    let source = Tensor::f_zeros([bytes], (Kind::Uint8, device))?;
+    let mut target = source.f_zeros_like()?;
+    rate(device, 2.0 * bytes as f64, || Ok(target.f_copy_(&source)?))
+}
+
+/// Operations per second of a product of square matrices in bf16.
+fn peak(plan: &Plan, device: Device) -> Result<f64, ModelError> {
+    let matrix = Tensor::f_ones([plan.side; 2], (Kind::BFloat16, device))?;
+    let operations = 2.0 * (plan.side as f64).powi(3);
+    rate(device, operations, || Ok(matrix.f_mm(&matrix)?))
+}
+
+/// `amount` per second of the best of some runs.
+fn rate<T>(
+    device: Device,
+    amount: f64,
+    mut run: impl FnMut() -> Result<T, ModelError>,
+) -> Result<f64, ModelError> {
+    let mut best = f64::INFINITY;
+    for _ in 0..10 {
+        synchronize(device);
+        let started = Instant::now();
+        run()?;
+        synchronize(device);
+        best = best.min(started.elapsed().as_secs_f64());
+    }
+    Ok(amount / best)
+}
+
+fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        Cuda::synchronize(index as i64);
+    }
+}
+
+fn words(count: usize) -> String {
+    vec!["word"; count].join(" ")
+}
+
+/// A configuration, a tokenizer of five words and a chat template.
+fn write_folder(folder: &Path, plan: &Plan) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        "added_tokens": [{
+            "id": 1, "content": "<end>", "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true,
+        }],
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
+        "model": {
+            "type": "WordLevel", "unk_token": "<unknown>",
+            "vocab": {"<unknown>": 0, "<end>": 1, "word": 2, "user": 3, "assistant": 4},
+        },
+    });
+    let template = "{% for message in messages %}{{ message.role }} {{ message.content }} <end> \
+                    {% endfor %}{% if add_generation_prompt %}assistant {% endif %}";
+    std::fs::write(folder.join("config.json"), plan.config.to_string())?;
+    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string())?;
+    std::fs::write(folder.join("chat_template.jinja"), template)
+}

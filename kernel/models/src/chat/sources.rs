@@ -1,0 +1,134 @@
+//! Where a model keeps its chat templates.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::ModelError;
+use crate::checkpoint::read_json;
+use crate::gguf::{Gguf, Value};
+
+/// The template that is used unless another is asked for.
+pub(crate) const DEFAULT: &str = "default";
+
+/// The source of each template by its name.
+pub(crate) type Sources = BTreeMap<String, String>;
+
+/// The templates of a folder as Hugging Face lays it out: `chat_template.jinja` and
+/// `additional_chat_templates/NAME.jinja`; where there are none, those in `tokenizer_config.json`,
+/// one or a list of named ones, or in the `chat_template.json` of older processors.
+pub(crate) fn of_folder(folder: &Path) -> Result<Sources, ModelError> {
+    let files = of_files(folder)?;
+    if !files.is_empty() {
+        return Ok(files);
+    }
+    for file in ["tokenizer_config.json", "chat_template.json"] {
+        let path = folder.join(file);
+        if !path.is_file() {
+            continue;
+        }
+        let template = &read_json(&path)?["chat_template"];
+        let mut sources = Sources::new();
+        if let Some(source) = template.as_str() {
+            sources.insert(DEFAULT.to_owned(), source.to_owned());
+        }
+        for named in template.as_array().into_iter().flatten() {
+            if let (Some(name), Some(source)) = (named["name"].as_str(), named["template"].as_str())
+            {
+                sources.insert(name.to_owned(), source.to_owned());
+            }
+        }
+        if !sources.is_empty() {
+            return Ok(sources);
+        }
+    }
+    Ok(Sources::new())
+}
+
+fn of_files(folder: &Path) -> Result<Sources, ModelError> {
+    let mut sources = Sources::new();
+    let mut add = |name: &str, path: &Path| {
+        let source = std::fs::read_to_string(path).map_err(|source| ModelError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        sources.insert(name.to_owned(), source);
+        Ok::<(), ModelError>(())
+    };
+    let path = folder.join("chat_template.jinja");
+    if path.is_file() {
+        add(DEFAULT, &path)?;
+    }
+    let further = folder.join("additional_chat_templates");
+    if further.is_dir() {
+        let read = |source| ModelError::Read {
+            path: further.clone(),
+            source,
+        };
+        for entry in std::fs::read_dir(&further).map_err(read)? {
+            let path = entry.map_err(read)?.path();
+            if let (Some("jinja"), Some(name)) = (
+                path.extension().and_then(|extension| extension.to_str()),
+                path.file_stem().and_then(|stem| stem.to_str()),
+            ) {
+                add(name, &path)?;
+            }
+        }
+    }
+    Ok(sources)
+}
+
+/// The templates in the metadata of a GGUF file.
+pub(crate) fn of_gguf(file: &Gguf) -> Result<Sources, ModelError> {
+    const KEY: &str = "tokenizer.chat_template";
+    const NAMES: &str = "tokenizer.chat_templates";
+    let mut sources = Sources::new();
+    if let Some(Value::String(source)) = file.get(KEY) {
+        sources.insert(DEFAULT.to_owned(), source.clone());
+    }
+    if file.get(NAMES).is_some() {
+        for name in file.strings(NAMES)? {
+            let source = file.text(&format!("{KEY}.{name}"))?;
+            sources.insert(name.clone(), source.to_owned());
+        }
+    }
+    Ok(sources)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(files: &[(&str, &str)]) -> Sources {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        of_folder(folder.path()).unwrap()
+    }
+
+    fn named(names: &[(&str, &str)]) -> Sources {
+        let owned = |&(name, source): &(&str, &str)| (name.to_owned(), source.to_owned());
+        names.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn files_come_before_what_is_in_the_configuration() {
+        let one = ("tokenizer_config.json", r#"{"chat_template": "old"}"#);
+        assert_eq!(sources(&[one]), named(&[("default", "old")]));
+        let file = ("chat_template.jinja", "new");
+        let tools = ("additional_chat_templates/tool_use.jinja", "tools");
+        let expected = named(&[("default", "new"), ("tool_use", "tools")]);
+        assert_eq!(sources(&[one, file, tools]), expected);
+    }
+
+    #[test]
+    fn a_configuration_may_have_several() {
+        let list = r#"{"chat_template": [{"name": "default", "template": "a"}, {"name": "rag", "template": "b"}]}"#;
+        let expected = named(&[("default", "a"), ("rag", "b")]);
+        assert_eq!(sources(&[("tokenizer_config.json", list)]), expected);
+        assert_eq!(sources(&[("chat_template.json", list)]), expected);
+        assert_eq!(sources(&[("tokenizer_config.json", "{}")]), Sources::new());
+    }
+}

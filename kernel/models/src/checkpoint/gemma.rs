@@ -1,0 +1,322 @@
+//! The configurations of Gemma 3 and Gemma 4: the part of them that is about text.
+//!
+//! Fields and their defaults are those of `Gemma3TextConfig` and `Gemma4TextConfig` in
+//! `transformers` 5.24; published files leave out many.
+
+use serde_json::Value;
+
+use super::config_json::Fields;
+use crate::configuration::{
+    Activation, Experts, LocalAttention, PerLayerInput, RopeScaling, Scoring, Variations,
+};
+use crate::{Configuration, ModelError};
+
+/// Every so many layers one sees everything, where the file does not name the layers.
+const PATTERN: i64 = 6;
+
+/// What the two generations leave out of their files.
+struct Defaults {
+    vocab_size: i64,
+    num_hidden_layers: i64,
+    sliding_window: i64,
+}
+
+impl Fields<'_> {
+    pub(super) fn gemma(&self, model_type: &str) -> Result<Configuration, ModelError> {
+        let tied = self.flag("tie_word_embeddings", true)?;
+        match (model_type, self.get("text_config")) {
+            ("gemma3_text", _) => self.gemma3_text(tied),
+            ("gemma4_text", _) => self.gemma4_text(tied),
+            ("gemma3", Some(text)) => Fields::new(self.path, text).gemma3_text(tied),
+            ("gemma4", Some(text)) => Fields::new(self.path, text).gemma4_text(tied),
+            _ => Err(self.unsupported("text_config", "the configuration of a text model")),
+        }
+    }
+
+    fn gemma3_text(&self, tied: bool) -> Result<Configuration, ModelError> {
+        if self.flag("use_bidirectional_attention", false)? {
+            return Err(self.unsupported("use_bidirectional_attention", "false"));
+        }
+        // `Gemma3Attention` has the field and does not use it.
+        if self.get("attn_logit_softcapping").is_some() {
+            return Err(self.unsupported("attn_logit_softcapping", "null"));
+        }
+        let defaults = Defaults {
+            vocab_size: 262_208,
+            num_hidden_layers: 26,
+            sliding_window: 4096,
+        };
+        let mut configuration = self.gemma_text("gemma3_text", &defaults, tied)?;
+        let scalar = self.optional_float("query_pre_attn_scalar")?;
+        let head_dim = configuration.head_dim;
+        let [global, local] = self.gemma3_ropes()?;
+        (configuration.rope_theta, configuration.rope_scaling) = global;
+        configuration.variations.norms_less_one = true;
+        configuration.variations.attention_factor = Some(scalar.unwrap_or(256.0).powf(-0.5));
+        let pattern = self
+            .optional_size("sliding_window_pattern")?
+            .or(self.optional_size("_sliding_window_pattern")?);
+        let layers = self.local_layers(configuration.num_hidden_layers, pattern)?;
+        let heads = (head_dim, configuration.num_key_value_heads);
+        self.set_local(&mut configuration, layers, heads, local, &defaults)?;
+        Ok(configuration)
+    }
+
+    fn gemma4_text(&self, tied: bool) -> Result<Configuration, ModelError> {
+        if self.text("use_bidirectional_attention") == Some("all") {
+            return Err(self.unsupported("use_bidirectional_attention", "null, \"vision\""));
+        }
+        let defaults = Defaults {
+            vocab_size: 262_144,
+            num_hidden_layers: 30,
+            sliding_window: 512,
+        };
+        let mut configuration = self.gemma_text("gemma4_text", &defaults, tied)?;
+        let mut layers = self.local_layers(configuration.num_hidden_layers, None)?;
+        // The reference makes the last layer see everything, whatever the file says.
+        layers.retain(|&layer| layer != configuration.num_hidden_layers - 1);
+
+        let ropes = self.get("rope_parameters").unwrap_or(&Value::Null);
+        let (rope_theta, rope_scaling) = match ropes.get("full_attention") {
+            Some(nested) => self.scaling(nested, 1e6)?,
+            None => {
+                let scaling = RopeScaling::Proportional {
+                    partial_rotary_factor: 0.25,
+                    factor: 1.0,
+                };
+                (1e6, scaling)
+            }
+        };
+        let local_rope = match ropes.get("sliding_attention") {
+            Some(nested) => self.scaling(nested, 1e4)?,
+            None => (1e4, RopeScaling::Default),
+        };
+        let local_heads = (configuration.head_dim, configuration.num_key_value_heads);
+        let (head_dim, num_key_value_heads) = self.global_heads(&configuration, &layers)?;
+        let shared = self.optional_count("num_kv_shared_layers")?.unwrap_or(0);
+        let size = self.optional_count("hidden_size_per_layer_input")?;
+        let vocab_size = self.optional_size("vocab_size_per_layer_input")?;
+        let per_layer_input = PerLayerInput {
+            vocab_size: vocab_size.unwrap_or(defaults.vocab_size),
+            size: size.unwrap_or(256),
+        };
+        if per_layer_input.size > 0 && per_layer_input.vocab_size < configuration.vocab_size {
+            return Err(self.unsupported("vocab_size_per_layer_input", "at least vocab_size"));
+        }
+        configuration = Configuration {
+            head_dim,
+            num_key_value_heads,
+            rope_theta,
+            rope_scaling,
+            experts: self.gemma_experts(configuration.num_hidden_layers)?,
+            variations: Variations {
+                attention_factor: Some(1.0),
+                value_norm: true,
+                attention_k_eq_v: self.flag("attention_k_eq_v", false)?,
+                num_kv_shared_layers: shared,
+                use_double_wide_mlp: self.flag("use_double_wide_mlp", false)?,
+                per_layer_input: (per_layer_input.size > 0).then_some(per_layer_input),
+                layer_scalar: true,
+                ..configuration.variations
+            },
+            ..configuration
+        };
+        self.set_local(
+            &mut configuration,
+            layers,
+            local_heads,
+            local_rope,
+            &defaults,
+        )?;
+        let sourceless = |layer: i64| configuration.key_value_layer(layer).is_none();
+        if (0..configuration.num_hidden_layers).any(sourceless) {
+            let supported = "fewer: a layer of each kind must have keys and values";
+            return Err(self.unsupported("num_kv_shared_layers", supported));
+        }
+        Ok(configuration)
+    }
+
+    /// What both generations have in common.
+    fn gemma_text(
+        &self,
+        model_type: &str,
+        defaults: &Defaults,
+        tied: bool,
+    ) -> Result<Configuration, ModelError> {
+        let activation = self.text("hidden_activation");
+        if activation.is_some_and(|activation| activation != "gelu_pytorch_tanh") {
+            return Err(self.unsupported("hidden_activation", "gelu_pytorch_tanh"));
+        }
+        let size = |name: &str, default| {
+            let size = self.optional_size(name)?;
+            Ok::<i64, ModelError>(size.unwrap_or(default))
+        };
+        let num_attention_heads = size("num_attention_heads", 8)?;
+        let num_key_value_heads = size("num_key_value_heads", 4)?;
+        if num_attention_heads % num_key_value_heads != 0 {
+            return Err(self.unsupported("num_key_value_heads", "divisors of num_attention_heads"));
+        }
+        let head_dim = size("head_dim", 256)?;
+        if head_dim % 2 != 0 {
+            return Err(self.unsupported("head_dim", "even sizes"));
+        }
+        let num_hidden_layers = size("num_hidden_layers", defaults.num_hidden_layers)?;
+        self.check_layers(num_hidden_layers)?;
+        Ok(Configuration {
+            model_type: model_type.to_owned(),
+            vocab_size: size("vocab_size", defaults.vocab_size)?,
+            hidden_size: size("hidden_size", 2304)?,
+            intermediate_size: size("intermediate_size", 9216)?,
+            num_hidden_layers,
+            num_attention_heads,
+            num_key_value_heads,
+            head_dim,
+            max_position_embeddings: size("max_position_embeddings", 131_072)? as usize,
+            rms_norm_eps: self.optional_float("rms_norm_eps")?.unwrap_or(1e-6),
+            rope_theta: 1e6,
+            rope_scaling: RopeScaling::Default,
+            tie_word_embeddings: self.flag("tie_word_embeddings", tied)?,
+            attention_bias: self.flag("attention_bias", false)?,
+            mlp_bias: false,
+            query_key_norm: true,
+            latent: None,
+            experts: None,
+            variations: Variations {
+                activation: Activation::GeluTanh,
+                sandwich_norms: true,
+                scaled_embedding: true,
+                final_logit_softcapping: self.optional_float("final_logit_softcapping")?,
+                ..Variations::default()
+            },
+        })
+    }
+
+    /// Base and scaling of the layers that see everything, then of those that see a window: in
+    /// `rope_parameters`, or as files from before `transformers` 5 have them.
+    fn gemma3_ropes(&self) -> Result<[(f64, RopeScaling); 2], ModelError> {
+        let nested = self.get("rope_parameters").unwrap_or(&Value::Null);
+        let global_base = self.optional_float("rope_theta")?.unwrap_or(1e6);
+        let local_base = self.optional_float("rope_local_base_freq")?.unwrap_or(1e4);
+        let global = nested
+            .get("full_attention")
+            .or_else(|| self.get("rope_scaling"));
+        let local = nested.get("sliding_attention");
+        Ok([
+            self.scaling(global.unwrap_or(&Value::Null), global_base)?,
+            self.scaling(local.unwrap_or(&Value::Null), local_base)?,
+        ])
+    }
+
+    /// The layers that see only a window.
+    fn local_layers(&self, layers: i64, pattern: Option<i64>) -> Result<Vec<i64>, ModelError> {
+        const FIELD: &str = "layer_types";
+        let Some(types) = self.get(FIELD) else {
+            let pattern = pattern.unwrap_or(PATTERN);
+            return Ok((0..layers)
+                .filter(|layer| (layer + 1) % pattern != 0)
+                .collect());
+        };
+        let supported = "sliding_attention or full_attention for each layer";
+        let types = types
+            .as_array()
+            .filter(|types| types.len() as i64 == layers);
+        let types = types.ok_or_else(|| self.unsupported(FIELD, supported))?;
+        let mut local = Vec::new();
+        for (layer, kind) in types.iter().enumerate() {
+            match kind.as_str() {
+                Some("sliding_attention") => local.push(layer as i64),
+                Some("full_attention") => {}
+                _ => return Err(self.unsupported(FIELD, supported)),
+            }
+        }
+        Ok(local)
+    }
+
+    fn set_local(
+        &self,
+        configuration: &mut Configuration,
+        layers: Vec<i64>,
+        (head_dim, num_key_value_heads): (i64, i64),
+        (rope_theta, rope_scaling): (f64, RopeScaling),
+        defaults: &Defaults,
+    ) -> Result<(), ModelError> {
+        let window = self.optional_size("sliding_window")?;
+        configuration.variations.local = (!layers.is_empty()).then_some(LocalAttention {
+            window: window.unwrap_or(defaults.sliding_window),
+            layers,
+            head_dim,
+            num_key_value_heads,
+            rope_theta,
+            rope_scaling,
+        });
+        Ok(())
+    }
+
+    /// Size and number of the key and value heads of layers that see everything:
+    /// `per_layer_config`, or what published files have in its place.
+    fn global_heads(
+        &self,
+        configuration: &Configuration,
+        local: &[i64],
+    ) -> Result<(i64, i64), ModelError> {
+        const FIELD: &str = "per_layer_config";
+        let heads = |fields: &Fields, size: &str, count: &str| {
+            let size = fields.optional_size(size)?;
+            Ok::<_, ModelError>((size, fields.optional_size(count)?))
+        };
+        let (head_dim, count) = match self.get(FIELD).and_then(Value::as_object) {
+            None => {
+                let (size, mut count) =
+                    heads(self, "global_head_dim", "num_global_key_value_heads")?;
+                if !self.flag("attention_k_eq_v", false)? {
+                    count = None;
+                }
+                (Some(size.unwrap_or(512)), count)
+            }
+            Some(layers) => {
+                let mut found = None;
+                for layer in 0..configuration.num_hidden_layers {
+                    let own = layers.get(&layer.to_string()).unwrap_or(&Value::Null);
+                    let fields = Fields::new(self.path, own);
+                    let own = heads(&fields, "head_dim", "num_key_value_heads")?;
+                    let expected = match local.contains(&layer) {
+                        true => (None, None),
+                        false => *found.get_or_insert(own),
+                    };
+                    if own != expected {
+                        let supported = "the same for all layers with full_attention, no others";
+                        return Err(self.unsupported(FIELD, supported));
+                    }
+                }
+                found.unwrap_or((None, None))
+            }
+        };
+        let head_dim = head_dim.unwrap_or(configuration.head_dim);
+        let count = count.unwrap_or(configuration.num_key_value_heads);
+        if head_dim % 2 != 0 || configuration.num_attention_heads % count != 0 {
+            let supported = "heads of even size, divisors of num_attention_heads";
+            return Err(self.unsupported(FIELD, supported));
+        }
+        Ok((head_dim, count))
+    }
+
+    fn gemma_experts(&self, layers: i64) -> Result<Option<Experts>, ModelError> {
+        if !self.flag("enable_moe_block", false)? {
+            return Ok(None);
+        }
+        let (count, per_token) = (self.size("num_experts")?, self.size("top_k_experts")?);
+        if per_token > count {
+            return Err(self.unsupported("top_k_experts", "at most num_experts"));
+        }
+        Ok(Some(Experts {
+            count,
+            per_token,
+            intermediate_size: self.size("moe_intermediate_size")?,
+            shared_intermediate_size: 0,
+            norm_topk_prob: true,
+            scoring: Scoring::NormedSoftmax,
+            layers: (0..layers).collect(),
+            beside_mlp: true,
+        }))
+    }
+}

@@ -1,0 +1,122 @@
+//! Where the hub and its cache are, as the variables of `huggingface_hub` say
+//! (<https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables>).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the hub is reached.
+pub(crate) struct Settings {
+    /// `HF_ENDPOINT`, without a slash at the end.
+    pub(super) endpoint: String,
+    /// `HF_HUB_CACHE`, or `hub` in `HF_HOME`.
+    pub(crate) cache: PathBuf,
+    /// `HF_TOKEN`, or what `hf auth login` has left.
+    pub(super) token: Option<Token>,
+    /// `HF_HUB_OFFLINE`
+    pub(super) offline: bool,
+    /// How long to wait before the first repetition; each further wait is twice as long.
+    pub(super) patience: Duration,
+}
+
+/// A secret: it has no way to be shown.
+pub(super) struct Token(pub(super) String);
+
+impl Settings {
+    /// As the environment says.
+    pub(crate) fn from_environment() -> Self {
+        Self::from_variables(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let home = variable("HF_HOME").map_or_else(
+            || dirs::cache_dir().unwrap_or_default().join("huggingface"),
+            PathBuf::from,
+        );
+        let flag = |name| {
+            let value = variable(name).unwrap_or_default().to_uppercase();
+            ["1", "ON", "YES", "TRUE"].contains(&value.as_str())
+        };
+        let saved = || {
+            let path = variable("HF_TOKEN_PATH").map_or_else(|| home.join("token"), PathBuf::from);
+            let implicit = !flag("HF_HUB_DISABLE_IMPLICIT_TOKEN");
+            implicit
+                .then(|| std::fs::read_to_string(path).ok())
+                .flatten()
+        };
+        let token = variable("HF_TOKEN").or_else(saved);
+        let token = token.map(|token| token.trim().to_owned());
+        let endpoint = variable("HF_ENDPOINT");
+        let endpoint = endpoint.unwrap_or_else(|| "https://huggingface.co".to_owned());
+        Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            cache: variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
+            token: token.filter(|token| !token.is_empty()).map(Token),
+            offline: flag("HF_HUB_OFFLINE") || flag("TRANSFORMERS_OFFLINE"),
+            patience: Duration::from_secs(1),
+        }
+    }
+
+    /// The endpoint without a password that may be written into it.
+    pub(super) fn shown_endpoint(&self) -> String {
+        match reqwest::Url::parse(&self.endpoint) {
+            Ok(mut url) => {
+                // Neither fails for a URL that has a host, and others have neither.
+                let _ = url.set_username("");
+                let _ = url.set_password(None);
+                url.to_string().trim_end_matches('/').to_owned()
+            }
+            Err(_) => "HF_ENDPOINT".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(variables: &[(&str, &str)]) -> Settings {
+        let variables: Vec<(String, String)> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Settings::from_variables(|name| {
+            let found = variables.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone())
+        })
+    }
+
+    #[test]
+    fn the_environment_decides_as_in_python() {
+        let plain = settings(&[("HF_HOME", "/data/hf")]);
+        assert_eq!(plain.endpoint, "https://huggingface.co");
+        assert_eq!(plain.cache, PathBuf::from("/data/hf/hub"));
+        assert!(!plain.offline && plain.token.is_none());
+        let set = settings(&[
+            ("HF_HOME", "/data/hf"),
+            ("HF_HUB_CACHE", "/fast/cache"),
+            ("HF_ENDPOINT", "https://mirror.example/hub/"),
+            ("HF_TOKEN", " hf_secret\n"),
+            ("HF_HUB_OFFLINE", "yes"),
+        ]);
+        assert_eq!(set.endpoint, "https://mirror.example/hub");
+        assert_eq!(set.cache, PathBuf::from("/fast/cache"));
+        assert_eq!(set.token.unwrap().0, "hf_secret");
+        assert!(set.offline);
+    }
+
+    #[test]
+    fn the_token_of_a_login_is_used_unless_that_is_forbidden() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("token"), "hf_saved\n").unwrap();
+        let home = home.path().to_str().unwrap();
+        assert_eq!(settings(&[("HF_HOME", home)]).token.unwrap().0, "hf_saved");
+        let forbidden = [("HF_HOME", home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")];
+        assert!(settings(&forbidden).token.is_none());
+    }
+
+    #[test]
+    fn a_password_in_the_endpoint_is_not_shown() {
+        let settings = settings(&[("HF_ENDPOINT", "http://user:secret@mirror.example:8080")]);
+        assert_eq!(settings.shown_endpoint(), "http://mirror.example:8080");
+    }
+}
