@@ -35,5 +35,6 @@ pub use responses::{
 };
 pub use style::{Style, StyleRow};
 pub use teachers::{
-    ApiKey, ApiModel, Endpoint, Problem, RetryPolicy, Teacher, TeacherError, Usage, UsageSummary,
+    ApiKey, ApiModel, Endpoint, RequestProblem, RetryPolicy, Teacher, TeacherError, Usage,
+    UsageSummary,
 };

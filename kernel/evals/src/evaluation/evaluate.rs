@@ -58,7 +58,9 @@ fn graded(benchmark: &Benchmark, item: &Item, reply: Reply) -> Sample {
         item: item.id.clone(),
         level: item.level,
         prompt: item.prompt.clone(),
-        tokens: reply.usage.map_or(0, |usage| usage.completion_tokens as usize),
+        tokens: reply
+            .usage
+            .map_or(0, |usage| usage.completion_tokens as usize),
         finished,
         response: reply.text,
         extracted: verdict.extracted,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::Problem;
+use super::error::RequestProblem;
 use super::key::ApiKey;
 use super::untrusted::tidy;
 use super::usage::Usage;
@@ -35,11 +35,12 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads the body of a success.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let wrong = |detail: &str| Problem::NotCompletion {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, RequestProblem> {
+        let wrong = |detail: &str| RequestProblem::NotCompletion {
             detail: detail.to_owned(),
         };
-        let body: Value = serde_json::from_slice(body).map_err(|error| wrong(&error.to_string()))?;
+        let body: Value =
+            serde_json::from_slice(body).map_err(|error| wrong(&error.to_string()))?;
         if let Some(error) = body.get("error").filter(|error| !error.is_null()) {
             return Self::of_error(error);
         }
@@ -101,12 +102,12 @@ impl Answer {
         self
     }
 
-    fn of_error(error: &Value) -> Result<Self, Problem> {
+    fn of_error(error: &Value) -> Result<Self, RequestProblem> {
         if is_filtered(error) {
             return Ok(Self::withheld());
         }
         let code = error.get("code").and_then(Value::as_u64);
-        Err(Problem::ErrorAnswer {
+        Err(RequestProblem::ErrorAnswer {
             code: code.and_then(|code| u16::try_from(code).ok()),
             said: said(error),
         })
@@ -215,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(body: &Value) -> Result<Answer, Problem> {
+    fn parse(body: &Value) -> Result<Answer, RequestProblem> {
         Answer::parse(body.to_string().as_bytes())
     }
 
@@ -306,13 +307,18 @@ mod tests {
     fn usage_may_be_missing_or_nonsense() {
         let with = |usage: Value| {
             let choice = json!({"message": {"content": "a"}, "finish_reason": "stop"});
-            parse(&json!({"choices": [choice], "usage": usage})).unwrap().usage
+            parse(&json!({"choices": [choice], "usage": usage}))
+                .unwrap()
+                .usage
         };
         assert_eq!(with(Value::Null), None);
         assert_eq!(with(json!("many")), None);
         assert_eq!(with(json!({"prompt_tokens": -1})), None);
         let some = with(json!({"prompt_tokens": 2, "completion_tokens": "x", "cost": -3})).unwrap();
-        assert_eq!((some.prompt_tokens, some.completion_tokens, some.cost), (2, 0, 0.0));
+        assert_eq!(
+            (some.prompt_tokens, some.completion_tokens, some.cost),
+            (2, 0, 0.0)
+        );
     }
 
     #[test]
@@ -333,7 +339,7 @@ mod tests {
         let found = parse(&json!({"error": error})).unwrap_err();
         assert_eq!(
             found,
-            Problem::ErrorAnswer {
+            RequestProblem::ErrorAnswer {
                 code: Some(429),
                 said: "slow down".to_owned()
             }

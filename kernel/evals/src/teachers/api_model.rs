@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use offmodel_events::interrupt;
 use offmodel_models::{Chat, Sampling};
 use serde_json::{Map, Value};
 
@@ -13,7 +14,7 @@ use super::answer::Answer;
 use super::cache::Cache;
 use super::dispatch::{Limits, Outcome, Stopped, dispatch};
 use super::endpoint::Endpoint;
-use super::error::TeacherError;
+use super::error::{RequestProblem, TeacherError};
 use super::exchange::Timeouts;
 use super::request::{Request, Template};
 use super::retry::RetryPolicy;
@@ -245,7 +246,7 @@ impl ApiModel {
         }
     }
 
-    fn refused(&self, problem: super::error::Problem) -> EvalError {
+    fn refused(&self, problem: RequestProblem) -> EvalError {
         TeacherError::Refused {
             model: self.model.clone(),
             endpoint: self.endpoint.base_url().to_owned(),
@@ -276,8 +277,11 @@ impl LanguageModel for ApiModel {
     fn reply(&self, chats: &[Chat], sampling: &Sampling) -> Result<Vec<Reply>, EvalError> {
         sampling.check()?;
         let (requests, of_chat) = self.requests(chats, sampling)?;
-        let kept = |request: &Request| self.cache.as_ref()?.get(request);
-        let mut answers: Vec<Option<Answer>> = requests.iter().map(kept).collect();
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in &requests {
+            interrupt::check()?;
+            answers.push(self.cache.as_ref().and_then(|cache| cache.get(request)));
+        }
         let cached: Vec<bool> = answers.iter().map(Option::is_some).collect();
         let chat_of = |position: usize| {
             let chat = of_chat.iter().position(|&request| request == position);
@@ -285,6 +289,7 @@ impl LanguageModel for ApiModel {
         };
         self.fetch(&requests, &mut answers, chat_of)?;
         let mut counted = vec![false; requests.len()];
+        // None is missing: what could not be fetched is an error.
         let replies = of_chat.iter().filter_map(|&position| {
             let answer = answers[position].clone()?;
             // One answer to several equal chats is paid for once.

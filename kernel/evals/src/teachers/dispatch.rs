@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::endpoint::Endpoint;
-use super::error::{Problem, TeacherError};
+use super::error::{RequestProblem, TeacherError};
 use super::exchange::{Exchange, Failure, Remedy, Timeouts};
 use super::request::Request;
 use super::retry::RetryPolicy;
@@ -45,14 +45,14 @@ pub(super) struct Limits {
 pub(super) struct Outcome {
     pub(super) answered: usize,
     /// Requests that failed, by their position, in the order in which they did.
-    pub(super) failed: Vec<(usize, Problem)>,
+    pub(super) failed: Vec<(usize, RequestProblem)>,
 }
 
 /// Why a dispatch was stopped.
 #[derive(Debug)]
 pub(super) enum Stopped {
     /// By a problem that all requests share.
-    Refused(Problem),
+    Refused(RequestProblem),
     /// By the user, or because an answer could not be kept or no request be sent.
     Other(EvalError),
 }
@@ -115,7 +115,7 @@ enum Message {
     Answered(usize, Answer),
     Failed(usize, Failure),
     /// A request is sent again, because of this.
-    Retrying(Problem),
+    Retrying(RequestProblem),
 }
 
 /// The calling thread's side.
@@ -179,7 +179,7 @@ impl<Keep: FnMut(usize, Answer) -> Result<(), TeacherError>> Desk<'_, Keep> {
         Ok(())
     }
 
-    fn relabel(&mut self, problem: Option<&Problem>) {
+    fn relabel(&mut self, problem: Option<&RequestProblem>) {
         let mut label = self.label.to_owned();
         if self.retries > 0 {
             label += &format!(", {} retries", self.retries);
@@ -269,7 +269,7 @@ impl Queue {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            timeouts += u32::from(matches!(failure.problem, Problem::Timeout { .. }));
+            timeouts += u32::from(matches!(failure.problem, RequestProblem::Timeout { .. }));
             let Remedy::Retry { wait } = failure.remedy else {
                 return Err(failure);
             };
@@ -317,7 +317,7 @@ impl Queue {
 
 fn too_long_a_wait(failure: Failure, wait: Duration, limit: Duration) -> Failure {
     let problem = match failure.problem {
-        Problem::Status { status, .. } => Problem::Wait {
+        RequestProblem::Status { status, .. } => RequestProblem::Wait {
             status,
             wait,
             limit,

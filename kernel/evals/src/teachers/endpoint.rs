@@ -246,11 +246,22 @@ mod tests {
         );
         assert!(from(&remote[..1]).is_ok());
         assert!(from(&[remote[0], remote[1], (PLAIN_HTTP, "1")]).is_ok());
-        for host in ["localhost", "127.0.0.1", "127.8.8.8", "[::1]", "a.localhost"] {
+        for host in [
+            "localhost",
+            "127.0.0.1",
+            "127.8.8.8",
+            "[::1]",
+            "a.localhost",
+        ] {
             let base = format!("http://{host}:8000/v1");
             assert!(from(&[(BASE_URL, &base), (KEY, SECRET)]).is_ok(), "{host}");
         }
-        for host in ["localhost.example.org", "10.0.0.1", "[::2]", "127.0.0.1.example.org"] {
+        for host in [
+            "localhost.example.org",
+            "10.0.0.1",
+            "[::2]",
+            "127.0.0.1.example.org",
+        ] {
             let base = format!("http://{host}:8000/v1");
             assert!(from(&[(BASE_URL, &base), (KEY, SECRET)]).is_err(), "{host}");
         }

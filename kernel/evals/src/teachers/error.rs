@@ -87,7 +87,7 @@ pub enum TeacherError {
         /// The API's base URL.
         endpoint: String,
         /// What happened.
-        problem: Problem,
+        problem: RequestProblem,
     },
     /// Some requests failed, each for itself; the others were answered and are in the cache.
     #[error(
@@ -108,14 +108,14 @@ pub enum TeacherError {
         /// The position of the first chat that failed.
         chat: usize,
         /// What happened to that one.
-        problem: Problem,
+        problem: RequestProblem,
     },
 }
 
 /// What happened to one request. What a server said is shortened, and shows no key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum Problem {
+pub enum RequestProblem {
     /// No connection, or one that broke.
     #[error("the connection failed: {detail}")]
     Connection {

@@ -7,7 +7,7 @@ use reqwest::{Client, Response, StatusCode, Url, redirect};
 
 use super::answer::{Answer, error_code, error_message, is_filter_error};
 use super::endpoint::Endpoint;
-use super::error::{Problem, TeacherError};
+use super::error::{RequestProblem, TeacherError};
 use super::request::Request;
 use super::retry::retry_after;
 use super::untrusted::tidy;
@@ -29,7 +29,7 @@ pub(super) struct Timeouts {
 /// A request that brought no answer.
 #[derive(Debug)]
 pub(super) struct Failure {
-    pub(super) problem: Problem,
+    pub(super) problem: RequestProblem,
     pub(super) remedy: Remedy,
 }
 
@@ -86,7 +86,7 @@ impl Exchange {
     /// Sends a request and reads its answer.
     pub(super) async fn ask(&self, request: &Request) -> Result<Answer, Failure> {
         let answer = tokio::time::timeout(self.timeouts.whole, self.send(request)).await;
-        let answer = answer.unwrap_or(Err(Failure::retry(Problem::Timeout {
+        let answer = answer.unwrap_or(Err(Failure::retry(RequestProblem::Timeout {
             limit: self.timeouts.whole,
         })));
         match answer {
@@ -101,7 +101,7 @@ impl Exchange {
     async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let body = serde_json::to_vec(&request.body).map_err(|error| {
             Failure::new(
-                Problem::Connection {
+                RequestProblem::Connection {
                     detail: error.to_string(),
                 },
                 Remedy::None,
@@ -118,7 +118,10 @@ impl Exchange {
             let body = self.body(response, MAXIMUM_ANSWER_BYTES).await?;
             if body.len() > MAXIMUM_ANSWER_BYTES {
                 let limit = MAXIMUM_ANSWER_BYTES;
-                return Err(Failure::new(Problem::TooLong { limit }, Remedy::None));
+                return Err(Failure::new(
+                    RequestProblem::TooLong { limit },
+                    Remedy::None,
+                ));
             }
             return Answer::parse(&body).map_err(Failure::of_answer);
         }
@@ -152,33 +155,33 @@ impl Exchange {
     fn connection_failed(&self, error: &reqwest::Error) -> Failure {
         if error.is_connect() && error.is_timeout() {
             let limit = self.timeouts.connect;
-            return Failure::retry(Problem::Timeout { limit });
+            return Failure::retry(RequestProblem::Timeout { limit });
         }
         let detail = with_causes(error);
-        Failure::retry(Problem::Connection { detail })
+        Failure::retry(RequestProblem::Connection { detail })
     }
 
     /// The problem with what the server said shortened and without the key.
-    fn presentable(&self, problem: Problem) -> Problem {
+    fn presentable(&self, problem: RequestProblem) -> RequestProblem {
         // Hidden first: a shortened key is harder to find.
         let show = |text: &str| tidy(&self.endpoint.hide_key(text));
         match problem {
-            Problem::Connection { detail } => Problem::Connection {
+            RequestProblem::Connection { detail } => RequestProblem::Connection {
                 detail: show(&detail),
             },
-            Problem::Status { status, said } => Problem::Status {
+            RequestProblem::Status { status, said } => RequestProblem::Status {
                 status,
                 said: show(&said),
             },
-            Problem::ErrorAnswer { code, said } => Problem::ErrorAnswer {
+            RequestProblem::ErrorAnswer { code, said } => RequestProblem::ErrorAnswer {
                 code,
                 said: show(&said),
             },
-            Problem::Redirect { status, target } => Problem::Redirect {
+            RequestProblem::Redirect { status, target } => RequestProblem::Redirect {
                 status,
                 target: show(&target),
             },
-            Problem::NotCompletion { detail } => Problem::NotCompletion {
+            RequestProblem::NotCompletion { detail } => RequestProblem::NotCompletion {
                 detail: show(&detail),
             },
             other => other,
@@ -187,18 +190,18 @@ impl Exchange {
 }
 
 impl Failure {
-    fn new(problem: Problem, remedy: Remedy) -> Self {
+    fn new(problem: RequestProblem, remedy: Remedy) -> Self {
         Self { problem, remedy }
     }
 
-    fn retry(problem: Problem) -> Self {
+    fn retry(problem: RequestProblem) -> Self {
         Self::new(problem, Remedy::Retry { wait: None })
     }
 
     /// Of a body with the status of a success.
-    fn of_answer(problem: Problem) -> Self {
+    fn of_answer(problem: RequestProblem) -> Self {
         let remedy = match &problem {
-            Problem::ErrorAnswer {
+            RequestProblem::ErrorAnswer {
                 code: Some(code), ..
             } => remedy_of(*code, None),
             // A gateway that answers for the server may do that for a while only.
@@ -212,7 +215,7 @@ fn of_error(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Result<A
     if matches!(status.as_u16(), 400 | 403 | 422) && is_filter_error(body) {
         return Ok(Answer::withheld());
     }
-    let problem = Problem::Status {
+    let problem = RequestProblem::Status {
         status: status.as_u16(),
         said: error_message(body),
     };
@@ -241,20 +244,22 @@ fn wanted_wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Scheme, host and port that a redirection points to: the rest may hold anything.
-fn redirected(response: &Response) -> Problem {
+fn redirected(response: &Response) -> RequestProblem {
     let location = response.headers().get(LOCATION);
     let target = location
         .and_then(|value| value.to_str().ok())
         .and_then(|value| response.url().join(value).ok())
         .map_or_else(|| "nowhere".to_owned(), |url: Url| origin(&url));
-    Problem::Redirect {
+    RequestProblem::Redirect {
         status: response.status().as_u16(),
         target,
     }
 }
 
 fn origin(url: &Url) -> String {
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
     format!(
         "{}://{}{port}",
         url.scheme(),
@@ -296,7 +301,8 @@ mod tests {
 
     #[test]
     fn an_account_without_money_is_not_asked_again() {
-        let body = br#"{"error":{"message":"You exceeded your quota","code":"insufficient_quota"}}"#;
+        let body =
+            br#"{"error":{"message":"You exceeded your quota","code":"insufficient_quota"}}"#;
         let failure = of_error(StatusCode::TOO_MANY_REQUESTS, body, None).unwrap_err();
         assert_eq!(failure.remedy, Remedy::Stop);
         assert_eq!(

@@ -38,7 +38,7 @@ mod usage;
 
 pub use api_model::ApiModel;
 pub use endpoint::Endpoint;
-pub use error::{Problem, TeacherError};
+pub use error::{RequestProblem, TeacherError};
 pub use key::ApiKey;
 pub use retry::RetryPolicy;
 pub use teacher::Teacher;

@@ -223,6 +223,22 @@ mod tests {
         assert_eq!(first.identity(), request(&sampling, &chat, 0).identity());
     }
 
+    #[test]
+    fn the_identity_is_the_hash_of_the_fields_in_the_order_of_their_names() {
+        let request = Request {
+            endpoint: "http://127.0.0.1/v1".to_owned(),
+            sample: 2,
+            body: Map::from_iter([
+                ("temperature".to_owned(), json!(0.1)),
+                ("model".to_owned(), json!("\"é\"")),
+            ]),
+        };
+        let text = r#"{"body":{"model":"\"é\"","temperature":0.1},"endpoint":"http://127.0.0.1/v1","sample":2}"#;
+        let digest = Sha256::digest(text);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(request.identity(), hex);
+    }
+
     /// A JSON value, and the same with the fields of its objects in the opposite order.
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![

@@ -38,10 +38,7 @@ mod tests {
 
     #[test]
     fn colours_line_breaks_and_length_are_gone() {
-        assert_eq!(
-            tidy("a \u{1b}[31mred\r\n  line"),
-            "a \u{fffd}[31mred line"
-        );
+        assert_eq!(tidy("a \u{1b}[31mred\r\n  line"), "a \u{fffd}[31mred line");
         let long = tidy(&"é".repeat(5000));
         assert_eq!(long.chars().count(), SHOWN + 3);
     }

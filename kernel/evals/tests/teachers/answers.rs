@@ -18,7 +18,10 @@ fn replies_come_in_the_order_of_the_chats_whatever_order_they_arrive_in() {
         Act::After(wait, Box::new(said(request.prompt())))
     });
     let prompts = ["a", "b", "c", "d", "e"];
-    let replies = server.model(&folder).reply(&chats(&prompts), &sampled()).unwrap();
+    let replies = server
+        .model(&folder)
+        .reply(&chats(&prompts), &sampled())
+        .unwrap();
     let texts: Vec<&str> = replies.iter().map(|reply| reply.text.as_str()).collect();
     assert_eq!(texts, prompts);
 }
@@ -38,11 +41,18 @@ fn the_request_has_model_messages_and_sampling() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let chat = Chat::user("Hi").system("Be brief.");
-    let model = server.model(&folder).field("reasoning", json!({"effort": "low"})).unwrap();
+    let model = server
+        .model(&folder)
+        .field("reasoning", json!({"effort": "low"}))
+        .unwrap();
     let sampling = Sampling::temperature(0.5).top_p(0.9).max_new_tokens(7);
     model.reply(&[chat], &sampling).unwrap();
     let request = server.requests().remove(0);
-    assert!(request.head.starts_with("POST /v1/chat/completions HTTP/1.1"));
+    assert!(
+        request
+            .head
+            .starts_with("POST /v1/chat/completions HTTP/1.1")
+    );
     let mut body = request.body;
     assert!(body["seed"].take().is_u64());
     assert_eq!(
@@ -70,7 +80,9 @@ fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
     };
     assert!(refusal(&Sampling::temperature(f64::NAN)).contains("temperature"));
     assert!(refusal(&sampled().max_new_tokens(0)).contains("max_new_tokens"));
-    let error = model.reply(&[Chat::user("a"), Chat::default()], &sampled()).unwrap_err();
+    let error = model
+        .reply(&[Chat::user("a"), Chat::default()], &sampled())
+        .unwrap_err();
     assert_eq!(error.to_string(), "chat 1 has no message");
     for field in ["model", "messages", "stream", "n"] {
         assert!(model.clone().field(field, 2).is_err(), "{field}");
@@ -92,7 +104,10 @@ fn every_ending() -> Server {
         "refused" => completion(&json!({"content": null, "refusal": "I can't."}), "stop"),
         "empty" => finished(" ", "stop"),
         "tool" => finished("", "tool_calls"),
-        "thought" => completion(&json!({"content": "4", "reasoning_content": "2 and 2"}), "stop"),
+        "thought" => completion(
+            &json!({"content": "4", "reasoning_content": "2 and 2"}),
+            "stop",
+        ),
         prompt => said(prompt),
     })
 }
@@ -106,7 +121,10 @@ fn every_ending_is_marked_and_reasoning_is_kept_apart() {
     let folder = tempfile::tempdir().unwrap();
     let server = every_ending();
     for run in ["fresh", "from the cache"] {
-        let replies = server.model(&folder).reply(&chats(&ENDINGS), &sampled()).unwrap();
+        let replies = server
+            .model(&folder)
+            .reply(&chats(&ENDINGS), &sampled())
+            .unwrap();
         let endings: Vec<Ending> = replies.iter().map(|reply| reply.ending.clone()).collect();
         assert_eq!(
             endings,
@@ -141,7 +159,10 @@ fn a_set_to_train_on_has_only_what_the_teacher_ended_and_tells_the_rest() {
     assert_eq!(taught.responses.responses(), ["4", "fine"]);
     let record = &taught.responses.records[0];
     assert_eq!(record.source, "nano");
-    assert_eq!((record.system.as_deref(), record.seed), (Some("Be brief."), Some(4)));
+    assert_eq!(
+        (record.system.as_deref(), record.seed),
+        (Some("Be brief."), Some(4))
+    );
     assert_eq!(taught.dropped, 6);
     // The withheld prompt has no count of tokens.
     assert_eq!(
@@ -182,15 +203,27 @@ fn tokens_are_summed_apart_for_this_run_and_for_all() {
     model.reply(&chats(&["a"]), &sampled()).unwrap();
     let replies = model.reply(&chats(&["a", "b", "c"]), &sampled()).unwrap();
     let summary = UsageSummary::of(&replies);
-    assert_eq!((summary.replies, summary.cached, summary.unreported), (3, 1, 0));
-    assert_eq!((summary.total.prompt_tokens, summary.total.completion_tokens), (9, 6));
-    assert_eq!((summary.fresh.prompt_tokens, summary.fresh.completion_tokens), (6, 4));
+    assert_eq!(
+        (summary.replies, summary.cached, summary.unreported),
+        (3, 1, 0)
+    );
+    assert_eq!(
+        (summary.total.prompt_tokens, summary.total.completion_tokens),
+        (9, 6)
+    );
+    assert_eq!(
+        (summary.fresh.prompt_tokens, summary.fresh.completion_tokens),
+        (6, 4)
+    );
 }
 
 #[tokio::test]
 async fn a_cell_that_awaits_may_ask_a_teacher_too() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
-    let replies = server.model(&folder).reply(&chats(&["a"]), &sampled()).unwrap();
+    let replies = server
+        .model(&folder)
+        .reply(&chats(&["a"]), &sampled())
+        .unwrap();
     assert_eq!(replies[0].text, "Echo: a");
 }

@@ -13,10 +13,19 @@ use crate::server::{Server, chats, said, sampled};
 fn a_rerun_asks_nothing_and_gives_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
-    let first = server.model(&folder).reply(&chats(&["a", "b"]), &sampled()).unwrap();
-    let again = server.model(&folder).reply(&chats(&["b", "a"]), &sampled()).unwrap();
+    let first = server
+        .model(&folder)
+        .reply(&chats(&["a", "b"]), &sampled())
+        .unwrap();
+    let again = server
+        .model(&folder)
+        .reply(&chats(&["b", "a"]), &sampled())
+        .unwrap();
     assert_eq!(server.connections(), 2);
-    assert_eq!([&again[0].text, &again[1].text], [&first[1].text, &first[0].text]);
+    assert_eq!(
+        [&again[0].text, &again[1].text],
+        [&first[1].text, &first[0].text]
+    );
     assert!(first.iter().all(|reply| !reply.cached));
     assert!(again.iter().all(|reply| reply.cached));
 }
@@ -75,7 +84,9 @@ fn greedy_requests_that_are_equal_are_asked_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let model = server.model(&folder);
-    let replies = model.reply(&chats(&["a", "b", "a"]), &Sampling::greedy()).unwrap();
+    let replies = model
+        .reply(&chats(&["a", "b", "a"]), &Sampling::greedy())
+        .unwrap();
     assert_eq!(server.connections(), 2);
     assert_eq!(replies[0].text, replies[2].text);
     // So that the tokens of the one request are counted once.
@@ -87,11 +98,20 @@ fn greedy_requests_that_are_equal_are_asked_once() {
 fn a_damaged_record_is_fetched_again() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
-    let ask = || server.model(&folder).reply(&chats(&["a"]), &sampled()).unwrap().remove(0);
+    let ask = || {
+        server
+            .model(&folder)
+            .reply(&chats(&["a"]), &sampled())
+            .unwrap()
+            .remove(0)
+    };
     let whole = ask();
     let record = files(folder.path()).remove(0);
     let bytes = fs::read(&record).unwrap();
-    for (times, damaged) in [&bytes[..bytes.len() / 2], b"", b"\xff\xfe", b"{}"].iter().enumerate() {
+    for (times, damaged) in [&bytes[..bytes.len() / 2], b"", b"\xff\xfe", b"{}"]
+        .iter()
+        .enumerate()
+    {
         fs::write(&record, damaged).unwrap();
         assert_eq!(ask().text, whole.text);
         assert_eq!(server.connections(), times + 2);
@@ -106,7 +126,10 @@ fn a_cache_that_cannot_be_written_is_told_before_anything_is_asked() {
     let blocked = folder.path().join("file");
     fs::write(&blocked, "").unwrap();
     let model = server.model(&folder).cache_folder(&blocked);
-    let error = model.reply(&chats(&["a"]), &sampled()).unwrap_err().to_string();
+    let error = model
+        .reply(&chats(&["a"]), &sampled())
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("failed to keep an answer in "), "{error}");
     assert_eq!(server.connections(), 0);
 }
@@ -115,7 +138,10 @@ fn a_cache_that_cannot_be_written_is_told_before_anything_is_asked() {
 fn a_record_says_what_was_asked_and_what_was_answered() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
-    server.model(&folder).reply(&chats(&["a"]), &Sampling::greedy()).unwrap();
+    server
+        .model(&folder)
+        .reply(&chats(&["a"]), &Sampling::greedy())
+        .unwrap();
     let files = files(folder.path());
     assert_eq!(files.len(), 1, "no temporary file stays: {files:?}");
     let mut record: serde_json::Value =
@@ -152,8 +178,13 @@ fn a_record_says_what_was_asked_and_what_was_answered() {
 fn another_server_with_a_model_of_the_same_name_is_asked_itself() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (Server::echo(), Server::start(|_, _| said("other")));
-    one.model(&folder).reply(&chats(&["a"]), &sampled()).unwrap();
-    let replies = other.model(&folder).reply(&chats(&["a"]), &sampled()).unwrap();
+    one.model(&folder)
+        .reply(&chats(&["a"]), &sampled())
+        .unwrap();
+    let replies = other
+        .model(&folder)
+        .reply(&chats(&["a"]), &sampled())
+        .unwrap();
     assert_eq!(replies[0].text, "other");
 }
 

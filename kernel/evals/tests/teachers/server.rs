@@ -146,7 +146,12 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Received> {
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head
                 .lines()
-                .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
+                .find_map(|line| {
+                    line.to_lowercase()
+                        .strip_prefix("content-length: ")?
+                        .parse()
+                        .ok()
+                })
                 .unwrap_or(0);
             if body.len() >= length {
                 return Ok(Received {
