@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use offmodel_models::{Chat, Finish, Model, Response, Sampling};
+use offmodel_models::{Chat, Model, Response, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
@@ -46,7 +46,7 @@ pub struct Reply {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Ending {
-    /// The model ended its answer.
+    /// The model ended its answer, or said what it was to stop at.
     Stop,
     /// The limit of tokens or the end of the context was reached: the answer is truncated.
     Length,
@@ -93,9 +93,10 @@ impl From<Response> for Reply {
             }),
             text: response.text,
             reasoning: None,
-            ending: match response.finish {
-                Finish::EndToken => Ending::Stop,
-                Finish::Length => Ending::Length,
+            ending: if response.finish.is_complete() {
+                Ending::Stop
+            } else {
+                Ending::Length
             },
             cached: false,
         }

@@ -150,6 +150,18 @@ pub enum ModelError {
         /// What was computed.
         found: f32,
     },
+    /// One response alone needs more memory than there is for it.
+    #[error("chat {index}: no memory on {device:?} for a response of {tokens} tokens: {detail}")]
+    OutOfMemory {
+        /// The chat's position among those that were given.
+        index: usize,
+        /// Tokens of the prompt and of the response so far.
+        tokens: usize,
+        /// Where there was no memory.
+        device: tch::Device,
+        /// The allocator's own words.
+        detail: String,
+    },
     /// The work was asked to stop.
     #[error(transparent)]
     Interrupted(#[from] offmodel_events::Interrupted),

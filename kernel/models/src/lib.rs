@@ -42,7 +42,7 @@ pub use adapter::{Adapter, LoraConfig};
 pub use chat::{Chat, Message, Role};
 pub use configuration::Configuration;
 pub use error::ModelError;
-pub use generation::{Finish, Response, Sampling};
+pub use generation::{Alternative, Finish, Generation, Piece, Prompt, Response, Sampling};
 pub use model::Model;
 pub use tokenizer::Tokenizer;
 pub use training::{FineTuned, SftOptions, TrainingStep, fine_tune};

@@ -1,19 +1,19 @@
 //! The handle of a loaded model.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tch::{Device, Tensor};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Adapters};
 use crate::chat::ChatTemplate;
 use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint};
 use crate::example::Example;
-use crate::generation::{Decoder, Request, respond};
+use crate::generation::Work;
 use crate::gguf::{Gguf, Value};
 use crate::locate::locate;
 use crate::tokenizer::{Tokenizer, chat_template};
 use crate::transformer::{Packed, Transformer, Weight};
-use crate::{Chat, Configuration, ModelError, Response, Sampling, scoring};
+use crate::{Chat, Configuration, ModelError, scoring};
 
 /// A model on a device, with its tokenizer and chat template. Cloning is cheap; clones and
 /// adapted handles share the weights.
@@ -30,6 +30,8 @@ struct Base {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
     device: Device,
+    /// The last call for responses that ended early.
+    stopped: Mutex<Option<Work>>,
 }
 
 impl Model {
@@ -74,6 +76,7 @@ impl Model {
             tokenizer,
             template,
             device,
+            stopped: Mutex::new(None),
         };
         Ok(Self {
             base: Arc::new(base),
@@ -157,56 +160,12 @@ impl Model {
         }
     }
 
-    /// Answers every chat, in order. Which chats are answered together does not matter to the
-    /// answers; a response is cut off where the context ends.
-    ///
-    /// # Errors
-    /// When a chat leaves no room for an answer in the context, or the work is interrupted.
-    pub fn generate(
-        &self,
-        chats: &[Chat],
-        sampling: &Sampling,
-    ) -> Result<Vec<Response>, ModelError> {
-        sampling.check()?;
-        let mut requests = Vec::with_capacity(chats.len());
-        for (index, chat) in chats.iter().enumerate() {
-            let prompt = self.base.tokenizer.encode(&self.render(chat, true)?)?;
-            let room = self.room_after(index, prompt.len())?;
-            requests.push(Request {
-                prompt,
-                limit: sampling.max_new_tokens.min(room),
-            });
-        }
-        let decoder = Decoder {
-            transformer: &self.base.transformer,
-            adapter: self.adapter.as_ref(),
-            configuration: &self.base.configuration,
-            end: self.base.tokenizer.end(),
-            device: self.base.device,
-        };
-        let answers = respond(decoder, &requests, sampling)?;
-        answers
-            .into_iter()
-            .map(|answer| {
-                Ok(Response {
-                    text: self.base.tokenizer.decode(&answer.tokens)?,
-                    tokens: answer.tokens,
-                    log_probabilities: answer.log_probabilities,
-                    finish: answer.finish,
-                })
-            })
-            .collect()
-    }
-
     /// The logits of the token after each of `tokens`: `[tokens, vocabulary]`, `f32`.
     ///
     /// # Errors
     /// When there are no tokens, one is not in the vocabulary, or they exceed the context.
     pub fn logits(&self, tokens: &[u32]) -> Result<Tensor, ModelError> {
-        let (vocabulary, context) = (
-            self.base.configuration.vocab_size,
-            self.base.configuration.max_position_embeddings,
-        );
+        let context = self.base.configuration.max_position_embeddings;
         if tokens.is_empty() || tokens.len() > context {
             return Err(ModelError::Context {
                 index: 0,
@@ -214,14 +173,12 @@ impl Model {
                 context,
             });
         }
-        if let Some(&token) = tokens.iter().find(|&&token| i64::from(token) >= vocabulary) {
-            return Err(ModelError::Token { token, vocabulary });
-        }
+        self.check_tokens(tokens)?;
         let _no_grad = tch::no_grad_guard();
         let packed = Packed::new([tokens], self.base.device)?;
-        let adapter = self.adapter.as_ref();
-        let output = self.base.transformer.sequences(&packed, adapter)?;
-        Ok(self.base.transformer.logits(&output, adapter)?)
+        let adapters = self.adapters();
+        let output = self.base.transformer.sequences(&packed, &adapters)?;
+        Ok(self.base.transformer.logits(&output, &adapters)?)
     }
 
     /// The natural log-probability of each token of the last assistant message and its end token,
@@ -259,10 +216,32 @@ impl Model {
     pub fn score(&self, chats: &[Chat]) -> Result<Vec<Vec<f32>>, ModelError> {
         scoring::log_probabilities(
             &self.base.transformer,
-            self.adapter.as_ref(),
+            &self.adapters(),
             &self.examples(chats)?,
             self.base.device,
         )
+    }
+
+    /// The same adapter for every token of a pass.
+    fn adapters(&self) -> Adapters<'_> {
+        self.adapter.as_ref().into()
+    }
+
+    /// Fails if a token is not in the vocabulary.
+    pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<(), ModelError> {
+        let vocabulary = self.base.configuration.vocab_size;
+        match tokens.iter().find(|&&token| i64::from(token) >= vocabulary) {
+            Some(&token) => Err(ModelError::Token { token, vocabulary }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn shares_weights_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.base, &other.base)
+    }
+
+    pub(crate) fn stopped_work(&self) -> &Mutex<Option<Work>> {
+        &self.base.stopped
     }
 
     pub(crate) fn transformer(&self) -> &Transformer {
@@ -318,7 +297,7 @@ impl Model {
     }
 
     /// Tokens that fit into the context after a prompt.
-    fn room_after(&self, index: usize, prompt: usize) -> Result<usize, ModelError> {
+    pub(crate) fn room_after(&self, index: usize, prompt: usize) -> Result<usize, ModelError> {
         let context = self.base.configuration.max_position_embeddings;
         if prompt == 0 {
             let detail = "the template renders it as nothing".to_owned();

@@ -4,7 +4,7 @@ use offmodel_events::{Progress, interrupt};
 use tch::{Device, TchError, Tensor};
 
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::example::{Example, PackedExamples, runs};
 use crate::transformer::Transformer;
 
@@ -16,7 +16,7 @@ pub(crate) const HELD_LOGITS: i64 = 1 << 22;
 /// The natural log-probability of every response token of every example.
 pub(crate) fn log_probabilities(
     transformer: &Transformer,
-    adapter: Option<&Adapter>,
+    adapters: &Adapters,
     examples: &[Example],
     device: Device,
 ) -> Result<Vec<Vec<f32>>, ModelError> {
@@ -31,13 +31,13 @@ pub(crate) fn log_probabilities(
         interrupt::check()?;
         let run: Vec<&Example> = examples[run].iter().collect();
         let packed = PackedExamples::new(&run, device)?;
-        let output = transformer.sequences(&packed.inputs, adapter)?;
+        let output = transformer.sequences(&packed.inputs, adapters)?;
         let output = output.f_index_select(0, &packed.positions)?;
         let mut flat: Vec<f32> = Vec::new();
         let chunk = (HELD_LOGITS / transformer.vocabulary()).max(1);
         let targets = packed.targets.f_split(chunk, 0)?;
         for (output, targets) in output.f_split(chunk, 0)?.iter().zip(&targets) {
-            let logits = transformer.logits(output, adapter)?;
+            let logits = transformer.logits(output, adapters)?;
             flat.extend(Vec::<f32>::try_from(of_targets(&logits, targets)?)?);
         }
         let mut flat = flat.into_iter();

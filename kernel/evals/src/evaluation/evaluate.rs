@@ -7,7 +7,9 @@ use crate::{Ending, EvalError, LanguageModel, Reply};
 
 /// Asks a student or a teacher every item of a benchmark, and grades the answers.
 ///
-/// Shows a progress bar; an interrupt ends it with an error and leaves the model as it is.
+/// Shows a progress bar. An interrupt ends it with an error; a local model then has the responses
+/// that are finished ([`Model::stopped`](offmodel_models::Model::stopped)), the cache of a teacher
+/// behind an API its answers.
 ///
 /// # Errors
 /// When the benchmark has no items, or generation fails or is interrupted.

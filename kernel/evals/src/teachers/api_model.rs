@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use offmodel_events::interrupt;
-use offmodel_models::{Chat, Sampling};
+use offmodel_models::{Chat, ModelError, Sampling};
 use serde_json::{Map, Value};
 
 use super::aliases;
@@ -276,6 +276,14 @@ impl LanguageModel for ApiModel {
     /// the cache, also after an interrupt.
     fn reply(&self, chats: &[Chat], sampling: &Sampling) -> Result<Vec<Reply>, EvalError> {
         sampling.check()?;
+        if !sampling.stop_tokens.is_empty() {
+            return Err(ModelError::Option {
+                option: "stop_tokens",
+                found: format!("{:?}", sampling.stop_tokens),
+                expected: "none for a model behind an API, which has stop strings",
+            }
+            .into());
+        }
         let (requests, of_chat) = self.requests(chats, sampling)?;
         let mut answers = Vec::with_capacity(requests.len());
         for request in &requests {

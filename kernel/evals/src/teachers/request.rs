@@ -48,6 +48,9 @@ impl Template<'_> {
             }
             set("seed", seed_of(sampling.seed, sample).into());
         }
+        if !sampling.stop.is_empty() {
+            set("stop", sampling.stop.clone().into());
+        }
         for (field, value) in self.fields {
             if value.is_null() {
                 body.shift_remove(field);
@@ -159,10 +162,11 @@ mod tests {
             r#"{"model":"m","messages":[{"role":"user","content":"Hi"}],"temperature":0.0,"max_tokens":512}"#
         );
         let seed = seed_of(5, 0);
+        let sampling = Sampling::temperature(0.7).seed(5).top_p(0.5).top_k(3);
         assert_eq!(
-            body(&Sampling::temperature(0.7).seed(5).top_p(0.5).top_k(3)),
+            body(&sampling.stop("END")),
             format!(
-                r#"{{"model":"m","messages":[{{"role":"user","content":"Hi"}}],"temperature":0.7,"max_tokens":512,"top_p":0.5,"top_k":3,"seed":{seed}}}"#
+                r#"{{"model":"m","messages":[{{"role":"user","content":"Hi"}}],"temperature":0.7,"max_tokens":512,"top_p":0.5,"top_k":3,"seed":{seed},"stop":["END"]}}"#
             )
         );
     }
@@ -212,6 +216,8 @@ mod tests {
             request(&sampling.clone().top_p(0.9), &chat, 0),
             request(&sampling.clone().top_k(9), &chat, 0),
             request(&sampling.clone().max_new_tokens(9), &chat, 0),
+            request(&sampling.clone().stop("."), &chat, 0),
+            request(&sampling.clone().stop(".").stop("!"), &chat, 0),
             request(&Sampling::temperature(0.9), &chat, 0),
             request(&sampling, &Chat::user("Hi "), 0),
             request(&sampling, &chat.clone().system("Hi"), 0),

@@ -80,6 +80,7 @@ fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
     };
     assert!(refusal(&Sampling::temperature(f64::NAN)).contains("temperature"));
     assert!(refusal(&sampled().max_new_tokens(0)).contains("max_new_tokens"));
+    assert!(refusal(&sampled().stop_token(2)).contains("stop_tokens"));
     let error = model
         .reply(&[Chat::user("a"), Chat::default()], &sampled())
         .unwrap_err();

@@ -127,35 +127,35 @@ fn the_server_of_llama_cpp_is_a_teacher() {
         return;
     };
     let teacher = server.model(KEY, folder.path());
-    let greedy = Sampling::greedy().max_new_tokens(24);
+    let greedy = Sampling::greedy().max_new_tokens(16);
 
-    // The same file, chat template and end token give the same greedy answers as here. llama.cpp
-    // rounds activations to 8 bits, so that two tokens of nearly equal probability may change
-    // places; most answers agree to the last letter, and all begin alike.
-    let theirs = teacher.reply(&chats(&PROMPTS), &greedy).unwrap();
-    let ours = Model::load("smollm2")
-        .unwrap()
-        .reply(&chats(&PROMPTS), &greedy)
-        .unwrap();
-    let mut equal = 0;
-    for (their, our) in std::iter::zip(&theirs, &ours) {
-        println!(
-            "theirs: {:?} {}\nours:   {:?} {}",
-            their.text, their.ending, our.text, our.ending
-        );
-        equal += usize::from(their.text.trim() == our.text.trim() && their.ending == our.ending);
-    }
-    assert!(equal >= 3, "{equal} of {} answers are equal", PROMPTS.len());
-
-    // What the server counts is what the tokenizer here counts, but for the end token.
-    for (their, our) in std::iter::zip(&theirs, &ours) {
-        let (theirs, ours) = (their.usage.unwrap(), our.usage.unwrap());
-        assert!(theirs.prompt_tokens > 0);
+    // The same file, read by two programs. llama.cpp multiplies with activations rounded to 8
+    // bits, so that greedy answers part where two tokens are nearly as likely; but the chat is the
+    // same tokens to both, and what llama.cpp says is what the model here finds likely.
+    let ours = Model::load("smollm2").unwrap();
+    let asked = chats(&PROMPTS);
+    let theirs = teacher.reply(&asked, &greedy).unwrap();
+    for (index, (chat, reply)) in std::iter::zip(&asked, &theirs).enumerate() {
+        let prompt = ours.tokenizer().encode(&ours.render(chat, true).unwrap());
+        let usage = reply.usage.unwrap();
+        assert_eq!(usage.prompt_tokens, prompt.unwrap().len() as u64);
+        if reply.ending == Ending::Length {
+            assert_eq!(usage.completion_tokens, 16);
+        }
+        let other = &asked[(index + 1) % asked.len()];
+        let scored = [chat, other].map(|chat| chat.clone().assistant(reply.text.clone()));
+        let mut scores = ours.score(&scored).unwrap();
+        // The end token, which llama.cpp need not have said.
+        scores.iter_mut().for_each(|scores| drop(scores.pop()));
+        let [own, wrong] = [0, 1].map(|index| mean(&scores[index]));
+        println!("{own:.2}, elsewhere {wrong:.2}: {:?}", reply.text);
         assert!(
-            theirs.completion_tokens.abs_diff(ours.completion_tokens) <= 1
-                || their.text != our.text
+            own > -1.5 && own > wrong + 0.5,
+            "{own} {wrong} {}",
+            reply.text
         );
     }
+    assert!(theirs.iter().any(|reply| reply.ending == Ending::Stop));
 
     // Truncated answers are marked.
     let cut = teacher
@@ -168,7 +168,7 @@ fn the_server_of_llama_cpp_is_a_teacher() {
     assert_eq!(cut[0].usage.unwrap().completion_tokens, 3);
 
     // Samples of one prompt differ, and their seeds give them again.
-    let sampling = sampled().max_new_tokens(24);
+    let sampling = sampled().max_new_tokens(16);
     let three = vec![PROMPTS[3]; 3];
     let drawn = teacher.reply(&chats(&three), &sampling).unwrap();
     assert!(drawn[0].text != drawn[1].text || drawn[1].text != drawn[2].text);
@@ -206,4 +206,8 @@ fn the_server_of_llama_cpp_is_a_teacher() {
         (summary.cached, summary.fresh.completion_tokens),
         (PROMPTS.len(), 0)
     );
+}
+
+fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len() as f32
 }

@@ -1,7 +1,7 @@
 //! Models, adapters and what training leaves.
 
 use offmodel_events::MimeBundle;
-use offmodel_models::{Adapter, FineTuned, Model, Response};
+use offmodel_models::{Adapter, FineTuned, Generation, Model, Response};
 
 use super::RichDisplay;
 
@@ -41,5 +41,11 @@ impl RichDisplay for Response {
             self.tokens.len(),
             self.finish
         )))
+    }
+}
+
+impl RichDisplay for Generation {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
     }
 }

@@ -201,27 +201,42 @@ impl Adapter {
             .collect()
     }
 
+    /// Whether both are handles on the same matrices.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.updates, &other.updates)
+    }
+
+    /// Whether there is an update of the map `module`.
+    pub(crate) fn adapts(&self, module: &str) -> bool {
+        self.updates.contains_key(module)
+    }
+
     /// `output + alpha / r * B A x` for the map `module` with input `x`, `[tokens, inputs]`.
     pub(crate) fn adapt(
         &self,
         module: &str,
         x: &Tensor,
-        output: &Tensor,
+        output: Tensor,
     ) -> Result<Tensor, TchError> {
         let Some(update) = self.updates.get(module) else {
-            return Ok(output.shallow_clone());
+            return Ok(output);
         };
-        let reduced = match self.dropout > 0.0 {
+        let x = x.f_to_kind(update.a.kind())?;
+        let mut reduced = match self.dropout > 0.0 {
             true => product(&x.f_dropout(self.dropout, true)?, &update.a)?,
-            false => product(x, &update.a)?,
+            false => product(&x, &update.a)?,
         };
         let scale = self.config.scale();
-        let scaled = if scale == 1.0 {
-            reduced
-        } else {
-            reduced.f_mul_scalar(scale)?
-        };
-        output.f_addmm(&scaled, &update.b.f_transpose(0, 1)?)
+        if scale != 1.0 {
+            reduced = reduced.f_mul_scalar(scale)?;
+        }
+        if output.kind() == reduced.kind() {
+            return output.f_addmm(&reduced, &update.b.f_transpose(0, 1)?);
+        }
+        // As in PEFT, an adapter may be more precise than the weights that it updates.
+        output
+            .f_add(&product(&reduced, &update.b)?)?
+            .f_to_kind(output.kind())
     }
 }
 

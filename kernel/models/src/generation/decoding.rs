@@ -1,207 +1,270 @@
-//! The decoding loop: a queue of requests over rows in progress.
+//! One turn of the loop in which responses get their tokens.
+//!
+//! A turn gives rows of the cache to the requests that the schedule has admitted, then either fills
+//! rows with what precedes their next token, a bounded number of tokens at a time, or, once all are
+//! filled, takes a step: one token for every row. Where a row's contents come from makes no
+//! difference: a prompt, a prompt and what has been said (after memory ran out), or another row of
+//! the same prompt.
 
-use std::collections::VecDeque;
+use tch::{TchError, Tensor};
 
-use offmodel_events::{Progress, interrupt};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use tch::{Device, TchError, Tensor};
+use super::memory::is_out_of_memory;
+use super::sampler;
+use super::schedule::TooLarge;
+use super::work::Work;
+use crate::adapter::Adapters;
+use crate::transformer::{CacheError, KeyValueCache, Packed, Transformer};
+use crate::{ModelError, Tokenizer};
 
-use super::sampler::{self, Choice};
-use super::{Finish, Sampling};
-use crate::adapter::Adapter;
-use crate::transformer::{KeyValueCache, Packed, Transformer};
-use crate::{Configuration, ModelError};
-
-/// Rows in progress at once. More raises the tokens per second until the device computes as long
-/// as it reads weights.
-const MOST_ROWS: usize = 32;
-/// Prompt tokens that are processed at once, if there is more than one prompt.
-const PREFILL_TOKENS: usize = 2048;
-/// Room that a row has for its response to begin with.
-const FIRST_ROOM: usize = 256;
-
-/// A prompt to respond to.
-pub(crate) struct Request {
-    pub(crate) prompt: Vec<u32>,
-    /// Most tokens of the response, at least 1.
-    pub(crate) limit: usize,
-}
-
-/// The tokens of a response.
-pub(crate) struct Answer {
-    pub(crate) tokens: Vec<u32>,
-    pub(crate) log_probabilities: Vec<f32>,
-    pub(crate) finish: Finish,
-}
+/// Most tokens that are processed at once to fill rows.
+const FILL: usize = 2048;
+/// What this becomes at the least where memory is short.
+const LEAST_FILL: usize = 64;
 
 /// What the loop needs of a model.
 #[derive(Clone, Copy)]
-pub(crate) struct Decoder<'a> {
-    pub(crate) transformer: &'a Transformer,
-    pub(crate) adapter: Option<&'a Adapter>,
-    pub(crate) configuration: &'a Configuration,
-    pub(crate) end: &'a [u32],
-    pub(crate) device: Device,
+pub(super) struct Decoder<'a> {
+    pub(super) transformer: &'a Transformer,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) device: tch::Device,
 }
 
-/// A response in progress.
-struct Row {
-    request: usize,
-    limit: usize,
-    random: ChaCha8Rng,
-    answer: Answer,
+/// The rows of the cache, and what was learnt about the memory.
+pub(super) struct Rows {
+    pub(super) cache: KeyValueCache,
+    /// Tokens that are processed at once.
+    pub(super) fill: usize,
+    /// A request that ran out of memory alone, and the tokens that it had then.
+    alone: Option<(usize, usize)>,
 }
 
-/// Answers every request, in order. As rows finish, waiting requests take their place.
-pub(crate) fn respond(
-    decoder: Decoder,
-    requests: &[Request],
-    sampling: &Sampling,
-) -> Result<Vec<Answer>, ModelError> {
-    let _no_grad = tch::no_grad_guard();
-    let mut progress = Progress::new("generating", requests.len() as u64);
-    let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
-    let mut waiting: VecDeque<usize> = (0..requests.len()).collect();
-    let mut rows: Vec<Row> = Vec::new();
-    let mut cache = decoder.cache(requests)?;
+/// What can end a turn.
+#[derive(Debug, thiserror::Error)]
+enum TurnError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error("the cache may take {limit} bytes, {needed} are needed")]
+    TooLarge {
+        request: usize,
+        needed: u64,
+        limit: u64,
+    },
+}
 
-    while !(waiting.is_empty() && rows.is_empty()) {
-        interrupt::check()?;
-        let admitted = admit(&mut waiting, requests, MOST_ROWS - rows.len());
-        let logits = if admitted.is_empty() {
-            decoder.step(&rows, &mut cache)?
-        } else {
-            decoder.prefill(&admitted, requests, &mut cache)?
-        };
-        // A prefill has logits for the rows it added, a step for all rows.
-        let first = if admitted.is_empty() { 0 } else { rows.len() };
-        rows.extend(
-            admitted
-                .iter()
-                .map(|&index| Row::new(index, &requests[index], sampling)),
-        );
-        let choice = sampler::choose(&logits, sampling, |row| rows[first + row].random.random())?;
-        extend(&mut rows[first..], &choice, decoder.end)?;
-
-        for index in (0..rows.len()).rev().filter(|&index| index >= first) {
-            if rows[index].is_finished() {
-                cache.swap_remove(index)?;
-                let row = rows.swap_remove(index);
-                answers[row.request] = Some(row.answer);
-                progress.advance(1);
-            }
-        }
+impl From<TchError> for TurnError {
+    fn from(error: TchError) -> Self {
+        Self::Cache(CacheError::Torch(error))
     }
-    Ok(answers.into_iter().flatten().collect())
 }
 
-/// Takes from the queue what fits into `free` rows and one prefill; at least one if a row is free.
-fn admit(waiting: &mut VecDeque<usize>, requests: &[Request], free: usize) -> Vec<usize> {
-    let mut admitted = Vec::new();
-    let mut tokens = 0;
-    while admitted.len() < free
-        && let Some(&next) = waiting.front()
-    {
-        tokens += requests[next].prompt.len();
-        if !admitted.is_empty() && tokens > PREFILL_TOKENS {
-            break;
-        }
-        admitted.push(next);
-        waiting.pop_front();
-    }
-    admitted
-}
-
-fn extend(rows: &mut [Row], choice: &Choice, end: &[u32]) -> Result<(), ModelError> {
-    let choices = choice.tokens.iter().zip(&choice.log_probabilities);
-    for (row, (&token, &log_probability)) in rows.iter_mut().zip(choices) {
-        if !log_probability.is_finite() {
-            return Err(ModelError::NotFinite {
-                index: row.request,
-                position: row.answer.tokens.len() + 1,
-                found: log_probability,
-            });
-        }
-        // Token ids come from a vocabulary that is indexed by u32.
-        let token = token as u32;
-        row.answer.tokens.push(token);
-        row.answer.log_probabilities.push(log_probability);
-        if end.contains(&token) {
-            row.answer.finish = Finish::EndToken;
-        }
-    }
-    Ok(())
-}
-
-impl Row {
-    fn new(index: usize, request: &Request, sampling: &Sampling) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(sampling.seed);
-        random.set_stream(index as u64);
-        let answer = Answer {
-            tokens: vec![],
-            log_probabilities: vec![],
-            finish: Finish::Length,
-        };
+impl Rows {
+    pub(super) fn new(cache: KeyValueCache) -> Self {
         Self {
-            request: index,
-            limit: request.limit,
-            random,
-            answer,
+            cache,
+            fill: FILL,
+            alone: None,
         }
-    }
-
-    fn is_finished(&self) -> bool {
-        self.answer.finish == Finish::EndToken || self.answer.tokens.len() >= self.limit
     }
 }
 
 impl Decoder<'_> {
-    fn cache(&self, requests: &[Request]) -> Result<KeyValueCache, TchError> {
-        let rows = requests.len().min(MOST_ROWS);
-        let room = |request: &Request| request.prompt.len() + request.limit.min(FIRST_ROOM);
-        let capacity = requests.iter().map(room).max().unwrap_or(0);
-        let options = (tch::Kind::Float, self.device);
-        KeyValueCache::new(self.configuration, rows as i64, capacity as i64, options)
+    /// Takes a turn; returns the requests that got a token. If the memory of the device is full,
+    /// fewer requests go on, and the others wait with the tokens they have.
+    pub(super) fn turn(&self, work: &mut Work, rows: &mut Rows) -> Result<Vec<usize>, ModelError> {
+        match self.attempt(work, rows) {
+            Ok(grown) => Ok(grown),
+            Err(TurnError::Model(error)) => Err(error),
+            Err(error @ TurnError::TooLarge { request, .. }) => {
+                Err(self.out_of_memory(work, request, &error))
+            }
+            Err(TurnError::Cache(CacheError::Torch(error))) if !is_out_of_memory(&error) => {
+                Err(error.into())
+            }
+            Err(error @ TurnError::Cache(_)) => {
+                self.recover(work, rows, &error)?;
+                Ok(vec![])
+            }
+        }
     }
 
-    /// Processes the prompts of `admitted`; returns the logits of their first tokens.
-    fn prefill(
-        &self,
-        admitted: &[usize],
-        requests: &[Request],
-        cache: &mut KeyValueCache,
-    ) -> Result<Tensor, TchError> {
-        let prompts = admitted
+    fn attempt(&self, work: &mut Work, rows: &mut Rows) -> Result<Vec<usize>, TurnError> {
+        let token_bytes = rows.cache.token_bytes();
+        work.schedule
+            .admit()
+            .map_err(|TooLarge { request, needed }| TurnError::TooLarge {
+                request,
+                needed: needed * token_bytes,
+                limit: rows.cache.limit(),
+            })?;
+        let all_placed = place(work, &mut rows.cache)?;
+        if self.fill(work, rows)? || !all_placed {
+            return Ok(vec![]);
+        }
+        rows.cache.make_room()?;
+        self.step(work, &mut rows.cache)
+    }
+
+    /// Processes the next tokens of rows that lack some before their next one can be computed;
+    /// whether there were any.
+    fn fill(&self, work: &Work, rows: &mut Rows) -> Result<bool, TchError> {
+        let (mut owners, mut parts) = (Vec::new(), Vec::new());
+        let mut left = rows.fill;
+        for &request in work.schedule.running() {
+            let Some(filled) = rows.cache.length(request) else {
+                continue;
+            };
+            let count = (work.schedule.tokens(request) - 1 - filled).min(left);
+            if count > 0 {
+                owners.push(request);
+                parts.push((filled, work.tokens(request, filled, count)));
+                left -= count;
+            }
+        }
+        if owners.is_empty() {
+            return Ok(false);
+        }
+        let adapter = |&owner: &usize| work.requests[owner].adapter.as_ref();
+        let parts_of = parts
             .iter()
-            .map(|&index| requests[index].prompt.as_slice());
-        let packed = Packed::new(prompts, self.device)?;
-        let output = self.transformer.prefill(&packed, cache, self.adapter)?;
-        let mut end = 0;
-        let last: Vec<i64> = packed
-            .lengths
+            .map(|(start, tokens)| (*start, tokens.as_slice()));
+        let packed = Packed::parts(parts_of, self.device)?;
+        let sequences = owners
             .iter()
-            .map(|length| {
-                end += length;
-                end - 1
-            })
-            .collect();
-        let last = Tensor::f_from_slice(&last)?.f_to_device(self.device)?;
+            .map(adapter)
+            .zip(packed.lengths.iter().copied());
+        let adapters = Adapters::of_sequences(sequences, self.device)?;
         self.transformer
-            .logits(&output.f_index_select(0, &last)?, self.adapter)
+            .fill(&packed, &owners, &mut rows.cache, &adapters)?;
+        Ok(true)
     }
 
-    /// Feeds each row's last token; returns the logits of its next.
-    fn step(&self, rows: &[Row], cache: &mut KeyValueCache) -> Result<Tensor, TchError> {
-        let last = |row: &Row| {
-            row.answer
-                .tokens
-                .last()
-                .map_or(0, |&token| i64::from(token))
-        };
-        let tokens: Vec<i64> = rows.iter().map(last).collect();
-        let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(self.device)?;
-        let output = self.transformer.decode(&tokens, cache, self.adapter)?;
-        self.transformer.logits(&output, self.adapter)
+    /// One more token for every row.
+    fn step(&self, work: &mut Work, cache: &mut KeyValueCache) -> Result<Vec<usize>, TurnError> {
+        let owners: Vec<usize> = cache.owners().collect();
+        let last = |&owner: &usize| work.tokens(owner, work.schedule.tokens(owner) - 1, 1);
+        let tokens = owners.iter().flat_map(last).map(i64::from);
+        let tokens = Tensor::f_from_slice(&tokens.collect::<Vec<_>>())?.f_to_device(self.device)?;
+        let adapter = |&owner: &usize| work.requests[owner].adapter.as_ref();
+        let adapters = Adapters::of_rows(owners.iter().map(adapter), self.device)?;
+        let output = self.transformer.step(&tokens, cache, &adapters)?;
+        let logits = self.transformer.logits(&output, &adapters)?;
+        let draws: Vec<u32> = owners.iter().map(|&owner| work.draw(owner)).collect();
+        let choices = sampler::choose(&logits, &work.sampling, &draws)?;
+        for (&owner, choice) in owners.iter().zip(choices) {
+            work.extend(owner, choice, self.tokenizer)?;
+        }
+        Ok(owners)
     }
+
+    /// Makes the next turn need less memory than the one that failed.
+    fn recover(
+        &self,
+        work: &mut Work,
+        rows: &mut Rows,
+        error: &TurnError,
+    ) -> Result<(), ModelError> {
+        if work.schedule.shrink() {
+            remove_others(work, &mut rows.cache)?;
+            return Ok(());
+        }
+        // One request alone: once more with nothing else in the memory, then in smaller parts.
+        rows.cache.clear();
+        let Some(&request) = work.schedule.running().first() else {
+            return Err(self.out_of_memory(work, 0, error));
+        };
+        let now = Some((request, work.schedule.tokens(request)));
+        if rows.alone == now {
+            if rows.fill <= LEAST_FILL {
+                return Err(self.out_of_memory(work, request, error));
+            }
+            rows.fill /= 2;
+        }
+        rows.alone = now;
+        Ok(())
+    }
+
+    fn out_of_memory(&self, work: &Work, request: usize, error: &TurnError) -> ModelError {
+        let detail = error.to_string();
+        ModelError::OutOfMemory {
+            index: work
+                .requests
+                .get(request)
+                .map_or(0, |request| request.prompt),
+            tokens: work.schedule.tokens(request),
+            device: self.device,
+            // libtorch adds its own call stack.
+            detail: detail.lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// Gives every request in progress a row, and takes the rows of all others; whether all have one.
+fn place(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError> {
+    for &request in work.schedule.running() {
+        // A step that failed after its last layer has left a token too many.
+        cache.truncate(request, work.schedule.tokens(request) - 1);
+    }
+    let all_placed = match give_rows(work, cache) {
+        Err(CacheError::Full { .. }) if remove_others(work, cache)? => give_rows(work, cache)?,
+        result => result?,
+    };
+    remove_others(work, cache)?;
+    Ok(all_placed)
+}
+
+/// A request waits for the row of another while that is being filled with the same prompt.
+fn give_rows(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError> {
+    let mut waiting: Vec<usize> = work.schedule.running().to_vec();
+    waiting.retain(|&request| cache.length(request).is_none());
+    // A finished row of the same prompt is cut back to it and goes on as another's.
+    waiting.retain(|&request| {
+        let tokens = work.schedule.tokens(request);
+        !finished_rows(work, cache).into_iter().any(|other| {
+            let shared = work.shared(request, other);
+            shared > 0 && cache.hand_over(other, request, shared, tokens)
+        })
+    });
+    for owner in finished_rows(work, cache) {
+        if waiting
+            .iter()
+            .all(|&request| work.shared(request, owner) == 0)
+        {
+            cache.remove(owner)?;
+        }
+    }
+    let mut all_placed = true;
+    for request in waiting {
+        let tokens = work.schedule.tokens(request);
+        let siblings = cache
+            .owners()
+            .filter(|&other| work.shared(request, other) > 0);
+        match siblings.max_by_key(|&other| cache.length(other)) {
+            None => cache.insert(request, tokens)?,
+            Some(other) if cache.length(other) >= Some(work.shared(request, other)) => {
+                cache.fork(other, request, work.shared(request, other), tokens)?;
+            }
+            Some(_) => all_placed = false,
+        }
+    }
+    Ok(all_placed)
+}
+
+/// Rows of requests that are not in progress any more.
+fn finished_rows(work: &Work, cache: &KeyValueCache) -> Vec<usize> {
+    let running = work.schedule.running();
+    cache
+        .owners()
+        .filter(|owner| !running.contains(owner))
+        .collect()
+}
+
+/// Removes rows of requests that are not in progress; whether there were any.
+fn remove_others(work: &Work, cache: &mut KeyValueCache) -> Result<bool, TchError> {
+    let others = finished_rows(work, cache);
+    for &owner in &others {
+        cache.remove(owner)?;
+    }
+    Ok(!others.is_empty())
 }

@@ -15,9 +15,18 @@ pub struct Sampling {
     pub top_k: Option<usize>,
     /// Most tokens of a response; the context may end it earlier.
     pub max_new_tokens: usize,
-    /// Request `i` of a call draws from stream `i` of the generator with this seed, whatever
-    /// else is in the batch.
+    /// Prompt `i` of a call draws from stream `i` of the generator with this seed, its further
+    /// samples from streams of their own, whatever else is in the batch.
     pub seed: u64,
+    /// A response ends where it says one of these; they are not part of its text.
+    #[serde(default)]
+    pub stop: Vec<String>,
+    /// A response ends with one of these tokens, as it does with the model's end tokens.
+    #[serde(default)]
+    pub stop_tokens: Vec<u32>,
+    /// How many of the likeliest tokens are reported beside each token.
+    #[serde(default)]
+    pub alternatives: usize,
 }
 
 impl Sampling {
@@ -34,6 +43,9 @@ impl Sampling {
             top_k: None,
             max_new_tokens: 512,
             seed: 0,
+            stop: vec![],
+            stop_tokens: vec![],
+            alternatives: 0,
         }
     }
 
@@ -65,6 +77,27 @@ impl Sampling {
         self
     }
 
+    /// Ends a response where it says `text`; may be called for several.
+    #[must_use]
+    pub fn stop(mut self, text: impl Into<String>) -> Self {
+        self.stop.push(text.into());
+        self
+    }
+
+    /// Ends a response with this token; may be called for several.
+    #[must_use]
+    pub fn stop_token(mut self, token: u32) -> Self {
+        self.stop_tokens.push(token);
+        self
+    }
+
+    /// Reports this many of the likeliest tokens, with their log-probabilities, beside each token.
+    #[must_use]
+    pub fn alternatives(mut self, count: usize) -> Self {
+        self.alternatives = count;
+        self
+    }
+
     /// Refuses options that make no sense, before any work is done.
     ///
     /// # Errors
@@ -91,6 +124,9 @@ impl Sampling {
         }
         if self.max_new_tokens == 0 {
             return Err(wrong("max_new_tokens", "0".to_owned(), "at least 1"));
+        }
+        if self.stop.iter().any(String::is_empty) {
+            return Err(wrong("stop", "\"\"".to_owned(), "at least one character"));
         }
         Ok(())
     }

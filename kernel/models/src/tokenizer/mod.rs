@@ -17,6 +17,16 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
+    /// A tokenizer without special tokens.
+    #[cfg(test)]
+    pub(crate) fn of(inner: HuggingFace) -> Self {
+        Self {
+            inner,
+            beginning: None,
+            end: vec![],
+        }
+    }
+
     /// The token ids of `text`. Special tokens written out in the text are recognised; none are
     /// added.
     ///

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Adapters};
 use crate::example::{Example, PackedExamples, runs};
 use crate::scoring::HELD_LOGITS;
 use crate::transformer::Transformer;
@@ -17,15 +17,16 @@ pub(super) fn accumulate(
     tokens_at_once: usize,
     device: Device,
 ) -> Result<f64, ModelError> {
+    let adapters = Adapters::One(adapter);
     let mut loss = 0.0;
     let lengths: Vec<usize> = batch.iter().map(|example| example.tokens.len()).collect();
     for run in runs(&lengths, tokens_at_once) {
         offmodel_events::interrupt::check()?;
         let packed = PackedExamples::new(&batch[run], device)?;
-        let output = transformer.sequences(&packed.inputs, Some(adapter))?;
+        let output = transformer.sequences(&packed.inputs, &adapters)?;
         let output = output.f_index_select(0, &packed.positions)?;
         let (run_loss, gradient) =
-            output_gradient(transformer, adapter, &output.f_detach()?, &packed.targets)?;
+            output_gradient(transformer, &adapters, &output.f_detach()?, &packed.targets)?;
         loss += run_loss;
         // d loss / d parameters of the layers, by way of a scalar with the same gradient.
         if output.requires_grad() {
@@ -41,7 +42,7 @@ pub(super) fn accumulate(
 /// logits of a whole batch are larger than everything else together.
 fn output_gradient(
     transformer: &Transformer,
-    adapter: &Adapter,
+    adapters: &Adapters,
     output: &Tensor,
     targets: &Tensor,
 ) -> Result<(f64, Tensor), TchError> {
@@ -55,7 +56,7 @@ fn output_gradient(
         .zip(&targets.f_split(chunk, 0)?)
     {
         let output = output.f_detach()?.f_requires_grad_(true)?;
-        let logits = transformer.logits(&output, Some(adapter))?;
+        let logits = transformer.logits(&output, adapters)?;
         let part =
             logits.f_cross_entropy_loss(targets, None::<&Tensor>, Reduction::Sum, -100, 0.0)?;
         part.f_backward()?;

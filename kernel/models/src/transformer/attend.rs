@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{KeyValueCache, Pass};
+use super::pass::{Fill, Pass, Step};
 
 /// What the kinds of attention have in common once heads are projected and rotated.
 pub(super) struct Attend {
@@ -29,10 +29,8 @@ impl Attend {
     ) -> Result<Tensor, TchError> {
         match pass {
             Pass::Sequences(lengths) => self.sequences(lengths, None, queries, keys, values),
-            Pass::Prefill(lengths, cache) => {
-                self.sequences(lengths, Some(cache), queries, keys, values)
-            }
-            Pass::Decode(cache) => self.decode(cache, queries, keys, values),
+            Pass::Fill(lengths, fill) => self.sequences(lengths, Some(fill), queries, keys, values),
+            Pass::Step(step) => self.step(step, queries, keys, values),
         }
     }
 
@@ -40,16 +38,13 @@ impl Attend {
     fn sequences(
         &self,
         lengths: &[i64],
-        mut cache: Option<&mut KeyValueCache>,
+        fill: Option<&Fill>,
         queries: &Tensor,
         keys: &Tensor,
         values: &Tensor,
     ) -> Result<Tensor, TchError> {
         let split = |tensor: &Tensor| tensor.f_split_with_sizes(lengths, 0);
         let (queries, keys, values) = (split(queries)?, split(keys)?, split(values)?);
-        let first_row = cache
-            .as_ref()
-            .map_or(0, |cache| cache.lengths().len() as i64);
         let mut attended = Vec::with_capacity(lengths.len());
         for (index, ((queries, keys), values)) in queries.iter().zip(&keys).zip(&values).enumerate()
         {
@@ -59,44 +54,59 @@ impl Attend {
                 keys.f_transpose(0, 1)?,
                 values.f_transpose(0, 1)?,
             );
-            if let Some(cache) = &mut cache {
-                cache.write(self.layer, first_row + index as i64, &keys, &values)?;
-            }
+            let earlier = match fill {
+                Some(fill) => fill.append(index, self.layer, &keys, &values)?,
+                None => None,
+            };
+            let (keys, values, mask) = match earlier {
+                Some(([keys, values], mask)) => (keys, values, Some(mask)),
+                None => (keys, values, None),
+            };
             let result = Tensor::f_scaled_dot_product_attention(
                 &queries.f_unsqueeze(0)?,
                 &keys.f_unsqueeze(0)?,
                 &values.f_unsqueeze(0)?,
-                None::<&Tensor>,
+                mask,
                 0.0,
-                true,
+                mask.is_none(),
                 self.scale,
                 self.query_heads != self.key_value_heads,
             )?;
             let result = result.f_squeeze_dim(0)?.f_transpose(0, 1)?;
             attended.push(result.f_reshape([-1, self.query_heads * self.value_size])?);
         }
-        match attended.len() {
-            1 => Ok(attended.swap_remove(0)),
-            _ => Tensor::f_cat(&attended, 0),
-        }
+        joined(attended)
     }
 
     /// One query per row and head.
-    fn decode(
+    fn step(
         &self,
-        cache: &mut KeyValueCache,
+        step: &mut Step,
         queries: &Tensor,
         keys: &Tensor,
         values: &Tensor,
     ) -> Result<Tensor, TchError> {
-        let (keys, values, mask) = cache.append(self.layer, keys, values)?;
         // The query heads of a group are the queries of their key and value head: no key or value
         // is repeated.
         let group = self.query_heads / self.key_value_heads;
         let queries = queries.f_reshape([-1, self.key_value_heads, group, self.key_size])?;
-        let attended = Tensor::f_scaled_dot_product_attention(
-            &queries, &keys, &values, mask, 0.0, false, self.scale, false,
-        )?;
-        attended.f_reshape([-1, self.query_heads * self.value_size])
+        let mut attended = Vec::with_capacity(step.segments());
+        for segment in 0..step.segments() {
+            let part = |tensor| step.part(segment, tensor);
+            let (queries, keys, values) = (part(&queries)?, part(keys)?, part(values)?);
+            let ([keys, values], mask) = step.append(segment, self.layer, &keys, &values)?;
+            attended.push(Tensor::f_scaled_dot_product_attention(
+                &queries, &keys, &values, mask, 0.0, false, self.scale, false,
+            )?);
+        }
+        joined(attended)?.f_reshape([-1, self.query_heads * self.value_size])
+    }
+}
+
+/// One after another along the first dimension.
+fn joined(mut parts: Vec<Tensor>) -> Result<Tensor, TchError> {
+    match parts.len() {
+        1 => Ok(parts.swap_remove(0)),
+        _ => Tensor::f_cat(&parts, 0),
     }
 }

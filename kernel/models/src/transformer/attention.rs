@@ -10,7 +10,7 @@ use super::parts::Parts;
 use super::rope::Rotation;
 use super::{Pass, Weight};
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::configuration::RopeScaling;
 
 /// Causal attention with its projections.
@@ -103,14 +103,14 @@ impl Attention {
         x: &Tensor,
         rotation: &Rotation,
         pass: &mut Pass,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let [queries, keys, values] = match &self.projection {
-            Projection::Grouped(grouped) => grouped.forward(x, rotation, adapter)?,
-            Projection::Latent(latent) => latent.forward(x, rotation, adapter)?,
+            Projection::Grouped(grouped) => grouped.forward(x, rotation, adapters)?,
+            Projection::Latent(latent) => latent.forward(x, rotation, adapters)?,
         };
         let attended = self.attend.forward(pass, &queries, &keys, &values)?;
-        self.output.forward_one(&attended, adapter)
+        self.output.forward_one(&attended, adapters)
     }
 }
 
@@ -145,9 +145,9 @@ impl GroupedProjection {
         &self,
         x: &Tensor,
         rotation: &Rotation,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<[Tensor; 3], TchError> {
-        let projected = self.query_key_value.forward(x, adapter)?;
+        let projected = self.query_key_value.forward(x, adapters)?;
         let [queries, keys, values] = projected.as_slice() else {
             unreachable!("query_key_value is loaded with three maps")
         };

@@ -1,246 +1,387 @@
 //! Keys and values of the rows that are being generated.
+//!
+//! A row has room for 256 tokens, or 512, or 1024, and so on; the rows of one size lie together in
+//! one slab, and a row that is full moves to the next slab. So a short row neither takes the memory
+//! of the longest nor is attended over its length, while attention stays one call for each slab.
+//! Memory is taken as rows come and never beyond a limit.
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError};
 
+use super::slab::{Layout, Slab};
 use crate::Configuration;
 
-/// One row per response in progress. Rows are dense: a finished row is replaced by the last one.
+/// Tokens that fit into the shortest rows.
+const SHORTEST: usize = 256;
+
+/// One row for each response in progress, known by its owner's number.
 pub(crate) struct KeyValueCache {
-    /// Keys and values of each layer: `[rows allocated, heads, capacity, size]`. Beyond a row's end
-    /// they are masked but must be finite: a weight of 0 times NaN is NaN.
-    layers: Vec<[Tensor; 2]>,
-    /// Tokens in each row.
-    lengths: Vec<i64>,
-    /// Tokens that fit into a row.
-    capacity: i64,
-    /// Index tensors of the decoding step in progress.
-    step: Option<Step>,
+    layout: Layout,
+    /// Shortest rows first.
+    pub(super) slabs: Vec<Slab>,
+    /// Bytes that may be allocated.
+    limit: u64,
 }
 
-/// What all layers of one decoding step share.
-struct Step {
-    /// `[rows]`
-    rows: Tensor,
-    /// Where the new token of each row goes: `[rows]`.
-    positions: Tensor,
-    /// 0 where a row sees a token, -inf beyond its end, `[rows, 1, 1, longest]`; absent where
-    /// all rows are equally long.
-    mask: Option<Tensor>,
-    /// Tokens of the longest row, the new one included.
-    longest: i64,
+/// Why there is no room in the cache.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CacheError {
+    /// The limit of the cache is reached.
+    #[error("the cache may take {limit} bytes, {needed} are needed")]
+    Full { needed: u64, limit: u64 },
+    /// libtorch refused, perhaps because the device's memory is full.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+}
+
+/// Where a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) slab: usize,
+    pub(super) row: usize,
 }
 
 impl KeyValueCache {
-    /// A cache for at most `rows` rows of, to begin with, `capacity` tokens.
+    /// An empty cache that takes at most `limit` bytes.
     pub(crate) fn new(
         configuration: &Configuration,
-        rows: i64,
-        capacity: i64,
+        limit: u64,
         (kind, device): (Kind, Device),
-    ) -> Result<Self, TchError> {
-        let (heads, key_size, value_size) = configuration.cached_heads();
-        let empty = |size| Tensor::f_zeros([rows, heads, capacity, size], (kind, device));
-        let mut layers = Vec::new();
-        for _ in 0..configuration.num_hidden_layers {
-            layers.push([empty(key_size)?, empty(value_size)?]);
+    ) -> Self {
+        Self {
+            layout: Layout::new(configuration, kind, device),
+            slabs: vec![],
+            limit,
         }
-        Ok(Self {
-            layers,
-            lengths: vec![],
-            capacity,
-            step: None,
+    }
+
+    /// Tokens for which a row that must hold `tokens` has room.
+    pub(crate) fn room_for(tokens: usize) -> usize {
+        tokens.max(SHORTEST).next_power_of_two()
+    }
+
+    /// Bytes of one token of one row.
+    pub(crate) fn token_bytes(&self) -> u64 {
+        self.layout.token_bytes()
+    }
+
+    /// Bytes that the rows may take together.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The owners of all rows, in the order in which a step takes them.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = usize> {
+        self.slabs
+            .iter()
+            .flat_map(|slab| slab.owners.iter().copied())
+    }
+
+    /// Tokens in a row, if there is such a row.
+    pub(crate) fn length(&self, owner: usize) -> Option<usize> {
+        let place = self.place(owner)?;
+        Some(self.slabs[place.slab].lengths[place.row] as usize)
+    }
+
+    /// Makes an empty row with room for `tokens`.
+    pub(crate) fn insert(&mut self, owner: usize, tokens: usize) -> Result<(), CacheError> {
+        let slab = self.reserve(Self::room_for(tokens) as i64, 1)?;
+        self.slabs[slab].push(owner);
+        Ok(())
+    }
+
+    /// Makes a row with room for `tokens` that begins with the first `shared` of another row.
+    pub(crate) fn fork(
+        &mut self,
+        from: usize,
+        owner: usize,
+        shared: usize,
+        tokens: usize,
+    ) -> Result<(), CacheError> {
+        self.insert(owner, tokens)?;
+        if let (Some(source), Some(to)) = (self.place(from), self.place(owner)) {
+            self.copy(source, to.slab, shared as i64)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a row with room for exactly as much as `tokens` need to another owner, who goes on
+    /// after the first `shared`; whether there is such a row.
+    pub(crate) fn hand_over(
+        &mut self,
+        from: usize,
+        owner: usize,
+        shared: usize,
+        tokens: usize,
+    ) -> bool {
+        let Some(Place { slab, row }) = self.place(from) else {
+            return false;
+        };
+        let slab = &mut self.slabs[slab];
+        if slab.capacity as usize != Self::room_for(tokens) {
+            return false;
+        }
+        slab.owners[row] = owner;
+        slab.lengths[row] = shared as i64;
+        true
+    }
+
+    /// Forgets what a row has beyond `length` tokens, if it is there.
+    pub(crate) fn truncate(&mut self, owner: usize, length: usize) {
+        if let Some(Place { slab, row }) = self.place(owner) {
+            let present = &mut self.slabs[slab].lengths[row];
+            *present = (*present).min(length as i64);
+        }
+    }
+
+    /// Removes all rows and gives their memory back.
+    pub(crate) fn clear(&mut self) {
+        self.slabs.clear();
+    }
+
+    /// Removes a row, if it is there.
+    pub(crate) fn remove(&mut self, owner: usize) -> Result<(), TchError> {
+        if let Some(place) = self.place(owner) {
+            self.slabs[place.slab].swap_remove(place.row)?;
+            self.slabs.retain(|slab| !slab.owners.is_empty());
+        }
+        Ok(())
+    }
+
+    /// Moves full rows to longer ones, so that every row has room for one more token.
+    pub(crate) fn make_room(&mut self) -> Result<(), CacheError> {
+        // A reservation that failed leaves an empty slab.
+        self.slabs.retain(|slab| !slab.owners.is_empty());
+        let capacities: Vec<i64> = self.slabs.iter().map(|slab| slab.capacity).collect();
+        for capacity in capacities {
+            let full: Vec<usize> = match self.slabs.iter().find(|s| s.capacity == capacity) {
+                None => continue,
+                Some(slab) => std::iter::zip(&slab.owners, &slab.lengths)
+                    .filter(|&(_, &length)| length == capacity)
+                    .map(|(&owner, _)| owner)
+                    .collect(),
+            };
+            if full.is_empty() {
+                continue;
+            }
+            self.reserve(capacity * 2, full.len() as i64)?;
+            for owner in full {
+                // Both slabs may have moved in the list since the last row.
+                let to = self.reserve(capacity * 2, 1)?;
+                let Some(from) = self.place(owner) else {
+                    continue;
+                };
+                self.slabs[to].push(owner);
+                let copied = self.copy(from, to, capacity);
+                if copied.is_err() {
+                    self.slabs[to].owners.pop();
+                    self.slabs[to].lengths.pop();
+                }
+                copied?;
+                self.slabs[from.slab].swap_remove(from.row)?;
+            }
+            self.slabs.retain(|slab| !slab.owners.is_empty());
+        }
+        Ok(())
+    }
+
+    /// Where the row of `owner` is; of several, the one in the shortest slab.
+    pub(super) fn place(&self, owner: usize) -> Option<Place> {
+        self.slabs.iter().enumerate().find_map(|(slab, rows)| {
+            let row = rows.owners.iter().position(|&other| other == owner)?;
+            Some(Place { slab, row })
         })
     }
 
-    /// Tokens in each row.
-    pub(crate) fn lengths(&self) -> &[i64] {
-        &self.lengths
-    }
-
-    /// Makes room for `capacity` tokens in every row, and some more: growth is geometric.
-    pub(crate) fn reserve(&mut self, capacity: i64) -> Result<(), TchError> {
-        if capacity <= self.capacity {
-            return Ok(());
-        }
-        let capacity = capacity.max(self.capacity + self.capacity / 2);
-        let rows = self.lengths.len() as i64;
-        let filled = self.lengths.iter().copied().max().unwrap_or(0);
-        for tensor in self.layers.iter_mut().flatten() {
-            let mut size = tensor.size();
-            size[2] = capacity;
-            let larger = Tensor::f_zeros(&size, (tensor.kind(), tensor.device()))?;
-            part(&larger, rows, filled)?.f_copy_(&part(tensor, rows, filled)?)?;
-            *tensor = larger;
-        }
-        self.capacity = capacity;
-        Ok(())
-    }
-
-    /// Writes one sequence as row `row` of `layer`; keys and values are `[heads, tokens, size]`.
-    pub(super) fn write(
-        &mut self,
-        layer: usize,
-        row: i64,
-        keys: &Tensor,
-        values: &Tensor,
-    ) -> Result<(), TchError> {
-        for (tensor, new) in self.layers[layer].iter().zip([keys, values]) {
-            tensor
-                .f_select(0, row)?
-                .f_narrow(1, 0, new.size()[1])?
-                .f_copy_(new)?;
-        }
-        Ok(())
-    }
-
-    /// Counts rows of these lengths, which every layer has written, as present.
-    pub(super) fn push(&mut self, lengths: &[i64]) {
-        self.lengths.extend_from_slice(lengths);
-    }
-
-    /// Begins a step in which every row gets one more token; returns the tokens' positions.
-    pub(super) fn begin_step(&mut self, device: Device) -> Result<Tensor, TchError> {
-        let rows = self.lengths.len() as i64;
-        let positions = Tensor::f_from_slice(&self.lengths)?.f_to_device(device)?;
-        let longest = self.lengths.iter().copied().max().unwrap_or(0) + 1;
-        self.reserve(longest)?;
-        let shortest = self.lengths.iter().copied().min().unwrap_or(0) + 1;
-        let mask = if shortest == longest {
-            None
-        } else {
-            let columns = Tensor::f_arange(longest, (Kind::Int64, device))?;
-            let beyond = columns.f_gt_tensor(&positions.f_unsqueeze(1)?)?;
-            let kind = self
-                .layers
-                .first()
-                .map_or(Kind::Float, |[keys, _]| keys.kind());
-            let mask = Tensor::f_zeros([rows, longest], (kind, device))?
-                .f_masked_fill(&beyond, f64::NEG_INFINITY)?;
-            Some(mask.f_view([rows, 1, 1, longest])?)
+    /// Sees to memory for `more` rows of this capacity; returns the index of their slab.
+    fn reserve(&mut self, capacity: i64, more: i64) -> Result<usize, CacheError> {
+        let found = self
+            .slabs
+            .binary_search_by_key(&capacity, |slab| slab.capacity);
+        let index = match found {
+            Ok(index) => index,
+            Err(index) => {
+                self.slabs.insert(index, Slab::new(self.layout, capacity)?);
+                index
+            }
         };
-        let step = Step {
-            rows: Tensor::f_arange(rows, (Kind::Int64, device))?,
-            positions: positions.shallow_clone(),
-            mask,
-            longest,
-        };
-        self.step = Some(step);
-        Ok(positions)
-    }
-
-    /// Appends one token to every row of `layer`, `[rows, heads, size]`, and returns all keys and
-    /// values, `[rows, heads, longest, size]`, with the mask of what lies beyond a row's end.
-    pub(super) fn append(
-        &mut self,
-        layer: usize,
-        keys: &Tensor,
-        values: &Tensor,
-    ) -> Result<(Tensor, Tensor, Option<&Tensor>), TchError> {
-        let Some(step) = &self.step else {
-            return Err(TchError::Shape("no decoding step has begun".to_owned()));
-        };
-        let indices = [Some(&step.rows), None, Some(&step.positions)];
-        let [all_keys, all_values] = &mut self.layers[layer];
-        let _ = all_keys.f_index_put_(&indices, keys, false)?;
-        let _ = all_values.f_index_put_(&indices, values, false)?;
-        let rows = self.lengths.len() as i64;
-        Ok((
-            part(all_keys, rows, step.longest)?,
-            part(all_values, rows, step.longest)?,
-            step.mask.as_ref(),
-        ))
-    }
-
-    /// Ends the step: every row is one token longer.
-    pub(super) fn end_step(&mut self) {
-        self.step = None;
-        for length in &mut self.lengths {
-            *length += 1;
+        let slab = &self.slabs[index];
+        let (allocated, needed) = (slab.allocated(), slab.owners.len() as i64 + more);
+        if needed <= allocated {
+            return Ok(index);
         }
-    }
-
-    /// Removes a row; the last row takes its place.
-    pub(crate) fn swap_remove(&mut self, row: usize) -> Result<(), TchError> {
-        let last = self.lengths.len() - 1;
-        if row != last {
-            let length = self.lengths[last];
-            for tensor in self.layers.iter().flatten() {
-                let from = tensor.f_select(0, last as i64)?.f_narrow(1, 0, length)?;
-                tensor
-                    .f_select(0, row as i64)?
-                    .f_narrow(1, 0, length)?
-                    .f_copy_(&from)?;
+        // Growth is geometric where there is room for it.
+        let generous = needed.max(allocated * 2);
+        if self.bytes_with(index, generous) <= self.limit {
+            self.slabs[index].allocate(generous)?;
+            return Ok(index);
+        }
+        if self.bytes_with(index, needed) > self.limit {
+            for slab in &mut self.slabs {
+                slab.allocate(slab.owners.len() as i64)?;
             }
         }
-        self.lengths.swap_remove(row);
-        Ok(())
+        let bytes = self.bytes_with(index, needed);
+        if bytes > self.limit {
+            let limit = self.limit;
+            return Err(CacheError::Full {
+                needed: bytes,
+                limit,
+            });
+        }
+        self.slabs[index].allocate(needed)?;
+        Ok(index)
     }
-}
 
-/// The first `tokens` of the first `rows`.
-fn part(tensor: &Tensor, rows: i64, tokens: i64) -> Result<Tensor, TchError> {
-    tensor.f_narrow(0, 0, rows)?.f_narrow(2, 0, tokens)
+    /// Bytes of all slabs if that at `index` had memory for `rows` rows.
+    fn bytes_with(&self, index: usize, rows: i64) -> u64 {
+        let slabs = self.slabs.iter().enumerate();
+        let bytes = slabs.map(|(other, slab)| {
+            let rows = if other == index {
+                rows
+            } else {
+                slab.allocated()
+            };
+            rows as u64 * slab.row_bytes()
+        });
+        bytes.sum()
+    }
+
+    /// Copies the beginning of a row to the last row of the slab `to`.
+    fn copy(&mut self, from: Place, to: usize, length: i64) -> Result<(), TchError> {
+        if from.slab == to {
+            return self.slabs[to].copy_to_last(None, from.row, length);
+        }
+        let (shorter, longer) = self.slabs.split_at_mut(from.slab.max(to));
+        let (source, target) = match from.slab < to {
+            true => (&shorter[from.slab], &mut longer[0]),
+            false => (&longer[0], &mut shorter[to]),
+        };
+        target.copy_to_last(Some(source), from.row, length)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::RopeScaling;
+    use tch::Tensor;
+
+    const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    fn configuration() -> Configuration {
+        let json = serde_json::json!({
+            "model_type": "llama", "vocab_size": 10, "hidden_size": 32, "intermediate_size": 32,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "head_dim": 8, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+            "rope_theta": 1e4, "tie_word_embeddings": true,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn cache(limit: u64) -> KeyValueCache {
+        KeyValueCache::new(&configuration(), limit, OPTIONS)
+    }
+
+    /// Bytes of a row for 256 tokens: 2 layers, 2 heads, 8 numbers of key and of value.
+    const ROW: u64 = 256 * 2 * 2 * (8 + 8) * 4;
+
+    /// Writes `value` as all keys and values of a row of `length` tokens.
+    fn fill(cache: &mut KeyValueCache, owner: usize, length: i64, value: f64) {
+        let Place { slab, row } = cache.place(owner).unwrap();
+        let sequence = Tensor::full([2, length, 8], value, OPTIONS);
+        for layer in 0..2 {
+            cache.slabs[slab]
+                .write(layer, row, 0, [&sequence, &sequence])
+                .unwrap();
+        }
+        cache.slabs[slab].lengths[row] = length;
+    }
+
+    /// Asserts that the row has `length` tokens, all of `value`.
+    fn assert_row(cache: &KeyValueCache, owner: usize, length: usize, value: f64) {
+        assert_eq!(cache.length(owner), Some(length));
+        let Place { slab, row } = cache.place(owner).unwrap();
+        for layer in 0..2 {
+            for tensor in cache.slabs[slab].read(layer, row, length as i64).unwrap() {
+                assert!(
+                    bool::try_from(tensor.eq(value).all()).unwrap(),
+                    "row of {owner}"
+                );
+            }
+        }
+    }
+
+    fn allocated(cache: &KeyValueCache) -> u64 {
+        cache.bytes_with(usize::MAX, 0)
+    }
 
     /// What an allocator gives for memory that held something else before.
     fn leave_nans_behind(size: [i64; 4]) {
         let tensors: Vec<Tensor> = (0..8)
-            .map(|_| Tensor::full(size, f64::NAN, (Kind::Float, Device::Cpu)))
+            .map(|_| Tensor::full(size, f64::NAN, OPTIONS))
             .collect();
         drop(tensors);
     }
 
     #[test]
     fn memory_beyond_the_end_of_a_row_is_finite_also_after_growing() {
-        let configuration = Configuration {
-            model_type: "llama".to_owned(),
-            vocab_size: 10,
-            hidden_size: 32,
-            intermediate_size: 32,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            head_dim: 8,
-            max_position_embeddings: 256,
-            rms_norm_eps: 1e-5,
-            rope_theta: 1e4,
-            tie_word_embeddings: true,
-            rope_scaling: RopeScaling::Default,
-            attention_bias: false,
-            mlp_bias: false,
-            query_key_norm: false,
-            latent: None,
-            experts: None,
-        };
-        let heads = configuration.num_key_value_heads;
-        let size = configuration.head_dim;
-        let options = (Kind::Float, Device::Cpu);
-        leave_nans_behind([2, heads, 64, size]);
-        let mut cache = KeyValueCache::new(&configuration, 2, 64, options).unwrap();
         let finite = |cache: &KeyValueCache| {
-            cache
-                .layers
-                .iter()
-                .flatten()
-                .all(|tensor| bool::try_from(tensor.isfinite().all()).unwrap())
+            let mut tensors = cache.slabs.iter().flat_map(Slab::tensors);
+            tensors.all(|tensor| bool::try_from(tensor.isfinite().all()).unwrap())
         };
+        leave_nans_behind([1, 2, 256, 8]);
+        let mut cache = cache(u64::MAX);
+        cache.insert(7, 3).unwrap();
+        fill(&mut cache, 7, 256, 2.0);
+        leave_nans_behind([1, 2, 512, 8]);
+        cache.make_room().unwrap();
         assert!(finite(&cache));
-        let sequence = Tensor::ones([heads, 3, size], options);
-        for layer in 0..cache.layers.len() {
-            cache.write(layer, 0, &sequence, &sequence).unwrap();
+        assert_eq!(cache.slabs[0].capacity, 512);
+        assert_row(&cache, 7, 256, 2.0);
+    }
+
+    #[test]
+    fn rows_keep_their_tokens_whatever_happens_to_others() {
+        let mut cache = cache(u64::MAX);
+        for owner in 0..5 {
+            cache.insert(owner, 300).unwrap();
+            fill(&mut cache, owner, 300 + owner as i64, owner as f64);
         }
-        cache.push(&[3]);
-        leave_nans_behind([2, heads, 128, size]);
-        cache.reserve(128).unwrap();
-        assert!(finite(&cache));
-        assert_eq!(
-            cache.layers[0][0].sum(Kind::Float).double_value(&[]),
-            (heads * 3 * size) as f64
+        cache.remove(1).unwrap();
+        cache.insert(8, 10).unwrap();
+        fill(&mut cache, 8, 256, 8.0);
+        cache.fork(2, 9, 200, 210).unwrap();
+        cache.make_room().unwrap();
+        assert!(cache.hand_over(3, 10, 150, 500));
+        assert!(!cache.hand_over(4, 11, 150, 200), "a shorter row would do");
+        for (owner, length, value) in [(0, 300, 0.0), (2, 302, 2.0), (4, 304, 4.0)] {
+            assert_row(&cache, owner, length, value);
+        }
+        for (owner, length, value) in [(8, 256, 8.0), (9, 200, 2.0), (10, 150, 3.0)] {
+            assert_row(&cache, owner, length, value);
+        }
+        let capacity = |owner| cache.slabs[cache.place(owner).unwrap().slab].capacity;
+        assert_eq!([8, 9, 10].map(capacity), [512, 256, 512]);
+        assert_eq!((cache.length(1), cache.length(3)), (None, None));
+        assert_eq!(cache.owners().count(), 6);
+    }
+
+    #[test]
+    fn the_limit_is_kept_and_spare_memory_is_given_up_for_it() {
+        let mut cache = cache(5 * ROW);
+        for owner in 0..3 {
+            cache.insert(owner, 1).unwrap();
+            fill(&mut cache, owner, 2, owner as f64);
+        }
+        assert_eq!(allocated(&cache), 4 * ROW, "growth doubles");
+        cache.insert(3, 257).unwrap();
+        assert_eq!(allocated(&cache), 5 * ROW, "the spare row is gone");
+        let error = cache.insert(4, 1).unwrap_err();
+        assert!(
+            matches!(error, CacheError::Full { needed, limit } if needed == 6 * ROW && limit == 5 * ROW),
+            "{error}"
         );
+        cache.remove(3).unwrap();
+        cache.insert(4, 1).unwrap();
+        assert_row(&cache, 2, 2, 2.0);
     }
 }

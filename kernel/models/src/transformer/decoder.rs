@@ -1,6 +1,6 @@
 //! The whole transformer: from token ids to logits.
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::KeyValueCache;
 use super::attention::Attention;
@@ -8,9 +8,10 @@ use super::feed_forward::FeedForward;
 use super::linear::{Linear, LinearMap};
 use super::norm::RmsNorm;
 use super::parts::Parts;
+use super::pass::{Fill, Step};
 use super::rope::{Rope, Rotation};
 use super::{Packed, Pass, Weight};
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::checkpoint::Checkpoint;
 use crate::{Configuration, ModelError};
 
@@ -119,45 +120,52 @@ impl Transformer {
     pub(crate) fn sequences(
         &self,
         packed: &Packed,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let mut pass = Pass::Sequences(&packed.lengths);
-        self.forward(&packed.tokens, &packed.positions, &mut pass, adapter)
+        self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
 
-    /// The last layer's output for whole sequences that become the next rows of the cache.
-    pub(crate) fn prefill(
+    /// Appends tokens to the rows of the cache that belong to `owners`.
+    pub(crate) fn fill(
         &self,
         packed: &Packed,
+        owners: &[usize],
         cache: &mut KeyValueCache,
-        adapter: Option<&Adapter>,
-    ) -> Result<Tensor, TchError> {
-        let mut pass = Pass::Prefill(&packed.lengths, cache);
-        let output = self.forward(&packed.tokens, &packed.positions, &mut pass, adapter)?;
-        cache.push(&packed.lengths);
-        Ok(output)
+        adapters: &Adapters,
+    ) -> Result<(), TchError> {
+        let options = (self.kind(), packed.tokens.device());
+        let fill = Fill::new(cache, owners, &packed.lengths, options)?;
+        let mut pass = Pass::Fill(&packed.lengths, fill);
+        let _ = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
+        pass.end();
+        Ok(())
     }
 
-    /// The last layer's output for one more token of every row, `[rows, hidden]`.
-    pub(crate) fn decode(
+    /// The last layer's output, `[rows, hidden]`, for one more token of every row of the cache, in
+    /// the order of its owners.
+    pub(crate) fn step(
         &self,
         tokens: &Tensor,
         cache: &mut KeyValueCache,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let positions = cache.begin_step(tokens.device())?;
-        let output = self.forward(tokens, &positions, &mut Pass::Decode(cache), adapter)?;
-        cache.end_step();
+        let step = Step::new(cache, (self.kind(), tokens.device()))?;
+        let positions = step.positions.shallow_clone();
+        let mut pass = Pass::Step(step);
+        let output = self.forward(tokens, &positions, &mut pass, adapters)?;
+        pass.end();
         Ok(output)
     }
 
+    /// Type of the numbers that layers hand on, and so of keys and values.
+    pub(crate) fn kind(&self) -> Kind {
+        self.embedding.kind()
+    }
+
     /// Logits, `[tokens, vocabulary]`, of outputs of the last layer.
-    pub(crate) fn logits(
-        &self,
-        output: &Tensor,
-        adapter: Option<&Adapter>,
-    ) -> Result<Tensor, TchError> {
-        self.head.forward_one(&self.norm.forward(output)?, adapter)
+    pub(crate) fn logits(&self, output: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
+        self.head.forward_one(&self.norm.forward(output)?, adapters)
     }
 
     fn forward(
@@ -165,12 +173,12 @@ impl Transformer {
         tokens: &Tensor,
         positions: &Tensor,
         pass: &mut Pass,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let rotation = self.rope.rotation(positions)?;
         let mut x = self.embedding.f_index_select(0, tokens)?;
         for layer in &self.layers {
-            x = layer.forward(&x, &rotation, pass, adapter)?;
+            x = layer.forward(&x, &rotation, pass, adapters)?;
         }
         Ok(x)
     }
@@ -195,11 +203,11 @@ impl Layer {
         x: &Tensor,
         rotation: &Rotation,
         pass: &mut Pass,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let normed = self.attention_norm.forward(x)?;
-        let x = x.f_add(&self.attention.forward(&normed, rotation, pass, adapter)?)?;
+        let x = x.f_add(&self.attention.forward(&normed, rotation, pass, adapters)?)?;
         let normed = self.mlp_norm.forward(&x)?;
-        x.f_add(&self.mlp.forward(&normed, adapter)?)
+        x.f_add(&self.mlp.forward(&normed, adapters)?)
     }
 }

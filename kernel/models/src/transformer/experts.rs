@@ -7,7 +7,7 @@ use super::linear::Linear;
 use super::mlp::Mlp;
 use super::parts::Parts;
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::{Adapters, Share};
 use crate::configuration::{Experts as Shape, Scoring};
 
 /// Experts in place of an MLP.
@@ -74,15 +74,27 @@ impl Experts {
         [&self.router.weight].into_iter().chain(bias).collect()
     }
 
-    /// `x`, and the result, are `[tokens, hidden]`. An expert computes only the tokens it gets.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        adapter: Option<&Adapter>,
-    ) -> Result<Tensor, TchError> {
+    /// `x`, and the result, are `[tokens, hidden]`.
+    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
+        let Adapters::Several(shares) = adapters else {
+            return self.forward_alike(x, adapters);
+        };
+        // An expert's tokens are chosen anew for each pass, so adapters take turns: few experts
+        // are common to the few tokens of each.
+        let mut output = x.f_empty_like()?;
+        for Share { adapter, tokens } in shares {
+            let x = x.f_index_select(0, tokens)?;
+            let computed = self.forward_alike(&x, &(*adapter).into())?;
+            output = output.f_index_copy_(0, tokens, &computed)?;
+        }
+        Ok(output)
+    }
+
+    /// All tokens have the same adapter. An expert computes only the tokens it gets.
+    fn forward_alike(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
         let (weights, chosen) = self.router.forward(x)?;
         let mut output = match &self.shared {
-            Some(shared) => shared.forward(x, adapter)?,
+            Some(shared) => shared.forward(x, adapters)?,
             None => x.f_zeros_like()?,
         };
         // Choices in the order of their experts: one transfer tells how many each has.
@@ -100,7 +112,7 @@ impl Experts {
             let tokens_of = tokens.f_narrow(0, first, count)?;
             let weights_of = weights.f_narrow(0, first, count)?.f_unsqueeze(-1)?;
             first += count;
-            let computed = expert.forward(&x.f_index_select(0, &tokens_of)?, adapter)?;
+            let computed = expert.forward(&x.f_index_select(0, &tokens_of)?, adapters)?;
             output = output.f_index_add(0, &tokens_of, &computed.f_mul(&weights_of)?)?;
         }
         Ok(output)

@@ -8,7 +8,7 @@ use super::linear::Linear;
 use super::mlp::Mlp;
 use super::parts::Parts;
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 
 pub(super) enum FeedForward {
     Mlp(Mlp),
@@ -43,14 +43,10 @@ impl FeedForward {
     }
 
     /// `x`, and the result, are `[tokens, hidden]`.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        adapter: Option<&Adapter>,
-    ) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
         match self {
-            Self::Mlp(mlp) => mlp.forward(x, adapter),
-            Self::Experts(experts) => experts.forward(x, adapter),
+            Self::Mlp(mlp) => mlp.forward(x, adapters),
+            Self::Experts(experts) => experts.forward(x, adapters),
         }
     }
 }

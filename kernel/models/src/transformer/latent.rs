@@ -8,7 +8,7 @@ use super::norm::RmsNorm;
 use super::parts::Parts;
 use super::rope::Rotation;
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::configuration::LatentAttention;
 
 /// Epsilon of the norms inside: `transformers` leaves them at their own default.
@@ -95,7 +95,7 @@ impl LatentProjection {
         &self,
         x: &Tensor,
         rotation: &Rotation,
-        adapter: Option<&Adapter>,
+        adapters: &Adapters,
     ) -> Result<[Tensor; 3], TchError> {
         let LatentAttention {
             kv_lora_rank,
@@ -109,17 +109,17 @@ impl LatentProjection {
             true => rotation.apply_interleaved(x),
             false => rotation.apply(x),
         };
-        let queries = self.query.forward(x, adapter)?;
+        let queries = self.query.forward(x, adapters)?;
         let queries = queries.f_view([-1, self.heads, plain + rotated])?;
         let queries = queries.f_split_with_sizes([plain, rotated], -1)?;
         let queries = Tensor::f_cat(&[&queries[0], &rotate(&queries[1])?], -1)?;
 
-        let down = self.down.forward_one(x, adapter)?;
+        let down = self.down.forward_one(x, adapters)?;
         let down = down.f_split_with_sizes([kv_lora_rank, rotated], -1)?;
         let shared = rotate(&down[1].f_unsqueeze(1)?)?;
         let up = self
             .up
-            .forward_one(&self.norm.forward(&down[0])?, adapter)?;
+            .forward_one(&self.norm.forward(&down[0])?, adapters)?;
         let up = up.f_view([-1, self.heads, plain + v_head_dim])?;
         let up = up.f_split_with_sizes([plain, v_head_dim], -1)?;
         let shared = shared.f_expand([-1, self.heads, rotated], false)?;
@@ -129,12 +129,12 @@ impl LatentProjection {
 }
 
 impl Query {
-    fn forward(&self, x: &Tensor, adapter: Option<&Adapter>) -> Result<Tensor, TchError> {
+    fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
         match self {
-            Self::Direct(linear) => linear.forward_one(x, adapter),
+            Self::Direct(linear) => linear.forward_one(x, adapters),
             Self::Latent { down, norm, up } => {
-                let latent = norm.forward(&down.forward_one(x, adapter)?)?;
-                up.forward_one(&latent, adapter)
+                let latent = norm.forward(&down.forward_one(x, adapters)?)?;
+                up.forward_one(&latent, adapters)
             }
         }
     }

@@ -4,7 +4,7 @@ use tch::{Device, TchError, Tensor};
 
 use super::{Weight, product};
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 use crate::checkpoint::Checkpoint;
 
 /// Linear maps of the same input, kept as one matrix so that they are one matrix product.
@@ -75,38 +75,26 @@ impl Linear {
     }
 
     /// The output of every map for `x`, `[tokens, inputs]`.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        adapter: Option<&Adapter>,
-    ) -> Result<Vec<Tensor>, TchError> {
+    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Vec<Tensor>, TchError> {
         let mut joined = product(x, &self.weight)?;
         if let Some(bias) = &self.bias {
             joined = joined.f_add(bias)?;
         }
-        let mut outputs = if self.maps.len() == 1 {
+        let outputs = if self.maps.len() == 1 {
             vec![joined]
         } else {
             // Split at once: the gradient of a split is one concatenation.
             let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
             joined.f_split_with_sizes(sizes, -1)?
         };
-        let Some(adapter) = adapter else {
-            return Ok(outputs);
-        };
-        for (map, output) in self.maps.iter().zip(&mut outputs) {
-            *output = adapter.adapt(&map.module, x, output)?;
-        }
-        Ok(outputs)
+        let maps = self.maps.iter().zip(outputs);
+        maps.map(|(map, output)| adapters.adapt(&map.module, x, output))
+            .collect()
     }
 
     /// The output of a single map.
-    pub(super) fn forward_one(
-        &self,
-        x: &Tensor,
-        adapter: Option<&Adapter>,
-    ) -> Result<Tensor, TchError> {
+    pub(super) fn forward_one(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
         debug_assert_eq!(self.maps.len(), 1, "a joined map has several outputs");
-        Ok(self.forward(x, adapter)?.swap_remove(0))
+        Ok(self.forward(x, adapters)?.swap_remove(0))
     }
 }

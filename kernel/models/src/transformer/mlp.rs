@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 use super::linear::Linear;
 use super::parts::Parts;
 use crate::ModelError;
-use crate::adapter::Adapter;
+use crate::adapter::Adapters;
 
 /// `down(silu(gate(x)) * up(x))` (SwiGLU, <https://arxiv.org/abs/2002.05202>).
 pub(super) struct Mlp {
@@ -31,15 +31,11 @@ impl Mlp {
         [&self.gate_up, &self.down]
     }
 
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        adapter: Option<&Adapter>,
-    ) -> Result<Tensor, TchError> {
-        let gate_up = self.gate_up.forward(x, adapter)?;
+    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
+        let gate_up = self.gate_up.forward(x, adapters)?;
         let [gate, up] = gate_up.as_slice() else {
             unreachable!("gate_up is loaded with two maps")
         };
-        self.down.forward_one(&gate.f_silu()?.f_mul(up)?, adapter)
+        self.down.forward_one(&gate.f_silu()?.f_mul(up)?, adapters)
     }
 }

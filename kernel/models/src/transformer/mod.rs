@@ -9,7 +9,7 @@
 //!   [`norm`], [`rope`], [`linear`]: its parts; [`parts`]: how they are read;
 //! - [`product`]: the matrix product under all of them;
 //! - [`pass`]: which tokens see which;
-//! - [`cache`]: keys and values of rows that are being generated;
+//! - [`cache`] with [`slab`]: keys and values of rows that are being generated;
 //! - [`weight`]: a tensor that threads may share.
 
 mod attend;
@@ -26,9 +26,10 @@ mod parts;
 mod pass;
 mod product;
 mod rope;
+mod slab;
 mod weight;
 
-pub(crate) use cache::KeyValueCache;
+pub(crate) use cache::{CacheError, KeyValueCache};
 pub(crate) use decoder::Transformer;
 pub(crate) use linear::LinearMap;
 pub(crate) use pass::{Packed, Pass};

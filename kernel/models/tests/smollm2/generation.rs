@@ -1,6 +1,7 @@
 //! Generation and log-probabilities.
 
-use offmodel_models::{Chat, Finish, Message, Response, Sampling};
+use offmodel_models::{Chat, Finish, Message, Prompt, Response, Sampling};
+use serde_json::Value as Json;
 use tch::{Kind, Tensor};
 
 use crate::reference::{distance, fixture, integers, integers_of_rows, numbers, smollm2};
@@ -176,4 +177,71 @@ fn sampling_is_reproduced_by_its_seed_for_each_request() {
     assert_ne!(first, tokens(&chats, &sampling.clone().seed(8)));
     let greedy = tokens(&chats[..1], &Sampling::greedy().max_new_tokens(24));
     assert_eq!(tokens(&chats[..1], &sampling.top_k(1)), greedy);
+}
+
+#[test]
+fn samples_beginnings_and_stop_strings_do_not_change_what_transformers_says() {
+    let Some(model) = smollm2() else { return };
+    let fixture = fixture("smollm2_greedy.json");
+    let cases = &fixture["prompts"].as_array().unwrap()[..6];
+    let (count, said) = (12, |case: &Json| integers(&case["generated"]));
+    // The first text is to end within: at the words that its tokens 8 and 9 say.
+    let tokenizer = model.tokenizer();
+    let stop = tokenizer.decode(&said(&cases[0])[8..10]).unwrap();
+    // In one batch: two samples each, and responses that begin with what was said, as tokens and
+    // as text.
+    let chat = |case: &Json| Prompt::new(Chat::user(case["prompt"].as_str().unwrap()));
+    let mut prompts: Vec<Prompt> = cases.iter().map(|case| chat(case).samples(2)).collect();
+    prompts.extend(
+        cases
+            .iter()
+            .map(|case| chat(case).beginning_tokens(&said(case)[..5])),
+    );
+    let text = tokenizer.decode(&said(&cases[1])[..7]).unwrap();
+    assert_eq!(tokenizer.encode(&text).unwrap(), said(&cases[1])[..7]);
+    prompts.push(chat(&cases[1]).beginning(text));
+    let sampling = Sampling::greedy().max_new_tokens(count).stop(stop.clone());
+    let mut generation = model.generation(prompts, &sampling).unwrap();
+    let mut pieces = vec![String::new(); 3 * cases.len() + 1];
+    for piece in &mut generation {
+        let piece = piece.unwrap();
+        let index = match piece.prompt < cases.len() {
+            true => 2 * piece.prompt + piece.sample,
+            false => cases.len() + piece.prompt,
+        };
+        pieces[index] += &piece.text;
+    }
+    let responses = generation.finish().unwrap();
+    assert_eq!(responses.len(), pieces.len());
+    let mut stopped = 0;
+    for (index, (response, pieces)) in responses.iter().zip(&pieces).enumerate() {
+        let (case, skipped) = match index {
+            0..12 => (&cases[index / 2], 0),
+            12..18 => (&cases[index - 12], 5),
+            _ => (&cases[1], 7),
+        };
+        let expected = &said(case)[skipped..skipped + count];
+        assert!(
+            expected.starts_with(&response.tokens),
+            "response {index}: {response:?}"
+        );
+        let text = tokenizer.decode(expected).unwrap();
+        match text.find(&stop) {
+            Some(end) => {
+                stopped += 1;
+                assert_eq!(
+                    (response.finish, response.text.as_str()),
+                    (Finish::StopString, &text[..end])
+                );
+            }
+            None => {
+                assert_eq!((response.finish, &response.text), (Finish::Length, &text));
+                assert_eq!(response.tokens.len(), count);
+            }
+        }
+        assert_eq!(pieces, &response.text, "response {index}");
+        let whole = tokenizer.decode(&said(case)[..skipped]).unwrap() + &response.text;
+        assert_eq!(response.whole_text(), whole);
+    }
+    assert!(stopped >= 3, "both samples of the first and its other half");
 }

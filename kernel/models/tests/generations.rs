@@ -1,0 +1,168 @@
+//! Calls for responses that end early and what is left of them, samples and beginnings. An interrupt
+//! stops all work in a process: `cargo nextest` gives each test its own.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+
+use offmodel_events::interrupt;
+use offmodel_models::{Chat, Finish, Model, ModelError, Prompt, Response, Sampling};
+
+/// What does not depend on the last digits of log-probabilities.
+fn said(response: &Response) -> (&[u32], &str, Finish) {
+    (&response.tokens, &response.text, response.finish)
+}
+
+fn all_said(responses: &[Response]) -> Vec<(&[u32], &str, Finish)> {
+    responses.iter().map(said).collect()
+}
+
+/// A small random model that `transformers` saved, with a template and ten words it can say.
+fn model(folder: &Path) -> Model {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/architectures/llama_odd_heads_tied");
+    for entry in std::fs::read_dir(fixture).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let template = "{% for message in messages %}{{ message.content }}{% endfor %}";
+    std::fs::write(folder.join("chat_template.jinja"), template).unwrap();
+    Model::load(folder.to_str().unwrap()).unwrap()
+}
+
+#[test]
+fn what_is_finished_outlives_an_interrupt_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let chats: Vec<Chat> = (2..8).map(|word| Chat::user(format!("<{word}>"))).collect();
+    let sampling = Sampling::temperature(1.0).seed(5).max_new_tokens(12);
+    let expected = model.generate(&chats, &sampling).unwrap();
+    assert!(model.stopped().is_none(), "nothing ended early");
+
+    // Held by the one who asked: interrupted after some text has come.
+    let mut generation = model.generation(&chats, &sampling).unwrap().at_once(2);
+    let mut texts = vec![String::new(); chats.len()];
+    let mut finished = 0;
+    for piece in &mut generation {
+        let piece = piece.unwrap();
+        texts[piece.prompt] += &piece.text;
+        finished += usize::from(piece.finish.is_some());
+        if finished == 3 {
+            break;
+        }
+    }
+    interrupt::request();
+    let error = generation.finish().unwrap_err();
+    assert!(matches!(error, ModelError::Interrupted(_)), "{error}");
+    let kept = generation.responses();
+    assert!(kept.iter().flatten().count() >= 3, "{generation}");
+    for (kept, expected) in kept.iter().zip(&expected) {
+        assert!(
+            kept.as_ref()
+                .is_none_or(|kept| said(kept) == said(expected))
+        );
+    }
+    // An iteration ends with the error, and the next goes on.
+    let pieces: Vec<_> = generation.by_ref().collect();
+    let (error, pieces) = pieces.split_last().unwrap();
+    assert!(matches!(error, Err(ModelError::Interrupted(_))));
+    interrupt::clear();
+    let pieces = pieces.iter().map(|piece| piece.as_ref().unwrap().clone());
+    let rest: Vec<_> = generation.by_ref().map(Result::unwrap).collect();
+    for piece in pieces.chain(rest) {
+        texts[piece.prompt] += &piece.text;
+    }
+    for (text, expected) in texts.iter().zip(&expected) {
+        assert_eq!(text, &expected.text, "all pieces together");
+    }
+    assert!(generation.is_finished());
+    assert_eq!(all_said(&generation.finish().unwrap()), all_said(&expected));
+
+    // Lost with a `?`, and found again in the handle.
+    interrupt::request();
+    assert!(model.generate(&chats, &sampling).is_err());
+    interrupt::clear();
+    let mut stopped = model.clone().stopped().unwrap();
+    assert_eq!(stopped.responses(), vec![None; chats.len()]);
+    assert_eq!(all_said(&stopped.finish().unwrap()), all_said(&expected));
+    assert!(model.stopped().is_none(), "handed out once");
+}
+
+#[test]
+fn samples_share_a_prompt_and_keep_their_own_streams() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let chats = [Chat::user("<2>"), Chat::user("<3>")];
+    let sampling = Sampling::temperature(1.0).seed(1).max_new_tokens(10);
+    let samples = model.generate_samples(&chats, 5, &sampling).unwrap();
+    assert_eq!(
+        [samples.len(), samples[0].len(), samples[1].len()],
+        [2, 5, 5]
+    );
+    let first = model.generate(&chats, &sampling).unwrap();
+    assert_eq!(
+        [said(&samples[0][0]), said(&samples[1][0])],
+        [said(&first[0]), said(&first[1])]
+    );
+    let fewer = model.generate_samples(&chats, 2, &sampling).unwrap();
+    assert_eq!(all_said(&fewer[1]), all_said(&samples[1][..2]));
+    assert_ne!(said(&samples[0][0]), said(&samples[0][1]));
+    // One response of many, made again on its own.
+    let alone = Prompt::from(&chats[1]).at_position(1);
+    let alone = model
+        .generation([alone], &sampling)
+        .unwrap()
+        .finish()
+        .unwrap();
+    assert_eq!(said(&alone[0]), said(&first[1]));
+    // In turns, where there is no room for all at once.
+    let prompts = chats.iter().map(|chat| Prompt::from(chat).samples(5));
+    let mut in_turns = model.generation(prompts, &sampling).unwrap().at_once(3);
+    assert_eq!(
+        all_said(&in_turns.finish().unwrap()),
+        all_said(&samples.concat())
+    );
+}
+
+#[test]
+fn a_response_goes_on_after_its_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let greedy = Sampling::greedy().max_new_tokens(8).alternatives(2);
+    let whole = model
+        .generate(&[Chat::user("<2>")], &greedy)
+        .unwrap()
+        .remove(0);
+    let prompt = Prompt::new(Chat::user("<2>")).beginning_tokens(&whole.tokens[..3]);
+    let rest = model
+        .generation([prompt], &greedy)
+        .unwrap()
+        .finish()
+        .unwrap()
+        .remove(0);
+    assert_eq!(rest.tokens[..5], whole.tokens[3..]);
+    assert_eq!(
+        rest.beginning,
+        model.tokenizer().decode(&whole.tokens[..3]).unwrap()
+    );
+    assert!(rest.whole_text().starts_with(&whole.text));
+    assert_eq!(rest.alternatives.len(), 8);
+    assert_eq!(rest.alternatives[0][0].token, rest.tokens[0]);
+    let unknown = Prompt::new(Chat::user("<2>")).beginning_tokens(&[61]);
+    let error = model.generation([unknown], &greedy).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ModelError::Token {
+                token: 61,
+                vocabulary: 61
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        model
+            .generation([Prompt::new(Chat::user("<2>")).samples(0)], &greedy)
+            .is_err()
+    );
+    assert!(model.generate(&[], &greedy.stop("")).is_err());
+}
