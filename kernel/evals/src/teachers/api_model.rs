@@ -127,7 +127,8 @@ impl ApiModel {
     }
 
     /// Sets a further field of every request, for example `"reasoning"` to `{"effort": "low"}`;
-    /// `null` takes a field out that this program would send.
+    /// `null` takes a field out that this program would send, as `"temperature"` for a model that
+    /// refuses it.
     ///
     /// # Errors
     /// When the field is one that only this program may set.
