@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use offmodel_events::interrupt;
@@ -44,7 +45,10 @@ const OWN_FIELDS: [(&str, &str); 4] = [
 /// # Ok::<(), offmodel_evals::TeacherError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct ApiModel {
+pub struct ApiModel(Arc<Settings>);
+
+#[derive(Debug, Clone)]
+struct Settings {
     name: String,
     model: String,
     endpoint: Endpoint,
@@ -71,7 +75,7 @@ impl ApiModel {
     pub fn new(endpoint: Endpoint, name: &str) -> Result<Self, TeacherError> {
         endpoint.check()?;
         let model = aliases::resolve(name, endpoint.host())?;
-        Ok(Self {
+        Ok(Self(Arc::new(Settings {
             model: model.unwrap_or_else(|| name.to_owned()),
             name: name.to_owned(),
             endpoint,
@@ -85,44 +89,44 @@ impl ApiModel {
             },
             fields: Map::new(),
             cache: Some(Cache::of_user()?),
-        })
+        })))
     }
 
     /// The model's name at the API.
     pub fn model(&self) -> &str {
-        &self.model
+        &self.0.model
     }
 
     /// Where it is asked.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.0.endpoint
     }
 
     /// Sets the most requests under way at once; 8 if not set.
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
-        self.limits.concurrency = requests.max(1);
+        self.settings().limits.concurrency = requests.max(1);
         self
     }
 
     /// Sets the time for a whole request, from connecting to the last byte; 10 minutes if not set.
     #[must_use]
     pub fn timeout(mut self, whole: Duration) -> Self {
-        self.limits.timeouts.whole = whole;
+        self.settings().limits.timeouts.whole = whole;
         self
     }
 
     /// Sets the time to connect; 10 s if not set.
     #[must_use]
     pub fn connect_timeout(mut self, connect: Duration) -> Self {
-        self.limits.timeouts.connect = connect;
+        self.settings().limits.timeouts.connect = connect;
         self
     }
 
     /// Sets how often a request is repeated.
     #[must_use]
     pub fn retries(mut self, policy: RetryPolicy) -> Self {
-        self.limits.retries = policy;
+        self.settings().limits.retries = policy;
         self
     }
 
@@ -139,22 +143,28 @@ impl ApiModel {
                 problem,
             });
         }
-        self.fields.insert(field.to_owned(), value.into());
+        self.settings()
+            .fields
+            .insert(field.to_owned(), value.into());
         Ok(self)
     }
 
     /// Keeps answers in this folder instead of the user's cache.
     #[must_use]
     pub fn cache_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cache = Some(Cache::new(folder));
+        self.settings().cache = Some(Cache::new(folder));
         self
     }
 
     /// Keeps no answers: asking again pays again.
     #[must_use]
     pub fn without_cache(mut self) -> Self {
-        self.cache = None;
+        self.settings().cache = None;
         self
+    }
+
+    fn settings(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The requests for the chats, each once, and for each chat the position of its request.
@@ -164,11 +174,11 @@ impl ApiModel {
         sampling: &Sampling,
     ) -> Result<(Vec<Request>, Vec<usize>), TeacherError> {
         let template = Template {
-            endpoint: self.endpoint.base_url(),
-            model: &self.model,
-            token_limit_field: self.endpoint.token_limit_field(),
+            endpoint: self.0.endpoint.base_url(),
+            model: &self.0.model,
+            token_limit_field: self.0.endpoint.token_limit_field(),
             sampling,
-            fields: &self.fields,
+            fields: &self.0.fields,
         };
         let mut seen: HashMap<String, (u64, usize)> = HashMap::new();
         let mut requests = Vec::new();
@@ -208,19 +218,19 @@ impl ApiModel {
         if missing.is_empty() {
             return Ok(());
         }
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = &self.0.cache {
             cache.prepare()?;
         }
         let to_send = missing.iter().map(|&at| requests[at].clone()).collect();
         let label = self.label(requests.len() - missing.len());
         let outcome = dispatch(
-            &self.endpoint,
+            &self.0.endpoint,
             to_send,
-            self.limits,
+            self.0.limits,
             &label,
             |sent, answer| {
                 let position = missing[sent];
-                if let Some(cache) = &self.cache {
+                if let Some(cache) = &self.0.cache {
                     cache.put(&requests[position], &answer)?;
                 }
                 answers[position] = Some(answer);
@@ -235,8 +245,8 @@ impl ApiModel {
         match failed.into_iter().next() {
             None => Ok(()),
             Some((sent, problem)) => Err(TeacherError::Unanswered {
-                model: self.model.clone(),
-                endpoint: self.endpoint.base_url().to_owned(),
+                model: self.0.model.clone(),
+                endpoint: self.0.endpoint.base_url().to_owned(),
                 asked: missing.len(),
                 answered,
                 failed: count,
@@ -249,8 +259,8 @@ impl ApiModel {
 
     fn refused(&self, problem: RequestProblem) -> EvalError {
         TeacherError::Refused {
-            model: self.model.clone(),
-            endpoint: self.endpoint.base_url().to_owned(),
+            model: self.0.model.clone(),
+            endpoint: self.0.endpoint.base_url().to_owned(),
             problem,
         }
         .into()
@@ -258,15 +268,15 @@ impl ApiModel {
 
     fn label(&self, cached: usize) -> String {
         match cached {
-            0 => format!("asking {}", self.name),
-            _ => format!("asking {} ({cached} from the cache)", self.name),
+            0 => format!("asking {}", self.0.name),
+            _ => format!("asking {} ({cached} from the cache)", self.0.name),
         }
     }
 }
 
 impl LanguageModel for ApiModel {
     fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Asks for every chat that has no answer in the cache.
@@ -289,7 +299,7 @@ impl LanguageModel for ApiModel {
         let mut answers = Vec::with_capacity(requests.len());
         for request in &requests {
             interrupt::check()?;
-            answers.push(self.cache.as_ref().and_then(|cache| cache.get(request)));
+            answers.push(self.0.cache.as_ref().and_then(|cache| cache.get(request)));
         }
         let cached: Vec<bool> = answers.iter().map(Option::is_some).collect();
         let chat_of = |position: usize| {
@@ -317,16 +327,16 @@ impl LanguageModel for ApiModel {
 
 impl fmt::Display for ApiModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name)?;
-        if self.model != self.name {
-            write!(f, " = {}", self.model)?;
+        write!(f, "{}", self.0.name)?;
+        if self.0.model != self.0.name {
+            write!(f, " = {}", self.0.model)?;
         }
         write!(
             f,
             " at {}, {} requests at once, ",
-            self.endpoint, self.limits.concurrency
+            self.0.endpoint, self.0.limits.concurrency
         )?;
-        match &self.cache {
+        match &self.0.cache {
             Some(cache) => write!(f, "answers kept in {}", cache.folder().display()),
             None => f.write_str("answers not kept"),
         }

@@ -146,7 +146,9 @@ fn the_server_of_llama_cpp_is_a_teacher() {
         let scored = [chat, other].map(|chat| chat.clone().assistant(reply.text.clone()));
         let mut scores = ours.score(&scored).unwrap();
         // The end token, which llama.cpp need not have said.
-        scores.iter_mut().for_each(|scores| drop(scores.pop()));
+        for scores in &mut scores {
+            scores.pop();
+        }
         let [own, wrong] = [0, 1].map(|index| mean(&scores[index]));
         println!("{own:.2}, elsewhere {wrong:.2}: {:?}", reply.text);
         assert!(
