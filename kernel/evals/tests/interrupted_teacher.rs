@@ -2,6 +2,8 @@
 //!
 //! A program of its own: the flag of an interrupt is one for the whole process.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::time::{Duration, Instant};
 
 use offmodel_evals::{EvalError, LanguageModel, RetryPolicy};

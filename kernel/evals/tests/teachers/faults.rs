@@ -13,7 +13,7 @@ fn complaint(model: &ApiModel) -> String {
         .reply(&chats(&["a"]), &sampled())
         .unwrap_err()
         .to_string();
-    let (_, problem) = error.split_once("chat 0: ").expect(&error);
+    let (_, problem) = error.split_once("chat 0: ").unwrap();
     problem.to_owned()
 }
 

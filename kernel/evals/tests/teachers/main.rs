@@ -1,4 +1,6 @@
-//! Teachers behind an API, asked over loopback: of servers that misbehave, and of a real one.
+//! Teachers behind an API, over loopback: servers that misbehave, and a real one.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod answers;
 mod cache;
