@@ -16,6 +16,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sampling = Sampling::temperature(1.0).max_new_tokens(256).seed(1);
     let generated = generate_responses(&student, &prompts, None, &sampling, student.name())?;
     generated.responses.write(data.join("on_model.jsonl"))?;
-    println!("{}; {} did not end", generated.responses, generated.dropped);
+    println!("{generated}");
     Ok(())
 }

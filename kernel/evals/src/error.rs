@@ -2,6 +2,8 @@ use offmodel_events::Interrupted;
 use offmodel_models::ModelError;
 use thiserror::Error;
 
+use crate::teachers::TeacherError;
+
 /// Why an evaluation or a generation of responses stopped.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -9,7 +11,10 @@ pub enum EvalError {
     /// The model failed, or was interrupted.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The grading was asked to stop.
+    /// A teacher behind an API did not answer.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
+    /// The work was asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
     /// A benchmark without an item has no score.

@@ -1,19 +1,20 @@
 use offmodel_events::interrupt;
-use offmodel_models::{Chat, Model, Response, Sampling};
+use offmodel_models::{Chat, Sampling};
 
 use super::sample::{Evaluation, Sample};
-use crate::EvalError;
 use crate::benchmark::{Answer, Benchmark, Item};
+use crate::{Ending, EvalError, LanguageModel, Reply};
 
-/// Asks the model every item of a benchmark, in batches, and grades the answers.
+/// Asks a student or a teacher every item of a benchmark, and grades the answers.
 ///
-/// Shows a progress bar; an interrupt ends it with an error and leaves the model as it is, with the
-/// responses that are finished ([`Model::stopped`]).
+/// Shows a progress bar. An interrupt ends it with an error; a local model then has the responses
+/// that are finished ([`Model::stopped`](offmodel_models::Model::stopped)), the cache of a teacher
+/// behind an API its answers.
 ///
 /// # Errors
 /// When the benchmark has no items, or generation fails or is interrupted.
 pub fn evaluate(
-    model: &Model,
+    model: &dyn LanguageModel,
     benchmark: &Benchmark,
     sampling: &Sampling,
 ) -> Result<Evaluation, EvalError> {
@@ -27,18 +28,18 @@ pub fn evaluate(
         .iter()
         .map(|item| benchmark.chat(item))
         .collect();
-    let responses = model.generate(&chats, sampling)?;
-    if responses.len() != benchmark.items.len() {
+    let replies = model.reply(&chats, sampling)?;
+    if replies.len() != benchmark.items.len() {
         return Err(EvalError::ResponseCount {
             prompts: benchmark.items.len(),
-            responses: responses.len(),
+            responses: replies.len(),
         });
     }
-    let mut samples = Vec::with_capacity(responses.len());
-    for (item, response) in std::iter::zip(&benchmark.items, responses) {
+    let mut samples = Vec::with_capacity(replies.len());
+    for (item, reply) in std::iter::zip(&benchmark.items, replies) {
         // A grader may be slow.
         interrupt::check()?;
-        samples.push(graded(benchmark, item, response));
+        samples.push(graded(benchmark, item, reply));
     }
     Ok(Evaluation {
         benchmark: benchmark.name.clone(),
@@ -46,12 +47,12 @@ pub fn evaluate(
     })
 }
 
-fn graded(benchmark: &Benchmark, item: &Item, response: Response) -> Sample {
-    let finished = response.finish.is_complete();
+fn graded(benchmark: &Benchmark, item: &Item, reply: Reply) -> Sample {
+    let finished = reply.ending == Ending::Stop;
     let verdict = benchmark.grader.grade(
         item,
         Answer {
-            text: &response.text,
+            text: &reply.text,
             finished,
         },
     );
@@ -59,9 +60,11 @@ fn graded(benchmark: &Benchmark, item: &Item, response: Response) -> Sample {
         item: item.id.clone(),
         level: item.level,
         prompt: item.prompt.clone(),
-        tokens: response.tokens.len(),
+        tokens: reply
+            .usage
+            .map_or(0, |usage| usage.completion_tokens as usize),
         finished,
-        response: response.text,
+        response: reply.text,
         extracted: verdict.extracted,
         expected: item.expected.clone(),
         correct: verdict.correct,

@@ -15,7 +15,7 @@ pub struct Sample {
     pub prompt: String,
     /// What it answered.
     pub response: String,
-    /// Tokens of the answer, with the end token where there is one.
+    /// Tokens of the answer, with the end token where there is one; 0 where an API does not say.
     pub tokens: usize,
     /// Whether the model ended the answer, rather than the token limit.
     pub finished: bool,

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use offmodel_events::{CellError, interrupt, sink};
+use offmodel_models::BestDevice;
 use serde_json::{Map, Value};
+use tch::Device;
 
 use super::protocol::{SPEC_VERSION, exit_code};
 use super::{Notebook, cells, parameters};
@@ -100,6 +102,8 @@ fn run_cells(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> 
     interrupt::install_handler();
     interrupt_on_termination();
     failures::install_panic_hook();
+    // Before any cell asks for CUDA, and after the fork: a context does not survive one.
+    let _ = Device::best();
     let error = match catch_unwind(AssertUnwindSafe(cells)) {
         Ok(Ok(())) => match cells::unfinished(notebook) {
             None => return exit_code::SUCCESS,

@@ -1,6 +1,11 @@
-//! Evaluations and response sets.
+//! Evaluations, response sets and the teachers that write them.
+//!
+//! What a model wrote is text or escaped: no markup in it is ever rendered.
 
-use offmodel_evals::{Evaluation, ResponseSet, Score};
+use offmodel_evals::{
+    ApiModel, Endpoint, Evaluation, GeneratedResponses, Reply, ResponseSet, Score, Teacher,
+    UsageSummary,
+};
 use offmodel_events::MimeBundle;
 use serde::Serialize;
 
@@ -64,5 +69,41 @@ impl RichDisplay for ResponseSet {
             Ok(records) => bundle.with("text/html", Page::new(&text).table(&records).into_html()),
             Err(_) => bundle,
         })
+    }
+}
+
+impl RichDisplay for GeneratedResponses {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
+    }
+}
+
+impl RichDisplay for ApiModel {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
+    }
+}
+
+impl RichDisplay for Endpoint {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
+    }
+}
+
+impl RichDisplay for Teacher {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
+    }
+}
+
+impl RichDisplay for Reply {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
+    }
+}
+
+impl RichDisplay for UsageSummary {
+    fn rich_display(&self) -> Option<MimeBundle> {
+        Some(MimeBundle::text(self.to_string()))
     }
 }

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use offmodel_events::capture::Capture;
 use offmodel_events::{Event, emit, interrupt, sink};
+use offmodel_models::BestDevice;
+use tch::Device;
 use tokio::runtime::Runtime;
 
 use super::Raised;
@@ -35,6 +37,8 @@ impl Outcome {
 /// Prepares the child process: event pipe, interrupt flag, panic reports, fonts for plotters.
 /// Called once.
 pub fn initialize() {
+    // libtorch keeps what it first finds, so that its CUDA library must be there before any cell.
+    let _ = Device::best();
     offmodel_analysis::register_plotters_fonts();
     sink::install_from_environment();
     interrupt::install_handler();

@@ -98,7 +98,11 @@ impl Sampling {
         self
     }
 
-    pub(crate) fn check(&self) -> Result<(), ModelError> {
+    /// Refuses options that make no sense, before any work is done.
+    ///
+    /// # Errors
+    /// Names the option.
+    pub fn check(&self) -> Result<(), ModelError> {
         let wrong = |option, found: String, expected| ModelError::Option {
             option,
             found,

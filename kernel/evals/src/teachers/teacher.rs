@@ -1,0 +1,77 @@
+//! A local model or one behind an API, by name.
+
+use std::fmt;
+
+use offmodel_models::{Chat, Model, Sampling};
+
+use super::aliases;
+use super::api_model::ApiModel;
+use crate::{EvalError, LanguageModel, Reply};
+
+/// Before a name that is meant for the API.
+const PREFIX: &str = "api:";
+
+/// A teacher by its name, so that a sweep may have local models and APIs on one axis.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Teacher {
+    /// A model held in memory.
+    Local(Model),
+    /// A model behind an API.
+    Api(ApiModel),
+}
+
+impl Teacher {
+    /// The study's names of models behind an API (`gpt_4.1_nano`), those of
+    /// `OFFMODEL_API_MODELS`, and `api:NAME` with the API's own name are asked at the endpoint
+    /// that the environment names; every other name is one for [`Model::load`].
+    ///
+    /// # Errors
+    /// When the environment names no endpoint, or there is no such model.
+    pub fn load(name: &str) -> Result<Self, EvalError> {
+        if let Some(model) = name.strip_prefix(PREFIX) {
+            return Ok(Self::Api(ApiModel::from_environment(model)?));
+        }
+        if aliases::is_alias(name)? {
+            return Ok(Self::Api(ApiModel::from_environment(name)?));
+        }
+        Ok(Self::Local(Model::load(name)?))
+    }
+}
+
+impl From<Model> for Teacher {
+    fn from(model: Model) -> Self {
+        Self::Local(model)
+    }
+}
+
+impl From<ApiModel> for Teacher {
+    fn from(model: ApiModel) -> Self {
+        Self::Api(model)
+    }
+}
+
+impl LanguageModel for Teacher {
+    fn name(&self) -> &str {
+        match self {
+            Self::Local(model) => model.name(),
+            Self::Api(model) => LanguageModel::name(model),
+        }
+    }
+
+    fn reply(&self, chats: &[Chat], sampling: &Sampling) -> Result<Vec<Reply>, EvalError> {
+        match self {
+            Self::Local(model) => model.reply(chats, sampling),
+            Self::Api(model) => model.reply(chats, sampling),
+        }
+    }
+}
+
+impl fmt::Display for Teacher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(model) => model.fmt(f),
+            Self::Api(model) => model.fmt(f),
+        }
+    }
+}

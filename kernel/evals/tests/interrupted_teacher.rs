@@ -1,0 +1,66 @@
+//! An interrupt ends the work of a teacher behind an API and keeps what has arrived.
+//!
+//! A program of its own: the flag of an interrupt is one for the whole process.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::time::{Duration, Instant};
+
+use offmodel_evals::{EvalError, LanguageModel, RetryPolicy};
+use offmodel_events::interrupt;
+
+#[path = "teachers/server.rs"]
+#[expect(dead_code, reason = "shared with the other tests")]
+mod server;
+
+use server::{Act, Server, chats, quick, said, sampled, status};
+
+/// How long it takes from the interrupt to the end of `reply`, and what that gives.
+fn interrupt_after(
+    wait: Duration,
+    ask: impl FnOnce() -> Result<Vec<offmodel_evals::Reply>, EvalError>,
+) -> (Duration, EvalError) {
+    interrupt::clear();
+    let asked = std::thread::spawn(move || {
+        std::thread::sleep(wait);
+        let at = Instant::now();
+        interrupt::request();
+        at
+    });
+    let ended = ask();
+    let end = Instant::now();
+    let took = end - asked.join().unwrap();
+    interrupt::clear();
+    (took, ended.unwrap_err())
+}
+
+#[test]
+fn an_interrupt_ends_the_work_within_200_ms_and_keeps_what_has_arrived() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, request| match request.prompt() {
+        "never" => Act::Silence,
+        prompt => said(prompt),
+    });
+    let model = server.model(&folder).concurrency(2);
+    let prompts = ["a", "never", "b", "c", "never"];
+    let (took, error) = interrupt_after(Duration::from_millis(400), || {
+        model.reply(&chats(&prompts), &sampled())
+    });
+    assert!(matches!(error, EvalError::Interrupted(_)), "{error}");
+    assert!(took < Duration::from_millis(200), "{took:?}");
+    let replies = model.reply(&chats(&["a", "b", "c"]), &sampled()).unwrap();
+    assert!(replies.iter().all(|reply| reply.cached));
+
+    // While a request waits to be sent again: another test in this process would see the flag.
+    let server = Server::start(|_, _| status(500));
+    let patient = RetryPolicy {
+        first_wait: Duration::from_secs(60),
+        ..quick()
+    };
+    let model = server.model(&folder).retries(patient);
+    let (took, error) = interrupt_after(Duration::from_millis(300), || {
+        model.reply(&chats(&["a"]), &sampled())
+    });
+    assert!(matches!(error, EvalError::Interrupted(_)), "{error}");
+    assert!(took < Duration::from_millis(200), "{took:?}");
+}
