@@ -5,12 +5,11 @@ use chrono::{SecondsFormat, Utc};
 use offmodel_cells::parameters::Parameter;
 use offmodel_program::Notebook;
 use offmodel_program::protocol::Ending;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use super::limits::within;
-use super::{Executed, ExecutorError, LocalExecutor, executed};
+use super::{Executor, ExecutorError, Halt, LocalExecutor, Steps, executed};
 use crate::error::RunnerError;
 use crate::spec::{Policy, Trial};
 use crate::store::{
@@ -39,6 +38,47 @@ pub struct Context {
     pub stopping: watch::Receiver<bool>,
 }
 
+/// Attempts made on this machine.
+#[derive(Debug)]
+pub struct LocalAttempts {
+    context: Arc<Context>,
+    workers: usize,
+    stop: watch::Sender<bool>,
+}
+
+impl LocalAttempts {
+    /// With as many at once as `context` has slots; `stop` sends to its `stopping`.
+    pub fn new(context: Arc<Context>, workers: usize, stop: watch::Sender<bool>) -> Self {
+        Self {
+            context,
+            workers,
+            stop,
+        }
+    }
+}
+
+impl Executor for LocalAttempts {
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn submit(&self, index: usize, work: Work, steps: &Steps) {
+        tokio::spawn(attempt(
+            Arc::clone(&self.context),
+            index,
+            work,
+            steps.clone(),
+        ));
+    }
+
+    fn halt(&self, halt: Halt) {
+        if halt != Halt::Withdrawn {
+            // Attempts that wait for a slot look at it before they start.
+            self.stop.send_replace(true);
+        }
+    }
+}
+
 /// One attempt to make.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Work {
@@ -58,6 +98,8 @@ pub enum Step {
     },
     /// Its process ended.
     Ended,
+    /// Something that the user should know.
+    Said(String),
     /// The pause before its next attempt is over.
     Due,
     /// Nothing more will come.
@@ -78,7 +120,7 @@ pub async fn attempt(
     context: Arc<Context>,
     index: usize,
     work: Work,
-    steps: UnboundedSender<(usize, Step)>,
+    steps: Steps,
 ) {
     // The dispatcher outlives its attempts, except when the whole process is ending.
     let send = |step| drop(steps.send((index, step)));
@@ -121,10 +163,16 @@ async fn run(
     send(Step::Ended);
     let stopping = *context.stopping.borrow();
     let shared = Arc::clone(context);
-    blocking(move || publish(&shared, &work, &folder, ended, exceeded, stopping)).await
+    blocking(move || {
+        let (notebook, parameters) = (&shared.notebook, &shared.parameters);
+        publish(
+            notebook, parameters, &work, &folder, ended, exceeded, stopping,
+        )
+    })
+    .await
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RunnerError> + Send + 'static,
 ) -> Result<T, RunnerError> {
     spawn_blocking(work).await.unwrap_or_else(|error| {
@@ -135,9 +183,11 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-/// Writes the executed notebook, then the result.
-fn publish(
-    context: &Context,
+/// Writes the executed notebook, then the result. An attempt that failed while it was `stopping`
+/// has none.
+pub(super) fn publish(
+    notebook: &Notebook,
+    parameters: &[Parameter],
     work: &Work,
     folder: &Path,
     ended: Result<Ending, ExecutorError>,
@@ -145,7 +195,11 @@ fn publish(
     stopping: bool,
 ) -> Result<Outcome, RunnerError> {
     let (ending, executed) = match ended {
-        Ok(ending) => (ending, told(context, work, folder, &ending)?),
+        Ok(ending) => {
+            let given = &work.trial.given;
+            let executed = executed(folder, &ending, notebook, parameters, given)?;
+            (ending, executed)
+        }
         Err(ExecutorError::Refused { reason }) if !stopping => {
             let result = result(work, Some(Cause::NotStarted { reason }), None, Vec::new());
             result.publish(folder)?;
@@ -166,22 +220,7 @@ fn publish(
     Ok(Outcome::Published(result))
 }
 
-fn told(
-    context: &Context,
-    work: &Work,
-    folder: &Path,
-    ending: &Ending,
-) -> Result<Executed, RunnerError> {
-    executed(
-        folder,
-        ending,
-        &context.notebook,
-        &context.parameters,
-        &work.trial.given,
-    )
-}
-
-fn result(
+pub(super) fn result(
     work: &Work,
     cause: Option<Cause>,
     ending: Option<&Ending>,

@@ -152,6 +152,16 @@ pub enum SpecError {
         /// The limit.
         limit: usize,
     },
+    /// An option of `sbatch` that would contradict the runner's own.
+    #[error("{place}: `--{option}` is set by the runner; instead of it: {instead}")]
+    Directive {
+        /// Where.
+        place: Place,
+        /// The option, without dashes.
+        option: String,
+        /// What sets it.
+        instead: &'static str,
+    },
     /// A value that the notebook cannot take.
     #[error("{place}: {source}")]
     Assignment {

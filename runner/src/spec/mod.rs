@@ -37,6 +37,16 @@
 //! crash = 2
 //! backoff = "30s"                  # doubles with every retry of a trial
 //!
+//! [slurm]                          # for `offmodel sweep --slurm`; everything is optional
+//! partition = "gpu"                # also account, qos
+//! time = "4h"                      # a job's limit; else `timeout` and two minutes, else Slurm's default
+//! checkpoint = "2m"                # so long before it, a program is asked to stop (default: 1m)
+//! throttle = 8                     # so many attempts run at once
+//! max_queued = 500                 # so many are in Slurm at once, waiting ones included
+//! requeue = true                   # Slurm starts again what it took away (the default)
+//! gpu_type = "a100"                # which kind the `gpus` in [resources] are
+//! directives = ["--constraint=nvlink"]   # further options of sbatch
+//!
 //! [[rule]]                         # which trials run first
 //! when = { data = "on_model" }
 //! priority = 1
@@ -50,10 +60,12 @@ mod policy;
 mod random;
 mod read;
 mod reader;
+mod slurm;
 mod trials;
 
 pub use error::{Place, SpecError};
 pub use factor::{Factor, Row};
 pub use policy::{Policy, Resources, Retry, Rule};
 pub use read::{Given, SweepSpec};
+pub use slurm::SlurmSettings;
 pub use trials::{Trial, Trials, trials};

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::factor::Row;
 use super::reader::{Entry, Reader, Table};
+use super::slurm::{SlurmSettings, slurm};
 use super::{Given, SpecError};
 
 /// How attempts are run, and what follows a failure.
@@ -19,6 +20,8 @@ pub struct Policy {
     pub resources: Resources,
     /// Which trials run first.
     pub rules: Vec<Rule>,
+    /// How Slurm is asked for attempts.
+    pub slurm: SlurmSettings,
 }
 
 /// How often a trial is tried again in one run of the sweep, by the cause of its failure.
@@ -32,7 +35,7 @@ pub struct Retry {
     pub memory: usize,
     /// A signal, an exit, or no start.
     pub crash: usize,
-    /// Taken away by a cluster; on this machine nothing is.
+    /// Taken away by a cluster and not started again by it; on this machine nothing is.
     pub preemption: usize,
     /// The pause before the first retry; every further one doubles it, up to an hour.
     pub backoff: Duration,
@@ -56,7 +59,14 @@ pub struct Rule {
     pub priority: i64,
 }
 
-pub(super) const KEYS: [&str; 5] = ["timeout", "max_failures", "retry", "resources", "rule"];
+pub(super) const KEYS: [&str; 6] = [
+    "timeout",
+    "max_failures",
+    "retry",
+    "resources",
+    "rule",
+    "slurm",
+];
 const RETRY: [&str; 6] = [
     "failure",
     "timeout",
@@ -100,6 +110,7 @@ pub(super) fn policy(reader: &Reader<'_>, table: &Table<'_>) -> Result<Policy, S
                 .collect::<Result<_, _>>()?,
             None => Vec::new(),
         },
+        slurm: slurm(reader, table)?,
     })
 }
 
@@ -175,7 +186,7 @@ const BYTES: [(&str, f64); 6] = [
     ("TB", 1e12),
 ];
 
-fn duration(
+pub(super) fn duration(
     reader: &Reader<'_>,
     table: &Table<'_>,
     key: &str,

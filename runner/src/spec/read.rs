@@ -223,7 +223,7 @@ mod tests {
         let start = "version = 1\nnotebook = \"x.ipynb\"\n";
         assert_eq!(
             error(&format!("{start}gird = {{ x = [1] }}\n")),
-            "nightly.toml, line 3, column 1: unknown key `gird`; did you mean `grid`?; known: version, notebook, name, parameters, grid, zip, trials, random, seeds, exclude, timeout, max_failures, retry, resources, rule"
+            "nightly.toml, line 3, column 1: unknown key `gird`; did you mean `grid`?; known: version, notebook, name, parameters, grid, zip, trials, random, seeds, exclude, timeout, max_failures, retry, resources, rule, slurm"
         );
         assert_eq!(
             error(&format!("{start}[grid]\nx = []\n")),
