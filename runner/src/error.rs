@@ -7,6 +7,7 @@ use offmodel_toolchain::ToolchainError;
 
 use crate::assignment::AssignmentError;
 use crate::executor::ExecutorError;
+use crate::executor::slurm::SlurmError;
 use crate::exit_code::ExitCode;
 use crate::spec::SpecError;
 
@@ -79,6 +80,9 @@ pub enum RunnerError {
     /// Attempts cannot be executed.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
+    /// Slurm does not do what it was asked for.
+    #[error(transparent)]
+    Slurm(#[from] SlurmError),
 }
 
 impl RunnerError {
@@ -102,6 +106,7 @@ impl RunnerError {
             Self::Compile(_) | Self::Toolchain(_) | Self::Kernel { .. } => ExitCode::Toolchain,
             Self::Busy { .. } => ExitCode::Busy,
             Self::Executor(_) => ExitCode::ProgramDied,
+            Self::Slurm(error) => error.exit_code(),
         }
     }
 }

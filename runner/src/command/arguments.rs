@@ -2,8 +2,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{kernel, logs, report, run as run_command, status, sweep};
+use super::{attempt, cancel, kernel, logs, report, run as run_command, status, sweep};
 use crate::error::RunnerError;
+use crate::executor::slurm::WhenStopped;
 use crate::exit_code::{ExitCode, HELP};
 
 /// Runs Rust notebooks as native programs: once, or as sweeps over parameters.
@@ -24,11 +25,16 @@ enum Command {
     Status(StatusArguments),
     /// Print what a sweep's trials wrote.
     Logs(LogsArguments),
+    /// End what a sweep has in Slurm.
+    Cancel(CancelArguments),
     /// Write a sweep's results and notebooks into one HTML page.
     Report(ReportArguments),
     /// Install, remove or examine the Jupyter kernel.
     #[command(subcommand)]
     Kernel(KernelCommand),
+    /// Make one attempt, inside a task of a Slurm job array.
+    #[command(hide = true)]
+    Attempt(AttemptArguments),
 }
 
 /// Commands of `offmodel kernel`.
@@ -67,9 +73,35 @@ pub struct SweepArguments {
     /// How many trials run at once; they share the machine's cores.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub workers: u16,
+    /// Run the trials on a Slurm cluster, as [slurm] and [resources] in the sweep file say.
+    #[arg(long, conflicts_with = "workers")]
+    pub slurm: bool,
+    /// With --slurm: what becomes of jobs when this command is stopped (Ctrl-C, SIGTERM).
+    #[arg(
+        long,
+        requires = "slurm",
+        value_enum,
+        default_value_t,
+        value_name = "WHAT"
+    )]
+    pub when_stopped: WhenStopped,
     /// Tell which trials would run, and why, without running any.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `offmodel cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArguments {
+    /// The sweep's folder, such as runs/NAME.
+    pub folder: PathBuf,
+}
+
+/// Arguments of `offmodel attempt`.
+#[derive(Debug, Args)]
+pub struct AttemptArguments {
+    /// The record of the job array.
+    pub record: PathBuf,
 }
 
 /// Arguments of `offmodel status`.
@@ -115,6 +147,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
         Command::Status(arguments) => status::status(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Cancel(arguments) => cancel::cancel(&arguments),
+        Command::Attempt(arguments) => attempt::attempt(&arguments),
         Command::Kernel(command) => Err(kernel::become_kernel(command)),
     }
 }

@@ -1,6 +1,8 @@
 //! What the commands do, step by step.
 
 mod arguments;
+mod attempt;
+mod cancel;
 mod kernel;
 mod logs;
 mod report;
@@ -9,6 +11,6 @@ mod status;
 mod sweep;
 
 pub use arguments::{
-    Arguments, KernelCommand, LogsArguments, ReportArguments, RunArguments, StatusArguments,
-    SweepArguments, run,
+    Arguments, AttemptArguments, CancelArguments, KernelCommand, LogsArguments, ReportArguments,
+    RunArguments, StatusArguments, SweepArguments, run,
 };

@@ -1,5 +1,5 @@
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use offmodel_cells::parameters::Parameter;
@@ -12,10 +12,11 @@ use crate::compilation::compile_notebook;
 use crate::dispatcher::{self, Summary};
 use crate::error::RunnerError;
 use crate::executor::single::StopSignals;
-use crate::executor::{Context, LocalExecutor, Work};
+use crate::executor::slurm::{self, SlurmExecutor, SlurmSweep};
+use crate::executor::{Context, Executor, LocalAttempts, LocalExecutor, Work};
 use crate::exit_code::ExitCode;
 use crate::progress::Progress;
-use crate::spec::{Policy, SweepSpec, Trial, Trials, trials};
+use crate::spec::{SweepSpec, Trial, Trials, trials};
 use crate::store::{Provenance, Standing, SweepFolder, compact};
 use crate::terminal::{note, tell};
 
@@ -37,10 +38,15 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
     }
     // Locked until the results are gathered.
     let folder = Arc::new(SweepFolder::open(&path)?);
+    if arguments.slurm {
+        // Before anything else costs time.
+        runtime(&path)?.block_on(slurm::reach())?;
+    } else {
+        runtime(&path)?.block_on(slurm::ensure_none(&folder))?;
+    }
     let plan = plan(&folder, &trials.list);
     announce(&spec, &folder, &trials, &plan);
     let work: Vec<Work> = plan.iter().filter_map(Planned::work).collect();
-    let workers = usize::from(arguments.workers);
     let summary = if work.is_empty() {
         submit(&folder, &spec, &notebook)?;
         Summary::default()
@@ -53,8 +59,8 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
             parameters,
             &compiled,
             work,
-            workers,
-            spec.policy.clone(),
+            arguments,
+            &spec,
         )?
     };
     let written = compact(&folder, &trials.list)?;
@@ -161,12 +167,15 @@ fn announce(spec: &SweepSpec, folder: &SweepFolder, trials: &Trials, plan: &[Pla
 }
 
 fn submit(folder: &SweepFolder, spec: &SweepSpec, notebook: &Notebook) -> Result<(), RunnerError> {
+    folder.submit(&spec.text, &submitted_text(notebook, folder)?)
+}
+
+fn submitted_text(notebook: &Notebook, folder: &SweepFolder) -> Result<String, RunnerError> {
     let document = nbformat::Notebook::V4(notebook.document.clone());
-    let text = nbformat::serialize_notebook(&document).map_err(|error| RunnerError::Write {
+    nbformat::serialize_notebook(&document).map_err(|error| RunnerError::Write {
         path: folder.notebook_file(),
         source: std::io::Error::other(error.to_string()),
-    })?;
-    folder.submit(&spec.text, &text)
+    })
 }
 
 fn execute(
@@ -175,46 +184,68 @@ fn execute(
     parameters: Vec<Parameter>,
     program: &Program,
     work: Vec<Work>,
-    workers: usize,
-    policy: Policy,
+    arguments: &SweepArguments,
+    spec: &SweepSpec,
 ) -> Result<Summary, RunnerError> {
     let path = folder.path().to_owned();
     let provenance = Provenance::collect(&notebook, program);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let policy = &spec.policy;
+    runtime(&path)?.block_on(async {
+        let signals =
+            StopSignals::listen().map_err(|source| RunnerError::Write { path, source })?;
+        let executor: Box<dyn Executor> = if arguments.slurm {
+            let sweep = SlurmSweep {
+                name: spec.name.clone(),
+                notebook: submitted_text(&notebook, &folder)?,
+                directory: notebook.folder().to_owned(),
+                program: program.executable.clone(),
+                key: program.key.clone(),
+                provenance,
+                policy: policy.clone(),
+                when_stopped: arguments.when_stopped,
+                folder,
+            };
+            Box::new(SlurmExecutor::start(sweep).await?)
+        } else {
+            let workers = usize::from(arguments.workers);
+            let (stop, stopping) = watch::channel(false);
+            let executor = LocalExecutor::start(
+                &program.executable,
+                notebook.folder(),
+                workers,
+                policy.resources.cores,
+            )
+            .await?;
+            let context = Arc::new(Context {
+                folder,
+                notebook,
+                parameters,
+                provenance,
+                policy: policy.clone(),
+                executor,
+                slots: Semaphore::new(workers),
+                stopping,
+            });
+            Box::new(LocalAttempts::new(context, workers, stop))
+        };
+        let mut progress = Progress::new(work.len(), "trials");
+        let summary =
+            dispatcher::run(executor.as_ref(), policy, work, signals, &mut progress).await;
+        progress.finish();
+        Ok(summary)
+    })
+}
+
+pub(super) fn runtime(folder: &Path) -> Result<tokio::runtime::Runtime, RunnerError> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)
         .enable_all()
         .build()
         .map_err(|source| RunnerError::Write {
-            path: path.clone(),
+            path: folder.to_owned(),
             source,
-        })?;
-    runtime.block_on(async {
-        let signals =
-            StopSignals::listen().map_err(|source| RunnerError::Write { path, source })?;
-        let executor = LocalExecutor::start(
-            &program.executable,
-            notebook.folder(),
-            workers,
-            policy.resources.cores,
-        )
-        .await?;
-        let (stop, stopping) = watch::channel(false);
-        let context = Arc::new(Context {
-            folder,
-            notebook,
-            parameters,
-            provenance,
-            policy,
-            executor,
-            slots: Semaphore::new(workers),
-            stopping,
-        });
-        let mut progress = Progress::new(work.len(), "trials");
-        let summary = dispatcher::run(context, work, workers, stop, signals, &mut progress).await;
-        progress.finish();
-        Ok(summary)
-    })
+        })
 }
 
 fn conclude(

@@ -116,12 +116,7 @@ pub enum Outcome {
 }
 
 /// The life of one attempt: folder, slot, process, result. Every step is sent with `index`.
-pub async fn attempt(
-    context: Arc<Context>,
-    index: usize,
-    work: Work,
-    steps: Steps,
-) {
+pub async fn attempt(context: Arc<Context>, index: usize, work: Work, steps: Steps) {
     // The dispatcher outlives its attempts, except when the whole process is ending.
     let send = |step| drop(steps.send((index, step)));
     let outcome = run(&context, work, &send).await;

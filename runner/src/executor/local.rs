@@ -234,9 +234,13 @@ fn server_command(
         if unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } == -1 {
             return Err(std::io::Error::last_os_error());
         }
+        // Slurm signals every process of a job: the server must outlive its attempts, which have
+        // handlers of their own and may still want to save something.
+        // SAFETY: async-signal-safe.
+        unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
         Ok(())
     };
-    // SAFETY: the closure makes one async-signal-safe system call and allocates nothing.
+    // SAFETY: the closure makes two async-signal-safe system calls and allocates nothing.
     unsafe { command.pre_exec(inherit) };
     command
 }

@@ -32,6 +32,7 @@
 //! [resources]                      # of one attempt
 //! cores = 1
 //! memory = "4GB"
+//! gpus = 1                         # whole ones, told apart by CUDA_VISIBLE_DEVICES
 //!
 //! [retry]                          # how often, by cause: failure, timeout, memory, crash, preemption
 //! crash = 2

@@ -48,6 +48,9 @@ pub struct Resources {
     pub cores: Option<usize>,
     /// The most resident memory of its process group, in bytes.
     pub memory: Option<u64>,
+    /// Whole GPUs; 0 hides those of the machine, without a number trials see what the runner
+    /// sees.
+    pub gpus: Option<usize>,
 }
 
 /// `[[rule]]`: a priority for the trials that match.
@@ -75,7 +78,7 @@ const RETRY: [&str; 6] = [
     "preemption",
     "backoff",
 ];
-const RESOURCES: [&str; 2] = ["cores", "memory"];
+const RESOURCES: [&str; 3] = ["cores", "memory", "gpus"];
 const RULE: [&str; 2] = ["when", "priority"];
 
 /// The longest pause before a retry.
@@ -149,6 +152,7 @@ fn resources(reader: &Reader<'_>, table: &Table<'_>) -> Result<Resources, SpecEr
             "bytes, or a size such as \"4GB\"",
         )?
         .map(|bytes| bytes as u64),
+        gpus: reader.count(table, "gpus")?,
     })
 }
 

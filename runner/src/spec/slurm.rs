@@ -195,7 +195,10 @@ mod tests {
         assert_eq!(settings.partition.as_deref(), Some("gpu,long"));
         assert_eq!(settings.time, Some(Duration::from_secs(14_400)));
         assert_eq!(settings.checkpoint, Some(Duration::from_secs(120)));
-        assert_eq!((settings.throttle, settings.max_queued), (Some(8), Some(500)));
+        assert_eq!(
+            (settings.throttle, settings.max_queued),
+            (Some(8), Some(500))
+        );
         assert!(!settings.requeue);
         assert_eq!(settings.directives, ["--constraint=nvlink", "--exclusive"]);
         assert_eq!(parse("").unwrap(), SlurmSettings::default());
@@ -203,11 +206,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_with_their_place() {
-        assert!(
-            parse("partitoin = \"gpu\"")
-                .unwrap_err()
-                .starts_with("n.toml, line 4, column 1: unknown key `partitoin`; did you mean `partition`?")
-        );
+        assert!(parse("partitoin = \"gpu\"").unwrap_err().starts_with(
+            "n.toml, line 4, column 1: unknown key `partitoin`; did you mean `partition`?"
+        ));
         assert_eq!(
             parse("throttle = 0").unwrap_err(),
             "n.toml, line 4, column 12: `throttle`: expected a positive integer, found the integer 0"
@@ -216,7 +217,13 @@ mod tests {
             parse("directives = [\"--array=1-5\"]").unwrap_err(),
             "n.toml, line 4, column 15: `--array` is set by the runner; instead of it: `throttle`; the trials make the array"
         );
-        for hostile in ["exclusive", "--x\\n#SBATCH --wrap=y", "--", "--=x", "--a b=c"] {
+        for hostile in [
+            "exclusive",
+            "--x\\n#SBATCH --wrap=y",
+            "--",
+            "--=x",
+            "--a b=c",
+        ] {
             assert!(
                 parse(&format!("directives = [\"{hostile}\"]"))
                     .unwrap_err()

@@ -123,6 +123,16 @@ pub enum Cause {
         /// What it held when it was ended, in bytes.
         held: u64,
     },
+    /// The cluster ended it before it could publish a result of its own.
+    Cluster {
+        /// Slurm's word for how: `CANCELLED`, `TIMEOUT`, `NODE_FAIL`, ...; `GONE` where it has
+        /// forgotten the job.
+        state: String,
+        /// The job, as `squeue` names it.
+        job: String,
+        /// What else is known; may be empty.
+        detail: String,
+    },
     /// The program could not be started.
     NotStarted {
         /// What the system said.
@@ -137,6 +147,14 @@ impl Cause {
             Self::Cell { .. } => retry.failure,
             Self::Timeout { .. } => retry.timeout,
             Self::Memory { .. } => retry.memory,
+            // Whoever cancelled it meant it.
+            Self::Cluster { state, .. } => match state.as_str() {
+                "CANCELLED" => 0,
+                "TIMEOUT" | "DEADLINE" => retry.timeout,
+                "OUT_OF_MEMORY" => retry.memory,
+                "PREEMPTED" | "NODE_FAIL" | "BOOT_FAIL" | "REVOKED" => retry.preemption,
+                _ => retry.crash,
+            },
             Self::Signal { .. } | Self::Exit { .. } | Self::NotStarted { .. } => retry.crash,
         }
     }
@@ -185,6 +203,23 @@ impl std::fmt::Display for Cause {
                 held / 1_000_000,
                 limit / 1_000_000
             ),
+            Self::Cluster { state, job, detail } => {
+                let what = match state.as_str() {
+                    "CANCELLED" => "cancelled in Slurm",
+                    "TIMEOUT" | "DEADLINE" => "ran into the job's time limit",
+                    "OUT_OF_MEMORY" => "held more memory than its job may",
+                    "PREEMPTED" | "NODE_FAIL" | "BOOT_FAIL" | "REVOKED" => {
+                        "the cluster took it away"
+                    }
+                    _ => "its job ended without a result",
+                };
+                write!(formatter, "{what}: {state}, job {job}")?;
+                if detail.is_empty() {
+                    Ok(())
+                } else {
+                    write!(formatter, ": {detail}")
+                }
+            }
             Self::NotStarted { reason } => write!(formatter, "not started: {reason}"),
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::answers::{self, Answer, ArrayId};
 use super::script::job_limit;
+use crate::exit_code::ExitCode;
 use crate::spec::Policy;
 
 /// Longer than Slurm's own patience with a controller that does not answer (some ten seconds).
@@ -93,6 +94,12 @@ pub enum SlurmError {
         /// The variable that Slurm sets.
         variable: &'static str,
     },
+    /// Cancelled jobs that do not end.
+    #[error("{left} jobs were cancelled and have not ended yet; look with `squeue`")]
+    Remaining {
+        /// How many.
+        left: usize,
+    },
     /// Jobs of the sweep are in Slurm, and it is to run here.
     #[error(
         "jobs of {} are in Slurm ({jobs}): go on with `--slurm`, or end them first with `offmodel cancel {}`",
@@ -108,6 +115,15 @@ pub enum SlurmError {
 }
 
 impl SlurmError {
+    /// The exit code that tells this kind of error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Record { .. } | Self::NoTask { .. } => ExitCode::BadInput,
+            Self::StillThere { .. } => ExitCode::Busy,
+            _ => ExitCode::Cluster,
+        }
+    }
+
     /// Whether asking again later may help.
     pub fn is_passing(&self) -> bool {
         matches!(
@@ -115,6 +131,14 @@ impl SlurmError {
             Self::Unreachable { .. } | Self::Full { .. } | Self::NotUnderstood { .. }
         )
     }
+}
+
+/// Makes sure that Slurm is there and answers.
+///
+/// # Errors
+/// When it is not or does not.
+pub async fn reach() -> Result<(), SlurmError> {
+    largest_array().await.map(drop)
 }
 
 /// The largest index of a job array, and one.

@@ -157,9 +157,16 @@ pub fn records(folder: &SweepFolder) -> PathBuf {
 /// When one of them is not readable: then nobody knows what runs.
 pub fn open_records(folder: &SweepFolder) -> Result<Vec<ArrayRecord>, SlurmError> {
     let mut open = Vec::new();
-    for entry in fs::read_dir(records(folder)).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(records(folder))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             let record = ArrayRecord::read(&path)?;
             if !record.closed {
                 open.push(record);

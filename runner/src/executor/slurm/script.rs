@@ -137,7 +137,10 @@ fn minutes(limit: Duration) -> u128 {
 }
 
 fn megabytes(bytes: u64) -> String {
-    format!("{}M", bytes.saturating_add(MEMORY_ALLOWANCE).div_ceil(1 << 20))
+    format!(
+        "{}M",
+        bytes.saturating_add(MEMORY_ALLOWANCE).div_ceil(1 << 20)
+    )
 }
 
 fn push(text: &mut String, directive: &str) {

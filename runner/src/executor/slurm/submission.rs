@@ -85,7 +85,13 @@ fn prepare_files(sweep: &SlurmSweep, batch: &[Work]) -> Result<ArrayRecord, Runn
             attempt: work.attempt,
         })
         .collect();
-    let record = ArrayRecord::new(new_name(&sweep.name), program, directory, &sweep.policy, tasks);
+    let record = ArrayRecord::new(
+        new_name(&sweep.name),
+        program,
+        directory,
+        &sweep.policy,
+        tasks,
+    );
     write_atomically(
         &record.file(&sweep.folder, ".ipynb"),
         sweep.notebook.as_bytes(),
@@ -99,10 +105,7 @@ fn prepare_files(sweep: &SlurmSweep, batch: &[Work]) -> Result<ArrayRecord, Runn
         offmodel: &offmodel,
         record: &own.join(format!("{}.json", record.name)),
     };
-    write_atomically(
-        &record.file(&sweep.folder, ".sh"),
-        script.text().as_bytes(),
-    )?;
+    write_atomically(&record.file(&sweep.folder, ".sh"), script.text().as_bytes())?;
     record.write(&sweep.folder)?;
     Ok(record)
 }

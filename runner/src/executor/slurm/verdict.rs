@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn a_task_that_completed_without_a_result_is_lost() {
         let state = JobState::Ended("COMPLETED");
-        assert_eq!(judge(Seen::State(&state), None, Duration::ZERO), Verdict::Open);
+        assert_eq!(
+            judge(Seen::State(&state), None, Duration::ZERO),
+            Verdict::Open
+        );
         assert_eq!(
             judge(Seen::State(&state), None, LATE),
             Verdict::Lost(Some("COMPLETED"))
