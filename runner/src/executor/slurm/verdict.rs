@@ -20,17 +20,6 @@ pub enum Seen<'a> {
     State(&'a JobState),
 }
 
-impl Seen<'_> {
-    /// Whether the task is over.
-    pub fn is_over(self) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Gone => true,
-            Self::State(state) => state.is_ended(),
-        }
-    }
-}
-
 /// What became of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
