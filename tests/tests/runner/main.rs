@@ -7,5 +7,6 @@ mod bad_input;
 mod cells;
 mod limits;
 mod parameters;
+mod slurm;
 mod sweeps;
 mod workbench;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use super::cluster::Cluster;
 use crate::workbench::{Cell, Said, Workbench, said};
 
 /// One notebook for all cases, compiled once. What a trial does is its `kind`; all of them note

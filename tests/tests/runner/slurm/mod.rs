@@ -5,18 +5,10 @@
 //! All cases share the cluster: first those that leave it alone, at the same time, then one by
 //! one those that break it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on may panic"
-)]
-
 mod broken;
 mod calm;
 mod cluster;
 mod sweep;
-#[path = "../runner/workbench.rs"]
-mod workbench;
 
 use cluster::{Cluster, missing};
 

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::Case;
-use crate::cluster::Cluster;
-use crate::sweep::{Sweep, wait_for};
+use super::Case;
+use super::cluster::Cluster;
+use super::sweep::{Sweep, wait_for};
 use crate::workbench::said;
 
 pub const CASES: [(&str, Case); 11] = [
@@ -183,12 +183,11 @@ fn requeue(cluster: &Cluster) {
     sweep.wait_for_starts(1);
     let job = sweep.job();
     cluster.say(&format!("scontrol requeue {job}_0"));
-    wait_for("the end of the first attempt", || {
-        sweep.queue() == ["0|PENDING"]
+    wait_for("the second attempt", || {
+        // Otherwise Slurm waits for two minutes; refused while the first attempt ends.
+        cluster.command(&format!("scontrol update jobid={job}_0 StartTime=now"));
+        sweep.started().len() == 2
     });
-    // Otherwise Slurm waits for two minutes.
-    cluster.say(&format!("scontrol update jobid={job}_0 StartTime=now"));
-    sweep.wait_for_starts(2);
     sweep.go();
     let said = runner.end().succeeded();
     assert!(
