@@ -9,6 +9,10 @@
 //! exclude = [{ data = "on_model", seed = 2 }]
 //! timeout = "2h"                   # for one attempt; seconds, or with s, m, h, d
 //! max_failures = 10                # then no further trial begins
+//! data = [                         # what the notebook reads: new content makes new trials
+//!     "problems.jsonl",            # a file or folder, relative to the notebook
+//!     { parameter = "responses" }, # the path that this parameter has in the trial
+//! ]
 //!
 //! [parameters]                     # optional: the same in every trial
 //! steps = 20
@@ -32,6 +36,8 @@
 //! [resources]                      # of one attempt
 //! cores = 1
 //! memory = "4GB"
+//! gpus = 1                         # whole ones, told apart by CUDA_VISIBLE_DEVICES
+//! pin = false                      # do not keep trials on cores of their own
 //!
 //! [retry]                          # how often, by cause: failure, timeout, memory, crash, preemption
 //! crash = 2
@@ -44,6 +50,7 @@
 //!
 //! `trials`, `grid`, `zip`, `random` and `seeds` are factors: the trials are all combinations.
 
+mod data;
 mod error;
 mod factor;
 mod policy;
@@ -52,6 +59,7 @@ mod read;
 mod reader;
 mod trials;
 
+pub use data::{DataPath, DataSource};
 pub use error::{Place, SpecError};
 pub use factor::{Factor, Row};
 pub use policy::{Policy, Resources, Retry, Rule};

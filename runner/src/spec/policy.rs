@@ -45,6 +45,11 @@ pub struct Resources {
     pub cores: Option<usize>,
     /// The most resident memory of its process group, in bytes.
     pub memory: Option<u64>,
+    /// Whole GPUs; 0 hides those of the machine, without a number trials see what the runner
+    /// sees.
+    pub gpus: Option<usize>,
+    /// Whether trials are kept on cores of their own; by default, where they fill the machine.
+    pub pin: Option<bool>,
 }
 
 /// `[[rule]]`: a priority for the trials that match.
@@ -65,7 +70,7 @@ const RETRY: [&str; 6] = [
     "preemption",
     "backoff",
 ];
-const RESOURCES: [&str; 2] = ["cores", "memory"];
+const RESOURCES: [&str; 4] = ["cores", "memory", "gpus", "pin"];
 const RULE: [&str; 2] = ["when", "priority"];
 
 /// The longest pause before a retry.
@@ -138,6 +143,8 @@ fn resources(reader: &Reader<'_>, table: &Table<'_>) -> Result<Resources, SpecEr
             "bytes, or a size such as \"4GB\"",
         )?
         .map(|bytes| bytes as u64),
+        gpus: reader.count(table, "gpus")?,
+        pin: reader.boolean(table, "pin")?,
     })
 }
 
