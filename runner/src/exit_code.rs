@@ -20,7 +20,7 @@ pub enum ExitCode {
     ProgramDied = 6,
     /// The compiler, the prelude or libtorch is missing.
     Toolchain = 7,
-    /// Another runner is at work on the sweep.
+    /// Another runner is at work on the sweep, or the one to be stopped is on another machine.
     Busy = 8,
     /// Stopped by Ctrl-C or SIGTERM; running the same command again goes on.
     Interrupted = 130,

@@ -64,4 +64,4 @@ pub use error::{Place, SpecError};
 pub use factor::{Factor, Row};
 pub use policy::{Policy, Resources, Retry, Rule};
 pub use read::{Given, SweepSpec};
-pub use trials::{Trial, Trials, trials};
+pub use trials::{DataHashes, Trial, Trials, identity, trials};
