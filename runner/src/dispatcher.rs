@@ -90,6 +90,8 @@ pub async fn run(
             // `steps` itself keeps the channel open.
             Some((index, step)) = inbox.recv() => {
                 if let Step::Done(Ok(Outcome::Published(result))) = &step {
+                    // It may have taken more than one attempt to get there.
+                    work[index].attempt = result.attempt;
                     progress.attempt_ended(&work[index], result);
                 }
                 core.on_step(index, step)
@@ -291,9 +293,13 @@ mod tests {
             attempt: 1,
             status: Status::Failed,
             cause: Some(Cause::Timeout { limit: 1.0 }),
+            program: None,
+            started: None,
             ended: String::new(),
             seconds: 1.0,
             peak_memory: 0,
+            cores: Vec::new(),
+            gpus: Vec::new(),
             frames: Vec::new(),
         })))
     }

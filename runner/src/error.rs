@@ -97,6 +97,24 @@ pub enum RunnerError {
         /// The sweep's folder.
         folder: PathBuf,
     },
+    /// Trials as they were submitted can no longer be run.
+    #[error("{data} changed since the sweep was submitted: run `offmodel sweep {}`, which gives its trials new names", sweep_file.display())]
+    DataChanged {
+        /// The data, by the paths that cells use.
+        data: String,
+        /// The sweep file.
+        sweep_file: PathBuf,
+    },
+    /// The runner was asked to stop and did not.
+    #[error("the runner of {} ({holder}) did not stop within {seconds} s", folder.display())]
+    NotStopped {
+        /// The sweep's folder.
+        folder: PathBuf,
+        /// Who it is.
+        holder: Box<RunnerRecord>,
+        /// How long it had.
+        seconds: u64,
+    },
     /// Fewer GPUs than a trial needs.
     #[error("a trial needs {wanted} GPUs, this machine has {}; choose with --gpus, or change `gpus` in [resources]", listed(found))]
     Gpus {
@@ -120,6 +138,7 @@ impl RunnerError {
             | Self::Read { .. }
             | Self::NoTrial { .. }
             | Self::NoSubmission { .. }
+            | Self::DataChanged { .. }
             | Self::Gpus { .. }
             | Self::NotASweep { .. } => ExitCode::BadInput,
             Self::Compile(
@@ -131,7 +150,7 @@ impl RunnerError {
                 ExitCode::Unwritable
             }
             Self::Compile(_) | Self::Toolchain(_) | Self::Kernel { .. } => ExitCode::Toolchain,
-            Self::Busy { .. } | Self::Elsewhere { .. } => ExitCode::Busy,
+            Self::Busy { .. } | Self::Elsewhere { .. } | Self::NotStopped { .. } => ExitCode::Busy,
             Self::Executor(_) => ExitCode::ProgramDied,
         }
     }

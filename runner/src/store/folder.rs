@@ -89,6 +89,12 @@ impl SweepFolder {
         &self.path
     }
 
+    /// The sweep's name.
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// The sweep file as submitted.
     pub fn sweep_file(&self) -> PathBuf {
         self.path.join("sweep.toml")

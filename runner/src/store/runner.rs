@@ -82,6 +82,11 @@ impl RunnerRecord {
         self.boot == own.boot && self.namespace == own.namespace
     }
 
+    /// Whether it is this process.
+    pub fn is_own(&self) -> bool {
+        self.is_here() && self.process == own_process()
+    }
+
     /// Whether the process, which [is here](Self::is_here), runs.
     pub fn is_alive(&self) -> bool {
         start_of(self.process) == Some(self.started)
