@@ -197,6 +197,13 @@ impl std::fmt::Display for Cause {
                     signal_name(*signal)
                 )
             }
+            Self::Exit {
+                code: exit_code::EVENTS_LOST,
+                ..
+            } => write!(
+                formatter,
+                "part of what the cells showed could not be written: is the disk full?"
+            ),
             Self::Exit { code, cell } => {
                 write!(
                     formatter,
