@@ -116,7 +116,10 @@ pub enum RunnerError {
         seconds: u64,
     },
     /// Fewer GPUs than a trial needs.
-    #[error("a trial needs {wanted} GPUs, this machine has {}; choose with --gpus, or change `gpus` in [resources]", listed(found))]
+    #[error(
+        "a trial needs {wanted} GPUs, this machine has {}; choose with --gpus, or change `gpus` in [resources]",
+        listed(found)
+    )]
     Gpus {
         /// What the sweep file asks for.
         wanted: usize,

@@ -108,7 +108,15 @@ mod tests {
             .into();
         assert_eq!(
             told,
-            ["4 ms", "1 s", "119 s", "2 min", "120 min", "2 h 10 min", "2 d 7 h"]
+            [
+                "4 ms",
+                "1 s",
+                "119 s",
+                "2 min",
+                "120 min",
+                "2 h 10 min",
+                "2 d 7 h"
+            ]
         );
     }
 }

@@ -69,10 +69,9 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::New => write!(formatter, "runs: new"),
-            Self::NotebookChanged { former } => write!(
-                formatter,
-                "runs: the notebook changed since trial {former}"
-            ),
+            Self::NotebookChanged { former } => {
+                write!(formatter, "runs: the notebook changed since trial {former}")
+            }
             Self::DataChanged { former, data } => write!(
                 formatter,
                 "runs: {} changed since trial {former}",

@@ -12,11 +12,9 @@ use crate::store::{SweepFolder, changed_since};
 /// Runs trials of a sweep again, as it was submitted: those that failed, or those named.
 pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError> {
     let view = SweepFolder::view(&arguments.folder)?;
-    let submission = view
-        .submission()
-        .ok_or_else(|| RunnerError::NoSubmission {
-            folder: view.path().to_owned(),
-        })?;
+    let submission = view.submission().ok_or_else(|| RunnerError::NoSubmission {
+        folder: view.path().to_owned(),
+    })?;
     let trials = Trials {
         list: status::submitted_trials(&view)?,
         merged: 0,

@@ -166,7 +166,9 @@ fn began_after(
 ) -> bool {
     let events = folder.attempt(&trial.id, attempt).join("events.jsonl");
     let began = std::fs::metadata(events).and_then(|metadata| metadata.modified());
-    since.zip(began.ok()).is_some_and(|(since, began)| began >= since)
+    since
+        .zip(began.ok())
+        .is_some_and(|(since, began)| began >= since)
 }
 
 fn readable(status: &SweepStatus) -> String {

@@ -65,10 +65,7 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
 }
 
 /// How this machine is shared out.
-pub(super) fn layout(
-    spec: &SweepSpec,
-    arguments: &SharedArguments,
-) -> Result<Layout, RunnerError> {
+pub(super) fn layout(spec: &SweepSpec, arguments: &SharedArguments) -> Result<Layout, RunnerError> {
     Layout::new(
         usize::from(arguments.workers),
         &spec.policy.resources,

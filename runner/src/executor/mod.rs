@@ -13,4 +13,4 @@ mod slots;
 pub use attempt::{Context, Outcome, Step, Work, attempt};
 pub use local::{ExecutorError, LocalExecutor};
 pub use outcome::{Executed, executed};
-pub use slots::{Layout, Place, Slot, Slots, own_cores, own_gpus};
+pub use slots::{Cores, Layout, Place, Slot, Slots, own_cores, own_gpus};

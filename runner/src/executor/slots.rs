@@ -54,7 +54,7 @@ impl Layout {
     pub fn new(
         workers: usize,
         resources: &Resources,
-        cores: &[usize],
+        cores: &Cores,
         gpus: &[String],
     ) -> Result<Self, RunnerError> {
         let workers = match resources.gpus {
@@ -70,15 +70,16 @@ impl Layout {
         .max(1);
         let threads = resources
             .cores
-            .unwrap_or_else(|| (cores.len() / workers).max(1));
-        let fits = workers * threads <= cores.len();
-        let fills = cores.len().saturating_sub(workers * threads) < threads;
+            .unwrap_or_else(|| (cores.count / workers).max(1));
+        let numbers = &cores.numbers;
+        let fits = workers * threads <= numbers.len();
+        let fills = numbers.len().saturating_sub(workers * threads) < threads;
         let shared = workers > 1 && (resources.cores.is_none() || fills);
         let pin = fits && resources.pin.unwrap_or(shared);
         let places = (0..workers)
             .map(|slot| Place {
                 cores: if pin {
-                    cores[slot * threads..(slot + 1) * threads].to_vec()
+                    numbers[slot * threads..(slot + 1) * threads].to_vec()
                 } else {
                     Vec::new()
                 },
@@ -89,6 +90,16 @@ impl Layout {
             .collect();
         Ok(Self { places, threads })
     }
+}
+
+/// The cores that attempts may share.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cores {
+    /// How many.
+    pub count: usize,
+    /// Which: neighbours in the machine are next to each other. Empty where attempts must not be
+    /// kept on some of them.
+    pub numbers: Vec<usize>,
 }
 
 /// The places of a layout, taken and given back.
@@ -144,9 +155,9 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// The cores that this process may run on, neighbours next to each other: threads of one core,
-/// then cores of one package.
-pub fn own_cores() -> Vec<usize> {
+/// The cores that this process may run on, threads of one core next to each other, then cores of
+/// one package.
+pub fn own_cores() -> Cores {
     let topology = |core: usize, name: &str| {
         let path = format!("/sys/devices/system/cpu/cpu{core}/topology/{name}");
         fs::read_to_string(path)
@@ -154,18 +165,21 @@ pub fn own_cores() -> Vec<usize> {
             .and_then(|text| text.trim().parse::<i64>().ok())
             .unwrap_or_default()
     };
-    let mut cores = allowed();
-    cores.sort_by_cached_key(|&core| {
+    let mut numbers = allowed();
+    numbers.sort_by_cached_key(|&core| {
         (
             topology(core, "physical_package_id"),
             topology(core, "core_id"),
             core,
         )
     });
-    // A container may have a part of their time only.
     let count = std::thread::available_parallelism().map_or(1, usize::from);
-    cores.truncate(count);
-    cores
+    // A container that has a part of the time of all cores: if everyone in such a container chose
+    // the first ones, all would share these.
+    if count < numbers.len() {
+        numbers.clear();
+    }
+    Cores { count, numbers }
 }
 
 fn allowed() -> Vec<usize> {
@@ -210,7 +224,9 @@ pub fn own_gpus(given: Option<&str>) -> Vec<String> {
         .collect();
     numbers.sort_unstable();
     // CUDA counts the devices that there are, whatever their numbers.
-    (0..numbers.len()).map(|number| number.to_string()).collect()
+    (0..numbers.len())
+        .map(|number| number.to_string())
+        .collect()
 }
 
 #[cfg(test)]
@@ -218,7 +234,10 @@ mod tests {
     use super::*;
 
     fn layout(workers: usize, resources: &Resources, cores: usize, gpus: &[&str]) -> Layout {
-        let cores: Vec<usize> = (0..cores).collect();
+        let cores = Cores {
+            count: cores,
+            numbers: (0..cores).collect(),
+        };
         let gpus: Vec<String> = gpus.iter().map(ToString::to_string).collect();
         Layout::new(workers, resources, &cores, &gpus).unwrap()
     }
@@ -269,6 +288,16 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_time_of_many_cores_is_shared_without_choosing_some() {
+        let quota = Cores {
+            count: 4,
+            numbers: Vec::new(),
+        };
+        let layout = Layout::new(2, &Resources::default(), &quota, &[]).unwrap();
+        assert_eq!((layout.threads, cores(&layout)), (2, vec![vec![], vec![]]));
+    }
+
+    #[test]
     fn every_gpu_belongs_to_one_attempt() {
         let one = Resources {
             gpus: Some(2),
@@ -298,7 +327,7 @@ mod tests {
             gpus: Some(2),
             ..Resources::default()
         };
-        let error = Layout::new(1, &two, &[0], &["7".to_owned()]).unwrap_err();
+        let error = Layout::new(1, &two, &Cores::default(), &["7".to_owned()]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "a trial needs 2 GPUs, this machine has 1 (7); choose with --gpus, or change `gpus` in [resources]"
@@ -332,7 +361,7 @@ mod tests {
     fn own_cores_are_those_that_the_system_lets_us_run_on() {
         let cores = own_cores();
         let allowed = allowed();
-        assert!(!cores.is_empty());
-        assert!(cores.iter().all(|core| allowed.contains(core)));
+        assert!(cores.count > 0);
+        assert!(cores.numbers.iter().all(|core| allowed.contains(core)));
     }
 }

@@ -259,7 +259,8 @@ mod tests {
         let with = id("data = [\"x\"]\n");
         assert_ne!(with, without);
         assert_ne!(with, id("data = [\"y\"]\n"));
-        let by_parameter = expand("data = [{ parameter = \"data\" }]\n[grid]\ndata = [\"on\", \"off\"]\n");
+        let by_parameter =
+            expand("data = [{ parameter = \"data\" }]\n[grid]\ndata = [\"on\", \"off\"]\n");
         let read: Vec<_> = by_parameter
             .unwrap()
             .list
@@ -278,9 +279,7 @@ mod tests {
     #[test]
     fn data_that_cannot_be_read_or_are_no_path_are_told_with_their_place() {
         let error = |text: &str| expand(text).unwrap_err().to_string();
-        assert!(
-            error("data = [\"x\", \"missing\"]\n").starts_with("n.toml, line 3, column 14: ")
-        );
+        assert!(error("data = [\"x\", \"missing\"]\n").starts_with("n.toml, line 3, column 14: "));
         assert_eq!(
             error("data = [{ parameter = \"seed\" }]\n"),
             "n.toml, line 3, column 9: parameter `seed` is to be a path, a list of paths or none, found 1"

@@ -150,10 +150,7 @@ impl GitState {
         let top = git(folder, &["rev-parse", "--show-toplevel"])?;
         let top = PathBuf::from(String::from_utf8_lossy(&top).trim());
         let changes = git(&top, &["diff", "HEAD"])?;
-        let unknown = git(
-            &top,
-            &["ls-files", "--others", "--exclude-standard", "-z"],
-        )?;
+        let unknown = git(&top, &["ls-files", "--others", "--exclude-standard", "-z"])?;
         let mut sweeps = Sweeps::default();
         let unknown: Vec<PathBuf> = unknown
             .split(|&byte| byte == 0)

@@ -258,7 +258,9 @@ fn renew(folder: &Path, record: &RunnerRecord) -> bool {
         // A moment's failure to read.
         None => true,
         Some(other) => {
-            note!("this runner was asleep for so long that another one took over ({other}): stopping");
+            note!(
+                "this runner was asleep for so long that another one took over ({other}): stopping"
+            );
             // SAFETY: a plain system call; our own handler stops the sweep in order.
             unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
             false

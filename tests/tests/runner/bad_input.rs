@@ -178,16 +178,34 @@ fn every_mistake_in_a_sweep_file_is_told_with_file_line_and_what_was_expected() 
     );
     let mistakes = [
         ("[grid]\n", "s.toml, line 3, column 1: `grid` is empty"),
-        ("[grid]\nseed = []\n", "line 4, column 8: `seed` is empty, so that there is nothing to run"),
+        (
+            "[grid]\nseed = []\n",
+            "line 4, column 8: `seed` is empty, so that there is nothing to run",
+        ),
         (
             "[grid]\nseed = [1, \"two\"]\n",
             "line 4, column 12: parameter `seed`: expected a non-negative integer (u64), found the string \"two\"",
         ),
-        ("[grid]\nrate = 3\n", "line 4, column 8: `rate`: expected a list of values, found the integer 3"),
-        ("timeout = \"soon\"\n", "line 3, column 11: `timeout`: expected positive seconds"),
-        ("[resources]\ngpus = \"all\"\n", "line 4, column 8: `gpus`: expected a non-negative integer"),
-        ("[resources]\npin = 1\n", "line 4, column 7: `pin`: expected true or false"),
-        ("data = \"x\"\n", "line 3, column 8: `data`: expected a list of values"),
+        (
+            "[grid]\nrate = 3\n",
+            "line 4, column 8: `rate`: expected a list of values, found the integer 3",
+        ),
+        (
+            "timeout = \"soon\"\n",
+            "line 3, column 11: `timeout`: expected positive seconds",
+        ),
+        (
+            "[resources]\ngpus = \"all\"\n",
+            "line 4, column 8: `gpus`: expected a non-negative integer",
+        ),
+        (
+            "[resources]\npin = 1\n",
+            "line 4, column 7: `pin`: expected true or false",
+        ),
+        (
+            "data = \"x\"\n",
+            "line 3, column 8: `data`: expected a list of values",
+        ),
         (
             "exclude = [{ seed = 1 }]\n[grid]\nseed = [1]\n",
             "line 3, column 21: `exclude` leaves no trial",
@@ -199,7 +217,10 @@ fn every_mistake_in_a_sweep_file_is_told_with_file_line_and_what_was_expected() 
         ("[grid\n", "s.toml, line 3, column 6: not TOML"),
     ];
     for (text, expected) in mistakes {
-        bench.write("s.toml", &format!("version = 1\nnotebook = \"n.ipynb\"\n{text}"));
+        bench.write(
+            "s.toml",
+            &format!("version = 1\nnotebook = \"n.ipynb\"\n{text}"),
+        );
         bench.offmodel(&["sweep", "s.toml"]).failed(3, expected);
     }
     bench.write("s.toml", "version = 1\nnotebook = \"gone.ipynb\"\n");
@@ -215,7 +236,10 @@ fn data_that_contain_themselves_are_an_error_and_no_endless_walk() {
     bench.notebook("n.ipynb", &["this does not compile"]);
     std::fs::create_dir(bench.path("data")).unwrap();
     std::os::unix::fs::symlink(".", bench.path("data/self")).unwrap();
-    bench.write("s.toml", "version = 1\nnotebook = \"n.ipynb\"\ndata = [\"data\"]\n");
+    bench.write(
+        "s.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\ndata = [\"data\"]\n",
+    );
     bench
         .offmodel(&["sweep", "s.toml"])
         .failed(3, "the folder contains itself through a link");

@@ -70,15 +70,23 @@ fn talkative(trials: usize) -> Workbench {
 /// succeeded.
 fn whole(bench: &Workbench) -> usize {
     let mut succeeded = 0;
-    for trial in bench.names("runs/s").iter().filter(|name| name.starts_with("trial-")) {
+    for trial in bench
+        .names("runs/s")
+        .iter()
+        .filter(|name| name.starts_with("trial-"))
+    {
         for attempt in bench.names(&format!("runs/s/{trial}")) {
             let folder = format!("runs/s/{trial}/{attempt}");
             let names = bench.names(&folder);
             for name in names.iter().filter(|name| {
                 !name.starts_with('.') && (name.ends_with(".json") || name.ends_with(".ipynb"))
             }) {
-                let text = std::fs::read_to_string(bench.path(&format!("{folder}/{name}"))).unwrap();
-                assert!(serde_json::from_str::<Value>(&text).is_ok(), "{folder}/{name}: {text:?}");
+                let text =
+                    std::fs::read_to_string(bench.path(&format!("{folder}/{name}"))).unwrap();
+                assert!(
+                    serde_json::from_str::<Value>(&text).is_ok(),
+                    "{folder}/{name}: {text:?}"
+                );
             }
             if names.iter().any(|name| name == "result.json") {
                 let result = bench.json(&format!("{folder}/result.json"));
@@ -131,12 +139,15 @@ fn a_disk_that_turns_read_only_ends_the_sweep_and_writable_again_it_goes_on() {
     bench.write("s.toml", &sweep.replace("[0, 1]", "[0, 1, 2]"));
     disk.change("ro");
     let before = bench.names("runs/s");
-    bench
-        .offmodel(&["sweep", "s.toml"])
-        .failed(5, "failed to write runs/s: read-only filesystem or storage medium");
+    bench.offmodel(&["sweep", "s.toml"]).failed(
+        5,
+        "failed to write runs/s: read-only filesystem or storage medium",
+    );
     assert_eq!(bench.names("runs/s"), before);
     // Looking needs no writing.
-    let plan = bench.offmodel(&["sweep", "s.toml", "--dry-run"]).succeeded();
+    let plan = bench
+        .offmodel(&["sweep", "s.toml", "--dry-run"])
+        .succeeded();
     assert!(plan.stdout.contains("x=2  runs: new"), "{}", plan.stdout);
     let status = bench.offmodel(&["status", "runs/s"]).succeeded();
     assert!(status.stdout.contains("2 succeeded"), "{}", status.stdout);

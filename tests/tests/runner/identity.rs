@@ -43,17 +43,28 @@ fn texts(bench: &Workbench) -> Vec<String> {
 fn new_content_of_data_makes_new_trials_and_says_which_data() {
     let bench = reading();
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
-    assert!(texts(&bench).iter().all(|text| text == "skipped: succeeded in attempt 1"));
+    assert!(
+        texts(&bench)
+            .iter()
+            .all(|text| text == "skipped: succeeded in attempt 1")
+    );
     bench.write("b.txt", "other");
     let told = texts(&bench);
     assert_eq!(told[0], "skipped: succeeded in attempt 1");
-    assert!(told[1].starts_with("runs: b.txt changed since trial "), "{told:?}");
+    assert!(
+        told[1].starts_with("runs: b.txt changed since trial "),
+        "{told:?}"
+    );
     let swept = bench.offmodel(&["sweep", "s.toml"]).succeeded().stderr;
     assert!(swept.contains("1 new because b.txt changed"), "{swept}");
     // As it was before: the results are there again.
     bench.write("b.txt", "b.txt");
     bench.write("shared.txt", "shared.txt");
-    assert!(texts(&bench).iter().all(|text| text == "skipped: succeeded in attempt 1"));
+    assert!(
+        texts(&bench)
+            .iter()
+            .all(|text| text == "skipped: succeeded in attempt 1")
+    );
     let hashes = bench.json("runs/s/submission.json");
     assert!(hashes["data"]["a.txt"]["hash"].is_string());
 }
@@ -67,7 +78,10 @@ fn data_that_are_missing_or_no_data_are_told_with_their_place() {
         "s.toml, line 3, column 23: failed to read data b.txt: No such file",
     );
     let sweep = std::fs::read_to_string(bench.path("s.toml")).unwrap();
-    bench.write("s.toml", &sweep.replace("parameter = \"file\"", "parameter = \"fil\""));
+    bench.write(
+        "s.toml",
+        &sweep.replace("parameter = \"file\"", "parameter = \"fil\""),
+    );
     bench.offmodel(&["sweep", "s.toml"]).failed(
         3,
         "s.toml, line 3, column 23: parameter `fil` is to be a path, a list of paths or none, found no such parameter",
@@ -80,7 +94,10 @@ fn retries_are_refused_once_the_data_are_not_those_of_the_submission() {
     let bench = reading();
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
     bench.write("shared.txt", "other");
-    let trial = plan(&bench)[0]["reason"]["former"].as_str().unwrap().to_owned();
+    let trial = plan(&bench)[0]["reason"]["former"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     bench.offmodel(&["retry", "runs/s", &trial]).failed(
         3,
         "shared.txt changed since the sweep was submitted: run `offmodel sweep ",
@@ -115,7 +132,11 @@ fn results_of_another_program_are_kept_and_told_and_run_again_on_demand() {
     let bench = reading();
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
     // As after a build of another prelude.
-    for trial in bench.names("runs/s").iter().filter(|name| name.starts_with("trial-")) {
+    for trial in bench
+        .names("runs/s")
+        .iter()
+        .filter(|name| name.starts_with("trial-"))
+    {
         let attempt = format!("runs/s/{trial}/attempt-1");
         for (file, pointer) in [
             ("result.json", "/program"),
@@ -145,8 +166,15 @@ fn results_of_another_program_are_kept_and_told_and_run_again_on_demand() {
         .offmodel(&["sweep", "s.toml", "--rerun-changed"])
         .succeeded()
         .stderr;
-    assert!(rerun.contains("2 done with another prelude, run again"), "{rerun}");
-    assert!(texts(&bench).iter().all(|text| text == "skipped: succeeded in attempt 2"));
+    assert!(
+        rerun.contains("2 done with another prelude, run again"),
+        "{rerun}"
+    );
+    assert!(
+        texts(&bench)
+            .iter()
+            .all(|text| text == "skipped: succeeded in attempt 2")
+    );
 }
 
 #[test]
@@ -169,7 +197,10 @@ fn each_trial_has_the_gpus_and_cores_of_its_slot() {
     let sweep = ["sweep", "s.toml", "--gpus", "3,5", "--workers", "4"];
     bench.offmodel(&sweep).succeeded();
     let logs = bench.offmodel(&["logs", "runs/s"]).succeeded().stdout;
-    let mut told: Vec<&str> = logs.lines().filter(|line| line.starts_with("gpus")).collect();
+    let mut told: Vec<&str> = logs
+        .lines()
+        .filter(|line| line.starts_with("gpus"))
+        .collect();
     told.sort_unstable();
     told.dedup();
     let cores = std::thread::available_parallelism().unwrap().get();
@@ -177,12 +208,20 @@ fn each_trial_has_the_gpus_and_cores_of_its_slot() {
         eprintln!("skipped: one core, nothing to pin to");
         return;
     }
-    assert_eq!(told.len(), 2, "two trials at once, each with one GPU: {logs}");
+    assert_eq!(
+        told.len(),
+        2,
+        "two trials at once, each with one GPU: {logs}"
+    );
     assert!(told[0].starts_with("gpus 3; cores ") && told[0].ends_with("; threads 1"));
     assert!(told[1].starts_with("gpus 5; cores "));
     let core = |line: &str| line.split("; ").nth(1).unwrap().to_owned();
     assert_ne!(core(told[0]), core(told[1]));
-    let trial = bench.names("runs/s").into_iter().find(|name| name.starts_with("trial-")).unwrap();
+    let trial = bench
+        .names("runs/s")
+        .into_iter()
+        .find(|name| name.starts_with("trial-"))
+        .unwrap();
     let result = bench.json(&format!("runs/s/{trial}/attempt-1/result.json"));
     assert_eq!(result["gpus"].as_array().unwrap().len(), 1);
 }

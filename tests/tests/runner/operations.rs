@@ -137,12 +137,22 @@ fn every_attempt_tells_where_it_came_from() {
     let bench = waiting("[0]");
     bench.write("go", "");
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
-    let trial = bench.names("runs/s").into_iter().find(|name| name.starts_with("trial-"));
+    let trial = bench
+        .names("runs/s")
+        .into_iter()
+        .find(|name| name.starts_with("trial-"));
     let attempt = format!("runs/s/{}/attempt-1", trial.unwrap());
     let spec = bench.json(&format!("{attempt}/spec.json"));
     assert_eq!(spec["seeds"]["seed"], 7);
     let provenance = &spec["provenance"];
-    for name in ["code_hash", "program", "offmodel", "host", "device", "processor"] {
+    for name in [
+        "code_hash",
+        "program",
+        "offmodel",
+        "host",
+        "device",
+        "processor",
+    ] {
         assert!(!provenance[name].as_str().unwrap().is_empty(), "{name}");
     }
     let versions = &provenance["versions"];
@@ -166,7 +176,9 @@ fn retry_runs_what_failed_or_what_is_named() {
     bench.write("n.ipynb", "{}");
     let retried = bench.offmodel(&["retry", "runs/s"]).succeeded();
     assert!(
-        retried.stderr.contains("1 failed before, run again; 1 not asked for"),
+        retried
+            .stderr
+            .contains("1 failed before, run again; 1 not asked for"),
         "{}",
         retried.stderr
     );
@@ -177,7 +189,11 @@ fn retry_runs_what_failed_or_what_is_named() {
     assert_eq!((&told["succeeded"], attempts(&told)), (&2.into(), [1, 2]));
     let named = told["trials"][0]["trial"].as_str().unwrap().to_owned();
     let retried = bench.offmodel(&["retry", "runs/s", &named]).succeeded();
-    assert!(retried.stderr.contains("1 asked for by name"), "{}", retried.stderr);
+    assert!(
+        retried.stderr.contains("1 asked for by name"),
+        "{}",
+        retried.stderr
+    );
     assert_eq!(attempts(&status(&bench)), [2, 2]);
     bench
         .offmodel(&["retry", "runs/s", "xyz"])
@@ -187,7 +203,9 @@ fn retry_runs_what_failed_or_what_is_named() {
 #[test]
 fn cancel_stops_the_runner_and_leaves_a_sweep_that_goes_on() {
     let bench = waiting("[0, 2]");
-    let nobody = bench.offmodel(&["sweep", "s.toml", "--dry-run"]).succeeded();
+    let nobody = bench
+        .offmodel(&["sweep", "s.toml", "--dry-run"])
+        .succeeded();
     assert!(nobody.stdout.contains("runs: new"));
     let mut runner = start(&bench, &["sweep", "s.toml"]);
     wait_until_running(&bench);
@@ -199,10 +217,18 @@ fn cancel_stops_the_runner_and_leaves_a_sweep_that_goes_on() {
     told["runner"]["workers"] = 1.into();
     insta::assert_snapshot!("cancel", settled(told));
     let again = bench.offmodel(&["cancel", "runs/s"]).succeeded();
-    assert!(again.stdout.contains("no runner is at work"), "{}", again.stdout);
+    assert!(
+        again.stdout.contains("no runner is at work"),
+        "{}",
+        again.stdout
+    );
     bench.write("go", "");
     let resumed = bench.offmodel(&["sweep", "s.toml"]).succeeded();
-    assert!(resumed.stderr.contains("1 did not finish, run again"), "{}", resumed.stderr);
+    assert!(
+        resumed.stderr.contains("1 did not finish, run again"),
+        "{}",
+        resumed.stderr
+    );
     assert_eq!(status(&bench)["succeeded"], 2);
 }
 
@@ -240,12 +266,19 @@ fn clean_says_what_it_would_remove_and_removes_it_only_when_told_to() {
     insta::assert_snapshot!("clean", settled(told));
     let before = bench.names("runs/s").len();
     let removed = bench.offmodel(&["clean", "runs/s", "--yes"]).succeeded();
-    assert!(removed.stdout.contains("removed 3 entries"), "{}", removed.stdout);
+    assert!(
+        removed.stdout.contains("removed 3 entries"),
+        "{}",
+        removed.stdout
+    );
     assert_eq!(bench.names("runs/s").len(), before - 2);
     let after = bench.offmodel(&["clean", "runs/s"]).succeeded();
     assert_eq!(after.stdout, "nothing to remove\n");
     let told = status(&bench);
-    assert_eq!((&told["succeeded"], &told["trials"][0]["attempts"]), (&1.into(), &2.into()));
+    assert_eq!(
+        (&told["succeeded"], &told["trials"][0]["attempts"]),
+        (&1.into(), &2.into())
+    );
 }
 
 #[test]
@@ -253,9 +286,13 @@ fn nothing_is_cleaned_while_a_runner_is_at_work() {
     let bench = waiting("[0]");
     let mut runner = start(&bench, &["sweep", "s.toml"]);
     wait_until_running(&bench);
-    bench
-        .offmodel(&["clean", "runs/s", "--yes"])
-        .failed(8, &format!("another runner is at work on runs/s (process {} on", runner.id()));
+    bench.offmodel(&["clean", "runs/s", "--yes"]).failed(
+        8,
+        &format!(
+            "another runner is at work on runs/s (process {} on",
+            runner.id()
+        ),
+    );
     bench.offmodel(&["cancel", "runs/s", "--now"]).succeeded();
     assert_eq!(runner.wait().unwrap().code(), Some(130));
 }
@@ -265,19 +302,31 @@ fn two_runners_started_at_once_do_not_run_a_trial_twice() {
     let bench = waiting("[0, 2, 3]");
     // Compiled before, so that both arrive at the folder at the same time.
     bench.write("go", "");
-    bench.offmodel(&["sweep", "s.toml", "--runs", "other"]).succeeded();
+    bench
+        .offmodel(&["sweep", "s.toml", "--runs", "other"])
+        .succeeded();
     std::fs::remove_file(bench.path("go")).unwrap();
-    let mut runners: Vec<Child> = (0..4).map(|_| start(&bench, &["sweep", "s.toml"])).collect();
+    let mut runners: Vec<Child> = (0..4)
+        .map(|_| start(&bench, &["sweep", "s.toml"]))
+        .collect();
     wait_for(|| {
-        let ended = runners.iter_mut().filter_map(|runner| runner.try_wait().unwrap());
-        ended.map(|status| status.code()).eq([Some(8), Some(8), Some(8)])
+        let ended = runners
+            .iter_mut()
+            .filter_map(|runner| runner.try_wait().unwrap());
+        ended
+            .map(|status| status.code())
+            .eq([Some(8), Some(8), Some(8)])
     });
     bench.write("go", "");
     let codes: Vec<_> = runners
         .iter_mut()
         .map(|runner| runner.wait().unwrap().code())
         .collect();
-    assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{codes:?}");
+    assert_eq!(
+        codes.iter().filter(|code| **code == Some(0)).count(),
+        1,
+        "{codes:?}"
+    );
     let told = status(&bench);
     assert_eq!(told["succeeded"], 3);
     for trial in told["trials"].as_array().unwrap() {
@@ -298,16 +347,23 @@ fn the_record_of_a_killed_runner_is_told_and_another_machines_is_respected() {
     bench.write("go", "");
     let resumed = bench.offmodel(&["sweep", "s.toml"]).succeeded().stderr;
     assert!(
-        resumed.contains(&format!("the runner before this one (process {} on ", runner.id())),
+        resumed.contains(&format!(
+            "the runner before this one (process {} on ",
+            runner.id()
+        )),
         "{resumed}"
     );
     record["host"] = "elsewhere".into();
     record["boot"] = "of another machine".into();
     bench.write("runs/s/runner.json", &record.to_string());
     for command in [&["sweep", "s.toml"][..], &["clean", "runs/s", "--yes"]] {
-        bench
-            .offmodel(command)
-            .failed(8, &format!("another runner is at work on runs/s (process {} on elsewhere, since ", runner.id()));
+        bench.offmodel(command).failed(
+            8,
+            &format!(
+                "another runner is at work on runs/s (process {} on elsewhere, since ",
+                runner.id()
+            ),
+        );
     }
     bench
         .offmodel(&["cancel", "runs/s"])
@@ -324,14 +380,55 @@ fn a_sweep_outlives_the_process_that_starts_its_trials() {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", runner.id())).unwrap();
     let servers: Vec<String> = tasks
         .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok())
-        .flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|text| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
         .collect();
     assert_eq!(servers.len(), 1);
-    let killed = std::process::Command::new("kill").args(["-KILL", &servers[0]]).status();
+    let killed = std::process::Command::new("kill")
+        .args(["-KILL", &servers[0]])
+        .status();
     assert!(killed.unwrap().success());
     bench.write("go", "");
     assert_eq!(runner.wait().unwrap().code(), Some(0));
     let told = status(&bench);
     assert_eq!(told["succeeded"], 2);
     assert_eq!(told["trials"][0]["attempts"], 2);
+}
+
+#[test]
+fn a_closed_terminal_stops_a_sweep_unless_it_was_started_to_outlive_it() {
+    let hang_up = |runner: &Child| {
+        let process = runner.id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-HUP", &process])
+            .status();
+        assert!(sent.unwrap().success());
+    };
+    let bench = waiting("[0]");
+    let mut runner = start(&bench, &["sweep", "s.toml"]);
+    wait_until_running(&bench);
+    hang_up(&runner);
+    assert_eq!(runner.wait().unwrap().code(), Some(130));
+    let command = bench.command(&["sweep", "s.toml"]);
+    let program = command.get_program().to_owned();
+    // `nohup` without its redirections.
+    let mut ignoring = std::process::Command::new("sh");
+    ignoring
+        .args(["-c", "trap '' HUP; exec \"$0\" sweep s.toml"])
+        .arg(program)
+        .current_dir(bench.path("."))
+        .stderr(Stdio::null())
+        .stdout(Stdio::null());
+    for (name, value) in command.get_envs() {
+        ignoring.env(name, value.unwrap());
+    }
+    let mut runner = ignoring.spawn().unwrap();
+    wait_until_running(&bench);
+    hang_up(&runner);
+    std::thread::sleep(Duration::from_millis(300));
+    bench.write("go", "");
+    assert_eq!(runner.wait().unwrap().code(), Some(0));
 }
