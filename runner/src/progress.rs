@@ -77,7 +77,7 @@ impl Progress {
         {
             self.said = Some(Instant::now());
             let (done, total) = (self.done, self.total);
-            let left = at_this_pace(done, self.began.elapsed(), total - done)
+            let left = at_this_pace(done, self.began.elapsed(), total.saturating_sub(done))
                 .map_or_else(String::new, |left| {
                     format!(", about {} left", in_words(left))
                 });

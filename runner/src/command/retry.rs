@@ -43,7 +43,8 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError>
     spec.file = submission.sweep_file;
     if arguments.dry_run {
         let plan = plan_retry(&view, &trials.list, &arguments.trials);
-        return tell_plan(&view, &trials, &plan, &layout, arguments.shared.json);
+        let json = arguments.shared.json.then_some("retry");
+        return tell_plan(&view, &trials, &plan, &layout, json);
     }
     let folder = SweepFolder::open(&arguments.folder, layout.places.len())?;
     let plan = plan_retry(&folder, &trials.list, &arguments.trials);
@@ -58,7 +59,7 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError>
         trials,
         data: submission.data,
         layout,
-        json: arguments.shared.json,
+        json: arguments.shared.json.then_some("retry"),
     };
     order.carry_out(folder, work)
 }

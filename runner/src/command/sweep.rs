@@ -44,7 +44,8 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
     let layout = layout(&spec, &arguments.shared)?;
     if arguments.dry_run {
         let plan = plan(&view, &trials.list, &notebook, arguments.rerun_changed);
-        return tell_plan(&view, &trials, &plan, &layout, arguments.shared.json);
+        let json = arguments.shared.json.then_some("sweep");
+        return tell_plan(&view, &trials, &plan, &layout, json);
     }
     // Held until the results are gathered.
     let folder = SweepFolder::open(&path, layout.places.len())?;
@@ -59,7 +60,7 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
         trials,
         data: data.into_contents(),
         layout,
-        json: arguments.shared.json,
+        json: arguments.shared.json.then_some("sweep"),
     };
     order.carry_out(folder, work)
 }
@@ -98,19 +99,19 @@ struct PlannedDocument<'a> {
     parameters: &'a Assignment,
 }
 
-/// Says what would happen.
+/// Says what would happen; as JSON, by the name of the command.
 pub(super) fn tell_plan(
     folder: &SweepFolder,
     trials: &Trials,
     plan: &[Planned<'_>],
     layout: &Layout,
-    json: bool,
+    json: Option<&'static str>,
 ) -> Result<ExitCode, RunnerError> {
     let estimate = estimate(plan, layout);
-    if json {
+    if let Some(command) = json {
         let document = PlanDocument {
             version: VERSION,
-            command: "sweep",
+            command,
             sweep: folder.name(),
             dry_run: true,
             total: plan.len(),
@@ -256,7 +257,8 @@ pub(super) struct Order {
     pub trials: Trials,
     pub data: BTreeMap<String, DataContent>,
     pub layout: Layout,
-    pub json: bool,
+    /// The name of the command, if its outcome is told as JSON.
+    pub json: Option<&'static str>,
 }
 
 impl Order {
@@ -364,7 +366,8 @@ impl Order {
         if let Some(error) = summary.error {
             return Err(error);
         }
-        let outcome = OutcomeDocument::new(folder, trials, &summary, &written);
+        let command = self.json.unwrap_or("sweep");
+        let outcome = OutcomeDocument::new(command, folder, trials, &summary, &written);
         let code = if summary.stopped {
             ExitCode::Interrupted
         } else if outcome.failed > 0 {
@@ -372,7 +375,7 @@ impl Order {
         } else {
             ExitCode::Success
         };
-        if self.json {
+        if self.json.is_some() {
             print_json(&outcome)?;
         } else {
             for path in &written {
@@ -415,6 +418,7 @@ struct FailureDocument<'a> {
 
 impl<'a> OutcomeDocument<'a> {
     fn new(
+        command: &'static str,
         folder: &SweepFolder,
         trials: &'a [Trial],
         summary: &Summary,
@@ -441,7 +445,7 @@ impl<'a> OutcomeDocument<'a> {
         }
         Self {
             version: VERSION,
-            command: "sweep",
+            command,
             sweep: folder.name(),
             dry_run: false,
             total: trials.len(),

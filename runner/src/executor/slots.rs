@@ -233,6 +233,9 @@ pub fn own_gpus(given: Option<&str>) -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// Not kept on cores of its own.
+    const ANY: Vec<usize> = Vec::new();
+
     fn layout(workers: usize, resources: &Resources, cores: usize, gpus: &[&str]) -> Layout {
         let cores = Cores {
             count: cores,
@@ -260,9 +263,9 @@ mod tests {
             ..Resources::default()
         };
         assert_eq!(cores(&layout(2, &two_of, 5, &[])), [[0, 1], [2, 3]]);
-        assert_eq!(cores(&layout(2, &two_of, 6, &[])), [vec![], vec![]]);
+        assert_eq!(cores(&layout(2, &two_of, 6, &[])), [ANY, ANY]);
         let alone = layout(1, &Resources::default(), 8, &[]);
-        assert_eq!((alone.threads, cores(&alone)), (8, vec![vec![]]));
+        assert_eq!((alone.threads, cores(&alone)), (8, vec![ANY]));
     }
 
     #[test]
@@ -277,14 +280,14 @@ mod tests {
             pin: Some(false),
             ..Resources::default()
         };
-        assert_eq!(cores(&layout(2, &free, 2, &[])), [vec![], vec![]]);
+        assert_eq!(cores(&layout(2, &free, 2, &[])), [ANY, ANY]);
         // More threads than cores: the system shares better than a plan.
         let many = Resources {
             cores: Some(2),
             pin: Some(true),
             ..Resources::default()
         };
-        assert_eq!(cores(&layout(2, &many, 2, &[])), [vec![], vec![]]);
+        assert_eq!(cores(&layout(2, &many, 2, &[])), [ANY, ANY]);
     }
 
     #[test]
@@ -294,7 +297,7 @@ mod tests {
             numbers: Vec::new(),
         };
         let layout = Layout::new(2, &Resources::default(), &quota, &[]).unwrap();
-        assert_eq!((layout.threads, cores(&layout)), (2, vec![vec![], vec![]]));
+        assert_eq!((layout.threads, cores(&layout)), (2, vec![ANY, ANY]));
     }
 
     #[test]

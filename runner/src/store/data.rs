@@ -113,7 +113,7 @@ impl DataSet {
         if let Some(content) = self.contents.get(path) {
             return Ok(content.hash.clone());
         }
-        let content = read(&self.folder.join(path), self.former.get(path))?;
+        let content = read(&within(&self.folder, path), self.former.get(path))?;
         let hash = content.hash.clone();
         self.contents.insert(path.to_owned(), content);
         Ok(hash)
@@ -133,10 +133,19 @@ pub fn changed_since<'a>(
     contents
         .iter()
         .filter(|(path, content)| {
-            read(&folder.join(path), Some(content)).map_or(true, |now| now.hash != content.hash)
+            read(&within(folder, path), Some(content)).map_or(true, |now| now.hash != content.hash)
         })
         .map(|(path, _)| path.as_str())
         .collect()
+}
+
+/// A path as the user would write it here.
+fn within(folder: &Path, path: &str) -> PathBuf {
+    if folder == Path::new(".") {
+        PathBuf::from(path)
+    } else {
+        folder.join(path)
+    }
 }
 
 fn read(path: &Path, former: Option<&DataContent>) -> Result<DataContent, DataError> {

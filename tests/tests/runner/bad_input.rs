@@ -212,7 +212,7 @@ fn every_mistake_in_a_sweep_file_is_told_with_file_line_and_what_was_expected() 
         ),
         (
             "[zip]\nseed = [1, 2]\nrate = [0.5]\n",
-            "line 5, column 8: `rate` has 1 values, the first list of [zip] has 2",
+            "line 5, column 9: `rate` has 1 values, the first list of [zip] has 2",
         ),
         ("[grid\n", "s.toml, line 3, column 6: not TOML"),
     ];
