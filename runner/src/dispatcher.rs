@@ -89,7 +89,7 @@ pub async fn run(
             Some((index, step)) = inbox.recv() => {
                 match &step {
                     Step::Done(Ok(Outcome::Published(result))) => {
-                        // A cluster may have made more than one attempt.
+                        // It may have taken more than one attempt to get there.
                         work[index].attempt = result.attempt;
                         progress.attempt_ended(&work[index], result);
                     }
@@ -299,9 +299,13 @@ mod tests {
             attempt: 1,
             status: Status::Failed,
             cause: Some(Cause::Timeout { limit: 1.0 }),
+            program: None,
+            started: None,
             ended: String::new(),
             seconds: 1.0,
             peak_memory: 0,
+            cores: Vec::new(),
+            gpus: Vec::new(),
             frames: Vec::new(),
         })))
     }

@@ -20,7 +20,7 @@ pub enum ExitCode {
     ProgramDied = 6,
     /// The compiler, the prelude or libtorch is missing.
     Toolchain = 7,
-    /// Another runner is at work on the sweep.
+    /// Another runner is at work on the sweep, or the one to be stopped is on another machine.
     Busy = 8,
     /// Slurm is not there, does not answer, or refuses the jobs.
     Cluster = 9,

@@ -3,14 +3,19 @@
 mod arguments;
 mod attempt;
 mod cancel;
+mod clean;
+mod json;
 mod kernel;
 mod logs;
+mod plan;
 mod report;
+mod retry;
 mod run;
 mod status;
 mod sweep;
 
 pub use arguments::{
-    Arguments, AttemptArguments, CancelArguments, KernelCommand, LogsArguments, ReportArguments,
-    RunArguments, StatusArguments, SweepArguments, run,
+    Arguments, AttemptArguments, CancelArguments, CleanArguments, KernelCommand, LogsArguments,
+    ReportArguments, RetryArguments, RunArguments, SharedArguments, StatusArguments,
+    SweepArguments, run,
 };

@@ -1,15 +1,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use offmodel_cells::parameters::Parameter;
 use offmodel_program::Notebook;
 use offmodel_program::protocol::Ending;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use super::limits::within;
-use super::{Executor, ExecutorError, Halt, LocalExecutor, Steps, executed};
+use super::{Executor, ExecutorError, Halt, LocalExecutor, Place, Slots, Steps, executed};
 use crate::error::RunnerError;
 use crate::spec::{Policy, Trial};
 use crate::store::{
@@ -32,8 +32,8 @@ pub struct Context {
     pub policy: Policy,
     /// Who runs it.
     pub executor: LocalExecutor,
-    /// How many attempts run at once.
-    pub slots: Semaphore,
+    /// Where attempts run, as many at once as there are places.
+    pub slots: Slots,
     /// True once the sweep is to stop.
     pub stopping: watch::Receiver<bool>,
 }
@@ -86,6 +86,10 @@ pub struct Work {
     pub trial: Trial,
     /// The attempt's number.
     pub attempt: usize,
+    /// The name of the program.
+    pub program: String,
+    /// The part of this machine that it runs on; known once it begins.
+    pub place: Place,
 }
 
 /// What an attempt tells the dispatcher.
@@ -125,16 +129,62 @@ pub async fn attempt(context: Arc<Context>, index: usize, work: Work, steps: Ste
 
 async fn run(
     context: &Arc<Context>,
-    work: Work,
+    mut work: Work,
     send: &impl Fn(Step),
 ) -> Result<Outcome, RunnerError> {
-    let spec = AttemptSpec::new(
+    loop {
+        let (folder, ended, exceeded) = match execute(context, &mut work, send).await? {
+            Execution::Withdrawn => return Ok(Outcome::Interrupted),
+            Execution::Ended {
+                folder,
+                ended,
+                exceeded,
+            } => (folder, ended, exceeded),
+        };
+        let stopping = *context.stopping.borrow();
+        if let (Err(ExecutorError::Died { .. }), false) = (&ended, stopping) {
+            // Nothing that this attempt did: the process that starts attempts is gone, for example
+            // because the system ran out of memory and chose it.
+            context.executor.restart().await?;
+            work.attempt += 1;
+            continue;
+        }
+        let shared = Arc::clone(context);
+        return blocking(move || {
+            let (notebook, parameters) = (&shared.notebook, &shared.parameters);
+            publish(
+                notebook, parameters, &work, &folder, ended, exceeded, stopping,
+            )
+        })
+        .await;
+    }
+}
+
+/// What became of the process of an attempt.
+enum Execution {
+    /// It was not started any more.
+    Withdrawn,
+    /// It came to an end.
+    Ended {
+        folder: PathBuf,
+        ended: Result<Ending, ExecutorError>,
+        exceeded: Option<Cause>,
+    },
+}
+
+async fn execute(
+    context: &Arc<Context>,
+    work: &mut Work,
+    send: &impl Fn(Step),
+) -> Result<Execution, RunnerError> {
+    let mut spec = AttemptSpec::new(
         work.trial.id.clone(),
         work.attempt,
         work.trial.given.clone(),
         work.trial.parameters.clone(),
         context.provenance.clone(),
     );
+    spec.data.clone_from(&work.trial.data);
     let shared = Arc::clone(context);
     let prepare = blocking(move || shared.folder.create_attempt(&spec));
     // Prepared while others run, so that the disk keeps no processor waiting; queued for a slot
@@ -144,10 +194,11 @@ async fn run(
     if *context.stopping.borrow() {
         // It never began: nothing in it is worth keeping.
         let _ = std::fs::remove_dir_all(&folder);
-        return Ok(Outcome::Interrupted);
+        return Ok(Execution::Withdrawn);
     }
+    work.place = slot.place.clone();
     let (tell, told) = oneshot::channel();
-    let execution = context.executor.execute(&folder, |process| {
+    let execution = context.executor.execute(&folder, &slot.place, |process| {
         send(Step::Started { process });
         // Nobody asks any more once it has ended.
         let _ = tell.send(process);
@@ -156,15 +207,11 @@ async fn run(
     let (ended, exceeded) = within(&context.policy, process, execution).await;
     drop(slot);
     send(Step::Ended);
-    let stopping = *context.stopping.borrow();
-    let shared = Arc::clone(context);
-    blocking(move || {
-        let (notebook, parameters) = (&shared.notebook, &shared.parameters);
-        publish(
-            notebook, parameters, &work, &folder, ended, exceeded, stopping,
-        )
+    Ok(Execution::Ended {
+        folder,
+        ended,
+        exceeded,
     })
-    .await
 }
 
 pub(super) async fn blocking<T: Send + 'static>(
@@ -221,6 +268,11 @@ pub(super) fn result(
     ending: Option<&Ending>,
     frames: Vec<String>,
 ) -> AttemptResult {
+    let seconds = ending.map_or(0.0, |ending| ending.seconds);
+    let ended = Utc::now();
+    let started = chrono::Duration::try_milliseconds((seconds * 1000.0) as i64)
+        .and_then(|duration| ended.checked_sub_signed(duration));
+    let told = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
     AttemptResult {
         version: RESULT_VERSION,
         trial: work.trial.id.clone(),
@@ -231,9 +283,13 @@ pub(super) fn result(
             Status::Failed
         },
         cause,
-        ended: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-        seconds: ending.map_or(0.0, |ending| ending.seconds),
+        program: (!work.program.is_empty()).then(|| work.program.clone()),
+        started: started.map(told),
+        ended: told(ended),
+        seconds,
         peak_memory: ending.map_or(0, |ending| ending.peak_memory),
+        cores: work.place.cores.clone(),
+        gpus: work.place.gpus.clone().unwrap_or_default(),
         frames,
     }
 }

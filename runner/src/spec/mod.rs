@@ -9,6 +9,10 @@
 //! exclude = [{ data = "on_model", seed = 2 }]
 //! timeout = "2h"                   # for one attempt; seconds, or with s, m, h, d
 //! max_failures = 10                # then no further trial begins
+//! data = [                         # what the notebook reads: new content makes new trials
+//!     "problems.jsonl",            # a file or folder, relative to the notebook
+//!     { parameter = "responses" }, # the path that this parameter has in the trial
+//! ]
 //!
 //! [parameters]                     # optional: the same in every trial
 //! steps = 20
@@ -33,6 +37,7 @@
 //! cores = 1
 //! memory = "4GB"
 //! gpus = 1                         # whole ones, told apart by CUDA_VISIBLE_DEVICES
+//! pin = false                      # do not keep trials on cores of their own
 //!
 //! [retry]                          # how often, by cause: failure, timeout, memory, crash, preemption
 //! crash = 2
@@ -55,6 +60,7 @@
 //!
 //! `trials`, `grid`, `zip`, `random` and `seeds` are factors: the trials are all combinations.
 
+mod data;
 mod error;
 mod factor;
 mod policy;
@@ -64,9 +70,10 @@ mod reader;
 mod slurm;
 mod trials;
 
+pub use data::{DataPath, DataSource};
 pub use error::{Place, SpecError};
 pub use factor::{Factor, Row};
 pub use policy::{Policy, Resources, Retry, Rule};
 pub use read::{Given, SweepSpec};
 pub use slurm::SlurmSettings;
-pub use trials::{Trial, Trials, trials};
+pub use trials::{DataHashes, Trial, Trials, identity, trials};

@@ -51,6 +51,8 @@ pub struct Resources {
     /// Whole GPUs; 0 hides those of the machine, without a number trials see what the runner
     /// sees.
     pub gpus: Option<usize>,
+    /// Whether trials are kept on cores of their own; by default, where they fill the machine.
+    pub pin: Option<bool>,
 }
 
 /// `[[rule]]`: a priority for the trials that match.
@@ -78,7 +80,7 @@ const RETRY: [&str; 6] = [
     "preemption",
     "backoff",
 ];
-const RESOURCES: [&str; 3] = ["cores", "memory", "gpus"];
+const RESOURCES: [&str; 4] = ["cores", "memory", "gpus", "pin"];
 const RULE: [&str; 2] = ["when", "priority"];
 
 /// The longest pause before a retry.
@@ -153,6 +155,7 @@ fn resources(reader: &Reader<'_>, table: &Table<'_>) -> Result<Resources, SpecEr
         )?
         .map(|bytes| bytes as u64),
         gpus: reader.count(table, "gpus")?,
+        pin: reader.boolean(table, "pin")?,
     })
 }
 

@@ -5,7 +5,10 @@
 
 mod bad_input;
 mod cells;
+mod disk;
+mod identity;
 mod limits;
+mod operations;
 mod parameters;
 mod slurm;
 mod sweeps;

@@ -102,12 +102,20 @@ fn add_live_tasks(live: &mut LiveJobs, job: ArrayId, record: ArrayRecord, answer
     live.arrays.insert(job, record);
 }
 
+/// Whether a sweep may have jobs in Slurm: without asking there.
+///
+/// # Errors
+/// When a record is unreadable.
+pub fn has_jobs(folder: &SweepFolder) -> Result<bool, SlurmError> {
+    Ok(!open_records(folder)?.is_empty())
+}
+
 /// Makes sure that no job of a sweep is in Slurm before it runs on this machine.
 ///
 /// # Errors
 /// When there are some, or nobody can tell.
 pub async fn ensure_none(folder: &SweepFolder) -> Result<(), RunnerError> {
-    if open_records(folder)?.is_empty() {
+    if !has_jobs(folder)? {
         return Ok(());
     }
     let live = take_stock(folder).await?;

@@ -34,6 +34,6 @@ mod submission;
 mod verdict;
 
 pub use commands::{SlurmError, reach};
-pub use jobs::{cancel_jobs, ensure_none};
+pub use jobs::{cancel_jobs, ensure_none, has_jobs};
 pub use keeper::SlurmExecutor;
 pub use submission::{SlurmSweep, WhenStopped};

@@ -20,10 +20,10 @@ use crate::error::RunnerError;
 use crate::executor::attempt::publish;
 use crate::executor::limits::within;
 use crate::executor::single::{GRACE, signal_group};
-use crate::executor::{ExecutorError, LocalExecutor, Outcome, Work};
+use crate::executor::{ExecutorError, LocalExecutor, Outcome, Place, Work};
 use crate::exit_code::ExitCode;
 use crate::spec::Trial;
-use crate::store::{AttemptSpec, Cause, Standing, Status, SweepFolder};
+use crate::store::{Cause, Machine, Standing, Status, SweepFolder};
 use crate::terminal::note;
 
 /// Makes the attempt that this task of the array is for.
@@ -52,7 +52,7 @@ pub fn run(record_path: &Path) -> Result<ExitCode, RunnerError> {
         note!("trial {} is done already", task.trial);
         return Ok(ExitCode::Success);
     }
-    let place = Place::take(&folder, &record, task, restarts)?;
+    let target = Target::take(&folder, &record, task, restarts)?;
     let notebook = Notebook::read(&record_path.with_extension("ipynb"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -60,21 +60,21 @@ pub fn run(record_path: &Path) -> Result<ExitCode, RunnerError> {
         .enable_all()
         .build()
         .map_err(|source| RunnerError::Write {
-            path: place.folder.clone(),
+            path: target.folder.clone(),
             source,
         })?;
     let program = record_path.with_file_name(&record.program);
-    let execution = runtime.block_on(execute(&program, &record, &place.folder))?;
-    place.publish(&notebook, execution)
+    let execution = runtime.block_on(execute(&program, &record, &target))?;
+    target.publish(&notebook, execution)
 }
 
 /// Where the attempt goes, and what it is.
-struct Place {
+struct Target {
     folder: PathBuf,
     work: Work,
 }
 
-impl Place {
+impl Target {
     /// The folder that the runner prepared; for a task that Slurm started again, one of its own:
     /// what the attempt before it wrote stays as it is.
     fn take(
@@ -84,9 +84,17 @@ impl Place {
         restarts: usize,
     ) -> Result<Self, RunnerError> {
         let prepared = sweep.attempt(&task.trial, task.attempt);
-        let mut spec = read_spec(&prepared)?;
+        let mut spec = sweep
+            .spec(&task.trial, task.attempt)
+            .ok_or_else(|| RunnerError::Read {
+                path: prepared.join("spec.json"),
+                reason: "it is no attempt's spec".to_owned(),
+            })?;
+        spec.provenance.move_to(Machine::this());
         let mut folder = prepared;
-        if restarts > 0 {
+        if restarts == 0 {
+            spec.write(&folder)?;
+        } else {
             spec.attempt = task.attempt + restarts;
             folder = sweep.create_attempt(&spec)?;
             note!(
@@ -107,9 +115,15 @@ impl Place {
                 id: spec.trial,
                 given: spec.parameters,
                 parameters: spec.all_parameters,
+                data: spec.data,
                 priority: 0,
             },
             attempt: spec.attempt,
+            program: spec.provenance.program,
+            place: Place {
+                cores: Vec::new(),
+                gpus: own_gpus(),
+            },
         };
         Ok(Self { folder, work })
     }
@@ -168,7 +182,7 @@ struct Execution {
 async fn execute(
     program: &Path,
     record: &ArrayRecord,
-    folder: &Path,
+    target: &Target,
 ) -> Result<Execution, RunnerError> {
     let failed = |error: std::io::Error| ExecutorError::Start {
         program: program.to_owned(),
@@ -177,10 +191,13 @@ async fn execute(
     let mut checkpoint = signal(SignalKind::user_defined1()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let cores = record.cores.or_else(cores_of_the_job);
-    let executor = LocalExecutor::start(program, &record.directory, 1, cores).await?;
+    let given = record.cores.or_else(cores_of_the_job);
+    let threads =
+        given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let executor =
+        LocalExecutor::start(program, &record.directory, threads, given.is_some()).await?;
     let (started, mut process) = watch::channel(None);
-    let execution = executor.execute(folder, |process| {
+    let execution = executor.execute(&target.folder, &target.work.place, |process| {
         started.send_replace(Some(process));
     });
     let mut awaited = started.subscribe();
@@ -236,12 +253,9 @@ fn job_of_this_process() -> String {
     )
 }
 
-fn read_spec(folder: &Path) -> Result<AttemptSpec, RunnerError> {
-    let path = folder.join("spec.json");
-    let unreadable = |reason: String| RunnerError::Read {
-        path: path.clone(),
-        reason,
-    };
-    let text = std::fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))
+/// The GPUs that Slurm gave to the job, if it gave some.
+fn own_gpus() -> Option<Vec<String>> {
+    std::env::var_os("SLURM_JOB_GPUS")?;
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok()?;
+    Some(visible.split(',').map(str::to_owned).collect())
 }

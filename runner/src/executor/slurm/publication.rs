@@ -46,8 +46,8 @@ pub fn publish_lost(
         detail,
     };
     let work = Work {
-        trial: work.trial.clone(),
         attempt: last,
+        ..work.clone()
     };
     let lost = result(&work, Some(cause), None, Vec::new());
     let attempt = folder.attempt(&work.trial.id, last);
@@ -111,9 +111,12 @@ mod tests {
                 id: "a".to_owned(),
                 given: Default::default(),
                 parameters: Default::default(),
+                data: Default::default(),
                 priority: 0,
             },
             attempt: 1,
+            program: String::new(),
+            place: Default::default(),
         }
     }
 

@@ -146,13 +146,15 @@ pub fn remove_unbegun(folder: &SweepFolder, task: &TaskRecord) {
 }
 
 fn spec_of(sweep: &SlurmSweep, work: &Work) -> AttemptSpec {
-    AttemptSpec::new(
+    let mut spec = AttemptSpec::new(
         work.trial.id.clone(),
         work.attempt,
         work.trial.given.clone(),
         work.trial.parameters.clone(),
         sweep.provenance.clone(),
-    )
+    );
+    spec.data.clone_from(&work.trial.data);
+    spec
 }
 
 /// The cache may be on this machine alone, and forgets programs while jobs wait for days.
