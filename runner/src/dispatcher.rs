@@ -293,7 +293,7 @@ mod tests {
     use crate::store::{Cause, RESULT_VERSION};
 
     fn failed() -> Step {
-        Step::Done(Ok(Outcome::Published(AttemptResult {
+        Step::Done(Ok(Outcome::Published(Box::new(AttemptResult {
             version: RESULT_VERSION,
             trial: String::new(),
             attempt: 1,
@@ -307,7 +307,7 @@ mod tests {
             cores: Vec::new(),
             gpus: Vec::new(),
             frames: Vec::new(),
-        })))
+        }))))
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn cancel(arguments: &CancelArguments) -> Result<ExitCode, RunnerErro
     let in_slurm = has_jobs(&folder)?;
     if let Some(runner) = &runner
         // A runner out of reach sees that its jobs are cancelled.
-        && !(in_slurm && !runner.is_here())
+        && (!in_slurm || runner.is_here())
     {
         stop(&folder, runner, arguments.now)?;
     }

@@ -114,7 +114,7 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Its result is published.
-    Published(AttemptResult),
+    Published(Box<AttemptResult>),
     /// It was stopped; it has no result, and the trial will be tried again.
     Interrupted,
 }
@@ -245,7 +245,7 @@ pub(super) fn publish(
         Err(ExecutorError::Refused { reason }) if !stopping => {
             let result = result(work, Some(Cause::NotStarted { reason }), None, Vec::new());
             result.publish(folder)?;
-            return Ok(Outcome::Published(result));
+            return Ok(Outcome::Published(Box::new(result)));
         }
         Err(_) if stopping => return Ok(Outcome::Interrupted),
         Err(error) => return Err(error.into()),
@@ -259,7 +259,7 @@ pub(super) fn publish(
     let cause = executed.cause.map(|cause| exceeded.unwrap_or(cause));
     let result = result(work, cause, Some(&ending), executed.frames);
     result.publish(folder)?;
-    Ok(Outcome::Published(result))
+    Ok(Outcome::Published(Box::new(result)))
 }
 
 pub(super) fn result(

@@ -399,7 +399,7 @@ impl Keeper {
         let work = flight.work.clone();
         blocking(move || publish_lost(&folder, &work, task, word, &reason, log.as_deref()))
             .await
-            .map(Outcome::Published)
+            .map(|result| Outcome::Published(Box::new(result)))
     }
 
     /// Arrays of which nothing is in flight any more are over, unless tasks of an earlier runner

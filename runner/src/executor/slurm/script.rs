@@ -48,9 +48,9 @@ impl BatchScript<'_> {
         for directive in self.directives() {
             push(&mut text, &directive);
         }
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "exec {} attempt {}\n",
+            "exec {} attempt {}",
             quoted_word(&self.offmodel.to_string_lossy()),
             quoted_word(&self.record.to_string_lossy())
         );

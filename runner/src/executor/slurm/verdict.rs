@@ -26,7 +26,7 @@ pub enum Verdict {
     /// Not known yet.
     Open,
     /// It published a result, which outranks whatever Slurm says.
-    Published(AttemptResult),
+    Published(Box<AttemptResult>),
     /// It is over and left no result; Slurm's word for how it ended, where there is one.
     Lost(Option<&'static str>),
 }
@@ -34,7 +34,7 @@ pub enum Verdict {
 /// Decides. `over_for` is how long Slurm has been saying that the task is over.
 pub fn judge(seen: Seen<'_>, result: Option<AttemptResult>, over_for: Duration) -> Verdict {
     if let Some(result) = result {
-        return Verdict::Published(result);
+        return Verdict::Published(Box::new(result));
     }
     match seen {
         _ if over_for < LATE => Verdict::Open,
@@ -64,7 +64,7 @@ mod tests {
                 let state = JobState::Ended(word);
                 assert_eq!(
                     judge(Seen::State(&state), Some(result(status)), Duration::ZERO),
-                    Verdict::Published(result(status))
+                    Verdict::Published(Box::new(result(status)))
                 );
             }
         }
