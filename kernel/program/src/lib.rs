@@ -16,10 +16,12 @@ mod notebook;
 #[path = "../../lab/src/batch/protocol.rs"]
 pub mod protocol;
 mod source;
+mod versions;
 
 pub use cache::Cache;
-pub use compile::{CompileError, Program, compile};
+pub use compile::{CompileError, Identity, Program, compile, identify};
 pub use diagnostics::CellDiagnostic;
 pub use generate::{GenerateError, generate};
 pub use notebook::{CodeCell, INJECTED_TAG, Notebook, NotebookError, PARAMETERS_TAG};
 pub use source::{Insertion, Segment, Source};
+pub use versions::Versions;

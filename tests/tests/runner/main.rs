@@ -5,7 +5,11 @@
 
 mod bad_input;
 mod cells;
+mod disk;
+mod identity;
 mod limits;
+mod operations;
 mod parameters;
+mod slurm;
 mod sweeps;
 mod workbench;

@@ -57,11 +57,20 @@ impl RichDisplay for Adapter {
             ("rank", config.rank.to_string()),
             ("alpha", config.alpha.to_string()),
             ("dropout", config.dropout.to_string()),
-            ("targets", config.targets.join(", ")),
+            ("targets", named(&config.targets)),
             ("modules", self.modules().count().to_string()),
             ("parameters", self.parameter_count().to_string()),
         ]);
         Some(MimeBundle::text(self.to_string()).with("text/html", page.into_html()))
+    }
+}
+
+/// Which modules an adapter changes.
+fn named(targets: &Targets) -> String {
+    match targets {
+        Targets::Names(names) => names.join(", "),
+        Targets::Pattern(pattern) => pattern.clone(),
+        Targets::AllLinear => "every linear map but the output layer".to_owned(),
     }
 }
 
