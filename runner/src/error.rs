@@ -8,6 +8,7 @@ use offmodel_toolchain::ToolchainError;
 use crate::assignment::AssignmentError;
 use crate::executor::ExecutorError;
 use crate::exit_code::ExitCode;
+use crate::schedule::ScheduleError;
 use crate::spec::SpecError;
 
 /// Why a command could not do what it was asked for.
@@ -76,6 +77,15 @@ pub enum RunnerError {
         /// The sweep's folder.
         folder: PathBuf,
     },
+    /// A schedule cannot be kept.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// Arguments for `offmodel sweep` that it does not take.
+    #[error("`offmodel sweep` does not take these arguments: {reason}")]
+    SweepArguments {
+        /// What the argument parser said.
+        reason: String,
+    },
     /// Attempts cannot be executed.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
@@ -91,6 +101,10 @@ impl RunnerError {
             | Self::Read { .. }
             | Self::NoTrial { .. }
             | Self::NotASweep { .. } => ExitCode::BadInput,
+            Self::Schedule(ScheduleError::NoFolder | ScheduleError::Write { .. }) => {
+                ExitCode::Unwritable
+            }
+            Self::Schedule(_) | Self::SweepArguments { .. } => ExitCode::BadInput,
             Self::Compile(
                 CompileError::Cells { .. }
                 | CompileError::Generate(_)

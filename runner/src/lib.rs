@@ -6,6 +6,7 @@
 //! - [`dispatcher`]: which attempt runs when, in one linear order of events;
 //! - [`executor`]: one attempt from its folder to its published result;
 //! - [`notebook_output`]: events as the outputs of an executed notebook;
+//! - [`schedule`]: sweeps at appointed times;
 //! - [`report`]: executed notebooks and results as one HTML page;
 //! - [`exit_code`]: what the process's exit code says.
 
@@ -19,6 +20,7 @@ pub mod exit_code;
 pub mod notebook_output;
 pub mod progress;
 pub mod report;
+pub mod schedule;
 pub mod spec;
 pub mod store;
 mod suggestion;

@@ -1,8 +1,8 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{kernel, logs, report, run as run_command, status, sweep};
+use super::{ScheduleCommand, kernel, logs, report, run as run_command, schedule, status, sweep};
 use crate::error::RunnerError;
 use crate::exit_code::{ExitCode, HELP};
 
@@ -20,6 +20,9 @@ enum Command {
     Run(RunArguments),
     /// Execute a notebook for every combination of parameters in a sweep file.
     Sweep(SweepArguments),
+    /// Run sweeps at appointed times.
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Tell where a sweep stands.
     Status(StatusArguments),
     /// Print what a sweep's trials wrote.
@@ -67,6 +70,9 @@ pub struct SweepArguments {
     /// How many trials run at once; they share the machine's cores.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub workers: u16,
+    /// The day that `{date}` in the sweep's name means [default: today].
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub date: Option<chrono::NaiveDate>,
     /// Tell which trials would run, and why, without running any.
     #[arg(long)]
     pub dry_run: bool,
@@ -112,9 +118,25 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
     match arguments.command {
         Command::Run(arguments) => run_command::run(&arguments),
         Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Schedule(command) => schedule::schedule(&command),
         Command::Status(arguments) => status::status(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Kernel(command) => Err(kernel::become_kernel(command)),
+    }
+}
+
+/// Whether `offmodel sweep` would take these further arguments.
+///
+/// # Errors
+/// When it would not.
+pub(super) fn check_sweep_arguments(spec: &Path, further: &[String]) -> Result<(), RunnerError> {
+    let start = ["offmodel".into(), "sweep".into(), spec.to_owned()];
+    let all = start.into_iter().chain(further.iter().map(PathBuf::from));
+    match Arguments::try_parse_from(all) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(RunnerError::SweepArguments {
+            reason: error.to_string(),
+        }),
     }
 }

@@ -5,6 +5,7 @@ mod kernel;
 mod logs;
 mod report;
 mod run;
+mod schedule;
 mod status;
 mod sweep;
 
@@ -12,3 +13,5 @@ pub use arguments::{
     Arguments, KernelCommand, LogsArguments, ReportArguments, RunArguments, StatusArguments,
     SweepArguments, run,
 };
+use arguments::check_sweep_arguments;
+pub use schedule::ScheduleCommand;

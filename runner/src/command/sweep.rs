@@ -24,7 +24,8 @@ const SHOWN: usize = 10;
 
 /// Executes a notebook for every trial that is not done.
 pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError> {
-    let spec = SweepSpec::read(&arguments.spec)?;
+    let today = || chrono::Local::now().date_naive();
+    let spec = SweepSpec::read(&arguments.spec)?.dated(arguments.date.unwrap_or_else(today));
     let notebook = Notebook::read(&spec.notebook)?;
     let parameters = notebook.parameters()?;
     let trials = trials(&spec, &parameters, &notebook.code_hash())?;

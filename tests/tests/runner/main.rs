@@ -7,5 +7,6 @@ mod bad_input;
 mod cells;
 mod limits;
 mod parameters;
+mod schedules;
 mod sweeps;
 mod workbench;

@@ -368,7 +368,7 @@ fn a_report_is_one_page_in_which_nothing_hostile_runs() {
     assert!(!page.contains("<script"));
 }
 
-fn wait_for(mut condition: impl FnMut() -> bool) {
+pub fn wait_for(mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(
