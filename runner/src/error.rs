@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use offmodel_program::{CompileError, NotebookError};
+use offmodel_program::{BuildError, CompileError, NotebookError};
 use offmodel_toolchain::ToolchainError;
 
 use crate::assignment::AssignmentError;
@@ -77,6 +77,9 @@ pub enum RunnerError {
         /// The sweep's folder.
         folder: PathBuf,
     },
+    /// A folder was not built.
+    #[error(transparent)]
+    Build(BuildError),
     /// A schedule cannot be kept.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -104,6 +107,9 @@ impl RunnerError {
             Self::Schedule(ScheduleError::NoFolder | ScheduleError::Write { .. }) => {
                 ExitCode::Unwritable
             }
+            Self::Build(BuildError::Occupied { .. }) => ExitCode::BadInput,
+            Self::Build(BuildError::Read { .. }) => ExitCode::Toolchain,
+            Self::Build(_) => ExitCode::Unwritable,
             Self::Schedule(_) | Self::SweepArguments { .. } => ExitCode::BadInput,
             Self::Compile(
                 CompileError::Cells { .. }
@@ -116,6 +122,15 @@ impl RunnerError {
             Self::Compile(_) | Self::Toolchain(_) | Self::Kernel { .. } => ExitCode::Toolchain,
             Self::Busy { .. } => ExitCode::Busy,
             Self::Executor(_) => ExitCode::ProgramDied,
+        }
+    }
+}
+
+impl From<BuildError> for RunnerError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Compile(error) => Self::Compile(error),
+            error => Self::Build(error),
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use offmodel_toolchain::Toolchain;
@@ -106,7 +107,9 @@ pub fn compile(
         source,
     };
     let workplace = cache.workplace().map_err(unwritable)?;
+    let command = toolchain.rustc_command();
     run_compiler(
+        command,
         notebook,
         &source,
         &further,
@@ -120,6 +123,27 @@ pub fn compile(
         key,
         compiled_in: Some(started.elapsed()),
     })
+}
+
+/// Compiles a notebook to `program` in a workplace, for a machine where the libraries lie in
+/// the folder `lib` beside it; gives the name of its source, compiler and prelude.
+pub(crate) fn compile_portable(
+    notebook: &Notebook,
+    toolchain: &Toolchain,
+    cache: &Cache,
+    workplace: &Path,
+) -> Result<String, CompileError> {
+    let source = match generate(notebook) {
+        Ok(source) => source,
+        Err(error) => return Err(with_compilers_words(error, notebook, toolchain, cache)),
+    };
+    let further = further_crates(notebook, toolchain)?;
+    let key = cache::key(&source, &further, toolchain).map_err(CompileError::Toolchain)?;
+    let command = toolchain.portable_rustc_command("lib");
+    run_compiler(
+        command, notebook, &source, &further, toolchain, cache, workplace,
+    )?;
+    Ok(key)
 }
 
 fn further_crates(
@@ -153,6 +177,7 @@ fn further_crates(
 }
 
 fn run_compiler(
+    mut command: Command,
     notebook: &Notebook,
     source: &Source,
     further: &FurtherCrates,
@@ -164,8 +189,7 @@ fn run_compiler(
         folder: cache.folder().to_owned(),
         source,
     })?;
-    let output = toolchain
-        .rustc_command()
+    let output = command
         .args(further.arguments())
         .args([
             "--crate-name",
@@ -218,6 +242,7 @@ fn with_compilers_words(
         return error.into();
     };
     let compiled = run_compiler(
+        toolchain.rustc_command(),
         notebook,
         &alone(code),
         &FurtherCrates::default(),

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ScheduleCommand, kernel, logs, report, run as run_command, schedule, status, sweep};
+use super::{ScheduleCommand, build, kernel, logs, report, run as run_command, schedule, status, sweep};
 use crate::error::RunnerError;
 use crate::exit_code::{ExitCode, HELP};
 
@@ -18,6 +18,8 @@ pub struct Arguments {
 enum Command {
     /// Execute a notebook once.
     Run(RunArguments),
+    /// Build a folder that runs a notebook on a machine without Rust.
+    Build(BuildArguments),
     /// Execute a notebook for every combination of parameters in a sweep file.
     Sweep(SweepArguments),
     /// Run sweeps at appointed times.
@@ -57,6 +59,23 @@ pub struct RunArguments {
     /// beside it, as OUT-NAME.parquet.
     #[arg(short, long, value_name = "OUT.ipynb")]
     pub output: Option<PathBuf>,
+}
+
+/// Arguments of `offmodel build`.
+#[derive(Debug, Args)]
+pub struct BuildArguments {
+    /// The notebook.
+    pub notebook: PathBuf,
+    /// The folder to build; `run` in it takes parameters as `offmodel run` does.
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: PathBuf,
+    /// A file or folder of the notebook's folder that it reads, to be copied along; may be given
+    /// several times.
+    #[arg(long, value_name = "PATH")]
+    pub with: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `offmodel sweep`.
@@ -117,6 +136,7 @@ pub struct ReportArguments {
 pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
     match arguments.command {
         Command::Run(arguments) => run_command::run(&arguments),
+        Command::Build(arguments) => build::build(&arguments),
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Schedule(command) => schedule::schedule(&command),
         Command::Status(arguments) => status::status(&arguments),

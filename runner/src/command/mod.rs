@@ -1,6 +1,7 @@
 //! What the commands do, step by step.
 
 mod arguments;
+mod build;
 mod kernel;
 mod logs;
 mod report;
@@ -10,7 +11,7 @@ mod status;
 mod sweep;
 
 pub use arguments::{
-    Arguments, KernelCommand, LogsArguments, ReportArguments, RunArguments, StatusArguments,
+    Arguments, BuildArguments, KernelCommand, LogsArguments, ReportArguments, RunArguments, StatusArguments,
     SweepArguments, run,
 };
 use arguments::check_sweep_arguments;

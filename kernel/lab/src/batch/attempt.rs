@@ -100,21 +100,32 @@ fn run_cells(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> 
     interrupt::install_handler();
     interrupt_on_termination();
     failures::install_panic_hook();
-    let error = match catch_unwind(AssertUnwindSafe(cells)) {
-        Ok(Ok(())) => match cells::unfinished(notebook) {
+    let error = match error_of(notebook, catch_unwind(AssertUnwindSafe(cells))) {
+        Some(error) => error,
+        None => match cells::unfinished(notebook) {
             None => return exit_code::SUCCESS,
             Some(cell) => returned_early(cell),
         },
-        Ok(Err(raised)) => {
-            let line = notebook.cell_line(raised.source_line as usize);
-            failures::raised(raised, line)
-        }
-        Err(_) => failures::panicked(|file, line| {
-            (file == notebook.file).then(|| notebook.cell_line(line as usize))?
-        }),
     };
     cells::fail(error);
     exit_code::CELL_FAILED
+}
+
+/// The error, in lines of the cell, with which statements of the notebook ended, if they did.
+pub(super) fn error_of(
+    notebook: &Notebook,
+    ended: std::thread::Result<Result<(), Raised>>,
+) -> Option<CellError> {
+    match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(raised)) => {
+            let line = notebook.cell_line(raised.source_line as usize);
+            Some(failures::raised(raised, line))
+        }
+        Err(_) => Some(failures::panicked(|file, line| {
+            (file == notebook.file).then(|| notebook.cell_line(line as usize))?
+        })),
+    }
 }
 
 /// A scheduler asks with SIGTERM what Ctrl-C asks with SIGINT.

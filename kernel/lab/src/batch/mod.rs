@@ -13,6 +13,7 @@
 //! `DIR/NAME.parquet`. What it became is for its starter to say: a process cannot report its own
 //! death.
 
+mod allowed;
 mod attempt;
 mod block_on;
 mod cells;
@@ -23,6 +24,7 @@ pub mod protocol;
 mod record;
 mod serve;
 
+pub use allowed::{allow, allow_async};
 pub use block_on::block_on;
 pub use cells::{begin, end};
 pub use entry::main;
