@@ -7,11 +7,13 @@
 //! - [`executor`]: one attempt from its folder to its published result;
 //! - [`notebook_output`]: events as the outputs of an executed notebook;
 //! - [`schedule`]: sweeps at appointed times;
+//! - [`compare`]: what changed from one sweep to another;
 //! - [`report`]: executed notebooks and results as one HTML page;
 //! - [`exit_code`]: what the process's exit code says.
 
 pub mod assignment;
 pub mod command;
+pub mod compare;
 pub mod compilation;
 pub mod dispatcher;
 pub mod error;

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ScheduleCommand, build, kernel, logs, report, run as run_command, schedule, status, sweep};
+use super::{ScheduleCommand, build, compare, kernel, logs, report, run as run_command, schedule, status, sweep};
 use crate::error::RunnerError;
 use crate::exit_code::{ExitCode, HELP};
 
@@ -29,6 +29,8 @@ enum Command {
     Status(StatusArguments),
     /// Print what a sweep's trials wrote.
     Logs(LogsArguments),
+    /// Tell what changed from one sweep to another.
+    Compare(CompareArguments),
     /// Write a sweep's results and notebooks into one HTML page.
     Report(ReportArguments),
     /// Install, remove or examine the Jupyter kernel.
@@ -116,6 +118,21 @@ pub struct LogsArguments {
     pub trial: Option<String>,
 }
 
+/// Arguments of `offmodel compare`.
+#[derive(Debug, Args)]
+pub struct CompareArguments {
+    /// The folder of the first sweep, A.
+    pub a: PathBuf,
+    /// The folder of the second sweep, B; changes are B - A.
+    pub b: PathBuf,
+    /// The column that tells items of a benchmark apart, which are then resampled [default: item].
+    #[arg(long, value_name = "COLUMN")]
+    pub item: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `offmodel report`.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
@@ -124,6 +141,9 @@ pub struct ReportArguments {
     /// An executed notebook to include; may be given several times.
     #[arg(long, value_name = "OUT.ipynb")]
     pub also: Vec<PathBuf>,
+    /// The folder of an earlier sweep to compare this one with.
+    #[arg(long, value_name = "FOLDER")]
+    pub compare: Option<PathBuf>,
     /// The page to write.
     #[arg(short, long, default_value = "report.html", value_name = "REPORT.html")]
     pub output: PathBuf,
@@ -141,6 +161,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
         Command::Schedule(command) => schedule::schedule(&command),
         Command::Status(arguments) => status::status(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Kernel(command) => Err(kernel::become_kernel(command)),
     }

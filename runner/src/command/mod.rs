@@ -2,6 +2,7 @@
 
 mod arguments;
 mod build;
+mod compare;
 mod kernel;
 mod logs;
 mod report;
@@ -11,8 +12,9 @@ mod status;
 mod sweep;
 
 pub use arguments::{
-    Arguments, BuildArguments, KernelCommand, LogsArguments, ReportArguments, RunArguments, StatusArguments,
+    Arguments, BuildArguments, CompareArguments, KernelCommand, LogsArguments, ReportArguments, RunArguments, StatusArguments,
     SweepArguments, run,
 };
 use arguments::check_sweep_arguments;
+pub(crate) use status::submitted_trials;
 pub use schedule::ScheduleCommand;

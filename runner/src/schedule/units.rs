@@ -150,6 +150,8 @@ fn service(
          KillMode=mixed\n\
          TimeoutStartSec=infinity\n\
          TimeoutStopSec=60\n\
+         # Stopped in order.\n\
+         SuccessExitStatus=130\n\
          {further}"
     )
 }

@@ -9,7 +9,8 @@
 //!                                /*.parquet   recorded frames
 //!                                /result.json written last: what became of it
 //! runs/SWEEP/results.parquet                  the frames named `result` of all trials
-//! runs/SWEEP/NAME.parquet                     those of every other name
+//! runs/SWEEP/trials.parquet                   a row for every trial: parameters, status, times
+//! runs/SWEEP/NAME.parquet                     the frames of every other name
 //! ```
 //!
 //! A trial is done when the `result.json` of an attempt says that it succeeded. An attempt
@@ -29,4 +30,4 @@ pub use attempt::{
 };
 pub use folder::{Standing, SweepFolder, TrialState};
 pub use provenance::{GitState, Provenance};
-pub use results::{compact, read_results};
+pub use results::{RESULT, compact, read_results, recorded_frame};

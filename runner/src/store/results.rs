@@ -7,20 +7,26 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 use serde_json::Value;
 
-use super::{Standing, SweepFolder};
+use super::{Cause, Standing, SweepFolder};
 use crate::error::RunnerError;
 use crate::spec::Trial;
 
 /// Frames recorded under this name become `results.parquet`.
-const RESULT: &str = "result";
+pub const RESULT: &str = "result";
+
+/// The file with a row for every trial, unless a notebook records frames of this name.
+const TRIALS: &str = "trials";
 
 /// Gathers the frames of the trials that succeeded, in the order of the trials.
 ///
 /// Every row of a frame is led by the columns `trial` and `attempt` and one per parameter; a
 /// column of the frame with the name of a parameter stands instead of it. Trials that recorded
 /// no `result` have one row in `results.parquet`, with their parameters alone, so that every
-/// succeeded trial is found there. Lists among the parameters are JSON text. Returns the files
-/// written.
+/// succeeded trial is found there. Lists among the parameters are JSON text.
+///
+/// `trials.parquet` has a row for every trial, however it stands: parameters, `status`, `cause`,
+/// `attempts`, `ended`, `seconds`, `peak_memory`. It is written anew from what lies in the
+/// folder, as all of them. Returns the files written.
 ///
 /// # Errors
 /// When a recorded frame cannot be read, or a file cannot be written.
@@ -53,10 +59,75 @@ pub fn compact(folder: &SweepFolder, trials: &[Trial]) -> Result<Vec<PathBuf>, R
                 .push(row.lazy());
         }
     }
+    if !gathered.contains_key(TRIALS) {
+        let rows = trials
+            .iter()
+            .map(|trial| Ok(standing_row(folder, trial)?.lazy()))
+            .collect::<PolarsResult<Vec<_>>>();
+        let rows = rows.map_err(|error| RunnerError::Read {
+            path: folder.path().to_owned(),
+            reason: error.to_string(),
+        })?;
+        if !rows.is_empty() {
+            gathered.insert(TRIALS.to_owned(), rows);
+        }
+    }
     gathered
         .into_iter()
         .map(|(name, frames)| write(folder.path(), &name, frames))
         .collect()
+}
+
+/// A frame that an attempt recorded.
+///
+/// # Errors
+/// When it is not there or not readable.
+pub fn recorded_frame(
+    folder: &SweepFolder,
+    trial: &Trial,
+    attempt: usize,
+    name: &str,
+) -> Result<DataFrame, RunnerError> {
+    let path = folder
+        .attempt(&trial.id, attempt)
+        .join(format!("{name}.parquet"));
+    read(&path).map_err(|error| RunnerError::Read {
+        path,
+        reason: error.to_string(),
+    })
+}
+
+fn standing_row(folder: &SweepFolder, trial: &Trial) -> PolarsResult<DataFrame> {
+    let state = folder.state(&trial.id);
+    let (status, result) = match state.standing {
+        Standing::New => ("new", None),
+        Standing::Unfinished => ("unfinished", None),
+        Standing::Succeeded(result) => ("succeeded", Some(result)),
+        Standing::Failed(result) => ("failed", Some(result)),
+    };
+    let cause = result
+        .as_ref()
+        .and_then(|result| result.cause.as_ref().map(Cause::to_string));
+    let mut columns = leading_columns(trial, state.attempts, 1);
+    // Attempts in all, not the number of one.
+    columns[1].rename("attempts".into());
+    let own = [
+        Column::new("status".into(), [status]),
+        Column::new("cause".into(), [cause]),
+        Column::new(
+            "ended".into(),
+            [result.as_ref().map(|result| result.ended.clone())],
+        ),
+        Column::new("seconds".into(), [result.as_ref().map(|result| result.seconds)]),
+        Column::new(
+            "peak_memory".into(),
+            [result.as_ref().map(|result| result.peak_memory)],
+        ),
+    ];
+    // A parameter of such a name is found in spec.json.
+    columns.retain(|column| own.iter().all(|own| own.name() != column.name()));
+    columns.extend(own);
+    DataFrame::new(1, columns)
 }
 
 /// Reads a sweep's `results.parquet`.
