@@ -241,7 +241,7 @@ fn a_cell_that_must_not_fail_still_ends_the_notebook_behind_one_that_may() {
     );
     bench
         .offmodel(&["run", "n.ipynb", "-o", "out.ipynb"])
-        .failed(1, "cell 2, line 1: &str: not allowed");
+        .failed(1, "cell 2, line 1: str: not allowed");
     let outputs = bench.outputs("out.ipynb");
     assert_eq!(outputs[0][0]["evalue"], "allowed");
     assert!(outputs[2].is_empty());
