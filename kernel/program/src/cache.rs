@@ -167,7 +167,10 @@ mod tests {
 
     fn used(cache: &Cache, key: &str, seconds_ago: u64) {
         let time = SystemTime::now() - Duration::from_secs(seconds_ago);
-        File::open(cache.folder.join(key)).unwrap().set_modified(time).unwrap();
+        File::open(cache.folder.join(key))
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
     }
 
     fn keys(cache: &Cache) -> Vec<String> {
@@ -196,7 +199,11 @@ mod tests {
         publish(&cache, "e", 85);
         assert_eq!(keys(&cache), ["d", "e"]);
         publish(&cache, "f", 1000);
-        assert_eq!(keys(&cache), ["f"], "the program that is about to run stays");
+        assert_eq!(
+            keys(&cache),
+            ["f"],
+            "the program that is about to run stays"
+        );
     }
 
     #[test]

@@ -56,7 +56,11 @@ impl Dynamic {
 pub(crate) fn search_own_folder(path: &Path) -> io::Result<()> {
     let dynamic = Dynamic::read(path)?;
     for search in &dynamic.search {
-        if search.text.split(':').all(|folder| folder.starts_with(ORIGIN)) {
+        if search
+            .text
+            .split(':')
+            .all(|folder| folder.starts_with(ORIGIN))
+        {
             continue;
         }
         if search.text.len() < ORIGIN.len() {

@@ -194,9 +194,9 @@ impl Notebook {
             hash.update((cell.source.len() as u64).to_le_bytes());
             hash.update(cell.source.as_bytes());
             // One byte, as in hashes of notebooks without cells that may fail.
-            hash.update([
-                u8::from(cell.has_tag(PARAMETERS_TAG)) | (u8::from(cell.may_fail()) << 1)
-            ]);
+            hash.update(
+                [u8::from(cell.has_tag(PARAMETERS_TAG)) | (u8::from(cell.may_fail()) << 1)],
+            );
         }
         format!("{:x}", hash.finalize())
     }

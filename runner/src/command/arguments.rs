@@ -2,7 +2,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{ScheduleCommand, build, compare, kernel, logs, report, run as run_command, schedule, status, sweep};
+use super::{
+    ScheduleCommand, build, compare, kernel, logs, report, run as run_command, schedule, status,
+    sweep,
+};
 use crate::error::RunnerError;
 use crate::exit_code::{ExitCode, HELP};
 

@@ -3,7 +3,9 @@ use polars::prelude::{DataFrame, PolarsResult};
 
 use super::CompareArguments;
 use crate::assignment::{Assignment, described};
-use crate::compare::{CollectedSweep, Compared, changes_table, compare as compare_sweeps, groups_table};
+use crate::compare::{
+    CollectedSweep, Compared, changes_table, compare as compare_sweeps, groups_table,
+};
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::terminal::tell;
@@ -35,7 +37,10 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<ExitCode, RunnerEr
         reason: error.to_string(),
     };
     if !compared.groups.is_empty() {
-        tell!("\nmean changes, B - A:\n{}", printed(groups_table(&compared.groups)).map_err(failed)?);
+        tell!(
+            "\nmean changes, B - A:\n{}",
+            printed(groups_table(&compared.groups)).map_err(failed)?
+        );
     }
     if !compared.changes.is_empty() {
         tell!(
@@ -102,11 +107,18 @@ pub(super) fn summary(compared: &Compared) -> Vec<String> {
         } else {
             String::new()
         };
-        lines.push(format!("{what} ({}): {}{more}", trials.len(), shown.join("; ")));
+        lines.push(format!(
+            "{what} ({}): {}{more}",
+            trials.len(),
+            shown.join("; ")
+        ));
     };
     list("only in A", &compared.only_a);
     list("only in B", &compared.only_b);
     list("with more than one possible partner", &compared.ambiguous);
-    list("with other rows in A than in B, left out", &compared.other_rows);
+    list(
+        "with other rows in A than in B, left out",
+        &compared.other_rows,
+    );
     lines
 }

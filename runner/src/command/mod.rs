@@ -11,10 +11,10 @@ mod schedule;
 mod status;
 mod sweep;
 
-pub use arguments::{
-    Arguments, BuildArguments, CompareArguments, KernelCommand, LogsArguments, ReportArguments, RunArguments, StatusArguments,
-    SweepArguments, run,
-};
 use arguments::check_sweep_arguments;
-pub(crate) use status::submitted_trials;
+pub use arguments::{
+    Arguments, BuildArguments, CompareArguments, KernelCommand, LogsArguments, ReportArguments,
+    RunArguments, StatusArguments, SweepArguments, run,
+};
 pub use schedule::ScheduleCommand;
+pub(crate) use status::submitted_trials;

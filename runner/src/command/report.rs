@@ -101,7 +101,9 @@ fn standings(folder: &SweepFolder, trials: &[Trial]) -> Standings {
                 trial.id.clone(),
                 described(&trial.given),
                 result.attempt.to_string(),
-                result.cause.map_or_else(String::new, |cause| cause.to_string()),
+                result
+                    .cause
+                    .map_or_else(String::new, |cause| cause.to_string()),
             ]),
             Standing::New | Standing::Unfinished => {}
         }

@@ -194,9 +194,8 @@ impl Samples {
                 (a / count, b / count)
             })
             .collect();
-        let mean = |of: fn(&(f64, f64)) -> f64| {
-            units.iter().map(of).sum::<f64>() / units.len() as f64
-        };
+        let mean =
+            |of: fn(&(f64, f64)) -> f64| units.iter().map(of).sum::<f64>() / units.len() as f64;
         let differences: Vec<f64> = units.iter().map(|(a, b)| b - a).collect();
         // One unit has nothing to resample.
         let estimate = bootstrap_mean(&differences, &Bootstrap::default()).ok();
@@ -463,7 +462,11 @@ mod tests {
             let mut trials = Vec::new();
             for data in ["on", "off"] {
                 for seed in [1, 2, 3] {
-                    let drop = if data == "off" { shift + f64::from(seed) } else { 0.0 };
+                    let drop = if data == "off" {
+                        shift + f64::from(seed)
+                    } else {
+                        0.0
+                    };
                     let scores = levels([10.0 + drop, 20.0]);
                     trials.push(trial(json!({"data": data, "seed": seed}), scores));
                 }
@@ -473,17 +476,35 @@ mod tests {
         let compared = compare(&of(0.0), &of(-4.0), None);
         assert_eq!((compared.pairs, compared.compared), (6, 6));
         // n is the same in all rows: it labels nothing and is compared.
-        assert_eq!((compared.values, compared.changed_values, compared.changed_trials), (24, 3, 3));
+        assert_eq!(
+            (
+                compared.values,
+                compared.changed_values,
+                compared.changed_trials
+            ),
+            (24, 3, 3)
+        );
         let group = compared
             .groups
             .iter()
             .find(|group| group.change != 0.0)
             .unwrap();
         assert_eq!(group.value, "score");
-        let labels: Vec<_> = group.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let labels: Vec<_> = group
+            .labels
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         assert_eq!(labels, ["data=off", "level=1"]);
-        assert_eq!((group.a, group.b, group.change, group.units), (12.0, 8.0, -4.0, 3));
-        assert_eq!(group.interval, Some((-4.0, -4.0)), "every seed changed alike");
+        assert_eq!(
+            (group.a, group.b, group.change, group.units),
+            (12.0, 8.0, -4.0, 3)
+        );
+        assert_eq!(
+            group.interval,
+            Some((-4.0, -4.0)),
+            "every seed changed alike"
+        );
         assert!(compared.resampled.contains("seeds"));
     }
 
@@ -503,13 +524,20 @@ mod tests {
                 trial(json!({"seed": 2}), Some(recorded)),
             ])
         };
-        let compared = compare(&of([true, true, false, false]), &of([true, false, false, true]), None);
+        let compared = compare(
+            &of([true, true, false, false]),
+            &of([true, false, false, true]),
+            None,
+        );
         let [group] = &compared.groups[..] else {
             panic!("one group: {compared:?}")
         };
         assert_eq!((group.units, group.change), (4, 0.0));
         let (low, high) = group.interval.unwrap();
-        assert!(low < -0.2 && high > 0.2, "one lost, one won: {low} to {high}");
+        assert!(
+            low < -0.2 && high > 0.2,
+            "one lost, one won: {low} to {high}"
+        );
         assert!(compared.resampled.contains("items (column `item`)"));
         assert_eq!(compared.changed_values, 4, "two items in two seeds");
     }
@@ -519,7 +547,14 @@ mod tests {
         let a = sweep(vec![trial(json!({}), levels([1.0, 2.0]))]);
         let b = sweep(vec![trial(json!({}), levels([1.5, 2.0]))]);
         let compared = compare(&a, &b, None);
-        assert_eq!(compared.groups.iter().filter(|group| group.interval.is_some()).count(), 0);
+        assert_eq!(
+            compared
+                .groups
+                .iter()
+                .filter(|group| group.interval.is_some())
+                .count(),
+            0
+        );
         assert_eq!(compared.changes[0].b, Some(1.5));
         assert_eq!(compared.seconds, Some((2.0, 2.0)));
     }

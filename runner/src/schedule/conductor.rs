@@ -2,8 +2,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{
-    Clock, Entry, Launched, Launcher, Ledger, LedgerFile, Outcome, Run, Running, Settled,
-    Waiting, settle,
+    Clock, Entry, Launched, Launcher, Ledger, LedgerFile, Outcome, Run, Running, Settled, Waiting,
+    settle,
 };
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
@@ -239,13 +239,7 @@ impl<C: Clock, L: Launcher> Conductor<C, L> {
         }
     }
 
-    fn start(
-        &mut self,
-        name: &str,
-        entry: &mut Entry,
-        now: DateTime<Utc>,
-        news: &mut Vec<News>,
-    ) {
+    fn start(&mut self, name: &str, entry: &mut Entry, now: DateTime<Utc>, news: &mut Vec<News>) {
         let Waiting { scheduled, begun } = entry.waiting.remove(0);
         let attempt = begun + 1;
         match self
@@ -399,7 +393,9 @@ mod tests {
             let id = u32::try_from(self.begun.borrow().len()).unwrap() + 1;
             self.sweeps.borrow_mut().insert(id, None);
             let at = scheduled.format("%m-%dT%H:%M");
-            self.begun.borrow_mut().push(format!("{name} {at} {attempt}"));
+            self.begun
+                .borrow_mut()
+                .push(format!("{name} {at} {attempt}"));
             Ok(Sweep {
                 id,
                 machine: self.clone(),
@@ -503,10 +499,16 @@ mod tests {
             conductor.turn(true).unwrap();
             assert!(conductor.is_idle());
         }
-        assert_eq!(machine.begun(), ["nightly 01-02T01:30 1", "nightly 01-03T01:30 1"]);
+        assert_eq!(
+            machine.begun(),
+            ["nightly 01-02T01:30 1", "nightly 01-03T01:30 1"]
+        );
         assert_eq!(
             machine.outcomes("nightly"),
-            [Outcome::Failed { exit_code: Some(1) }, Outcome::Failed { exit_code: Some(1) }]
+            [
+                Outcome::Failed { exit_code: Some(1) },
+                Outcome::Failed { exit_code: Some(1) }
+            ]
         );
     }
 
@@ -516,14 +518,21 @@ mod tests {
         let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
         machine.schedule("nightly", "30 2 * * *", |_| {});
         let mut conductor = machine.conductor();
-        for now in ["2026-01-02T01:30:00Z", "2026-01-03T01:30:00Z", "2026-01-04T01:30:00Z"] {
+        for now in [
+            "2026-01-02T01:30:00Z",
+            "2026-01-03T01:30:00Z",
+            "2026-01-04T01:30:00Z",
+        ] {
             machine.set_clock(now);
             conductor.turn(true).unwrap();
         }
         assert_eq!(machine.begun().len(), 1);
         machine.end(1, Outcome::Succeeded);
         conductor.turn(true).unwrap();
-        assert_eq!(machine.begun(), ["nightly 01-02T01:30 1", "nightly 01-04T01:30 1"]);
+        assert_eq!(
+            machine.begun(),
+            ["nightly 01-02T01:30 1", "nightly 01-04T01:30 1"]
+        );
     }
 
     #[test]
@@ -531,8 +540,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::new(&folder, "2026-01-01T00:30:00Z");
         machine.schedule("hourly", "0 * * * *", |schedule| schedule.overlap = true);
-        let mut conductor = Conductor::new(machine.file.clone(), machine.clone(), machine.clone(), vec![], 2);
-        for now in ["2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z", "2026-01-01T03:00:00Z"] {
+        let mut conductor = Conductor::new(
+            machine.file.clone(),
+            machine.clone(),
+            machine.clone(),
+            vec![],
+            2,
+        );
+        for now in [
+            "2026-01-01T01:00:00Z",
+            "2026-01-01T02:00:00Z",
+            "2026-01-01T03:00:00Z",
+        ] {
             machine.set_clock(now);
             conductor.turn(true).unwrap();
         }
@@ -550,14 +569,25 @@ mod tests {
         conductor.stop(libc::SIGTERM);
         assert_eq!(*machine.signals.borrow(), [libc::SIGTERM]);
         conductor.turn(true).unwrap();
-        assert!(!conductor.is_idle(), "it waits for the sweep to end in order");
-        machine.end(1, Outcome::Failed { exit_code: Some(130) });
+        assert!(
+            !conductor.is_idle(),
+            "it waits for the sweep to end in order"
+        );
+        machine.end(
+            1,
+            Outcome::Failed {
+                exit_code: Some(130),
+            },
+        );
         conductor.turn(true).unwrap();
         assert!(conductor.is_idle());
         assert_eq!(machine.outcomes("nightly"), [Outcome::Stopped]);
         machine.set_clock("2026-01-02T09:00:00Z");
         machine.conductor().turn(true).unwrap();
-        assert_eq!(machine.begun(), ["nightly 01-02T01:30 1", "nightly 01-02T01:30 2"]);
+        assert_eq!(
+            machine.begun(),
+            ["nightly 01-02T01:30 1", "nightly 01-02T01:30 2"]
+        );
     }
 
     #[test]
@@ -568,7 +598,12 @@ mod tests {
         let mut conductor = machine.conductor();
         machine.set_clock("2026-01-02T01:30:00Z");
         conductor.turn(true).unwrap();
-        machine.end(1, Outcome::Failed { exit_code: Some(130) });
+        machine.end(
+            1,
+            Outcome::Failed {
+                exit_code: Some(130),
+            },
+        );
         conductor.turn(true).unwrap();
         conductor.turn(true).unwrap();
         assert_eq!(machine.begun().len(), 1);
@@ -586,7 +621,10 @@ mod tests {
         // As after a power failure.
         machine.end(1, Outcome::Failed { exit_code: None });
         second.turn(true).unwrap();
-        assert_eq!(machine.begun(), ["nightly 01-02T01:30 1", "nightly 01-02T01:30 2"]);
+        assert_eq!(
+            machine.begun(),
+            ["nightly 01-02T01:30 1", "nightly 01-02T01:30 2"]
+        );
         assert_eq!(machine.outcomes("nightly"), [Outcome::Lost]);
     }
 
@@ -607,13 +645,20 @@ mod tests {
     fn a_schedule_that_cannot_be_kept_does_not_stop_the_others() {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
-        machine.schedule("a", "30 2 * * *", |schedule| schedule.timezone = "Mars/Base".to_owned());
-        machine.schedule("b", "30 2 * * *", |schedule| schedule.sweep = PathBuf::from("missing"));
+        machine.schedule("a", "30 2 * * *", |schedule| {
+            schedule.timezone = "Mars/Base".to_owned()
+        });
+        machine.schedule("b", "30 2 * * *", |schedule| {
+            schedule.sweep = PathBuf::from("missing")
+        });
         machine.schedule("c", "30 2 * * *", |_| {});
         machine.set_clock("2026-01-02T01:30:00Z");
         let news = machine.conductor().turn(true).unwrap();
         assert!(matches!(&news[0].said, Said::Broken { reason } if reason.contains("Mars/Base")));
-        assert!(matches!(machine.outcomes("b")[..], [Outcome::NotStarted { .. }]));
+        assert!(matches!(
+            machine.outcomes("b")[..],
+            [Outcome::NotStarted { .. }]
+        ));
         assert_eq!(machine.begun(), ["c 01-02T01:30 1"]);
     }
 
@@ -626,7 +671,9 @@ mod tests {
         machine.set_clock("2026-01-02T01:30:00Z");
         let only = vec!["b".to_owned()];
         let (file, clock) = (machine.file.clone(), machine.clone());
-        Conductor::new(file, clock, machine.clone(), only, 9).turn(true).unwrap();
+        Conductor::new(file, clock, machine.clone(), only, 9)
+            .turn(true)
+            .unwrap();
         assert_eq!(machine.begun(), ["b 01-02T01:30 1"]);
     }
 }

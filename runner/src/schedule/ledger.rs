@@ -360,7 +360,10 @@ mod tests {
         let file = LedgerFile::new(folder.path());
         fs::write(file.file(), r#"{"version":9}"#).unwrap();
         let error = file.update(|_| Ok(())).unwrap_err().to_string();
-        assert!(error.contains("version 9 is not known, expected 1"), "{error}");
+        assert!(
+            error.contains("version 9 is not known, expected 1"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(file.file()).unwrap(), r#"{"version":9}"#);
     }
 

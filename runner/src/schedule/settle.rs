@@ -85,12 +85,10 @@ fn queue(
         Missed::Skip => vec![latest],
         Missed::All => due.drain(..).collect(),
     };
-    entry
-        .waiting
-        .extend(kept.iter().map(|&scheduled| Waiting {
-            scheduled,
-            begun: 0,
-        }));
+    entry.waiting.extend(kept.iter().map(|&scheduled| Waiting {
+        scheduled,
+        begun: 0,
+    }));
     let surplus = entry.waiting.len().saturating_sub(LIMIT);
     entry.waiting.drain(..surplus);
     kept
@@ -166,7 +164,11 @@ mod tests {
     fn what_is_ten_minutes_late_is_on_time_also_for_skip() {
         let mut on_time = entry("30 2 * * *", Missed::Skip, "2025-12-31T12:00:00Z");
         settle(&mut on_time, utc("2026-01-03T01:40:00Z")).unwrap();
-        assert_eq!(waiting(&on_time), ["01-03T01:30"], "the nights before are missed");
+        assert_eq!(
+            waiting(&on_time),
+            ["01-03T01:30"],
+            "the nights before are missed"
+        );
         let mut late = entry("30 2 * * *", Missed::Skip, "2025-12-31T12:00:00Z");
         settle(&mut late, utc("2026-01-03T01:40:01Z")).unwrap();
         assert_eq!(late.waiting, []);
@@ -204,8 +206,15 @@ mod tests {
         let mut entry = entry("0 * * * *", Missed::All, "2026-01-01T00:30:00Z");
         settle(&mut entry, utc("2026-01-01T05:30:00Z")).unwrap();
         assert_eq!(entry.waiting.len(), 5);
-        for earlier in ["2026-01-01T01:10:00Z", "2026-01-01T03:00:00Z", "2026-01-01T05:30:00Z"] {
-            assert_eq!(settle(&mut entry, utc(earlier)).unwrap(), Settled::default());
+        for earlier in [
+            "2026-01-01T01:10:00Z",
+            "2026-01-01T03:00:00Z",
+            "2026-01-01T05:30:00Z",
+        ] {
+            assert_eq!(
+                settle(&mut entry, utc(earlier)).unwrap(),
+                Settled::default()
+            );
         }
         settle(&mut entry, utc("2026-01-01T06:00:00Z")).unwrap();
         assert_eq!(entry.waiting.len(), 6);
@@ -227,7 +236,10 @@ mod tests {
     fn a_year_of_minutes_does_not_run_half_a_million_times() {
         let mut entry = entry("*/5 * * * *", Missed::All, "2025-01-01T00:00:00Z");
         let settled = settle(&mut entry, utc("2026-01-01T00:00:00Z")).unwrap();
-        assert_eq!((settled.queued, settled.skipped), (100, 365 * 24 * 12 - 100));
+        assert_eq!(
+            (settled.queued, settled.skipped),
+            (100, 365 * 24 * 12 - 100)
+        );
         assert_eq!(waiting(&entry).last().unwrap(), "01-01T00:00");
     }
 

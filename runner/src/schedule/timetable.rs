@@ -142,7 +142,10 @@ mod tests {
             "`30 2 * *` is not a cron expression (minute hour day month weekday, as in \"30 2 * * *\"): "
         ));
         for wrong in ["", "60 2 * * *", "0 30 2 * * *", "@reboot", "ä * * * *"] {
-            assert!(error(wrong, "UTC").contains("is not a cron expression"), "{wrong}");
+            assert!(
+                error(wrong, "UTC").contains("is not a cron expression"),
+                "{wrong}"
+            );
         }
         assert_eq!(error("0 0 30 2 *", "UTC"), "`0 0 30 2 *` never happens");
         assert!(Timetable::parse("@daily", "UTC").is_ok());
@@ -155,16 +158,20 @@ mod tests {
                 Just("*".to_owned()),
                 (low..=high).prop_map(|value| value.to_string()),
                 (1..=high.min(12)).prop_map(|step| format!("*/{step}")),
-                (low..=high, low..=high)
-                    .prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
+                (low..=high, low..=high).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
                 (low..=high, low..=high).prop_map(|(a, b)| format!("{a},{b}")),
             ]
         };
-        (field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6)).prop_map(
-            |(minute, hour, day, month, weekday)| {
-                format!("{minute} {hour} {day} {month} {weekday}")
-            },
+        (
+            field(0, 59),
+            field(0, 23),
+            field(1, 28),
+            field(1, 12),
+            field(0, 6),
         )
+            .prop_map(|(minute, hour, day, month, weekday)| {
+                format!("{minute} {hour} {day} {month} {weekday}")
+            })
     }
 
     fn zone() -> impl Strategy<Value = &'static str> {

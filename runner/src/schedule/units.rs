@@ -193,10 +193,18 @@ fn calendar(expression: &str, cron: &Cron) -> Option<Vec<String>> {
     let pattern = &cron.pattern;
     // croner's bit for a value that is taken without further conditions.
     const TAKEN: u8 = 1;
-    let minutes = values(0..=59, |minute| pattern.minutes.is_bit_set(minute.into(), TAKEN).ok());
-    let hours = values(0..=23, |hour| pattern.hours.is_bit_set(hour.into(), TAKEN).ok());
-    let days = values(1..=31, |day| pattern.days.is_bit_set(day.into(), TAKEN).ok());
-    let months = values(1..=12, |month| pattern.months.is_bit_set(month.into(), TAKEN).ok());
+    let minutes = values(0..=59, |minute| {
+        pattern.minutes.is_bit_set(minute.into(), TAKEN).ok()
+    });
+    let hours = values(0..=23, |hour| {
+        pattern.hours.is_bit_set(hour.into(), TAKEN).ok()
+    });
+    let days = values(1..=31, |day| {
+        pattern.days.is_bit_set(day.into(), TAKEN).ok()
+    });
+    let months = values(1..=12, |month| {
+        pattern.months.is_bit_set(month.into(), TAKEN).ok()
+    });
     let weekdays: Vec<&str> = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
         .into_iter()
         .zip(0_u8..)
@@ -221,10 +229,7 @@ fn calendar(expression: &str, cron: &Cron) -> Option<Vec<String>> {
 }
 
 /// The values of a field that are taken, `*` if all are.
-fn values(
-    range: std::ops::RangeInclusive<u8>,
-    is_taken: impl Fn(u8) -> Option<bool>,
-) -> String {
+fn values(range: std::ops::RangeInclusive<u8>, is_taken: impl Fn(u8) -> Option<bool>) -> String {
     let all = range.clone().count();
     let taken: Vec<String> = range
         .filter(|&value| is_taken(value) == Some(true))

@@ -118,7 +118,10 @@ fn standing_row(folder: &SweepFolder, trial: &Trial) -> PolarsResult<DataFrame> 
             "ended".into(),
             [result.as_ref().map(|result| result.ended.clone())],
         ),
-        Column::new("seconds".into(), [result.as_ref().map(|result| result.seconds)]),
+        Column::new(
+            "seconds".into(),
+            [result.as_ref().map(|result| result.seconds)],
+        ),
         Column::new(
             "peak_memory".into(),
             [result.as_ref().map(|result| result.peak_memory)],

@@ -74,11 +74,27 @@ fn a_built_folder_runs_without_rust_wherever_it_is_carried() {
         .succeeded();
     assert_eq!(
         bench.names("built"),
-        ["bin", "build.json", "data", "lib", "notebook.ipynb", "program", "run"]
+        [
+            "bin",
+            "build.json",
+            "data",
+            "lib",
+            "notebook.ipynb",
+            "program",
+            "run"
+        ]
     );
     let libraries = bench.names("built/lib");
-    for library in ["liboffmodel.so", "libtch.so", "libtorch_cpu.so", "libc10.so"] {
-        assert!(libraries.iter().any(|name| name == library), "{libraries:?}");
+    for library in [
+        "liboffmodel.so",
+        "libtch.so",
+        "libtorch_cpu.so",
+        "libc10.so",
+    ] {
+        assert!(
+            libraries.iter().any(|name| name == library),
+            "{libraries:?}"
+        );
     }
     assert_no_way_back(&bench.path("built"));
     std::fs::create_dir(bench.path("far away")).unwrap();
@@ -86,14 +102,32 @@ fn a_built_folder_runs_without_rust_wherever_it_is_carried() {
     // Not even the notebook's own folder is as it was.
     std::fs::remove_dir_all(bench.path("data")).unwrap();
     let out = bench.path("out.ipynb").display().to_string();
-    let arguments = ["./far away/carried/run", "-p", "x=3", "-p", "names=a,b", "-o", &out];
+    let arguments = [
+        "./far away/carried/run",
+        "-p",
+        "x=3",
+        "-p",
+        "names=a,b",
+        "-o",
+        &out,
+    ];
     elsewhere(&bench.path("."), &arguments).succeeded();
     let outputs = bench.outputs("out.ipynb");
-    assert_eq!(text(&outputs[4][0]), "\"3 8 [\\\"a\\\", \\\"b\\\"] carried along\"");
-    assert!(outputs[3][0]["data"]["text/html"].to_string().contains("<table"));
+    assert_eq!(
+        text(&outputs[4][0]),
+        "\"3 8 [\\\"a\\\", \\\"b\\\"] carried along\""
+    );
+    assert!(
+        outputs[3][0]["data"]["text/html"]
+            .to_string()
+            .contains("<table")
+    );
     assert!(bench.path("out-result.parquet").is_file());
-    elsewhere(&bench.path("."), &["./far away/carried/run", "-p", "x=many"])
-        .failed(3, "parameter `x`: expected an integer (i64), found `many`");
+    elsewhere(
+        &bench.path("."),
+        &["./far away/carried/run", "-p", "x=many"],
+    )
+    .failed(3, "parameter `x`: expected an integer (i64), found `many`");
 
     // The runner in it sweeps over the notebook, too.
     let sweep = "version = 1\nnotebook = \"notebook.ipynb\"\n[grid]\nx = [1, 2]\n";
@@ -115,12 +149,19 @@ fn assert_no_way_back(folder: &Path) {
             return;
         };
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        for line in told.lines().filter(|line| line.contains("(RUNPATH)") || line.contains("(RPATH)")) {
+        for line in told
+            .lines()
+            .filter(|line| line.contains("(RUNPATH)") || line.contains("(RPATH)"))
+        {
             let (_, folders) = line.split_once('[').unwrap();
             // The runner itself needs no library of ours.
             let is_own = file.ends_with("bin/offmodel");
             for folder in folders.trim_end_matches(']').split(':') {
-                assert!(is_own || folder.starts_with("$ORIGIN"), "{}: {line}", file.display());
+                assert!(
+                    is_own || folder.starts_with("$ORIGIN"),
+                    "{}: {line}",
+                    file.display()
+                );
             }
         }
     }
@@ -138,5 +179,9 @@ fn a_folder_that_holds_something_else_is_not_replaced_and_one_that_was_built_is(
     bench
         .offmodel(&["build", "bad.ipynb", "-o", "built"])
         .failed(4, "cell 1, line 1 does not compile");
-    assert_eq!(bench.names("."), ["bad.ipynb", "data", "n.ipynb", "thesis"], "no half a folder");
+    assert_eq!(
+        bench.names("."),
+        ["bad.ipynb", "data", "n.ipynb", "thesis"],
+        "no half a folder"
+    );
 }

@@ -220,7 +220,11 @@ fn the_notebook_goes_on_behind_a_cell_that_may_fail() {
     let outputs = bench.outputs_of("n.ipynb");
     assert_eq!(text(&outputs[1][0]), "before\n");
     assert_eq!(outputs[1][1]["ename"], "ParseIntError");
-    assert!(outputs[1][1]["traceback"].to_string().contains("line 3"), "{}", outputs[1][1]);
+    assert!(
+        outputs[1][1]["traceback"].to_string().contains("line 3"),
+        "{}",
+        outputs[1][1]
+    );
     assert_eq!(outputs[2][0]["ename"], "panic");
     assert!(outputs[2][0]["traceback"].to_string().contains("line 2"));
     assert_eq!(outputs[3][0]["evalue"], "not today");

@@ -54,15 +54,36 @@ fn a_schedule_is_added_shown_replaced_and_removed() {
     let bench = bench();
     let said = schedule(
         &bench,
-        &["add", "nightly.toml", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin"],
+        &[
+            "add",
+            "nightly.toml",
+            "--cron",
+            "30 2 * * *",
+            "--timezone",
+            "Europe/Berlin",
+        ],
     )
     .succeeded();
-    assert!(said.stdout.contains("schedule nightly: next at "), "{}", said.stdout);
-    schedule(&bench, &["add", "nightly.toml", "--cron", "@hourly"])
-        .failed(3, "there is a schedule `nightly` already; `--replace` puts the new one in its place");
+    assert!(
+        said.stdout.contains("schedule nightly: next at "),
+        "{}",
+        said.stdout
+    );
+    schedule(&bench, &["add", "nightly.toml", "--cron", "@hourly"]).failed(
+        3,
+        "there is a schedule `nightly` already; `--replace` puts the new one in its place",
+    );
     let added = json(
         &bench,
-        &["add", "nightly.toml", "--cron", "@hourly", "--timezone", "UTC", "--replace"],
+        &[
+            "add",
+            "nightly.toml",
+            "--cron",
+            "@hourly",
+            "--timezone",
+            "UTC",
+            "--replace",
+        ],
     );
     assert_eq!(added["schedule"]["cron"], "@hourly");
     let next = json(&bench, &["next", "nightly", "--count", "3"]);
@@ -80,9 +101,18 @@ fn a_schedule_is_added_shown_replaced_and_removed() {
     let units = schedule(&bench, &["units", "nightly"]).succeeded().stdout;
     assert!(units.contains("OnCalendar=*-*-* *:00:00 UTC"), "{units}");
     schedule(&bench, &["units", "--output", "systemd"]).succeeded();
-    assert_eq!(bench.names("systemd"), ["offmodel-nightly.service", "offmodel-nightly.timer"]);
+    assert_eq!(
+        bench.names("systemd"),
+        ["offmodel-nightly.service", "offmodel-nightly.timer"]
+    );
     schedule(&bench, &["remove", "nightly"]).succeeded();
-    assert_eq!(json(&bench, &["list"])["schedules"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        json(&bench, &["list"])["schedules"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
 }
 
 #[test]
@@ -95,10 +125,19 @@ fn mistakes_are_told_by_day_rather_than_at_night() {
     };
     add(&["nightly.toml", "--cron", "30 25 * * *"]).failed(3, "is not a cron expression");
     add(&["nightly.toml", "--cron", "0 0 30 2 *"]).failed(3, "never happens");
-    add(&["nightly.toml", "--cron", "@daily", "--timezone", "Europe/Pari"])
-        .failed(3, "did you mean `Europe/Paris`?");
+    add(&[
+        "nightly.toml",
+        "--cron",
+        "@daily",
+        "--timezone",
+        "Europe/Pari",
+    ])
+    .failed(3, "did you mean `Europe/Paris`?");
     add(&["missing.toml", "--cron", "@daily"]).failed(3, "failed to read sweep file missing.toml");
-    bench.write("wrong.toml", "version = 1\nnotebook = \"n.ipynb\"\n[grid]\ny = [1]\n");
+    bench.write(
+        "wrong.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[grid]\ny = [1]\n",
+    );
     add(&["wrong.toml", "--cron", "@daily"]).failed(3, "the notebook has no parameter `y`");
     add(&["nightly.toml", "--cron", "@daily", "--", "--worker", "2"])
         .failed(3, "`offmodel sweep` does not take these arguments");
@@ -110,7 +149,18 @@ fn mistakes_are_told_by_day_rather_than_at_night() {
 #[test]
 fn a_tick_after_nights_of_sleep_runs_one_sweep_and_a_second_tick_none() {
     let bench = bench();
-    schedule(&bench, &["add", "nightly.toml", "--cron", "30 2 * * *", "--timezone", "UTC"]).succeeded();
+    schedule(
+        &bench,
+        &[
+            "add",
+            "nightly.toml",
+            "--cron",
+            "30 2 * * *",
+            "--timezone",
+            "UTC",
+        ],
+    )
+    .succeeded();
     let before = schedule(&bench, &["tick"]).succeeded();
     assert_eq!(before.stdout, "", "nothing is due yet");
     last_looked_at(&bench, "nightly", "2026-03-01T12:00:00Z");
@@ -121,7 +171,11 @@ fn a_tick_after_nights_of_sleep_runs_one_sweep_and_a_second_tick_none() {
     assert_eq!(runs[0]["outcome"]["kind"], "succeeded");
     // The occurrence's day, in a folder of its own.
     let day = &runs[0]["scheduled"].as_str().unwrap()[..10];
-    assert!(bench.path(&format!("runs/nightly-{day}/results.parquet")).is_file());
+    assert!(
+        bench
+            .path(&format!("runs/nightly-{day}/results.parquet"))
+            .is_file()
+    );
     let log = std::fs::read_to_string(runs[0]["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("2 of 2 trials succeeded"), "{log}");
     assert_eq!(schedule(&bench, &["tick"]).succeeded().stdout, "");
@@ -131,8 +185,15 @@ fn a_tick_after_nights_of_sleep_runs_one_sweep_and_a_second_tick_none() {
 #[test]
 fn a_failing_sweep_is_recorded_and_tells_the_tick() {
     let bench = bench();
-    bench.write("bad.toml", "version = 1\nnotebook = \"n.ipynb\"\n[grid]\nx = [13]\n");
-    schedule(&bench, &["add", "bad.toml", "--cron", "@daily", "--timezone", "UTC"]).succeeded();
+    bench.write(
+        "bad.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[grid]\nx = [13]\n",
+    );
+    schedule(
+        &bench,
+        &["add", "bad.toml", "--cron", "@daily", "--timezone", "UTC"],
+    )
+    .succeeded();
     last_looked_at(&bench, "bad", "2026-03-01T12:00:00Z");
     schedule(&bench, &["tick", "--json"]).failed(1, "");
     assert_eq!(history(&bench)[0]["outcome"]["exit_code"], 1);
@@ -141,7 +202,10 @@ fn a_failing_sweep_is_recorded_and_tells_the_tick() {
 #[test]
 fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was() {
     let bench = bench();
-    bench.write("a_bad.toml", "version = 1\nnotebook = \"n.ipynb\"\n[grid]\nx = [13]\n");
+    bench.write(
+        "a_bad.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[grid]\nx = [13]\n",
+    );
     bench.write(
         "b_long.toml",
         "version = 1\nnotebook = \"n.ipynb\"\nname = \"long-{date}\"\n[parameters]\nmilliseconds = 1500\n[grid]\nx = [1, 2, 3]\n",
@@ -163,11 +227,14 @@ fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was()
     let day = entry("b_long")["running"][0]["scheduled"].as_str().unwrap()[..10].to_owned();
     let succeeded = || {
         let folder = format!("runs/long-{day}");
-        bench.path(&format!("{folder}/sweep.toml")).is_file().then(|| {
-            let said = bench.offmodel(&["status", &folder, "--json"]).succeeded();
-            let told: Value = serde_json::from_str(&said.stdout).unwrap();
-            told["succeeded"].as_u64().unwrap()
-        })
+        bench
+            .path(&format!("{folder}/sweep.toml"))
+            .is_file()
+            .then(|| {
+                let said = bench.offmodel(&["status", &folder, "--json"]).succeeded();
+                let told: Value = serde_json::from_str(&said.stdout).unwrap();
+                told["succeeded"].as_u64().unwrap()
+            })
     };
     wait_for(|| succeeded() >= Some(1));
     // A tick beside the daemon leaves the daemon's run alone.
@@ -182,8 +249,12 @@ fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was()
     assert!((1..3).contains(&done));
     schedule(&bench, &["tick", "--only", "b_long"]).succeeded();
     assert_eq!(succeeded(), Some(3));
-    let log = std::fs::read_to_string(entry("b_long")["history"][1]["log"].as_str().unwrap()).unwrap();
-    assert!(log.contains(&format!("{done} already done, skipped")), "{log}");
+    let log =
+        std::fs::read_to_string(entry("b_long")["history"][1]["log"].as_str().unwrap()).unwrap();
+    assert!(
+        log.contains(&format!("{done} already done, skipped")),
+        "{log}"
+    );
 }
 
 fn terminate(process: u32) {

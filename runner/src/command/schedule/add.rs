@@ -51,7 +51,8 @@ pub(super) fn add(arguments: &AddArguments) -> Result<ExitCode, RunnerError> {
     })?;
     let next = timetable.after(now);
     if arguments.state.json {
-        let added = json!({ "version": 1, "name": name, "schedule": schedule, "next": next.map(in_utc) });
+        let added =
+            json!({ "version": 1, "name": name, "schedule": schedule, "next": next.map(in_utc) });
         tell!("{added:#}");
         return Ok(ExitCode::Success);
     }

@@ -4,9 +4,7 @@ use super::{DaemonArguments, StateArguments, TickArguments};
 use crate::error::RunnerError;
 use crate::executor::single::StopSignals;
 use crate::exit_code::ExitCode;
-use crate::schedule::{
-    Conductor, LedgerFile, News, Outcome, Said, SweepLauncher, SystemClock,
-};
+use crate::schedule::{Conductor, LedgerFile, News, Outcome, Said, SweepLauncher, SystemClock};
 use crate::terminal::{note, tell};
 
 /// How often running sweeps are looked at.

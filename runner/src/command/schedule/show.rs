@@ -102,7 +102,10 @@ fn readable(name: &str, entry: &Entry, now: DateTime<Utc>) -> String {
         }
     };
     let shown = |instant: DateTime<Utc>| match &local {
-        Some(timetable) => timetable.local(instant).format("%Y-%m-%d %H:%M").to_string(),
+        Some(timetable) => timetable
+            .local(instant)
+            .format("%Y-%m-%d %H:%M")
+            .to_string(),
         None => instant.format("%Y-%m-%d %H:%M UTC").to_string(),
     };
     for running in &entry.running {
