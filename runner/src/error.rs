@@ -107,7 +107,9 @@ impl RunnerError {
             Self::Schedule(ScheduleError::NoFolder | ScheduleError::Write { .. }) => {
                 ExitCode::Unwritable
             }
-            Self::Build(BuildError::Occupied { .. }) => ExitCode::BadInput,
+            Self::Build(BuildError::Occupied { .. } | BuildError::Outside { .. }) => {
+                ExitCode::BadInput
+            }
             Self::Build(BuildError::Read { .. }) => ExitCode::Toolchain,
             Self::Build(_) => ExitCode::Unwritable,
             Self::Schedule(_) | Self::SweepArguments { .. } => ExitCode::BadInput,

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use offmodel_toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,12 @@ pub enum BuildError {
     Occupied {
         /// The folder.
         folder: PathBuf,
+    },
+    /// Data that would have to be carried to a place outside of the folder.
+    #[error("{} does not lie in the notebook's folder, so that the notebook would not find it in the built one", path.display())]
+    Outside {
+        /// The file or folder.
+        path: PathBuf,
     },
     /// A library or program cannot be read.
     #[error("failed to read {}: {source}", path.display())]
@@ -160,12 +166,22 @@ fn fill(
     for (name, source) in &found {
         let target = libraries.join(name);
         copy(source, &target)?;
+        // Copies are ours to change, whatever the originals are.
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o755))
+            .map_err(unwritable(&target))?;
         search_own_folder(&target).map_err(unwritable(&target))?;
     }
     let own = folder.join("bin/offmodel");
     copy(runner, &own)?;
+    search_own_folder(&own).map_err(unwritable(&own))?;
     for path in data {
         let relative = path.strip_prefix(notebook.folder()).unwrap_or(path);
+        let is_inside = relative
+            .components()
+            .all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
+        if !is_inside {
+            return Err(BuildError::Outside { path: path.clone() });
+        }
         copy_all(&notebook.folder().join(relative), &folder.join(relative))?;
     }
     let launcher = folder.join("run");

@@ -15,10 +15,16 @@ pre{overflow-x:auto;padding:.75rem 1rem;background:#f4f4f4;border-radius:4px;fon
 table{border-collapse:collapse;border:0;font-size:.875rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
 th,td{padding:.25rem .7rem;border:0;border-bottom:1px solid #ddd;white-space:nowrap;text-align:left}
 thead th{border-bottom:2px solid #999}
+td.text{white-space:normal;overflow-wrap:anywhere;vertical-align:top}
 summary{cursor:pointer;font-weight:600;margin:1rem 0}
 @media (prefers-color-scheme:dark){body{color:#ddd;background:#161616}h2{border-color:#444}pre{background:#222}th,td{border-color:#333}thead th{border-color:#777}}
 @media print{body{margin:0;max-width:none}img,tr{break-inside:avoid}}
 ";
+
+/// More failures than this are one failure many times.
+const SHOWN_FAILURES: usize = 100;
+/// Characters of a cause: a model's whole answer may be in it.
+const SHOWN_CHARACTERS: usize = 400;
 
 /// No script, no connection: styles and images of the page itself only.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
@@ -79,14 +85,19 @@ impl Page {
         self.body.push_str(
             "<h2>Failures</h2>\n<table>\n<thead><tr><th>trial</th><th>parameters</th><th>attempt</th><th>cause</th></tr></thead>\n<tbody>\n",
         );
-        for failure in &standings.failures {
+        for failure in standings.failures.iter().take(SHOWN_FAILURES) {
             let cells: String = failure
                 .iter()
-                .map(|text| format!("<td>{}</td>", escape_html(text)))
+                .map(|text| format!("<td class=\"text\">{}</td>", escape_html(&shortened(text))))
                 .collect();
             self.body.push_str(&format!("<tr>{cells}</tr>\n"));
         }
         self.body.push_str("</tbody>\n</table>\n");
+        if let Some(more @ 1..) = standings.failures.len().checked_sub(SHOWN_FAILURES) {
+            self.remark(&format!(
+                "{more} more failures; trials.parquet in the sweep's folder has all."
+            ));
+        }
     }
 
     /// Adds how this sweep differs from an earlier one.
@@ -155,5 +166,12 @@ impl Page {
             };
             self.body.push_str(&html);
         }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

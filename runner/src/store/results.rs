@@ -1,13 +1,13 @@
 //! The frames of all trials in one file per name: a compaction, rebuildable at any time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 use serde_json::Value;
 
-use super::{Cause, Standing, SweepFolder};
+use super::{AttemptResult, Cause, Standing, SweepFolder};
 use crate::error::RunnerError;
 use crate::spec::Trial;
 
@@ -24,8 +24,8 @@ const TRIALS: &str = "trials";
 /// no `result` have one row in `results.parquet`, with their parameters alone, so that every
 /// succeeded trial is found there. Lists among the parameters are JSON text.
 ///
-/// `trials.parquet` has a row for every trial, however it stands: parameters, `status`, `cause`,
-/// `attempts`, `ended`, `seconds`, `peak_memory`. It is written anew from what lies in the
+/// `trials.parquet` has a row for every trial, however it stands: `attempts`, `status`, `cause`,
+/// `ended`, `seconds`, `peak_memory` and the parameters. It is written anew from what lies in the
 /// folder, as all of them. Returns the files written.
 ///
 /// # Errors
@@ -59,18 +59,12 @@ pub fn compact(folder: &SweepFolder, trials: &[Trial]) -> Result<Vec<PathBuf>, R
                 .push(row.lazy());
         }
     }
-    if !gathered.contains_key(TRIALS) {
-        let rows = trials
-            .iter()
-            .map(|trial| Ok(standing_row(folder, trial)?.lazy()))
-            .collect::<PolarsResult<Vec<_>>>();
-        let rows = rows.map_err(|error| RunnerError::Read {
+    if !gathered.contains_key(TRIALS) && !trials.is_empty() {
+        let standings = standings(folder, trials).map_err(|error| RunnerError::Read {
             path: folder.path().to_owned(),
             reason: error.to_string(),
         })?;
-        if !rows.is_empty() {
-            gathered.insert(TRIALS.to_owned(), rows);
-        }
+        gathered.insert(TRIALS.to_owned(), vec![standings.lazy()]);
     }
     gathered
         .into_iter()
@@ -97,40 +91,73 @@ pub fn recorded_frame(
     })
 }
 
-fn standing_row(folder: &SweepFolder, trial: &Trial) -> PolarsResult<DataFrame> {
-    let state = folder.state(&trial.id);
-    let (status, result) = match state.standing {
-        Standing::New => ("new", None),
-        Standing::Unfinished => ("unfinished", None),
-        Standing::Succeeded(result) => ("succeeded", Some(result)),
-        Standing::Failed(result) => ("failed", Some(result)),
-    };
-    let cause = result
-        .as_ref()
-        .and_then(|result| result.cause.as_ref().map(Cause::to_string));
-    let mut columns = leading_columns(trial, state.attempts, 1);
-    // Attempts in all, not the number of one.
-    columns[1].rename("attempts".into());
+/// A row for every trial.
+fn standings(folder: &SweepFolder, trials: &[Trial]) -> PolarsResult<DataFrame> {
+    let mut attempts = Vec::new();
+    let mut statuses = Vec::new();
+    let mut results = Vec::new();
+    for trial in trials {
+        let state = folder.state(&trial.id);
+        let (status, result) = match state.standing {
+            Standing::New => ("new", None),
+            Standing::Unfinished => ("unfinished", None),
+            Standing::Succeeded(result) => ("succeeded", Some(result)),
+            Standing::Failed(result) => ("failed", Some(result)),
+        };
+        attempts.push(state.attempts as u64);
+        statuses.push(status);
+        results.push(result);
+    }
+    let cause = |result: &AttemptResult| result.cause.as_ref().map(Cause::to_string);
+    let known = || results.iter().map(Option::as_ref);
+    let ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
     let own = [
-        Column::new("status".into(), [status]),
-        Column::new("cause".into(), [cause]),
+        Column::new("trial".into(), ids),
+        Column::new("attempts".into(), attempts),
+        Column::new("status".into(), statuses),
+        Column::new(
+            "cause".into(),
+            known().map(|result| cause(result?)).collect::<Vec<_>>(),
+        ),
         Column::new(
             "ended".into(),
-            [result.as_ref().map(|result| result.ended.clone())],
+            known()
+                .map(|result| Some(result?.ended.as_str()))
+                .collect::<Vec<_>>(),
         ),
         Column::new(
             "seconds".into(),
-            [result.as_ref().map(|result| result.seconds)],
+            known()
+                .map(|result| Some(result?.seconds))
+                .collect::<Vec<_>>(),
         ),
         Column::new(
             "peak_memory".into(),
-            [result.as_ref().map(|result| result.peak_memory)],
+            known()
+                .map(|result| Some(result?.peak_memory))
+                .collect::<Vec<_>>(),
         ),
     ];
-    // A parameter of such a name is found in spec.json.
-    columns.retain(|column| own.iter().all(|own| own.name() != column.name()));
-    columns.extend(own);
-    DataFrame::new(1, columns)
+    let mut columns = own.to_vec();
+    let names: BTreeSet<&String> = trials
+        .iter()
+        .flat_map(|trial| trial.parameters.keys())
+        .collect();
+    for name in names {
+        // A parameter of the name of one of these columns is found in spec.json.
+        if own.iter().any(|own| own.name() == name) {
+            continue;
+        }
+        let values: Vec<Scalar> = trials
+            .iter()
+            .map(|trial| as_scalar(trial.parameters.get(name).unwrap_or(&Value::Null)))
+            .collect();
+        let values: Vec<AnyValue<'_>> =
+            values.iter().map(|scalar| scalar.value().clone()).collect();
+        let values = Series::from_any_values(PlSmallStr::from_str(name), &values, false)?;
+        columns.push(values.into());
+    }
+    DataFrame::new(trials.len(), columns)
 }
 
 /// Reads a sweep's `results.parquet`.

@@ -154,14 +154,8 @@ fn assert_no_way_back(folder: &Path) {
             .filter(|line| line.contains("(RUNPATH)") || line.contains("(RPATH)"))
         {
             let (_, folders) = line.split_once('[').unwrap();
-            // The runner itself needs no library of ours.
-            let is_own = file.ends_with("bin/offmodel");
             for folder in folders.trim_end_matches(']').split(':') {
-                assert!(
-                    is_own || folder.starts_with("$ORIGIN"),
-                    "{}: {line}",
-                    file.display()
-                );
+                assert!(folder.starts_with("$ORIGIN"), "{}: {line}", file.display());
             }
         }
     }
@@ -175,6 +169,9 @@ fn a_folder_that_holds_something_else_is_not_replaced_and_one_that_was_built_is(
     bench
         .offmodel(&["build", "n.ipynb", "-o", "thesis"])
         .failed(3, "thesis exists and was not built by offmodel");
+    bench
+        .offmodel(&["build", "n.ipynb", "-o", "built", "--with", "../secrets"])
+        .failed(3, "../secrets does not lie in the notebook's folder");
     bench.notebook("bad.ipynb", &["let x: i64 = \"text\";"]);
     bench
         .offmodel(&["build", "bad.ipynb", "-o", "built"])

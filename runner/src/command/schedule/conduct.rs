@@ -76,6 +76,7 @@ async fn keep(
     let mut worst = ExitCode::Success;
     let mut settling = true;
     loop {
+        let mut pause = None;
         match keeper.turn(settling) {
             Ok(news) => {
                 for news in &news {
@@ -86,7 +87,10 @@ async fn keep(
                 }
             }
             // A full disk at night must not end the nights after it.
-            Err(error) if !once && stops == 0 => note!("error: {error}"),
+            Err(error) if !once && stops == 0 => {
+                note!("error: {error}");
+                pause = Some(LOOK);
+            }
             Err(error) => return Err(error),
         }
         let idle = keeper.is_idle();
@@ -97,7 +101,7 @@ async fn keep(
             return Ok(worst);
         }
         settling = !once;
-        let pause = if idle { pause(&keeper) } else { WATCH };
+        let pause = pause.unwrap_or_else(|| if idle { until_next(&keeper) } else { WATCH });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = signals.recv() => {
@@ -108,7 +112,7 @@ async fn keep(
     }
 }
 
-fn pause(keeper: &Keeper) -> Duration {
+fn until_next(keeper: &Keeper) -> Duration {
     let next = keeper.until_next().ok().flatten();
     next.and_then(|next| next.to_std().ok())
         .map_or(LOOK, |next| next.clamp(WATCH, LOOK))
