@@ -2,8 +2,8 @@
 """Kills a sweep again and again, and compares what it came to with an undisturbed run.
 
 Runs a sweep of trivial trials once without disturbance. Then runs it in another folder, sends
-SIGKILL at random moments to the runner, to a process of a trial, or to both, and starts the
-runner again whenever it is gone, until all kills are spent; trials that a kill made fail are tried
+SIGKILL at random moments to the runner, to a process of a trial, to both, or to the process that
+starts trials, and starts the runner again whenever it is gone, until all kills are spent; trials that a kill made fail are tried
 again by the runner's next start. At the end every trial must have exactly one result that
 succeeded, with the rows of the undisturbed run, and no file may be half written.
 
@@ -68,7 +68,7 @@ def main():
 
 def disturb(sweep, folder, wanted, chance):
     """Kills until all kills are spent. A sweep that is done before is checked and begun anew."""
-    kills = {"runner": 0, "trial": 0, "both": 0}
+    kills = {"runner": 0, "trial": 0, "both": 0, "server": 0}
     starts = whole = 0
     runner = None
     while sum(kills.values()) < wanted:
@@ -87,13 +87,15 @@ def disturb(sweep, folder, wanted, chance):
         if runner.poll() is not None:
             continue
         target = chance.choice(sorted(kills))
-        trials = trial_processes(runner.pid)
-        if target != "runner" and not trials:
+        processes = {"runner": [runner.pid], "server": children(runner.pid)}.get(
+            target, trial_processes(runner.pid)
+        )
+        if not processes:
             continue
-        if target != "runner":
-            kill(chance.choice(trials))
-        if target != "trial":
-            runner.kill()
+        kill(chance.choice(processes))
+        if target == "both":
+            kill(runner.pid)
+        if target in ("runner", "both"):
             runner.wait()
         kills[target] += 1
     if runner.poll() is None:

@@ -5,16 +5,14 @@
 //! it says.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
 use crate::error::RunnerError;
 use crate::executor::single::{GRACE, StopSignals, signal_group};
-use crate::executor::{Context, Outcome, Step, Work, attempt};
+use crate::executor::{Executor, Halt, Outcome, Step, Work};
 use crate::progress::Progress;
 use crate::spec::Policy;
 use crate::store::{AttemptResult, Status};
@@ -38,24 +36,21 @@ pub struct Summary {
 
 /// Runs all work and reports it.
 pub async fn run(
-    context: Arc<Context>,
+    executor: &dyn Executor,
+    policy: &Policy,
     mut work: Vec<Work>,
-    workers: usize,
-    stop: watch::Sender<bool>,
     mut signals: StopSignals,
     progress: &mut Progress,
 ) -> Summary {
     let (steps, mut inbox) = unbounded_channel();
-    let mut core = Core::new(work.len(), workers, &context.policy);
+    let mut core = Core::new(work.len(), executor.workers(), policy);
     let mut actions = core.fill();
     let mut deadline = None;
+    let mut withdrawn = false;
     loop {
         for action in actions.drain(..) {
             match action {
-                Action::Start(index) => {
-                    let (context, steps) = (Arc::clone(&context), steps.clone());
-                    tokio::spawn(attempt(context, index, work[index].clone(), steps));
-                }
+                Action::Start(index) => executor.submit(index, work[index].clone(), &steps),
                 Action::Retry(index, pause) => {
                     work[index].attempt += 1;
                     progress.say(&format!(
@@ -79,18 +74,27 @@ pub async fn run(
         }
         if core.stop == Stop::Asked && deadline.is_none() {
             deadline = Some(Instant::now() + GRACE);
-            // Attempts that wait for a slot look at it before they start.
-            stop.send_replace(true);
+            executor.halt(Halt::Asked);
             if core.summary.stopped {
                 progress.say("stopping: waiting for the running attempts (again to kill them)");
             }
+        }
+        if core.summary.gave_up && !withdrawn {
+            withdrawn = true;
+            executor.halt(Halt::Withdrawn);
         }
         let grace_end = deadline.unwrap_or_else(Instant::now);
         actions = tokio::select! {
             // `steps` itself keeps the channel open.
             Some((index, step)) = inbox.recv() => {
-                if let Step::Done(Ok(Outcome::Published(result))) = &step {
-                    progress.attempt_ended(&work[index], result);
+                match &step {
+                    Step::Done(Ok(Outcome::Published(result))) => {
+                        // It may have taken more than one attempt to get there.
+                        work[index].attempt = result.attempt;
+                        progress.attempt_ended(&work[index], result);
+                    }
+                    Step::Said(line) => progress.say(line),
+                    _ => {}
                 }
                 core.on_step(index, step)
             }
@@ -99,6 +103,9 @@ pub async fn run(
                 core.on_grace_over()
             }
         };
+        if core.stop == Stop::Forced {
+            executor.halt(Halt::Forced);
+        }
     }
 }
 
@@ -148,7 +155,7 @@ impl Core {
         Self {
             waiting: (0..count).collect(),
             active: 0,
-            limit: 2 * workers + 1,
+            limit: workers.saturating_mul(2).saturating_add(1),
             processes: BTreeMap::new(),
             retries: BTreeMap::new(),
             pausing: 0,
@@ -187,6 +194,7 @@ impl Core {
                 self.processes.remove(&index);
                 return Vec::new();
             }
+            Step::Said(_) => return Vec::new(),
             Step::Due => {
                 // After a stop nothing pauses any more: then it is counted already.
                 if self.stop == Stop::No && self.pausing > 0 {
@@ -291,9 +299,13 @@ mod tests {
             attempt: 1,
             status: Status::Failed,
             cause: Some(Cause::Timeout { limit: 1.0 }),
+            program: None,
+            started: None,
             ended: String::new(),
             seconds: 1.0,
             peak_memory: 0,
+            cores: Vec::new(),
+            gpus: Vec::new(),
             frames: Vec::new(),
         })))
     }

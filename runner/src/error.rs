@@ -7,9 +7,11 @@ use offmodel_toolchain::ToolchainError;
 
 use crate::assignment::AssignmentError;
 use crate::executor::ExecutorError;
+use crate::executor::slurm::SlurmError;
 use crate::exit_code::ExitCode;
 use crate::schedule::ScheduleError;
 use crate::spec::SpecError;
+use crate::store::RunnerRecord;
 
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +74,59 @@ pub enum RunnerError {
         trial: String,
     },
     /// Another process holds the sweep.
-    #[error("another runner is at work on {}; wait for it, or use another --runs folder", folder.display())]
+    #[error(
+        "another runner is at work on {}{}; wait for it, stop it with `offmodel cancel`, or use another --runs folder",
+        folder.display(),
+        holder.as_ref().map_or_else(String::new, |holder| format!(" ({holder})"))
+    )]
     Busy {
         /// The sweep's folder.
         folder: PathBuf,
+        /// Who it is, where that is known.
+        holder: Option<Box<RunnerRecord>>,
+    },
+    /// The runner to be stopped cannot be reached from here.
+    #[error("the runner of {} is {holder}, out of reach from here: run `offmodel cancel` there", folder.display())]
+    Elsewhere {
+        /// The sweep's folder.
+        folder: PathBuf,
+        /// Who it is.
+        holder: Box<RunnerRecord>,
+    },
+    /// The sweep does not know where its notebook lies.
+    #[error("{} was submitted by an earlier version of offmodel: run `offmodel sweep` with its file once", folder.display())]
+    NoSubmission {
+        /// The sweep's folder.
+        folder: PathBuf,
+    },
+    /// Trials as they were submitted can no longer be run.
+    #[error("{data} changed since the sweep was submitted: run `offmodel sweep {}`, which gives its trials new names", sweep_file.display())]
+    DataChanged {
+        /// The data, by the paths that cells use.
+        data: String,
+        /// The sweep file.
+        sweep_file: PathBuf,
+    },
+    /// The runner was asked to stop and did not.
+    #[error("the runner of {} ({holder}) did not stop within {seconds} s", folder.display())]
+    NotStopped {
+        /// The sweep's folder.
+        folder: PathBuf,
+        /// Who it is.
+        holder: Box<RunnerRecord>,
+        /// How long it had.
+        seconds: u64,
+    },
+    /// Fewer GPUs than a trial needs.
+    #[error(
+        "a trial needs {wanted} GPUs, this machine has {}; choose with --gpus, or change `gpus` in [resources]",
+        listed(found)
+    )]
+    Gpus {
+        /// What the sweep file asks for.
+        wanted: usize,
+        /// Those found or given.
+        found: Vec<String>,
     },
     /// A folder was not built.
     #[error(transparent)]
@@ -92,6 +143,9 @@ pub enum RunnerError {
     /// Attempts cannot be executed.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
+    /// Slurm does not do what it was asked for.
+    #[error(transparent)]
+    Slurm(#[from] SlurmError),
 }
 
 impl RunnerError {
@@ -103,6 +157,9 @@ impl RunnerError {
             | Self::Assignment(_)
             | Self::Read { .. }
             | Self::NoTrial { .. }
+            | Self::NoSubmission { .. }
+            | Self::DataChanged { .. }
+            | Self::Gpus { .. }
             | Self::NotASweep { .. } => ExitCode::BadInput,
             Self::Schedule(ScheduleError::NoFolder | ScheduleError::Write { .. }) => {
                 ExitCode::Unwritable
@@ -122,8 +179,9 @@ impl RunnerError {
                 ExitCode::Unwritable
             }
             Self::Compile(_) | Self::Toolchain(_) | Self::Kernel { .. } => ExitCode::Toolchain,
-            Self::Busy { .. } => ExitCode::Busy,
+            Self::Busy { .. } | Self::Elsewhere { .. } | Self::NotStopped { .. } => ExitCode::Busy,
             Self::Executor(_) => ExitCode::ProgramDied,
+            Self::Slurm(error) => error.exit_code(),
         }
     }
 }
@@ -134,5 +192,12 @@ impl From<BuildError> for RunnerError {
             BuildError::Compile(error) => Self::Compile(error),
             error => Self::Build(error),
         }
+    }
+}
+
+fn listed(found: &[String]) -> String {
+    match found {
+        [] => "none".to_owned(),
+        found => format!("{} ({})", found.len(), found.join(", ")),
     }
 }

@@ -20,8 +20,10 @@ pub enum ExitCode {
     ProgramDied = 6,
     /// The compiler, the prelude or libtorch is missing.
     Toolchain = 7,
-    /// Another runner is at work on the sweep.
+    /// Another runner is at work on the sweep, or the one to be stopped is on another machine.
     Busy = 8,
+    /// Slurm is not there, does not answer, or refuses the jobs.
+    Cluster = 9,
     /// Stopped by Ctrl-C or SIGTERM; running the same command again goes on.
     Interrupted = 130,
 }
@@ -38,6 +40,7 @@ Exit codes:
   6    the program was ended by a signal, or could not be started
   7    compiler, prelude or libtorch missing
   8    another runner is at work on the sweep
+  9    Slurm is not there, does not answer, or refuses the jobs
   130  stopped by Ctrl-C or SIGTERM; the same command goes on from there";
 
 impl From<ExitCode> for std::process::ExitCode {

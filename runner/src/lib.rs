@@ -1,6 +1,7 @@
 //! The runner: notebooks executed as native programs, once or as sweeps.
 //!
-//! - [`command`]: what `offmodel run | sweep | status | report` do, step by step;
+//! - [`command`]: what `offmodel run | sweep | status | logs | retry | cancel | clean | report`
+//!   do, step by step;
 //! - [`spec`]: the sweep file and the trials that it asks for;
 //! - [`store`]: the truth on disk: sweep, trial and attempt folders;
 //! - [`dispatcher`]: which attempt runs when, in one linear order of events;
@@ -17,6 +18,7 @@ pub mod compare;
 pub mod compilation;
 pub mod dispatcher;
 pub mod error;
+pub mod estimate;
 pub mod executor;
 pub mod exit_code;
 pub mod notebook_output;

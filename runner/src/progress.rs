@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::estimate::{at_this_pace, in_words};
 use crate::executor::Work;
 use crate::store::{AttemptResult, Status};
 use crate::terminal::note;
@@ -20,6 +21,7 @@ pub struct Progress {
     total: usize,
     done: usize,
     said: Option<Instant>,
+    began: Instant,
 }
 
 impl Progress {
@@ -41,6 +43,7 @@ impl Progress {
             total,
             done: 0,
             said: None,
+            began: Instant::now(),
         }
     }
 
@@ -74,8 +77,12 @@ impl Progress {
         {
             self.said = Some(Instant::now());
             let (done, total) = (self.done, self.total);
+            let left = at_this_pace(done, self.began.elapsed(), total.saturating_sub(done))
+                .map_or_else(String::new, |left| {
+                    format!(", about {} left", in_words(left))
+                });
             self.say(&format!(
-                "[{done}/{total}] trial {} succeeded in {:.2} s ({})",
+                "[{done}/{total}] trial {} succeeded in {:.2} s ({}){left}",
                 result.trial,
                 result.seconds,
                 described(work)

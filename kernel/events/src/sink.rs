@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{FromRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::allowance::Allowance;
@@ -12,6 +13,7 @@ use crate::{Event, Stream, capture};
 pub const DESCRIPTOR_VARIABLE: &str = "OFFMODEL_EVENTS_FD";
 
 static SINK: Mutex<Option<Sink>> = Mutex::new(None);
+static LOST: AtomicBool = AtomicBool::new(false);
 
 struct Sink {
     file: File,
@@ -43,7 +45,7 @@ pub fn install_from_environment() -> bool {
 /// ([`allowance`](crate::allowance)).
 ///
 /// Without a sink (a plain Rust program, a test) displays print their text form. A reader that
-/// went away is not an error of the cell: the event is dropped.
+/// went away is not an error of the cell: the event is dropped, and [`has_lost`] tells.
 pub fn emit(event: &Event) {
     if !matches!(event, Event::Stream { .. }) {
         capture::catch_up();
@@ -58,9 +60,16 @@ pub fn emit(event: &Event) {
         if let Ok(mut line) = serde_json::to_vec(&admitted) {
             line.push(b'\n');
             // One write a line, under the lock, keeps the events of several threads whole.
-            let _ = file.write_all(&line);
+            if file.write_all(&line).is_err() {
+                LOST.store(true, Ordering::Relaxed);
+            }
         }
     }
+}
+
+/// Whether an event of this process could not be written, for example because the disk is full.
+pub fn has_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 fn print_plainly(event: &Event) {

@@ -10,7 +10,7 @@ use offmodel_toolchain::further_crates::{FurtherCrates, FurtherCratesError};
 use crate::diagnostics::{self, CellDiagnostic};
 use crate::generate::{FILE, dependencies};
 use crate::source::Source;
-use crate::{Cache, CodeCell, GenerateError, Notebook, cache, generate};
+use crate::{Cache, CodeCell, GenerateError, Notebook, Versions, cache, generate};
 
 /// A compiled notebook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,17 @@ pub struct Program {
     pub key: String,
     /// How long the compiler took; `None` if the program was in the cache.
     pub compiled_in: Option<Duration>,
+    /// What it was made of.
+    pub versions: Versions,
+}
+
+/// Which program a notebook becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// [`Program::key`].
+    pub key: String,
+    /// [`Program::versions`].
+    pub versions: Versions,
 }
 
 /// Why a notebook did not become a program.
@@ -93,12 +104,13 @@ pub fn compile(
         Err(error) => return Err(with_compilers_words(error, notebook, toolchain, cache)),
     };
     let further = further_crates(notebook, toolchain)?;
-    let key = cache::key(&source, &further, toolchain).map_err(CompileError::Toolchain)?;
+    let Identity { key, versions } = identity(&source, &further, toolchain, cache)?;
     if let Some(executable) = cache.find(&key) {
         return Ok(Program {
             executable,
             key,
             compiled_in: None,
+            versions,
         });
     }
     let started = Instant::now();
@@ -117,33 +129,73 @@ pub fn compile(
         cache,
         workplace.path(),
     )?;
+    versions.write(workplace.path()).map_err(unwritable)?;
     let executable = cache.publish(workplace, &key).map_err(unwritable)?;
     Ok(Program {
         executable,
         key,
         compiled_in: Some(started.elapsed()),
+        versions,
     })
 }
 
 /// Compiles a notebook to `program` in a workplace, for a machine where the libraries lie in
-/// the folder `lib` beside it; gives the name of its source, compiler and prelude.
+/// the folder `lib` beside it; tells what it was made of.
 pub(crate) fn compile_portable(
     notebook: &Notebook,
     toolchain: &Toolchain,
     cache: &Cache,
     workplace: &Path,
-) -> Result<String, CompileError> {
+) -> Result<Identity, CompileError> {
     let source = match generate(notebook) {
         Ok(source) => source,
         Err(error) => return Err(with_compilers_words(error, notebook, toolchain, cache)),
     };
     let further = further_crates(notebook, toolchain)?;
-    let key = cache::key(&source, &further, toolchain).map_err(CompileError::Toolchain)?;
+    let identity = identity(&source, &further, toolchain, cache)?;
     let command = toolchain.portable_rustc_command("lib");
     run_compiler(
         command, notebook, &source, &further, toolchain, cache, workplace,
     )?;
-    Ok(key)
+    Ok(identity)
+}
+
+/// Tells which program a notebook would become, without compiling it.
+///
+/// # Errors
+/// When a cell cannot be part of a program, a crate of a `:dep` line cannot be built, or a part
+/// of the toolchain cannot be read.
+pub fn identify(
+    notebook: &Notebook,
+    toolchain: &Toolchain,
+    cache: &Cache,
+) -> Result<Identity, CompileError> {
+    let source = generate(notebook)?;
+    let further = further_crates(notebook, toolchain)?;
+    identity(&source, &further, toolchain, cache)
+}
+
+fn identity(
+    source: &Source,
+    further: &FurtherCrates,
+    toolchain: &Toolchain,
+    cache: &Cache,
+) -> Result<Identity, CompileError> {
+    let key = cache::key(source, further, toolchain).map_err(CompileError::Toolchain)?;
+    let folder = cache.folder().join(&key);
+    let versions = match Versions::read(&folder) {
+        Some(versions) => versions,
+        None => {
+            let versions =
+                Versions::of(source, further, toolchain).map_err(CompileError::Toolchain)?;
+            if folder.is_dir() {
+                // A program compiled before versions were kept; next time it is quicker.
+                let _ = versions.write(&folder);
+            }
+            versions
+        }
+    };
+    Ok(Identity { key, versions })
 }
 
 fn further_crates(

@@ -19,11 +19,13 @@ mod portable;
 #[path = "../../lab/src/batch/protocol.rs"]
 pub mod protocol;
 mod source;
+mod versions;
 
 pub use cache::Cache;
-pub use compile::{CompileError, Program, compile};
+pub use compile::{CompileError, Identity, Program, compile, identify};
 pub use diagnostics::CellDiagnostic;
 pub use generate::{GenerateError, generate};
 pub use notebook::{CodeCell, INJECTED_TAG, Notebook, NotebookError, PARAMETERS_TAG, RAISES_TAG};
 pub use portable::{BUILD_VERSION, Build, BuildError, build, built_program};
 pub use source::{Insertion, Segment, Source};
+pub use versions::Versions;

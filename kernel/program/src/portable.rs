@@ -6,6 +6,7 @@
 //! FOLDER/program          the compiled notebook
 //! FOLDER/lib/             the prelude, libtorch, and what these need beyond the system's own
 //! FOLDER/bin/offmodel     the runner, which also sweeps over the notebook and reports
+//! FOLDER/versions.json    what the program was made of
 //! FOLDER/build.json       written last: what this is
 //! ```
 //!
@@ -20,9 +21,9 @@ use std::path::{Component, Path, PathBuf};
 use offmodel_toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 
-use crate::compile::{CompileError, compile_portable};
+use crate::compile::{CompileError, Identity, compile_portable};
 use crate::elf::{Dynamic, search_own_folder};
-use crate::{Cache, Notebook, Program};
+use crate::{Cache, Notebook, Program, Versions};
 
 /// The version of `build.json`.
 pub const BUILD_VERSION: u64 = 1;
@@ -137,10 +138,12 @@ pub fn built_program(notebook: &Notebook) -> Option<Program> {
     let build: Build = serde_json::from_str(&text).ok()?;
     let is_same = build.version == BUILD_VERSION && build.code_hash == notebook.code_hash();
     let executable = std::path::absolute(folder.join(PROGRAM)).ok()?;
+    let versions = Versions::read(folder)?;
     (is_same && executable.is_file()).then_some(Program {
         executable,
         key: build.program,
         compiled_in: None,
+        versions,
     })
 }
 
@@ -158,7 +161,11 @@ fn fill(
     }
     let compiling = folder.join("compiling");
     fs::create_dir(&compiling).map_err(unwritable(&compiling))?;
-    let key = compile_portable(notebook, toolchain, cache, &compiling)?;
+    let Identity { key, versions } = compile_portable(notebook, toolchain, cache, &compiling)?;
+    versions.write(folder).map_err(unwritable(folder))?;
+    // Others may be meant to run it.
+    let told = folder.join("versions.json");
+    fs::set_permissions(&told, fs::Permissions::from_mode(0o644)).map_err(unwritable(&told))?;
     let program = folder.join(PROGRAM);
     fs::rename(compiling.join(PROGRAM), &program).map_err(unwritable(&program))?;
     fs::remove_dir_all(&compiling).map_err(unwritable(&compiling))?;

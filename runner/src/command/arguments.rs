@@ -3,10 +3,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    ScheduleCommand, build, compare, kernel, logs, report, run as run_command, schedule, status,
-    sweep,
+    ScheduleCommand, attempt, build, cancel, clean, compare, kernel, logs, report, retry,
+    run as run_command, schedule, status, sweep,
 };
 use crate::error::RunnerError;
+use crate::executor::slurm::WhenStopped;
 use crate::exit_code::{ExitCode, HELP};
 
 /// Runs Rust notebooks as native programs: once, or as sweeps over parameters.
@@ -34,11 +35,21 @@ enum Command {
     Logs(LogsArguments),
     /// Tell what changed from one sweep to another.
     Compare(CompareArguments),
+    /// Run trials of a sweep again: those that failed, or those named.
+    Retry(RetryArguments),
+    /// Stop the runner that is at work on a sweep, and end its jobs in Slurm; what is done stays
+    /// done.
+    Cancel(CancelArguments),
+    /// Remove what a sweep no longer needs. Only tells what that is, without --yes.
+    Clean(CleanArguments),
     /// Write a sweep's results and notebooks into one HTML page.
     Report(ReportArguments),
     /// Install, remove or examine the Jupyter kernel.
     #[command(subcommand)]
     Kernel(KernelCommand),
+    /// Make one attempt, inside a task of a Slurm job array.
+    #[command(hide = true)]
+    Attempt(AttemptArguments),
 }
 
 /// Commands of `offmodel kernel`.
@@ -91,15 +102,100 @@ pub struct SweepArguments {
     /// The folder that holds the folders of sweeps.
     #[arg(long, default_value = "runs", value_name = "DIR")]
     pub runs: PathBuf,
-    /// How many trials run at once; they share the machine's cores.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
-    pub workers: u16,
     /// The day that `{date}` in the sweep's name means [default: today].
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub date: Option<chrono::NaiveDate>,
+    /// Run trials again that succeeded with another prelude, compiler or libtorch than there is
+    /// now.
+    #[arg(long)]
+    pub rerun_changed: bool,
     /// Tell which trials would run, and why, without running any.
     #[arg(long)]
     pub dry_run: bool,
+    /// How trials share this machine, and how they are told.
+    #[command(flatten)]
+    pub shared: SharedArguments,
+}
+
+/// Arguments of commands that run trials.
+#[derive(Debug, Args)]
+pub struct SharedArguments {
+    /// How many trials run at once; they share the machine's cores.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub workers: u16,
+    /// The GPUs to share out where trials ask for some, as in CUDA_VISIBLE_DEVICES [default: all].
+    #[arg(long, value_name = "LIST")]
+    pub gpus: Option<String>,
+    /// Run trials on a Slurm cluster, as [slurm] and [resources] in the sweep file say.
+    #[arg(long, conflicts_with_all = ["workers", "gpus"])]
+    pub slurm: bool,
+    /// With --slurm: what becomes of jobs when this command is stopped (Ctrl-C, SIGTERM).
+    #[arg(
+        long,
+        requires = "slurm",
+        value_enum,
+        default_value_t,
+        value_name = "WHAT"
+    )]
+    pub when_stopped: WhenStopped,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl SharedArguments {
+    /// What becomes of jobs, if trials run on a cluster.
+    pub(super) fn slurm(&self) -> Option<WhenStopped> {
+        self.slurm.then_some(self.when_stopped)
+    }
+}
+
+/// Arguments of `offmodel retry`.
+#[derive(Debug, Args)]
+pub struct RetryArguments {
+    /// The sweep's folder, such as runs/NAME.
+    pub folder: PathBuf,
+    /// The trials, or how their names begin; without any, those that failed.
+    pub trials: Vec<String>,
+    /// Tell which trials would run, and why, without running any.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How trials share this machine, and how they are told.
+    #[command(flatten)]
+    pub shared: SharedArguments,
+}
+
+/// Arguments of `offmodel cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArguments {
+    /// The sweep's folder, such as runs/NAME.
+    pub folder: PathBuf,
+    /// Kill trials at once, without time to stop.
+    #[arg(long)]
+    pub now: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `offmodel attempt`.
+#[derive(Debug, Args)]
+pub struct AttemptArguments {
+    /// The record of the job array.
+    pub record: PathBuf,
+}
+
+/// Arguments of `offmodel clean`.
+#[derive(Debug, Args)]
+pub struct CleanArguments {
+    /// The sweep's folder, such as runs/NAME.
+    pub folder: PathBuf,
+    /// Remove what is listed.
+    #[arg(long)]
+    pub yes: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `offmodel status`.
@@ -119,6 +215,12 @@ pub struct LogsArguments {
     pub folder: PathBuf,
     /// The trial, or how its name begins; without it, all.
     pub trial: Option<String>,
+    /// Go on with what running trials write, until no runner is at work.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print JSON, one event a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `offmodel compare`.
@@ -165,7 +267,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
         Command::Status(arguments) => status::status(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Retry(arguments) => retry::retry(&arguments),
+        Command::Cancel(arguments) => cancel::cancel(&arguments),
+        Command::Clean(arguments) => clean::clean(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Attempt(arguments) => attempt::attempt(&arguments),
         Command::Kernel(command) => Err(kernel::become_kernel(command)),
     }
 }

@@ -1,44 +1,186 @@
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use offmodel_events::Event;
+use serde::Serialize;
 
+use super::json::{VERSION, print_json_line};
 use super::{LogsArguments, status};
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
-use crate::store::SweepFolder;
-use crate::trace::read_events;
+use crate::spec::Trial;
+use crate::store::{Standing, SweepFolder};
+
+/// How often running trials are looked at.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// A line of `logs --json`.
+#[derive(Debug, Serialize)]
+struct LogDocument<'a> {
+    version: u32,
+    command: &'static str,
+    sweep: String,
+    trial: &'a str,
+    attempt: usize,
+    event: &'a Event,
+}
 
 /// Prints what the last attempts of a sweep's trials wrote, and their errors.
 pub(super) fn logs(arguments: &LogsArguments) -> Result<ExitCode, RunnerError> {
     let folder = SweepFolder::view(&arguments.folder)?;
     let wanted = arguments.trial.as_deref().unwrap_or_default();
     let trials = status::submitted_trials(&folder)?;
-    let mut found = false;
-    for trial in trials.iter().filter(|trial| trial.id.starts_with(wanted)) {
-        found = true;
-        let attempts = folder.state(&trial.id).attempts;
-        let path = folder.attempt(&trial.id, attempts).join("events.jsonl");
-        if !path.is_file() {
-            continue;
+    let trials: Vec<&Trial> = trials
+        .iter()
+        .filter(|trial| trial.id.starts_with(wanted))
+        .collect();
+    if trials.is_empty() {
+        return Err(RunnerError::NoTrial {
+            folder: folder.path().to_owned(),
+            trial: wanted.to_owned(),
+        });
+    }
+    let mut reader = LogReader {
+        folder: &folder,
+        json: arguments.json,
+        last: None,
+    };
+    if arguments.follow {
+        // All that a trial wrote if it was named, else what is yet to come.
+        follow(&mut reader, &trials, arguments.trial.is_some())?;
+    } else {
+        for trial in trials {
+            reader.read(&mut Place::at(trial, folder.state(&trial.id).attempts))?;
         }
-        say(&format!("== trial {}, attempt {attempts}\n", trial.id));
-        let read = read_events(&path, |event| match event {
-            Event::Stream { text, .. } => say(&text),
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Reads on and on, until no runner is at work.
+fn follow(
+    reader: &mut LogReader<'_>,
+    trials: &[&Trial],
+    from_the_start: bool,
+) -> Result<(), RunnerError> {
+    let folder = reader.folder;
+    let mut places: Vec<Place<'_>> = trials
+        .iter()
+        .filter_map(|trial| {
+            let state = folder.state(&trial.id);
+            match state.standing {
+                Standing::Succeeded(_) if !from_the_start => None,
+                // It may be tried again.
+                Standing::Failed(_) if !from_the_start => {
+                    Some(Place::at(trial, state.attempts + 1))
+                }
+                _ => Some(Place::at(trial, state.attempts.max(1))),
+            }
+        })
+        .collect();
+    loop {
+        // Asked before reading: what was written until then is read.
+        let is_running = folder.runner().is_some();
+        for place in &mut places {
+            let has_ended = folder.result(&place.trial.id, place.attempt).is_some();
+            reader.read(place)?;
+            let next = place.attempt + 1;
+            if has_ended || folder.attempt(&place.trial.id, next).is_dir() {
+                *place = Place::at(place.trial, next);
+            }
+        }
+        if !is_running {
+            return Ok(());
+        }
+        std::thread::sleep(EVERY);
+    }
+}
+
+/// How far an attempt's events were read.
+struct Place<'a> {
+    trial: &'a Trial,
+    attempt: usize,
+    offset: u64,
+}
+
+impl<'a> Place<'a> {
+    fn at(trial: &'a Trial, attempt: usize) -> Self {
+        Self {
+            trial,
+            attempt,
+            offset: 0,
+        }
+    }
+}
+
+struct LogReader<'a> {
+    folder: &'a SweepFolder,
+    json: bool,
+    /// Whose text was printed last.
+    last: Option<(String, usize)>,
+}
+
+impl LogReader<'_> {
+    /// Prints the whole lines behind a place, and moves it on.
+    fn read(&mut self, place: &mut Place<'_>) -> Result<(), RunnerError> {
+        let attempt = self.folder.attempt(&place.trial.id, place.attempt);
+        let path = attempt.join("events.jsonl");
+        if !path.is_file() {
+            return Ok(());
+        }
+        self.read_lines(&path, place)
+            .map_err(|error| RunnerError::Read {
+                path,
+                reason: error.to_string(),
+            })?
+    }
+
+    fn read_lines(
+        &mut self,
+        path: &Path,
+        place: &mut Place<'_>,
+    ) -> std::io::Result<Result<(), RunnerError>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(place.offset))?;
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+            place.offset += line.len() as u64;
+            if let Ok(event) = serde_json::from_slice(&line)
+                && let Err(error) = self.print(place, &event)
+            {
+                return Ok(Err(error));
+            }
+            line.clear();
+        }
+        Ok(Ok(()))
+    }
+
+    fn print(&mut self, place: &Place<'_>, event: &Event) -> Result<(), RunnerError> {
+        let (trial, attempt) = (&place.trial.id, place.attempt);
+        if self.json {
+            return print_json_line(&LogDocument {
+                version: VERSION,
+                command: "logs",
+                sweep: self.folder.name(),
+                trial,
+                attempt,
+                event,
+            });
+        }
+        let whose = (trial.clone(), attempt);
+        if self.last.as_ref() != Some(&whose) {
+            say(&format!("== trial {trial}, attempt {attempt}\n"));
+            self.last = Some(whose);
+        }
+        match event {
+            Event::Stream { text, .. } => say(text),
             Event::Error { error } => say(&format!("{}: {}\n", error.name, error.value)),
             _ => {}
-        });
-        read.map_err(|error| RunnerError::Read {
-            path,
-            reason: error.to_string(),
-        })?;
+        }
+        Ok(())
     }
-    if found {
-        return Ok(ExitCode::Success);
-    }
-    Err(RunnerError::NoTrial {
-        folder: folder.path().to_owned(),
-        trial: wanted.to_owned(),
-    })
 }
 
 /// Writes text that a model may have written: control characters, which could move the cursor or
@@ -52,5 +194,6 @@ fn say(text: &str) {
             c => c,
         })
         .collect();
-    let _ = write!(std::io::stdout(), "{harmless}");
+    let mut stdout = std::io::stdout();
+    let _ = write!(stdout, "{harmless}").and_then(|()| stdout.flush());
 }

@@ -1,11 +1,17 @@
 //! What the commands do, step by step.
 
 mod arguments;
+mod attempt;
 mod build;
+mod cancel;
+mod clean;
 mod compare;
+mod json;
 mod kernel;
 mod logs;
+mod plan;
 mod report;
+mod retry;
 mod run;
 mod schedule;
 mod status;
@@ -13,8 +19,9 @@ mod sweep;
 
 use arguments::check_sweep_arguments;
 pub use arguments::{
-    Arguments, BuildArguments, CompareArguments, KernelCommand, LogsArguments, ReportArguments,
-    RunArguments, StatusArguments, SweepArguments, run,
+    Arguments, AttemptArguments, BuildArguments, CancelArguments, CleanArguments, CompareArguments,
+    KernelCommand, LogsArguments, ReportArguments, RetryArguments, RunArguments, SharedArguments,
+    StatusArguments, SweepArguments, run,
 };
 pub use schedule::ScheduleCommand;
 pub(crate) use status::submitted_trials;

@@ -1,27 +1,43 @@
-use std::io::Write;
+use std::collections::HashSet;
+use std::time::SystemTime;
 
+use chrono::DateTime;
 use offmodel_program::Notebook;
 use serde::Serialize;
 
 use super::StatusArguments;
+use super::json::{VERSION, print_json};
+use super::plan::Programs;
 use crate::assignment::{Assignment, described};
 use crate::error::RunnerError;
+use crate::estimate::Estimate;
 use crate::exit_code::ExitCode;
 use crate::spec::{SweepSpec, Trial, trials};
-use crate::store::{AttemptResult, Standing, SweepFolder, TrialState};
+use crate::store::{
+    AttemptResult, DataError, RunnerRecord, Standing, Submission, SweepFolder, TrialState,
+};
+use crate::terminal::tell;
 
 /// Where a sweep stands.
 #[derive(Debug, Serialize)]
 struct SweepStatus {
     version: u32,
+    command: &'static str,
     sweep: String,
     /// Whether a runner is at work on it.
     running: bool,
+    /// Who that is.
+    runner: Option<RunnerRecord>,
     total: usize,
     succeeded: usize,
     failed: usize,
     /// Without a result: never begun, running, or interrupted.
     left: usize,
+    /// Results of another program than there is now.
+    changed: usize,
+    /// Trials in the folder that the sweep as submitted does not have.
+    others: usize,
+    estimate: Option<Estimate>,
     trials: Vec<TrialStatus>,
 }
 
@@ -31,99 +47,183 @@ struct TrialStatus {
     status: &'static str,
     attempts: usize,
     parameters: Assignment,
+    /// What is not the same in the program of now as in that of the result; `None` where that
+    /// cannot be told.
+    changed: Option<Vec<String>>,
     result: Option<AttemptResult>,
 }
 
 /// Tells where a sweep stands.
 pub(super) fn status(arguments: &StatusArguments) -> Result<ExitCode, RunnerError> {
     let folder = SweepFolder::view(&arguments.folder)?;
+    let submission = folder.submission();
     let trials = submitted_trials(&folder)?;
-    let status = collect(&folder, &trials);
-    let text = if arguments.json {
-        serde_json::to_string_pretty(&status).map_err(|error| RunnerError::Read {
-            path: folder.path().to_owned(),
-            reason: error.to_string(),
-        })?
-    } else {
-        readable(&status)
-    };
-    // A reader that has seen enough (`| head`) is no error.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let status = collect(&folder, submission.as_ref(), &trials)?;
+    if arguments.json {
+        return print_json(&status);
+    }
+    tell!("{}", readable(&status));
     Ok(ExitCode::Success)
 }
 
-/// The trials of a sweep, from the file and the notebook as they were submitted.
+/// The trials of a sweep, from sweep file, notebook and hashes of data as they were submitted.
 pub(crate) fn submitted_trials(folder: &SweepFolder) -> Result<Vec<Trial>, RunnerError> {
     let spec = SweepSpec::read(&folder.sweep_file())?;
     let notebook = Notebook::read(&folder.notebook_file())?;
     let parameters = notebook.parameters()?;
-    Ok(trials(&spec, &parameters, &notebook.code_hash())?.list)
+    let submission = folder.submission();
+    let mut hash = |path: &str| match &submission {
+        Some(submission) => submission.hash(path),
+        None => Err(DataError::NotSubmitted {
+            path: path.to_owned(),
+        }),
+    };
+    Ok(trials(&spec, &parameters, &notebook.code_hash(), &mut hash)?.list)
 }
 
-fn collect(folder: &SweepFolder, trials: &[Trial]) -> SweepStatus {
-    let name = folder
-        .path()
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+fn collect(
+    folder: &SweepFolder,
+    submission: Option<&Submission>,
+    trials: &[Trial],
+) -> Result<SweepStatus, RunnerError> {
+    let mut notebook = Notebook::read(&folder.notebook_file())?;
+    if let Some(submission) = submission {
+        // Crates of `:dep` may be named relative to where it came from.
+        notebook.path.clone_from(&submission.notebook);
+    }
+    let mut programs = Programs::now(&notebook);
+    let runner = folder.runner();
+    let since = runner.as_ref().and_then(|runner| moment(&runner.since));
+    let current: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let others = folder.other_trials(&current).len();
     let trials: Vec<TrialStatus> = trials
         .iter()
         .map(|trial| {
             let TrialState { attempts, standing } = folder.state(&trial.id);
             let (status, result) = match standing {
                 Standing::New => ("new", None),
+                Standing::Unfinished if began_after(folder, trial, attempts, since) => {
+                    ("running", None)
+                }
                 Standing::Unfinished => ("unfinished", None),
                 Standing::Succeeded(result) => ("succeeded", Some(result)),
                 Standing::Failed(result) => ("failed", Some(result)),
             };
-            let parameters = trial.given.clone();
+            let changed = result
+                .as_ref()
+                .and_then(|result| programs.changed(folder, result));
             TrialStatus {
                 trial: trial.id.clone(),
                 status,
                 attempts,
-                parameters,
+                parameters: trial.given.clone(),
+                changed,
                 result,
             }
         })
         .collect();
     let count = |status| trials.iter().filter(|trial| trial.status == status).count();
-    SweepStatus {
-        version: 1,
-        sweep: name,
-        running: folder.is_running(),
+    let left = count("new") + count("unfinished") + count("running");
+    let workers = match (&runner, submission) {
+        (Some(runner), _) => runner.workers,
+        (None, Some(submission)) => submission.workers,
+        (None, None) => 1,
+    };
+    let finished = trials
+        .iter()
+        .filter(|trial| trial.status == "succeeded")
+        .filter_map(|trial| Some(trial.result.as_ref()?.seconds));
+    Ok(SweepStatus {
+        version: VERSION,
+        command: "status",
+        sweep: folder.name(),
+        running: runner.is_some(),
+        runner,
         total: trials.len(),
         succeeded: count("succeeded"),
         failed: count("failed"),
-        left: count("new") + count("unfinished"),
+        left,
+        changed: trials
+            .iter()
+            .filter(|trial| !trial.changed.as_ref().is_none_or(Vec::is_empty))
+            .count(),
+        others,
+        estimate: Estimate::new(finished, left, workers),
         trials,
-    }
+    })
+}
+
+fn moment(text: &str) -> Option<SystemTime> {
+    Some(DateTime::parse_from_rfc3339(text).ok()?.into())
+}
+
+/// Whether the trial's last attempt is one of the runner at work: others are left from before.
+fn began_after(
+    folder: &SweepFolder,
+    trial: &Trial,
+    attempt: usize,
+    since: Option<SystemTime>,
+) -> bool {
+    let events = folder.attempt(&trial.id, attempt).join("events.jsonl");
+    let began = std::fs::metadata(events).and_then(|metadata| metadata.modified());
+    since
+        .zip(began.ok())
+        .is_some_and(|(since, began)| began >= since)
 }
 
 fn readable(status: &SweepStatus) -> String {
-    let runner = if status.running {
-        "a runner is at work"
-    } else {
-        "no runner is at work"
+    let runner = match &status.runner {
+        Some(runner) => format!("a runner is at work ({runner})"),
+        None => "no runner is at work".to_owned(),
     };
     let mut text = format!(
         "sweep {}: {} trials, {} succeeded, {} failed, {} left; {runner}",
         status.sweep, status.total, status.succeeded, status.failed, status.left
     );
-    for trial in &status.trials {
-        let Some(AttemptResult {
-            cause: Some(cause),
-            attempt,
-            ..
-        }) = &trial.result
-        else {
-            continue;
-        };
-        let values = described(&trial.parameters);
+    if let Some(estimate) = &status.estimate {
+        text.push_str(&format!("\n{estimate}"));
+    }
+    if status.changed > 0 {
+        let mut parts: Vec<&str> = status
+            .trials
+            .iter()
+            .flat_map(|trial| trial.changed.iter().flatten())
+            .map(String::as_str)
+            .collect();
+        parts.sort_unstable();
+        parts.dedup();
         text.push_str(&format!(
-            "\ntrial {} failed in attempt {attempt}: {cause} ({values})",
-            trial.trial
+            "\n{} results are of another {} than there is now: `offmodel sweep --rerun-changed` runs their trials again",
+            status.changed,
+            parts.join(", ")
         ));
+    }
+    if status.others > 0 {
+        text.push_str(&format!(
+            "\n{} more trials in the folder belong to another version of the notebook or its data, or to another grid: `offmodel clean` lists them",
+            status.others
+        ));
+    }
+    for trial in &status.trials {
+        let values = described(&trial.parameters);
+        match (trial.status, &trial.result) {
+            ("running", _) => text.push_str(&format!(
+                "\ntrial {} is running in attempt {} ({values})",
+                trial.trial, trial.attempts
+            )),
+            (
+                _,
+                Some(AttemptResult {
+                    cause: Some(cause),
+                    attempt,
+                    ..
+                }),
+            ) => text.push_str(&format!(
+                "\ntrial {} failed in attempt {attempt}: {cause} ({values})",
+                trial.trial
+            )),
+            _ => {}
+        }
     }
     text
 }

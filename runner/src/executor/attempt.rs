@@ -1,16 +1,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use offmodel_cells::parameters::Parameter;
 use offmodel_program::Notebook;
 use offmodel_program::protocol::Ending;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use super::limits::within;
-use super::{Executed, ExecutorError, LocalExecutor, executed};
+use super::{Executor, ExecutorError, Halt, LocalExecutor, Place, Slots, Steps, executed};
 use crate::error::RunnerError;
 use crate::spec::{Policy, Trial};
 use crate::store::{
@@ -33,10 +32,51 @@ pub struct Context {
     pub policy: Policy,
     /// Who runs it.
     pub executor: LocalExecutor,
-    /// How many attempts run at once.
-    pub slots: Semaphore,
+    /// Where attempts run, as many at once as there are places.
+    pub slots: Slots,
     /// True once the sweep is to stop.
     pub stopping: watch::Receiver<bool>,
+}
+
+/// Attempts made on this machine.
+#[derive(Debug)]
+pub struct LocalAttempts {
+    context: Arc<Context>,
+    workers: usize,
+    stop: watch::Sender<bool>,
+}
+
+impl LocalAttempts {
+    /// With as many at once as `context` has slots; `stop` sends to its `stopping`.
+    pub fn new(context: Arc<Context>, workers: usize, stop: watch::Sender<bool>) -> Self {
+        Self {
+            context,
+            workers,
+            stop,
+        }
+    }
+}
+
+impl Executor for LocalAttempts {
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn submit(&self, index: usize, work: Work, steps: &Steps) {
+        tokio::spawn(attempt(
+            Arc::clone(&self.context),
+            index,
+            work,
+            steps.clone(),
+        ));
+    }
+
+    fn halt(&self, halt: Halt) {
+        if halt != Halt::Withdrawn {
+            // Attempts that wait for a slot look at it before they start.
+            self.stop.send_replace(true);
+        }
+    }
 }
 
 /// One attempt to make.
@@ -46,6 +86,10 @@ pub struct Work {
     pub trial: Trial,
     /// The attempt's number.
     pub attempt: usize,
+    /// The name of the program.
+    pub program: String,
+    /// The part of this machine that it runs on; known once it begins.
+    pub place: Place,
 }
 
 /// What an attempt tells the dispatcher.
@@ -58,6 +102,8 @@ pub enum Step {
     },
     /// Its process ended.
     Ended,
+    /// Something that the user should know.
+    Said(String),
     /// The pause before its next attempt is over.
     Due,
     /// Nothing more will come.
@@ -74,12 +120,7 @@ pub enum Outcome {
 }
 
 /// The life of one attempt: folder, slot, process, result. Every step is sent with `index`.
-pub async fn attempt(
-    context: Arc<Context>,
-    index: usize,
-    work: Work,
-    steps: UnboundedSender<(usize, Step)>,
-) {
+pub async fn attempt(context: Arc<Context>, index: usize, work: Work, steps: Steps) {
     // The dispatcher outlives its attempts, except when the whole process is ending.
     let send = |step| drop(steps.send((index, step)));
     let outcome = run(&context, work, &send).await;
@@ -88,16 +129,62 @@ pub async fn attempt(
 
 async fn run(
     context: &Arc<Context>,
-    work: Work,
+    mut work: Work,
     send: &impl Fn(Step),
 ) -> Result<Outcome, RunnerError> {
-    let spec = AttemptSpec::new(
+    loop {
+        let (folder, ended, exceeded) = match execute(context, &mut work, send).await? {
+            Execution::Withdrawn => return Ok(Outcome::Interrupted),
+            Execution::Ended {
+                folder,
+                ended,
+                exceeded,
+            } => (folder, ended, exceeded),
+        };
+        let stopping = *context.stopping.borrow();
+        if let (Err(ExecutorError::Died { .. }), false) = (&ended, stopping) {
+            // Nothing that this attempt did: the process that starts attempts is gone, for example
+            // because the system ran out of memory and chose it.
+            context.executor.restart().await?;
+            work.attempt += 1;
+            continue;
+        }
+        let shared = Arc::clone(context);
+        return blocking(move || {
+            let (notebook, parameters) = (&shared.notebook, &shared.parameters);
+            publish(
+                notebook, parameters, &work, &folder, ended, exceeded, stopping,
+            )
+        })
+        .await;
+    }
+}
+
+/// What became of the process of an attempt.
+enum Execution {
+    /// It was not started any more.
+    Withdrawn,
+    /// It came to an end.
+    Ended {
+        folder: PathBuf,
+        ended: Result<Ending, ExecutorError>,
+        exceeded: Option<Cause>,
+    },
+}
+
+async fn execute(
+    context: &Arc<Context>,
+    work: &mut Work,
+    send: &impl Fn(Step),
+) -> Result<Execution, RunnerError> {
+    let mut spec = AttemptSpec::new(
         work.trial.id.clone(),
         work.attempt,
         work.trial.given.clone(),
         work.trial.parameters.clone(),
         context.provenance.clone(),
     );
+    spec.data.clone_from(&work.trial.data);
     let shared = Arc::clone(context);
     let prepare = blocking(move || shared.folder.create_attempt(&spec));
     // Prepared while others run, so that the disk keeps no processor waiting; queued for a slot
@@ -107,10 +194,11 @@ async fn run(
     if *context.stopping.borrow() {
         // It never began: nothing in it is worth keeping.
         let _ = std::fs::remove_dir_all(&folder);
-        return Ok(Outcome::Interrupted);
+        return Ok(Execution::Withdrawn);
     }
+    work.place = slot.place.clone();
     let (tell, told) = oneshot::channel();
-    let execution = context.executor.execute(&folder, |process| {
+    let execution = context.executor.execute(&folder, &slot.place, |process| {
         send(Step::Started { process });
         // Nobody asks any more once it has ended.
         let _ = tell.send(process);
@@ -119,12 +207,14 @@ async fn run(
     let (ended, exceeded) = within(&context.policy, process, execution).await;
     drop(slot);
     send(Step::Ended);
-    let stopping = *context.stopping.borrow();
-    let shared = Arc::clone(context);
-    blocking(move || publish(&shared, &work, &folder, ended, exceeded, stopping)).await
+    Ok(Execution::Ended {
+        folder,
+        ended,
+        exceeded,
+    })
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RunnerError> + Send + 'static,
 ) -> Result<T, RunnerError> {
     spawn_blocking(work).await.unwrap_or_else(|error| {
@@ -135,9 +225,11 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-/// Writes the executed notebook, then the result.
-fn publish(
-    context: &Context,
+/// Writes the executed notebook, then the result. An attempt that failed while it was `stopping`
+/// has none.
+pub(super) fn publish(
+    notebook: &Notebook,
+    parameters: &[Parameter],
     work: &Work,
     folder: &Path,
     ended: Result<Ending, ExecutorError>,
@@ -145,7 +237,11 @@ fn publish(
     stopping: bool,
 ) -> Result<Outcome, RunnerError> {
     let (ending, executed) = match ended {
-        Ok(ending) => (ending, told(context, work, folder, &ending)?),
+        Ok(ending) => {
+            let given = &work.trial.given;
+            let executed = executed(folder, &ending, notebook, parameters, given)?;
+            (ending, executed)
+        }
         Err(ExecutorError::Refused { reason }) if !stopping => {
             let result = result(work, Some(Cause::NotStarted { reason }), None, Vec::new());
             result.publish(folder)?;
@@ -166,27 +262,17 @@ fn publish(
     Ok(Outcome::Published(result))
 }
 
-fn told(
-    context: &Context,
-    work: &Work,
-    folder: &Path,
-    ending: &Ending,
-) -> Result<Executed, RunnerError> {
-    executed(
-        folder,
-        ending,
-        &context.notebook,
-        &context.parameters,
-        &work.trial.given,
-    )
-}
-
-fn result(
+pub(super) fn result(
     work: &Work,
     cause: Option<Cause>,
     ending: Option<&Ending>,
     frames: Vec<String>,
 ) -> AttemptResult {
+    let seconds = ending.map_or(0.0, |ending| ending.seconds);
+    let ended = Utc::now();
+    let started = chrono::Duration::try_milliseconds((seconds * 1000.0) as i64)
+        .and_then(|duration| ended.checked_sub_signed(duration));
+    let told = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
     AttemptResult {
         version: RESULT_VERSION,
         trial: work.trial.id.clone(),
@@ -197,9 +283,13 @@ fn result(
             Status::Failed
         },
         cause,
-        ended: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-        seconds: ending.map_or(0.0, |ending| ending.seconds),
+        program: (!work.program.is_empty()).then(|| work.program.clone()),
+        started: started.map(told),
+        ended: told(ended),
+        seconds,
         peak_memory: ending.map_or(0, |ending| ending.peak_memory),
+        cores: work.place.cores.clone(),
+        gpus: work.place.gpus.clone().unwrap_or_default(),
         frames,
     }
 }

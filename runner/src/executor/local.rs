@@ -2,13 +2,17 @@ use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offmodel_program::protocol::{AttemptRequest, Ending, REPORTS_VARIABLE, Report};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
+use tokio::sync::RwLock;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::Place;
 
 /// How many threads the libraries inside a program start, by their own variables.
 const THREAD_VARIABLES: [&str; 5] = [
@@ -19,11 +23,33 @@ const THREAD_VARIABLES: [&str; 5] = [
     "TOKIO_WORKER_THREADS",
 ];
 
+/// So often in a row, without an attempt that ended in between, a serving program that died is
+/// started again.
+const RESTARTS: usize = 3;
+
 /// Runs attempts of one program on this machine, each in a process of its own, forked from one
 /// that has everything loaded.
 #[derive(Debug)]
 pub struct LocalExecutor {
-    /// The server ends when this is dropped, and its attempts with it.
+    start: Start,
+    /// The one of now; those before have died.
+    server: RwLock<Server>,
+    deaths: AtomicUsize,
+}
+
+/// How the serving program is started.
+#[derive(Debug)]
+struct Start {
+    program: PathBuf,
+    directory: PathBuf,
+    threads: usize,
+    strict: bool,
+}
+
+/// A running serving program.
+#[derive(Debug)]
+struct Server {
+    /// It ends when this is dropped, and its attempts with it.
     requests: UnboundedSender<Vec<u8>>,
     attempts: Arc<Attempts>,
 }
@@ -69,26 +95,106 @@ struct Attempts {
 impl LocalExecutor {
     /// Starts the program and waits until it has loaded everything.
     ///
-    /// Attempts work in `directory`: the notebook's folder, as in Jupyter. `workers` of them share
-    /// the machine's cores: each gets its part, or `cores` if given, as the size of its
-    /// thread pools; without `cores` the environment may say otherwise.
+    /// Attempts work in `directory`: the notebook's folder, as in Jupyter. `threads` is the size of
+    /// each thread pool of an attempt; the environment may say otherwise, unless `strict`.
     ///
     /// # Errors
     /// When the program does not start.
     pub async fn start(
         program: &Path,
         directory: &Path,
-        workers: usize,
-        cores: Option<usize>,
+        threads: usize,
+        strict: bool,
     ) -> Result<Self, ExecutorError> {
-        let failed = |error: std::io::Error| ExecutorError::Start {
+        let start = Start {
             program: program.to_owned(),
+            directory: directory.to_owned(),
+            threads,
+            strict,
+        };
+        Ok(Self {
+            server: RwLock::new(Server::start(&start).await?),
+            start,
+            deaths: AtomicUsize::new(0),
+        })
+    }
+
+    /// Starts the program again if it died.
+    ///
+    /// # Errors
+    /// When it does not start, or died too often with nothing done in between.
+    pub async fn restart(&self) -> Result<(), ExecutorError> {
+        let mut server = self.server.write().await;
+        let Some(error) = server.attempts.death() else {
+            // Another attempt was quicker.
+            return Ok(());
+        };
+        if self.deaths.fetch_add(1, Ordering::Relaxed) >= RESTARTS {
+            return Err(error);
+        }
+        *server = Server::start(&self.start).await?;
+        Ok(())
+    }
+
+    /// Runs the attempt whose `spec.json` lies in `folder`; `started` gets its process, which
+    /// leads a process group of its own.
+    ///
+    /// # Errors
+    /// When it could not be started, or the serving program ended.
+    pub async fn execute(
+        &self,
+        folder: &Path,
+        place: &Place,
+        started: impl FnOnce(i32),
+    ) -> Result<Ending, ExecutorError> {
+        // The program works in the notebook's folder, where a relative path means another.
+        let folder = std::path::absolute(folder).map_err(|error| ExecutorError::Refused {
+            reason: error.to_string(),
+        })?;
+        let request = AttemptRequest {
+            folder,
+            environment: place.environment(),
+            cores: place.cores.clone(),
+        };
+        let mut line = serde_json::to_vec(&request).map_err(|error| ExecutorError::Refused {
+            reason: error.to_string(),
+        })?;
+        line.push(b'\n');
+        let (attempts, mut reports) = {
+            let server = self.server.read().await;
+            let reports = server.attempts.register(&request.folder)?;
+            // If the server is gone, the reports end as well.
+            let _ = server.requests.send(line);
+            (Arc::clone(&server.attempts), reports)
+        };
+        let mut started = Some(started);
+        while let Some(report) = reports.recv().await {
+            match report {
+                Report::Started { process, .. } => {
+                    if let Some(started) = started.take() {
+                        started(process);
+                    }
+                }
+                Report::Refused { reason, .. } => return Err(ExecutorError::Refused { reason }),
+                Report::Ended { ending, .. } => {
+                    self.deaths.store(0, Ordering::Relaxed);
+                    return Ok(ending);
+                }
+                Report::Ready => {}
+            }
+        }
+        Err(attempts.reason())
+    }
+}
+
+impl Server {
+    async fn start(start: &Start) -> Result<Self, ExecutorError> {
+        let failed = |error: std::io::Error| ExecutorError::Start {
+            program: start.program.clone(),
             reason: error.to_string(),
         };
         let (reader, writer) = std::io::pipe().map_err(failed)?;
-        let mut server = server_command(program, directory, workers, cores, &writer)
-            .spawn()
-            .map_err(failed)?;
+        let mut server = server_command(start, &writer).spawn().map_err(failed)?;
         drop(writer);
         let (Some(stdin), Some(stderr)) = (server.stdin.take(), server.stderr.take()) else {
             return Err(failed(std::io::Error::other(
@@ -113,47 +219,6 @@ impl LocalExecutor {
             Arc::clone(&attempts),
         ));
         Ok(Self { requests, attempts })
-    }
-
-    /// Runs the attempt whose `spec.json` lies in `folder`; `started` gets its process, which
-    /// leads a process group of its own.
-    ///
-    /// # Errors
-    /// When it could not be started, or the serving program ended.
-    pub async fn execute(
-        &self,
-        folder: &Path,
-        started: impl FnOnce(i32),
-    ) -> Result<Ending, ExecutorError> {
-        // The program works in the notebook's folder, where a relative path means another.
-        let folder = std::path::absolute(folder).map_err(|error| ExecutorError::Refused {
-            reason: error.to_string(),
-        })?;
-        let mut reports = self.attempts.register(&folder)?;
-        let request = AttemptRequest {
-            folder,
-            environment: Default::default(),
-        };
-        let mut line = serde_json::to_vec(&request).map_err(|error| ExecutorError::Refused {
-            reason: error.to_string(),
-        })?;
-        line.push(b'\n');
-        // If the server is gone, the reports end as well.
-        let _ = self.requests.send(line);
-        let mut started = Some(started);
-        while let Some(report) = reports.recv().await {
-            match report {
-                Report::Started { process, .. } => {
-                    if let Some(started) = started.take() {
-                        started(process);
-                    }
-                }
-                Report::Refused { reason, .. } => return Err(ExecutorError::Refused { reason }),
-                Report::Ended { ending, .. } => return Ok(ending),
-                Report::Ready => {}
-            }
-        }
-        Err(self.attempts.reason())
     }
 }
 
@@ -189,26 +254,24 @@ impl Attempts {
         lock(&self.waiting).clear();
     }
 
+    /// How the server ended, if it did.
+    fn death(&self) -> Option<ExecutorError> {
+        lock(&self.ended).clone()
+    }
+
     fn reason(&self) -> ExecutorError {
-        let reason = lock(&self.ended).clone();
-        reason.unwrap_or_else(|| ExecutorError::Died {
+        self.death().unwrap_or_else(|| ExecutorError::Died {
             ending: "it stopped reporting".to_owned(),
             output: String::new(),
         })
     }
 }
 
-fn server_command(
-    program: &Path,
-    directory: &Path,
-    workers: usize,
-    cores: Option<usize>,
-    reports: &std::io::PipeWriter,
-) -> Command {
-    let mut command = Command::new(program);
+fn server_command(start: &Start, reports: &std::io::PipeWriter) -> Command {
+    let mut command = Command::new(&start.program);
     command
         .arg("--serve")
-        .current_dir(directory)
+        .current_dir(&start.directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -216,14 +279,10 @@ fn server_command(
         // Ctrl-C in a terminal reaches the runner alone, which tells its attempts in order.
         .process_group(0)
         .kill_on_drop(true);
-    let threads = cores.unwrap_or_else(|| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (cores / workers.max(1)).max(1)
-    });
-    let threads = threads.to_string();
+    let threads = start.threads.to_string();
     for variable in THREAD_VARIABLES {
         // What the sweep file says outranks the environment.
-        if cores.is_some() || std::env::var_os(variable).is_none() {
+        if start.strict || std::env::var_os(variable).is_none() {
             command.env(variable, &threads);
         }
     }
@@ -234,9 +293,13 @@ fn server_command(
         if unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } == -1 {
             return Err(std::io::Error::last_os_error());
         }
+        // Slurm signals every process of a job: the server must outlive its attempts, which have
+        // handlers of their own and may still want to save something.
+        // SAFETY: async-signal-safe.
+        unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
         Ok(())
     };
-    // SAFETY: the closure makes one async-signal-safe system call and allocates nothing.
+    // SAFETY: the closure makes two async-signal-safe system calls and allocates nothing.
     unsafe { command.pre_exec(inherit) };
     command
 }

@@ -79,12 +79,14 @@ pub async fn run(
 pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// `None` where it is ignored, as under `nohup`.
+    hang_up: Option<Signal>,
 }
 
 impl StopSignals {
     /// Takes Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) over from their default, which is
-    /// to end the process at once and to leave its trials behind.
+    /// to end the process at once and to leave its trials behind. Under `nohup`, which lets a
+    /// closed terminal not matter, SIGHUP goes on not mattering.
     ///
     /// # Errors
     /// When the system refuses.
@@ -92,7 +94,11 @@ impl StopSignals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up: if hang_up_is_ignored() {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
+            },
         })
     }
 
@@ -101,9 +107,24 @@ impl StopSignals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            () = next(self.hang_up.as_mut()) => {}
         }
     }
+}
+
+async fn next(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn hang_up_is_ignored() -> bool {
+    // SAFETY: all-zero bytes are a valid `sigaction`, which holds only numbers.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action, the call only writes the present one to a valid place.
+    let asked = unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut action) };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Sends a signal to a process group that an attempt leads.

@@ -2,6 +2,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::assignment::AssignmentError;
+use crate::store::DataError;
 
 /// A place in a sweep file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +152,34 @@ pub enum SpecError {
         place: Place,
         /// The limit.
         limit: usize,
+    },
+    /// An option of `sbatch` that would contradict the runner's own.
+    #[error("{place}: `--{option}` is set by the runner; instead of it: {instead}")]
+    Directive {
+        /// Where.
+        place: Place,
+        /// The option, without dashes.
+        option: String,
+        /// What sets it.
+        instead: &'static str,
+    },
+    /// A parameter that is to name data and does not.
+    #[error("{place}: parameter `{name}` is to be a path, a list of paths or none, found {found}")]
+    NoPath {
+        /// Where it is said to.
+        place: Place,
+        /// The parameter.
+        name: String,
+        /// Its value.
+        found: String,
+    },
+    /// Data that cannot be read.
+    #[error("{place}: {source}")]
+    Data {
+        /// Where it is named.
+        place: Place,
+        /// What is wrong.
+        source: DataError,
     },
     /// A value that the notebook cannot take.
     #[error("{place}: {source}")]

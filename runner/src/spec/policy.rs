@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::factor::Row;
 use super::reader::{Entry, Reader, Table};
+use super::slurm::{SlurmSettings, slurm};
 use super::{Given, SpecError};
 
 /// How attempts are run, and what follows a failure.
@@ -19,6 +20,8 @@ pub struct Policy {
     pub resources: Resources,
     /// Which trials run first.
     pub rules: Vec<Rule>,
+    /// How Slurm is asked for attempts.
+    pub slurm: SlurmSettings,
 }
 
 /// How often a trial is tried again in one run of the sweep, by the cause of its failure.
@@ -32,7 +35,7 @@ pub struct Retry {
     pub memory: usize,
     /// A signal, an exit, or no start.
     pub crash: usize,
-    /// Taken away by a cluster; on this machine nothing is.
+    /// Taken away by a cluster and not started again by it; on this machine nothing is.
     pub preemption: usize,
     /// The pause before the first retry; every further one doubles it, up to an hour.
     pub backoff: Duration,
@@ -45,6 +48,11 @@ pub struct Resources {
     pub cores: Option<usize>,
     /// The most resident memory of its process group, in bytes.
     pub memory: Option<u64>,
+    /// Whole GPUs; 0 hides those of the machine, without a number trials see what the runner
+    /// sees.
+    pub gpus: Option<usize>,
+    /// Whether trials are kept on cores of their own; by default, where they fill the machine.
+    pub pin: Option<bool>,
 }
 
 /// `[[rule]]`: a priority for the trials that match.
@@ -56,7 +64,14 @@ pub struct Rule {
     pub priority: i64,
 }
 
-pub(super) const KEYS: [&str; 5] = ["timeout", "max_failures", "retry", "resources", "rule"];
+pub(super) const KEYS: [&str; 6] = [
+    "timeout",
+    "max_failures",
+    "retry",
+    "resources",
+    "rule",
+    "slurm",
+];
 const RETRY: [&str; 6] = [
     "failure",
     "timeout",
@@ -65,7 +80,7 @@ const RETRY: [&str; 6] = [
     "preemption",
     "backoff",
 ];
-const RESOURCES: [&str; 2] = ["cores", "memory"];
+const RESOURCES: [&str; 4] = ["cores", "memory", "gpus", "pin"];
 const RULE: [&str; 2] = ["when", "priority"];
 
 /// The longest pause before a retry.
@@ -100,6 +115,7 @@ pub(super) fn policy(reader: &Reader<'_>, table: &Table<'_>) -> Result<Policy, S
                 .collect::<Result<_, _>>()?,
             None => Vec::new(),
         },
+        slurm: slurm(reader, table)?,
     })
 }
 
@@ -138,6 +154,8 @@ fn resources(reader: &Reader<'_>, table: &Table<'_>) -> Result<Resources, SpecEr
             "bytes, or a size such as \"4GB\"",
         )?
         .map(|bytes| bytes as u64),
+        gpus: reader.count(table, "gpus")?,
+        pin: reader.boolean(table, "pin")?,
     })
 }
 
@@ -175,7 +193,7 @@ const BYTES: [(&str, f64); 6] = [
     ("TB", 1e12),
 ];
 
-fn duration(
+pub(super) fn duration(
     reader: &Reader<'_>,
     table: &Table<'_>,
     key: &str,

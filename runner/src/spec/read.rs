@@ -6,10 +6,11 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::data::data;
 use super::factor::{Factor, Row, factors, trials};
 use super::policy::{self, Policy, policy};
 use super::reader::{Reader, Table};
-use super::{Place, SpecError};
+use super::{DataSource, Place, SpecError};
 
 /// A sweep file as read: values are not yet checked against the notebook.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,8 @@ pub struct SweepSpec {
     pub factors: Vec<Factor>,
     /// Trials that have all values of one of these are left out.
     pub exclude: Vec<Row>,
+    /// What the notebook reads.
+    pub data: Vec<DataSource>,
     /// How attempts are run.
     pub policy: Policy,
     /// Where the factors begin.
@@ -45,7 +48,7 @@ pub struct Given {
     pub place: Place,
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "version",
     "notebook",
     "name",
@@ -56,6 +59,7 @@ const KEYS: [&str; 10] = [
     "random",
     "seeds",
     "exclude",
+    "data",
 ];
 
 impl SweepSpec {
@@ -108,6 +112,10 @@ impl SweepSpec {
             Some(entry) => trials(&reader, "exclude", entry)?,
             None => Vec::new(),
         };
+        let data = match table.get("data") {
+            Some(entry) => data(&reader, entry)?,
+            None => Vec::new(),
+        };
         let place = factors
             .iter()
             .flat_map(|factor| factor.rows.iter().flatten())
@@ -121,6 +129,7 @@ impl SweepSpec {
             parameters,
             factors,
             exclude,
+            data,
             policy: policy(&reader, table)?,
             place: place.unwrap_or_else(|| reader.place(&(0..0))),
         })
@@ -197,6 +206,7 @@ fn name(reader: &Reader<'_>, table: &Table<'_>) -> Result<String, SpecError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DataPath;
     use super::*;
 
     fn error(text: &str) -> String {
@@ -246,7 +256,7 @@ mod tests {
         let start = "version = 1\nnotebook = \"x.ipynb\"\n";
         assert_eq!(
             error(&format!("{start}gird = {{ x = [1] }}\n")),
-            "nightly.toml, line 3, column 1: unknown key `gird`; did you mean `grid`?; known: version, notebook, name, parameters, grid, zip, trials, random, seeds, exclude, timeout, max_failures, retry, resources, rule"
+            "nightly.toml, line 3, column 1: unknown key `gird`; did you mean `grid`?; known: version, notebook, name, parameters, grid, zip, trials, random, seeds, exclude, data, timeout, max_failures, retry, resources, rule, slurm"
         );
         assert_eq!(
             error(&format!("{start}[grid]\nx = []\n")),
@@ -276,6 +286,29 @@ mod tests {
         assert!(
             error(&format!("{start}[parameters]\nx = 1\n[grid]\nx = [1]\n"))
                 .contains("stands in [parameters] and in [grid]")
+        );
+    }
+
+    #[test]
+    fn data_are_paths_or_parameters() {
+        let start = "version = 1\nnotebook = \"x.ipynb\"\n";
+        let text = format!("{start}data = [\"a.jsonl\", {{ parameter = \"responses\" }}]\n");
+        let spec = SweepSpec::parse(Path::new("n.toml"), &text).unwrap();
+        let paths: Vec<_> = spec.data.into_iter().map(|source| source.path).collect();
+        assert_eq!(
+            paths,
+            [
+                DataPath::Fixed("a.jsonl".to_owned()),
+                DataPath::Parameter("responses".to_owned())
+            ]
+        );
+        assert_eq!(
+            error(&format!("{start}data = [\"a.jsonl\", 3]\n")),
+            "nightly.toml, line 3, column 20: `data`: expected a path or { parameter = \"name\" }, found the integer 3"
+        );
+        assert!(
+            error(&format!("{start}data = [{{ paramter = \"x\" }}]\n"))
+                .contains("unknown key `paramter`; did you mean `parameter`?")
         );
     }
 

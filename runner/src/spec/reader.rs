@@ -64,6 +64,16 @@ impl Reader<'_> {
         }
     }
 
+    pub fn boolean(&self, table: &Table<'_>, key: &str) -> Result<Option<bool>, SpecError> {
+        let Some(value) = table.get(key) else {
+            return Ok(None);
+        };
+        match value.get_ref() {
+            DeValue::Boolean(value) => Ok(Some(*value)),
+            _ => Err(self.wrong_type(key, value, "true or false")),
+        }
+    }
+
     /// A non-negative integer.
     pub fn count(&self, table: &Table<'_>, key: &str) -> Result<Option<usize>, SpecError> {
         let Some(value) = table.get(key) else {

@@ -1,8 +1,15 @@
+use std::collections::BTreeMap;
+
 use offmodel_cells::parameters::Parameter;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Given, Row, SpecError, SweepSpec};
+use super::{DataPath, DataSource, Given, Row, SpecError, SweepSpec};
 use crate::assignment::{Assignment, checked, with_defaults};
+use crate::store::DataError;
+
+/// Hashes of data by their paths as cells use them.
+pub type DataHashes = BTreeMap<String, String>;
 
 /// More trials than this are taken for a mistake.
 const LIMIT: usize = 1_000_000;
@@ -10,12 +17,14 @@ const LIMIT: usize = 1_000_000;
 /// One assignment of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// Names it: a hash of the notebook's code and all its values.
+    /// Names it: a hash of the notebook's code, all its values and its data.
     pub id: String,
     /// The values given to the program.
     pub given: Assignment,
     /// These and the defaults that are known without running.
     pub parameters: Assignment,
+    /// What it reads.
+    pub data: DataHashes,
     /// Higher ones run first.
     pub priority: i64,
 }
@@ -33,13 +42,16 @@ pub struct Trials {
 }
 
 /// Expands a sweep's factors, with every value checked against the notebook's parameters.
+/// `data_hash` tells the hash of data by its path.
 ///
 /// # Errors
-/// When a parameter does not exist or a value has another type, with the value's place.
+/// When a parameter does not exist or a value has another type, or data cannot be read, with the
+/// place in the sweep file.
 pub fn trials(
     spec: &SweepSpec,
     parameters: &[Parameter],
     code_hash: &str,
+    data_hash: &mut dyn FnMut(&str) -> Result<String, DataError>,
 ) -> Result<Trials, SpecError> {
     let mut shared = Assignment::new();
     for given in &spec.parameters {
@@ -64,7 +76,7 @@ pub fn trials(
             .collect();
     }
     let exclude = checked_rows(parameters, &spec.exclude)?;
-    let mut trials = distinct(assignments, parameters, code_hash);
+    let mut trials = distinct(assignments, parameters);
     let before = trials.list.len();
     trials
         .list
@@ -74,6 +86,10 @@ pub fn trials(
         return Err(SpecError::NothingLeft {
             place: given.place.clone(),
         });
+    }
+    for trial in &mut trials.list {
+        trial.data = data_of(&spec.data, &trial.parameters, data_hash)?;
+        trial.id = identity(code_hash, &trial.parameters, &trial.data);
     }
     for rule in &spec.policy.rules {
         let when = checked_row(parameters, &rule.when)?;
@@ -121,21 +137,20 @@ fn value(parameters: &[Parameter], given: &Given) -> Result<serde_json::Value, S
     })
 }
 
-fn distinct(assignments: Vec<Assignment>, parameters: &[Parameter], code_hash: &str) -> Trials {
+/// One trial for each set of values, still without data and name.
+fn distinct(assignments: Vec<Assignment>, parameters: &[Parameter]) -> Trials {
     let asked = assignments.len();
     let mut seen = std::collections::HashSet::new();
     let list: Vec<Trial> = assignments
         .into_iter()
-        .map(|given| {
-            let parameters = with_defaults(parameters, &given);
-            Trial {
-                id: identity(code_hash, &parameters),
-                given,
-                parameters,
-                priority: 0,
-            }
+        .map(|given| Trial {
+            id: String::new(),
+            parameters: with_defaults(parameters, &given),
+            given,
+            data: DataHashes::new(),
+            priority: 0,
         })
-        .filter(|trial| seen.insert(trial.id.clone()))
+        .filter(|trial| seen.insert(identity("", &trial.parameters, &trial.data)))
         .collect();
     Trials {
         merged: asked - list.len(),
@@ -144,16 +159,71 @@ fn distinct(assignments: Vec<Assignment>, parameters: &[Parameter], code_hash: &
     }
 }
 
+/// The data that a trial with these values reads.
+fn data_of(
+    sources: &[DataSource],
+    parameters: &Assignment,
+    hash: &mut dyn FnMut(&str) -> Result<String, DataError>,
+) -> Result<DataHashes, SpecError> {
+    let mut data = DataHashes::new();
+    for source in sources {
+        for path in paths(source, parameters)? {
+            let hash = hash(path).map_err(|error| SpecError::Data {
+                place: source.place.clone(),
+                source: error,
+            })?;
+            data.insert(path.to_owned(), hash);
+        }
+    }
+    Ok(data)
+}
+
+fn paths<'a>(
+    source: &'a DataSource,
+    parameters: &'a Assignment,
+) -> Result<Vec<&'a str>, SpecError> {
+    let name = match &source.path {
+        DataPath::Fixed(path) => return Ok(vec![path]),
+        DataPath::Parameter(name) => name,
+    };
+    let no_path = |found: String| SpecError::NoPath {
+        place: source.place.clone(),
+        name: name.clone(),
+        found,
+    };
+    match parameters.get(name) {
+        None => Err(no_path(
+            "no such parameter, or a default that is known only when it runs".to_owned(),
+        )),
+        Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::String(path)) => Ok(vec![path]),
+        Some(Value::Array(paths)) => paths
+            .iter()
+            .map(|path| path.as_str().ok_or_else(|| no_path(path.to_string())))
+            .collect(),
+        Some(other) => Err(no_path(other.to_string())),
+    }
+}
+
 /// The hash that names a trial. Spelling a default out does not change it.
-fn identity(code_hash: &str, parameters: &Assignment) -> String {
+pub fn identity(code_hash: &str, parameters: &Assignment, data: &DataHashes) -> String {
     let mut hash = Sha256::new();
     hash.update(b"offmodel trial 1");
     hash.update(code_hash.as_bytes());
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    };
     for (name, value) in parameters {
-        for text in [name, &value.to_string()] {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
-        }
+        add(name);
+        add(&value.to_string());
+    }
+    // Trials without data keep the names that they had before data counted. No parameter's name
+    // is empty.
+    for (path, content) in data {
+        add("");
+        add(path);
+        add(content);
     }
     format!("{:x}", hash.finalize())[..16].to_owned()
 }
@@ -172,7 +242,57 @@ mod tests {
         let cell = offmodel_cells::parse(
             "let seed: u64 = 1; let rate: f64 = 0.5; let data: String = \"on\".into();",
         );
-        trials(&spec, &parameters(&cell.unwrap()).unwrap(), "code")
+        let mut hash = |path: &str| match path {
+            "missing" => Err(DataError::NotSubmitted {
+                path: path.to_owned(),
+            }),
+            path => Ok(format!("content of {path}")),
+        };
+        let parameters = parameters(&cell.unwrap()).unwrap();
+        trials(&spec, &parameters, "code", &mut hash)
+    }
+
+    #[test]
+    fn data_are_part_of_a_trials_identity_by_their_content() {
+        let id = |text: &str| expand(text).unwrap().list[0].id.clone();
+        let without = id("");
+        let with = id("data = [\"x\"]\n");
+        assert_ne!(with, without);
+        assert_ne!(with, id("data = [\"y\"]\n"));
+        let by_parameter =
+            expand("data = [{ parameter = \"data\" }]\n[grid]\ndata = [\"on\", \"off\"]\n");
+        let read: Vec<_> = by_parameter
+            .unwrap()
+            .list
+            .iter()
+            .map(|trial| trial.data.clone().into_iter().collect::<Vec<_>>())
+            .collect();
+        assert_eq!(
+            read,
+            [
+                [("on".to_owned(), "content of on".to_owned())],
+                [("off".to_owned(), "content of off".to_owned())]
+            ]
+        );
+    }
+
+    #[test]
+    fn data_that_cannot_be_read_or_are_no_path_are_told_with_their_place() {
+        let error = |text: &str| expand(text).unwrap_err().to_string();
+        assert!(error("data = [\"x\", \"missing\"]\n").starts_with("n.toml, line 3, column 14: "));
+        assert_eq!(
+            error("data = [{ parameter = \"seed\" }]\n"),
+            "n.toml, line 3, column 9: parameter `seed` is to be a path, a list of paths or none, found 1"
+        );
+        assert!(error("data = [{ parameter = \"sead\" }]\n").contains("no such parameter"));
+    }
+
+    #[test]
+    fn names_of_trials_without_data_are_those_of_earlier_versions() {
+        assert_eq!(
+            identity("code", &Assignment::new(), &DataHashes::new()),
+            format!("{:x}", Sha256::digest(b"offmodel trial 1code"))[..16]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Provenance;
 use crate::assignment::Assignment;
-use crate::spec::Retry;
+use crate::spec::{DataHashes, Retry};
 
 /// The version of `result.json`.
 pub const RESULT_VERSION: u64 = 1;
@@ -24,12 +24,19 @@ pub struct AttemptSpec {
     pub parameters: Assignment,
     /// These, and the defaults that are known without running.
     pub all_parameters: Assignment,
+    /// Those of them that seed generators of random numbers: `seed`, and names that end with
+    /// `_seed`.
+    #[serde(default)]
+    pub seeds: Assignment,
+    /// The hashes of what it reads, by the path that its cells use.
+    #[serde(default)]
+    pub data: DataHashes,
     /// Where code and environment came from.
     pub provenance: Provenance,
 }
 
 impl AttemptSpec {
-    /// A spec of the current version.
+    /// A spec of the current version, without data.
     pub fn new(
         trial: String,
         attempt: usize,
@@ -37,12 +44,19 @@ impl AttemptSpec {
         all_parameters: Assignment,
         provenance: Provenance,
     ) -> Self {
+        let seeds = all_parameters
+            .iter()
+            .filter(|(name, _)| *name == "seed" || name.ends_with("_seed"))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         Self {
             version: SPEC_VERSION,
             trial,
             attempt,
             parameters,
             all_parameters,
+            seeds,
+            data: DataHashes::new(),
             provenance,
         }
     }
@@ -62,12 +76,24 @@ pub struct AttemptResult {
     pub status: Status,
     /// Why not.
     pub cause: Option<Cause>,
+    /// The name of the program that it ran; results of earlier versions of offmodel lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// When it started, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<String>,
     /// When it ended, in RFC 3339.
     pub ended: String,
     /// Wall-clock time in seconds.
     pub seconds: f64,
     /// The most memory that it held at once, in bytes.
     pub peak_memory: u64,
+    /// The logical cores that it was kept on; empty: all of the machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cores: Vec<usize>,
+    /// The GPUs that it was given, as in `CUDA_VISIBLE_DEVICES`; empty: as the runner sees them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<String>,
     /// Names of the frames that it recorded.
     pub frames: Vec<String>,
 }
@@ -123,6 +149,16 @@ pub enum Cause {
         /// What it held when it was ended, in bytes.
         held: u64,
     },
+    /// The cluster ended it before it could publish a result of its own.
+    Cluster {
+        /// Slurm's word for how: `CANCELLED`, `TIMEOUT`, `NODE_FAIL`, ...; `GONE` where it has
+        /// forgotten the job.
+        state: String,
+        /// The job, as `squeue` names it.
+        job: String,
+        /// What else is known; may be empty.
+        detail: String,
+    },
     /// The program could not be started.
     NotStarted {
         /// What the system said.
@@ -137,6 +173,14 @@ impl Cause {
             Self::Cell { .. } => retry.failure,
             Self::Timeout { .. } => retry.timeout,
             Self::Memory { .. } => retry.memory,
+            // Whoever cancelled it meant it.
+            Self::Cluster { state, .. } => match state.as_str() {
+                "CANCELLED" => 0,
+                "TIMEOUT" | "DEADLINE" => retry.timeout,
+                "OUT_OF_MEMORY" => retry.memory,
+                "PREEMPTED" | "NODE_FAIL" | "BOOT_FAIL" | "REVOKED" => retry.preemption,
+                _ => retry.crash,
+            },
             Self::Signal { .. } | Self::Exit { .. } | Self::NotStarted { .. } => retry.crash,
         }
     }
@@ -171,6 +215,13 @@ impl std::fmt::Display for Cause {
                     signal_name(*signal)
                 )
             }
+            Self::Exit {
+                code: exit_code::EVENTS_LOST,
+                ..
+            } => write!(
+                formatter,
+                "part of what the cells showed could not be written: is the disk full?"
+            ),
             Self::Exit { code, cell } => {
                 write!(
                     formatter,
@@ -185,6 +236,23 @@ impl std::fmt::Display for Cause {
                 held / 1_000_000,
                 limit / 1_000_000
             ),
+            Self::Cluster { state, job, detail } => {
+                let what = match state.as_str() {
+                    "CANCELLED" => "cancelled in Slurm",
+                    "TIMEOUT" | "DEADLINE" => "ran into the job's time limit",
+                    "OUT_OF_MEMORY" => "held more memory than its job may",
+                    "PREEMPTED" | "NODE_FAIL" | "BOOT_FAIL" | "REVOKED" => {
+                        "the cluster took it away"
+                    }
+                    _ => "its job ended without a result",
+                };
+                write!(formatter, "{what}: {state}, job {job}")?;
+                if detail.is_empty() {
+                    Ok(())
+                } else {
+                    write!(formatter, ": {detail}")
+                }
+            }
             Self::NotStarted { reason } => write!(formatter, "not started: {reason}"),
         }
     }

@@ -1,7 +1,11 @@
-use std::fs::{self, File, TryLockError};
+use std::collections::HashSet;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::attempt::{AttemptResult, AttemptSpec, RESULT_VERSION, Status};
+use super::runner::{Hold, RunnerRecord, runner_at_work};
+use super::submission::Submission;
 use super::{check_writable, write_atomically};
 use crate::error::RunnerError;
 
@@ -10,8 +14,11 @@ use crate::error::RunnerError;
 pub struct SweepFolder {
     path: PathBuf,
     /// Held as long as this value lives, if it was opened for writing.
-    _lock: Option<File>,
+    _hold: Option<Hold>,
 }
+
+/// The file of [`Submission`].
+const SUBMISSION: &str = "submission.json";
 
 /// Where a trial stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,28 +43,21 @@ pub enum Standing {
 }
 
 impl SweepFolder {
-    /// Opens a sweep's folder for writing, creating it if need be, and locks it.
+    /// Opens a sweep's folder for writing, creating it if need be, and holds it for a runner of
+    /// `workers` trials at once.
     ///
     /// # Errors
     /// When the folder cannot be written, or another process holds it.
-    pub fn open(path: &Path) -> Result<Self, RunnerError> {
-        let unwritable = |source| RunnerError::Write {
+    pub fn open(path: &Path, workers: usize) -> Result<Self, RunnerError> {
+        fs::create_dir_all(path).map_err(|source| RunnerError::Write {
             path: path.to_owned(),
             source,
-        };
-        fs::create_dir_all(path).map_err(unwritable)?;
+        })?;
         check_writable(path)?;
-        let lock = File::open(path).map_err(unwritable)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: Some(lock),
-            }),
-            Err(TryLockError::WouldBlock) => Err(RunnerError::Busy {
-                folder: path.to_owned(),
-            }),
-            Err(TryLockError::Error(source)) => Err(unwritable(source)),
-        }
+        Ok(Self {
+            path: path.to_owned(),
+            _hold: Some(Hold::take(path, workers)?),
+        })
     }
 
     /// Opens a sweep's folder to look at it.
@@ -72,7 +72,7 @@ impl SweepFolder {
         }
         Ok(Self {
             path: path.to_owned(),
-            _lock: None,
+            _hold: None,
         })
     }
 
@@ -80,13 +80,19 @@ impl SweepFolder {
     pub fn unlocked(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            _lock: None,
+            _hold: None,
         }
     }
 
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The sweep's name.
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
     }
 
     /// The sweep file as submitted.
@@ -99,32 +105,49 @@ impl SweepFolder {
         self.path.join("notebook.ipynb")
     }
 
-    /// Whether another process runs the sweep at this moment.
-    pub fn is_running(&self) -> bool {
-        File::open(&self.path)
-            .is_ok_and(|folder| matches!(folder.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    /// The runner that is at work on the sweep, if there is one.
+    pub fn runner(&self) -> Option<RunnerRecord> {
+        runner_at_work(&self.path)
     }
 
-    /// Removes the folder if nothing was written into it.
-    pub fn remove_if_empty(&self) {
+    /// Lets go of the folder, and removes it if nothing was submitted into it.
+    pub fn abandon(self) {
+        let path = self.path.clone();
+        drop(self);
+        Hold::forget(&path);
         // Fails, as it should, on a folder with content.
-        let _ = fs::remove_dir(&self.path);
+        let _ = fs::remove_dir(&path);
     }
 
-    /// Keeps sweep file and notebook as submitted.
+    /// Keeps sweep file and notebook as submitted, and where they came from.
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn submit(&self, sweep: &str, notebook: &str) -> Result<(), RunnerError> {
-        write_atomically(&self.sweep_file(), sweep.as_bytes())?;
-        write_atomically(&self.notebook_file(), notebook.as_bytes())
+    pub fn submit(
+        &self,
+        sweep: &str,
+        notebook: &str,
+        submission: &Submission,
+    ) -> Result<(), RunnerError> {
+        // First: without it, trials with data could not be named.
+        write_json(&self.path.join(SUBMISSION), submission)?;
+        write_atomically(&self.notebook_file(), notebook.as_bytes())?;
+        write_atomically(&self.sweep_file(), sweep.as_bytes())
+    }
+
+    /// Where the sweep came from; `None` where that was not kept yet, or nothing was submitted.
+    pub fn submission(&self) -> Option<Submission> {
+        Submission::parse(&fs::read_to_string(self.path.join(SUBMISSION)).ok()?)
+    }
+
+    /// The folder of a trial.
+    pub fn trial(&self, trial: &str) -> PathBuf {
+        self.path.join(format!("trial-{trial}"))
     }
 
     /// The folder of an attempt.
     pub fn attempt(&self, trial: &str, attempt: usize) -> PathBuf {
-        self.path
-            .join(format!("trial-{trial}"))
-            .join(format!("attempt-{attempt}"))
+        self.trial(trial).join(format!("attempt-{attempt}"))
     }
 
     /// Creates the folder of a new attempt with its `spec.json`.
@@ -133,10 +156,20 @@ impl SweepFolder {
     /// When it cannot be written.
     pub fn create_attempt(&self, spec: &AttemptSpec) -> Result<PathBuf, RunnerError> {
         let folder = self.attempt(&spec.trial, spec.attempt);
-        fs::create_dir_all(&folder).map_err(|source| RunnerError::Write {
-            path: folder.clone(),
-            source,
-        })?;
+        let trial = self.trial(&spec.trial);
+        fs::create_dir_all(&trial)
+            .and_then(|()| fs::create_dir(&folder))
+            .map_err(|source| match source.kind() {
+                // Nobody but a second runner makes an attempt of this number.
+                io::ErrorKind::AlreadyExists => RunnerError::Busy {
+                    folder: self.path.clone(),
+                    holder: self.runner().map(Box::new),
+                },
+                _ => RunnerError::Write {
+                    path: folder.clone(),
+                    source,
+                },
+            })?;
         spec.write(&folder)?;
         Ok(folder)
     }
@@ -177,17 +210,26 @@ impl SweepFolder {
         (result.version == RESULT_VERSION && result.trial == trial).then_some(result)
     }
 
-    /// How many trials lie in the folder that are not among those given: of another version of
-    /// the notebook, or of another grid.
-    pub fn other_trials(&self, current: &std::collections::HashSet<&str>) -> usize {
-        entries(&self.path)
-            .filter_map(|name| Some(name.strip_prefix("trial-")?.to_owned()))
-            .filter(|trial| !current.contains(trial.as_str()))
-            .count()
+    /// What an attempt was asked to do, if that is readable.
+    pub fn spec(&self, trial: &str, attempt: usize) -> Option<AttemptSpec> {
+        let text = fs::read_to_string(self.attempt(trial, attempt).join("spec.json")).ok()?;
+        serde_json::from_str(&text).ok()
     }
 
-    fn attempts(&self, trial: &str) -> Vec<usize> {
-        entries(&self.path.join(format!("trial-{trial}")))
+    /// The trials in the folder that are not among those given: of another version of the
+    /// notebook or its data, or of another grid. Sorted.
+    pub fn other_trials(&self, current: &HashSet<&str>) -> Vec<String> {
+        let mut others: Vec<String> = entries(&self.path)
+            .filter_map(|name| Some(name.strip_prefix("trial-")?.to_owned()))
+            .filter(|trial| !current.contains(trial.as_str()))
+            .collect();
+        others.sort_unstable();
+        others
+    }
+
+    /// The numbers of a trial's attempts, in no order.
+    pub fn attempts(&self, trial: &str) -> Vec<usize> {
+        entries(&self.trial(trial))
             .filter_map(|name| name.strip_prefix("attempt-")?.parse().ok())
             .collect()
     }

@@ -3,6 +3,8 @@
 //! ```text
 //! runs/SWEEP/sweep.toml                       the sweep file as submitted
 //! runs/SWEEP/notebook.ipynb                   the notebook as submitted, without outputs
+//! runs/SWEEP/submission.json                  where these came from, and the hashes of the data
+//! runs/SWEEP/runner.json                      who is at work on it, as long as someone is
 //! runs/SWEEP/trial-HASH/attempt-N/spec.json   what is to run
 //!                                /events.jsonl
 //!                                /out.ipynb   the executed notebook
@@ -15,19 +17,25 @@
 //!
 //! A trial is done when the `result.json` of an attempt says that it succeeded. An attempt
 //! without one was interrupted, or is running. Every file but `events.jsonl` is written beside
-//! its name, synced and renamed. One process at a time writes to a sweep's folder; it holds a
-//! lock on the folder, which the system releases when the process ends, however it ends.
+//! its name, synced and renamed. One process at a time writes to a sweep's folder and says so in
+//! `runner.json` ([`runner_at_work`]).
 
 mod atomic;
 mod attempt;
+mod data;
 mod folder;
 mod provenance;
 mod results;
+mod runner;
+mod submission;
 
 pub use atomic::{check_writable, write_atomically};
 pub use attempt::{
     AttemptResult, AttemptSpec, Cause, RESULT_VERSION, Status, cause_of_ending, cause_of_error,
 };
+pub use data::{DataContent, DataError, DataFile, DataSet, Stamp, changed_since};
 pub use folder::{Standing, SweepFolder, TrialState};
-pub use provenance::{GitState, Provenance};
+pub use provenance::{GitState, Machine, Provenance};
 pub use results::{RESULT, compact, read_results, recorded_frame};
+pub use runner::{Hold, RunnerRecord, runner_at_work};
+pub use submission::{Submission, SubmittedProgram};

@@ -1,6 +1,6 @@
 //! Every wrong input is one clear error, with an exit code of its own and nothing left behind.
 
-use crate::workbench::Workbench;
+use crate::workbench::{Cell, Workbench};
 
 #[test]
 fn a_file_that_is_no_notebook() {
@@ -164,4 +164,83 @@ fn a_frame_recorded_under_a_name_that_is_no_files_name() {
     bench
         .offmodel(&["run", "n.ipynb"])
         .failed(1, "failed to record a frame as `../escape`");
+}
+
+#[test]
+fn every_mistake_in_a_sweep_file_is_told_with_file_line_and_what_was_expected() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("let seed: u64 = 1;\nlet rate: f64 = 0.5;", &["parameters"]),
+            Cell("this does not compile", &[]),
+        ],
+    );
+    let mistakes = [
+        ("[grid]\n", "s.toml, line 3, column 1: `grid` is empty"),
+        (
+            "[grid]\nseed = []\n",
+            "line 4, column 8: `seed` is empty, so that there is nothing to run",
+        ),
+        (
+            "[grid]\nseed = [1, \"two\"]\n",
+            "line 4, column 12: parameter `seed`: expected a non-negative integer (u64), found the string \"two\"",
+        ),
+        (
+            "[grid]\nrate = 3\n",
+            "line 4, column 8: `rate`: expected a list of values, found the integer 3",
+        ),
+        (
+            "timeout = \"soon\"\n",
+            "line 3, column 11: `timeout`: expected positive seconds",
+        ),
+        (
+            "[resources]\ngpus = \"all\"\n",
+            "line 4, column 8: `gpus`: expected a non-negative integer",
+        ),
+        (
+            "[resources]\npin = 1\n",
+            "line 4, column 7: `pin`: expected true or false",
+        ),
+        (
+            "data = \"x\"\n",
+            "line 3, column 8: `data`: expected a list of values",
+        ),
+        (
+            "exclude = [{ seed = 1 }]\n[grid]\nseed = [1]\n",
+            "line 3, column 21: `exclude` leaves no trial",
+        ),
+        (
+            "[zip]\nseed = [1, 2]\nrate = [0.5]\n",
+            "line 5, column 9: `rate` has 1 values, the first list of [zip] has 2",
+        ),
+        ("[grid\n", "s.toml, line 3, column 6: not TOML"),
+    ];
+    for (text, expected) in mistakes {
+        bench.write(
+            "s.toml",
+            &format!("version = 1\nnotebook = \"n.ipynb\"\n{text}"),
+        );
+        bench.offmodel(&["sweep", "s.toml"]).failed(3, expected);
+    }
+    bench.write("s.toml", "version = 1\nnotebook = \"gone.ipynb\"\n");
+    bench
+        .offmodel(&["sweep", "s.toml"])
+        .failed(3, "failed to read notebook gone.ipynb: No such file");
+    assert!(!bench.path("runs").exists());
+}
+
+#[test]
+fn data_that_contain_themselves_are_an_error_and_no_endless_walk() {
+    let bench = Workbench::new();
+    bench.notebook("n.ipynb", &["this does not compile"]);
+    std::fs::create_dir(bench.path("data")).unwrap();
+    std::os::unix::fs::symlink(".", bench.path("data/self")).unwrap();
+    bench.write(
+        "s.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\ndata = [\"data\"]\n",
+    );
+    bench
+        .offmodel(&["sweep", "s.toml"])
+        .failed(3, "the folder contains itself through a link");
 }

@@ -81,7 +81,8 @@ fn a_built_folder_runs_without_rust_wherever_it_is_carried() {
             "lib",
             "notebook.ipynb",
             "program",
-            "run"
+            "run",
+            "versions.json"
         ]
     );
     let libraries = bench.names("built/lib");

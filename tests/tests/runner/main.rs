@@ -6,8 +6,12 @@
 mod bad_input;
 mod built;
 mod cells;
+mod disk;
+mod identity;
 mod limits;
+mod operations;
 mod parameters;
 mod schedules;
+mod slurm;
 mod sweeps;
 mod workbench;

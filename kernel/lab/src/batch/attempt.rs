@@ -43,7 +43,11 @@ pub(super) fn run(
         eprintln!("error: {error}");
         return exit_code::RUNTIME_FAILED;
     }
-    run_cells(notebook, cells)
+    match run_cells(notebook, cells) {
+        // An executed notebook with holes in it must not pass for a whole one.
+        exit_code::SUCCESS if sink::has_lost() => exit_code::EVENTS_LOST,
+        code => code,
+    }
 }
 
 /// Runs with default parameters; displays and errors are printed.

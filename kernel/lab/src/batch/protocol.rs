@@ -26,6 +26,8 @@ pub mod exit_code {
     pub const CELL_FAILED: i32 = 1;
     /// The runtime around the cells failed, for example because a file could not be written.
     pub const RUNTIME_FAILED: i32 = 101;
+    /// The cells ended, but part of what they showed could not be written to `events.jsonl`.
+    pub const EVENTS_LOST: i32 = 102;
 }
 
 /// A request to run one attempt, described by `spec.json` in its folder.
@@ -36,6 +38,10 @@ pub struct AttemptRequest {
     /// Environment variables for this attempt alone.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// The logical cores that it may run on, as the system numbers them; none: those of the
+    /// program.
+    #[serde(default)]
+    pub cores: Vec<usize>,
 }
 
 /// What a serving program reports.

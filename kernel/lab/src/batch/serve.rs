@@ -150,6 +150,7 @@ impl Server {
             // SAFETY: the child has one thread.
             unsafe { std::env::set_var(name, value) };
         }
+        run_on(&request.cores);
         attempt::exit(attempt::run(&request.folder, self.notebook, self.cells))
     }
 
@@ -196,6 +197,25 @@ impl Server {
         line.push(b'\n');
         self.reports.write_all(&line)
     }
+}
+
+/// Keeps this process, and the threads that it will start, on some cores. Where the system
+/// refuses, for example because a core was taken away meanwhile, it runs on any.
+fn run_on(cores: &[usize]) {
+    if cores.is_empty() {
+        return;
+    }
+    // SAFETY: all-zero bytes are the empty set of cores.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for &core in cores {
+        // The set has a fixed size, beyond which the macro would write.
+        if core < libc::CPU_SETSIZE as usize {
+            // SAFETY: the number lies within the set.
+            unsafe { libc::CPU_SET(core, &mut set) };
+        }
+    }
+    // SAFETY: the set outlives the call and its size is passed; 0 means this process.
+    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
 }
 
 fn take_reports() -> io::Result<File> {

@@ -1,0 +1,46 @@
+//! What commands print with `--json`.
+//!
+//! One document on standard output, also where it ends with an exit code other than 0; errors are
+//! told on standard error, with the exit code alone. Every document has `version` and `command`;
+//! within a version, keys are added but never renamed or removed. Times are in seconds, sizes in
+//! bytes, moments in RFC 3339.
+//!
+//! | command | keys besides `version`, `command`, `sweep` |
+//! |---|---|
+//! | `sweep --dry-run`, `retry --dry-run` | `dry_run` (true), `total`, `to_run`, `merged`, `excluded`, `estimate`, `trials`: `trial`, `runs`, `reason` (`kind` and its facts), `text`, `parameters` |
+//! | `sweep`, `retry` | `dry_run` (false), `total`, `succeeded`, `failed`, `left`, `stopped`, `gave_up`, `files`, `failures`: `trial`, `attempt`, `notebook`, `parameters`, `cause`, `text` |
+//! | `status` | `running`, `runner`, `total`, `succeeded`, `failed`, `left`, `changed`, `others`, `estimate`, `trials`: `trial`, `status` (`new`, `running`, `unfinished`, `succeeded`, `failed`), `attempts`, `parameters`, `changed`, `result` |
+//! | `cancel` | `runner` (null if none was at work), `jobs` (trials cancelled in Slurm), `succeeded`, `failed`, `left` |
+//! | `clean` | `removed`, `bytes`, `items`: `path`, `reason` (`superseded`, `unfinished`, `other`, `temporary`), `bytes` |
+//! | `logs` | one document a line: `trial`, `attempt`, `event` |
+
+use serde::Serialize;
+
+use crate::error::RunnerError;
+use crate::exit_code::ExitCode;
+use crate::terminal::tell;
+
+/// The version of all documents.
+pub(super) const VERSION: u32 = 1;
+
+/// Prints a document. A reader that has seen enough is no error.
+pub(super) fn print_json(document: &impl Serialize) -> Result<ExitCode, RunnerError> {
+    tell!("{}", text(document, serde_json::to_string_pretty)?);
+    Ok(ExitCode::Success)
+}
+
+/// Prints a document on one line.
+pub(super) fn print_json_line(document: &impl Serialize) -> Result<(), RunnerError> {
+    tell!("{}", text(document, serde_json::to_string)?);
+    Ok(())
+}
+
+fn text<T: Serialize>(
+    document: &T,
+    write: fn(&T) -> serde_json::Result<String>,
+) -> Result<String, RunnerError> {
+    write(document).map_err(|error| RunnerError::Write {
+        path: "standard output".into(),
+        source: std::io::Error::other(error),
+    })
+}

@@ -1,0 +1,39 @@
+//! Attempts on a Slurm cluster.
+//!
+//! A sweep's attempts are the tasks of job arrays. Each task runs `offmodel attempt` on its node
+//! ([`node`]), which makes the attempt as the local executor would and publishes its
+//! `result.json`; that file decides, and Slurm's word counts only where there is none. So a sweep
+//! needs no accounting, survives a controller that is away for hours, and a runner that was
+//! killed finds its jobs again by the records that it keeps ([`record`]).
+//!
+//! - [`answers`]: what Slurm's commands print;
+//! - [`commands`]: calling them;
+//! - [`script`]: the batch script;
+//! - [`record`]: what was handed over, on disk;
+//! - [`submission`]: from attempts to a job array;
+//! - [`jobs`]: what an earlier runner left in Slurm, and ending it;
+//! - [`verdict`]: what became of a task;
+//! - [`rhythm`]: how often to look;
+//! - [`keeper`]: the executor;
+//! - [`publication`]: results of tasks;
+//! - [`node`]: one attempt, on its node.
+//!
+//! The folder of sweeps, the notebook's folder, offmodel's own build and libtorch must lie where
+//! the nodes see them under the same paths. A node needs no Rust toolchain.
+
+mod answers;
+mod commands;
+mod jobs;
+mod keeper;
+pub mod node;
+mod publication;
+mod record;
+mod rhythm;
+mod script;
+mod submission;
+mod verdict;
+
+pub use commands::{SlurmError, reach};
+pub use jobs::{cancel_jobs, ensure_none, has_jobs};
+pub use keeper::SlurmExecutor;
+pub use submission::{SlurmSweep, WhenStopped};

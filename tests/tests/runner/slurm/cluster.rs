@@ -1,0 +1,281 @@
+//! A Slurm of one node, in a folder of its own.
+
+use std::fmt::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Controller, node and authentication; all of them end with this value, and whatever jobs left.
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    munged: Child,
+    controller: Mutex<Child>,
+    node: Mutex<Child>,
+}
+
+/// What keeps a Slurm from being started here.
+pub fn missing() -> Option<String> {
+    for program in ["slurmctld", "slurmd", "munged", "setpriv"] {
+        let found = ["/usr/sbin", "/usr/bin"]
+            .iter()
+            .any(|folder| Path::new(folder).join(program).is_file());
+        if !found {
+            return Some(format!("no {program} (Debian: slurm-wlm, munge)"));
+        }
+    }
+    let user = Command::new("id").arg("-u").output().unwrap();
+    (user.stdout.trim_ascii() != b"0").then(|| "not root, as which slurmd must run".to_owned())
+}
+
+impl Cluster {
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("offmodel-slurm-")
+            .tempdir()
+            .unwrap();
+        write_configuration(folder.path());
+        let munged = start_munged(folder.path());
+        let controller = start(folder.path(), "slurmctld");
+        let node = start(folder.path(), "slurmd");
+        let cluster = Self {
+            munged,
+            controller: Mutex::new(controller),
+            node: Mutex::new(node),
+            folder,
+        };
+        cluster.wait_until_idle();
+        cluster
+    }
+
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.path().join("slurm.conf")
+    }
+
+    /// A command of Slurm's.
+    pub fn command(&self, line: &str) -> Output {
+        let mut words = line.split_whitespace();
+        Command::new(words.next().unwrap())
+            .args(words)
+            .env("SLURM_CONF", self.configuration())
+            .output()
+            .unwrap()
+    }
+
+    /// The output of a command that is to succeed.
+    #[track_caller]
+    pub fn say(&self, line: &str) -> String {
+        let output = self.command(line);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Kills the controller, without a word to anyone.
+    pub fn kill_controller(&self) {
+        end(&mut self.controller.lock().unwrap());
+    }
+
+    pub fn start_controller(&self) {
+        *self.controller.lock().unwrap() = start(self.folder.path(), "slurmctld");
+    }
+
+    /// Kills the node's daemon; jobs go on under their own.
+    pub fn kill_node(&self) {
+        end(&mut self.node.lock().unwrap());
+    }
+
+    pub fn start_node(&self) {
+        *self.node.lock().unwrap() = start(self.folder.path(), "slurmd");
+    }
+
+    /// Waits until the node would take jobs, and no job is left.
+    pub fn wait_until_idle(&self) {
+        let began = Instant::now();
+        loop {
+            let output = self.command("sinfo -h -o %T");
+            if output.stdout.trim_ascii() == b"idle" {
+                return;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "the node is not idle: {}{}\n{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr),
+                self.logs()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn logs(&self) -> String {
+        let mut text = String::new();
+        for name in ["munged", "slurmctld", "slurmd"] {
+            let log = std::fs::read_to_string(self.folder.path().join(format!("{name}.log")));
+            let log = log.unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(20)..].join("\n");
+            let _ = writeln!(text, "== {name}\n{last}");
+        }
+        text
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs());
+        }
+        for daemon in [&self.node, &self.controller] {
+            let mut daemon = daemon
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            end(&mut daemon);
+        }
+        end(&mut self.munged);
+        end_jobs(self.folder.path());
+    }
+}
+
+fn end(daemon: &mut Child) {
+    let _ = daemon.kill();
+    let _ = daemon.wait();
+}
+
+/// Jobs and their own daemons, which outlive the node's: all that have its configuration in
+/// their environment or our folder in their command line.
+fn end_jobs(folder: &Path) {
+    let ours = folder.as_os_str().as_encoded_bytes();
+    let own = std::process::id();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(process) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let is_ours = ["cmdline", "environ"].iter().any(|part| {
+            std::fs::read(entry.path().join(part))
+                .is_ok_and(|text| text.windows(ours.len()).any(|window| window == ours))
+        });
+        if is_ours && process != own {
+            let _ = Command::new("kill")
+                .args(["-KILL", &process.to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+fn start(folder: &Path, daemon: &str) -> Child {
+    started(&[
+        &format!("/usr/sbin/{daemon}"),
+        "-D",
+        "-f",
+        &folder.join("slurm.conf").to_string_lossy(),
+    ])
+}
+
+fn start_munged(folder: &Path) -> Child {
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let key: String = (0..64).map(|_| uuid()).collect();
+    std::fs::write(path("munge.key"), key).unwrap();
+    set_mode(&folder.join("munge.key"), 0o600);
+    started(&[
+        "/usr/sbin/munged",
+        "--foreground",
+        "--force",
+        &format!("--key-file={}", path("munge.key")),
+        &format!("--socket={}", path("munge.socket")),
+        &format!("--pid-file={}", path("munged.pid")),
+        &format!("--log-file={}", path("munged.log")),
+        &format!("--seed-file={}", path("munged.seed")),
+    ])
+}
+
+/// Starts a daemon that is killed when this process ends, however it ends.
+fn started(command: &[&str]) -> Child {
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .args(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn write_configuration(folder: &Path) {
+    set_mode(folder, 0o711);
+    for name in ["state", "spool"] {
+        std::fs::create_dir(folder.join(name)).unwrap();
+    }
+    let host = Command::new("hostname").arg("-s").output().unwrap();
+    let host = String::from_utf8(host.stdout).unwrap().trim().to_owned();
+    let [controller_port, node_port] = free_ports();
+    let path = folder.display();
+    // More processors than there are, so that all cases find room at the same time.
+    let configuration = format!(
+        "\
+ClusterName=offmodel
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmdPort={node_port}
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={path}/munge.socket
+CredType=cred/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+JobCompType=jobcomp/filetxt
+JobCompLoc={path}/completed
+MpiDefault=none
+ReturnToService=2
+StateSaveLocation={path}/state
+SlurmdSpoolDir={path}/spool
+SlurmctldPidFile={path}/slurmctld.pid
+SlurmdPidFile={path}/slurmd.pid
+SlurmctldLogFile={path}/slurmctld.log
+SlurmdLogFile={path}/slurmd.log
+SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0,bf_interval=1
+SlurmdParameters=config_overrides
+KillWait=8
+GresTypes=gpu
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+NodeName={host} NodeAddr=127.0.0.1 CPUs=24 RealMemory=20000 Gres=gpu:4 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10
+"
+    );
+    std::fs::write(folder.join("slurm.conf"), configuration).unwrap();
+    let gpus: String = ["null", "zero", "full", "random"]
+        .iter()
+        .map(|device| format!("Name=gpu File=/dev/{device}\n"))
+        .collect();
+    std::fs::write(folder.join("gres.conf"), gpus).unwrap();
+}
+
+/// Two ports that are free at this moment.
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// 36 characters that nobody guesses.
+fn uuid() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap()
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}

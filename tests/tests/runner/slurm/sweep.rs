@@ -1,0 +1,214 @@
+//! A sweep of one case: its folder, its runner, its jobs.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::cluster::Cluster;
+use crate::workbench::{Cell, Said, Workbench, said};
+
+/// One notebook for all cases, compiled once. What a trial does is its `kind`; all of them note
+/// in the file `started` that they began.
+const CELLS: [Cell; 3] = [
+    Cell(
+        "let x: i64 = 0;\nlet kind: String = \"plain\".to_owned();",
+        &["parameters"],
+    ),
+    Cell(
+        r#"
+use std::io::Write as _;
+let note = |file: &str, text: String| -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
+    file.write_all(format!("{text}\n").as_bytes())
+};
+println!("trial {x} is {kind}");
+note("started", x.to_string())?;
+match kind.as_str() {
+    "waits" => while !Path::new("go").exists() {
+        sleep(std::time::Duration::from_millis(50))?;
+    },
+    "fails" => { let _: i64 = "x".parse()?; }
+    "aborts" => std::process::abort(),
+    "listens" => sleep(std::time::Duration::from_secs(300))?,
+    "is deaf" => std::thread::sleep(std::time::Duration::from_secs(300)),
+    "counts" => {
+        let mark = format!("running-{x}");
+        std::fs::write(&mark, "")?;
+        sleep(std::time::Duration::from_millis(400))?;
+        let running = std::fs::read_dir(".")?
+            .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("running-")))
+            .count();
+        note("counts", running.to_string())?;
+        std::fs::remove_file(&mark)?;
+    }
+    "tells its gpu" => note("gpus", std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default())?,
+    _ => {}
+}"#,
+        &[],
+    ),
+    Cell(
+        "let frame = df!(\"x\" => [x], \"square\" => [x * x])?;\nrecord(\"result\", &frame)?;",
+        &[],
+    ),
+];
+
+pub struct Sweep<'a> {
+    pub bench: Workbench,
+    cluster: &'a Cluster,
+}
+
+/// A runner in the background.
+pub struct Runner(Child);
+
+impl<'a> Sweep<'a> {
+    /// With a sweep file `s.toml`.
+    pub fn new(cluster: &'a Cluster, file: &str) -> Self {
+        let bench = Workbench::new();
+        bench.tagged_notebook("n.ipynb", &CELLS);
+        bench.write(
+            "s.toml",
+            &format!("version = 1\nnotebook = \"n.ipynb\"\n{file}"),
+        );
+        Self { bench, cluster }
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bench.command(arguments);
+        command.env("SLURM_CONF", self.cluster.configuration());
+        command
+    }
+
+    pub fn offmodel(&self, arguments: &[&str]) -> Said {
+        said(&self.command(arguments).output().unwrap())
+    }
+
+    /// `offmodel sweep s.toml --slurm`, to its end.
+    pub fn run(&self) -> Said {
+        self.offmodel(&["sweep", "s.toml", "--slurm"])
+    }
+
+    /// The same, in the background.
+    pub fn start(&self, arguments: &[&str]) -> Runner {
+        let mut command = self.command(&["sweep", "s.toml", "--slurm"]);
+        let child = command
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        Runner(child.unwrap())
+    }
+
+    /// The trials in the order of the sweep file.
+    pub fn trials(&self) -> Vec<Value> {
+        let said = self.offmodel(&["status", "runs/s", "--json"]).succeeded();
+        let status: Value = serde_json::from_str(&said.stdout).unwrap();
+        status["trials"].as_array().unwrap().clone()
+    }
+
+    /// The states of the trials, and where they failed the kind of the cause.
+    pub fn outcomes(&self) -> Vec<String> {
+        self.trials()
+            .iter()
+            .map(|trial| {
+                let cause = &trial["result"]["cause"];
+                let kind = cause["kind"].as_str().unwrap_or_default();
+                let state = cause["state"].as_str().unwrap_or_default();
+                let status = trial["status"].as_str().unwrap();
+                [status, kind, state]
+                    .into_iter()
+                    .filter(|word| !word.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+            .collect()
+    }
+
+    /// The records of job arrays.
+    pub fn records(&self) -> Vec<(PathBuf, Value)> {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(self.bench.path("runs/s/slurm"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "json")
+            })
+            .collect();
+        paths.sort();
+        paths
+            .into_iter()
+            .map(|path| {
+                let text = std::fs::read_to_string(&path).unwrap();
+                (path, serde_json::from_str(&text).unwrap())
+            })
+            .collect()
+    }
+
+    /// The number of its only job array.
+    pub fn job(&self) -> u64 {
+        let records = self.records();
+        assert_eq!(records.len(), 1);
+        records[0].1["job"].as_u64().unwrap()
+    }
+
+    /// `INDEX|STATE` of the tasks of its job array that are not over.
+    pub fn queue(&self) -> Vec<String> {
+        let job = self.job();
+        let output = self
+            .cluster
+            .command(&format!("squeue -r -h -o %i|%T -j {job}"));
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| line.split_once('_').unwrap().1.to_owned())
+            .collect()
+    }
+
+    /// The `x` of trials that began, in order.
+    pub fn started(&self) -> Vec<String> {
+        self.lines("started")
+    }
+
+    pub fn lines(&self, file: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.bench.path(file)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until so many trials began.
+    pub fn wait_for_starts(&self, count: usize) {
+        wait_for(&format!("{count} starts"), || self.started().len() >= count);
+    }
+
+    /// Lets trials that wait go on.
+    pub fn go(&self) {
+        self.bench.write("go", "");
+    }
+}
+
+impl Runner {
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &self.0.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub fn end(self) -> Said {
+        said(&self.0.wait_with_output().unwrap())
+    }
+}
+
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(
+            began.elapsed() < Duration::from_secs(120),
+            "waited in vain for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
