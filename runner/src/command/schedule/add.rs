@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -10,6 +11,7 @@ use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::schedule::{Clock, Entry, Schedule, ScheduleError, SystemClock, Timetable};
 use crate::spec::{SweepSpec, trials};
+use crate::store::DataSet;
 use crate::terminal::{note, tell};
 
 /// Adds a schedule, once everything that can be wrong with it by day has been looked at.
@@ -101,7 +103,11 @@ pub(super) fn remove(arguments: &NamedArguments) -> Result<ExitCode, RunnerError
 fn check(sweep: &Path) -> Result<SweepSpec, RunnerError> {
     let spec = SweepSpec::read(sweep)?;
     let notebook = Notebook::read(&spec.notebook)?;
-    trials(&spec, &notebook.parameters()?, &notebook.code_hash())?;
+    let mut data = DataSet::new(notebook.folder(), BTreeMap::new());
+    let parameters = notebook.parameters()?;
+    trials(&spec, &parameters, &notebook.code_hash(), &mut |path| {
+        data.hash(path)
+    })?;
     Ok(spec)
 }
 

@@ -34,6 +34,7 @@ fn trial(parameters: Value, recorded: Option<Recorded>) -> CollectedTrial {
             given: parameters.clone(),
             parameters,
             priority: 0,
+            data: Default::default(),
         },
         standing,
         recorded,
