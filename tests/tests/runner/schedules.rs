@@ -210,8 +210,13 @@ fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was()
         "b_long.toml",
         "version = 1\nnotebook = \"n.ipynb\"\nname = \"long-{date}\"\n[parameters]\nmilliseconds = 1500\n[grid]\nx = [1, 2, 3]\n",
     );
-    for (sweep, cron) in [("a_bad.toml", "0 1 * * *"), ("b_long.toml", "0 2 * * *")] {
-        schedule(&bench, &["add", sweep, "--cron", cron, "--timezone", "UTC"]).succeeded();
+    // Due at one time, so that they begin in the order of their names, whatever the time is.
+    for sweep in ["a_bad.toml", "b_long.toml"] {
+        schedule(
+            &bench,
+            &["add", sweep, "--cron", "0 2 * * *", "--timezone", "UTC"],
+        )
+        .succeeded();
     }
     last_looked_at(&bench, "a_bad", "2026-03-01T12:00:00Z");
     last_looked_at(&bench, "b_long", "2026-03-01T12:00:00Z");
