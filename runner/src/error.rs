@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use offmodel_program::{CompileError, NotebookError};
+use offmodel_program::{BuildError, CompileError, NotebookError};
 use offmodel_toolchain::ToolchainError;
 
 use crate::assignment::AssignmentError;
 use crate::executor::ExecutorError;
 use crate::executor::slurm::SlurmError;
 use crate::exit_code::ExitCode;
+use crate::schedule::ScheduleError;
 use crate::spec::SpecError;
 use crate::store::RunnerRecord;
 
@@ -127,6 +128,18 @@ pub enum RunnerError {
         /// Those found or given.
         found: Vec<String>,
     },
+    /// A folder was not built.
+    #[error(transparent)]
+    Build(BuildError),
+    /// A schedule cannot be kept.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// Arguments for `offmodel sweep` that it does not take.
+    #[error("`offmodel sweep` does not take these arguments: {reason}")]
+    SweepArguments {
+        /// What the argument parser said.
+        reason: String,
+    },
     /// Attempts cannot be executed.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
@@ -148,6 +161,15 @@ impl RunnerError {
             | Self::DataChanged { .. }
             | Self::Gpus { .. }
             | Self::NotASweep { .. } => ExitCode::BadInput,
+            Self::Schedule(ScheduleError::NoFolder | ScheduleError::Write { .. }) => {
+                ExitCode::Unwritable
+            }
+            Self::Build(BuildError::Occupied { .. } | BuildError::Outside { .. }) => {
+                ExitCode::BadInput
+            }
+            Self::Build(BuildError::Read { .. }) => ExitCode::Toolchain,
+            Self::Build(_) => ExitCode::Unwritable,
+            Self::Schedule(_) | Self::SweepArguments { .. } => ExitCode::BadInput,
             Self::Compile(
                 CompileError::Cells { .. }
                 | CompileError::Generate(_)
@@ -160,6 +182,15 @@ impl RunnerError {
             Self::Busy { .. } | Self::Elsewhere { .. } | Self::NotStopped { .. } => ExitCode::Busy,
             Self::Executor(_) => ExitCode::ProgramDied,
             Self::Slurm(error) => error.exit_code(),
+        }
+    }
+}
+
+impl From<BuildError> for RunnerError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Compile(error) => Self::Compile(error),
+            error => Self::Build(error),
         }
     }
 }

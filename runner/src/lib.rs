@@ -7,11 +7,14 @@
 //! - [`dispatcher`]: which attempt runs when, in one linear order of events;
 //! - [`executor`]: one attempt from its folder to its published result;
 //! - [`notebook_output`]: events as the outputs of an executed notebook;
+//! - [`schedule`]: sweeps at appointed times;
+//! - [`compare`]: what changed from one sweep to another;
 //! - [`report`]: executed notebooks and results as one HTML page;
 //! - [`exit_code`]: what the process's exit code says.
 
 pub mod assignment;
 pub mod command;
+pub mod compare;
 pub mod compilation;
 pub mod dispatcher;
 pub mod error;
@@ -21,6 +24,7 @@ pub mod exit_code;
 pub mod notebook_output;
 pub mod progress;
 pub mod report;
+pub mod schedule;
 pub mod spec;
 pub mod store;
 mod suggestion;

@@ -11,7 +11,8 @@ use offmodel_events::{CellError, Event};
 pub struct Trace {
     /// The cell that began last and did not end.
     pub running: Option<usize>,
-    /// The first error, with the number of its cell (0 if no cell ran).
+    /// The error after which no further cell began, with the number of its cell (0 if no cell
+    /// ran).
     pub error: Option<(usize, CellError)>,
     /// Names of the recorded frames, in order of first recording.
     pub frames: Vec<String>,
@@ -23,7 +24,11 @@ impl Trace {
     /// Takes one more event into account.
     pub fn add(&mut self, event: &Event) {
         match event {
-            Event::CellStarted { cell } => self.running = Some(*cell),
+            Event::CellStarted { cell } => {
+                self.running = Some(*cell);
+                // The notebook went on behind a cell that may fail.
+                self.error = None;
+            }
             Event::CellFinished { succeeded, .. } => {
                 self.running = None;
                 self.finished += usize::from(*succeeded);

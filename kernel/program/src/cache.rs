@@ -1,7 +1,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use offmodel_toolchain::Toolchain;
 use offmodel_toolchain::further_crates::FurtherCrates;
@@ -11,13 +11,19 @@ use crate::source::Source;
 
 /// The folder of compiled programs, if it is not the user's cache folder.
 const CACHE_VARIABLE: &str = "OFFMODEL_CACHE";
-/// Programs beyond this number are removed, the longest unused first.
+/// Programs beyond this number, or beyond this many bytes in all, are removed, the longest unused
+/// first.
 const KEPT: usize = 200;
+const KEPT_BYTES: u64 = 4_000_000_000;
+/// A folder to compile in that is older than this was left behind by a process that was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Compiled programs, by content: `FOLDER/HASH/program` beside its `notebook.rs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     folder: PathBuf,
+    kept: usize,
+    kept_bytes: u64,
 }
 
 impl Cache {
@@ -36,6 +42,8 @@ impl Cache {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+            kept: KEPT,
+            kept_bytes: KEPT_BYTES,
         }
     }
 
@@ -83,16 +91,40 @@ impl Cache {
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return;
         };
-        let mut entries: Vec<(SystemTime, PathBuf)> = entries
+        let (workplaces, mut programs): (Vec<_>, Vec<_>) = entries
             .flatten()
-            .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-            .collect();
-        entries.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
-        for (_, entry) in entries.iter().skip(KEPT) {
-            let _ = fs::remove_dir_all(entry);
+            .partition(|(_, path)| is_hidden(path));
+        for (used, workplace) in workplaces {
+            if used.elapsed().is_ok_and(|age| age > ABANDONED) {
+                let _ = fs::remove_dir_all(workplace);
+            }
+        }
+        programs.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
+        let mut bytes = 0;
+        for (position, (_, program)) in programs.iter().enumerate() {
+            bytes += size(program);
+            // The latest is about to run, whatever its size.
+            if position > 0 && (position >= self.kept || bytes > self.kept_bytes) {
+                let _ = fs::remove_dir_all(program);
+            }
         }
     }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// The bytes of the files in a folder.
+fn size(folder: &Path) -> u64 {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+        .sum()
 }
 
 /// Names a program by everything that it is made of: its source, and the exact compiler and
@@ -121,4 +153,68 @@ pub(crate) fn key(
     }
     hash.update(toolchain.libtorch_lib.as_os_str().as_encoded_bytes());
     Ok(format!("{:x}", hash.finalize())[..32].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(cache: &Cache, key: &str, bytes: usize) {
+        let workplace = cache.workplace().unwrap();
+        fs::write(workplace.path().join("program"), vec![0; bytes]).unwrap();
+        cache.publish(workplace, key).unwrap();
+    }
+
+    fn used(cache: &Cache, key: &str, seconds_ago: u64) {
+        let time = SystemTime::now() - Duration::from_secs(seconds_ago);
+        File::open(cache.folder.join(key))
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    }
+
+    fn keys(cache: &Cache) -> Vec<String> {
+        let mut keys: Vec<String> = fs::read_dir(&cache.folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn the_longest_unused_programs_make_room_by_number_and_by_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = Cache::new(folder.path());
+        (cache.kept, cache.kept_bytes) = (3, 100);
+        for (key, age) in [("a", 40), ("b", 30), ("c", 20)] {
+            publish(&cache, key, 10);
+            used(&cache, key, age);
+        }
+        assert!(cache.find("a").is_some(), "used just now");
+        publish(&cache, "d", 10);
+        assert_eq!(keys(&cache), ["a", "c", "d"]);
+        used(&cache, "a", 10);
+        used(&cache, "d", 5);
+        publish(&cache, "e", 85);
+        assert_eq!(keys(&cache), ["d", "e"]);
+        publish(&cache, "f", 1000);
+        assert_eq!(
+            keys(&cache),
+            ["f"],
+            "the program that is about to run stays"
+        );
+    }
+
+    #[test]
+    fn what_a_killed_compilation_left_behind_is_removed_after_a_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
+        for (key, age) in [(".compiling-1", 25 * 3600), (".compiling-2", 3600)] {
+            fs::create_dir(cache.folder.join(key)).unwrap();
+            used(&cache, key, age);
+        }
+        publish(&cache, "a", 1);
+        assert_eq!(keys(&cache), [".compiling-2", "a"]);
+    }
 }

@@ -1,6 +1,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use offmodel_toolchain::Toolchain;
@@ -120,7 +121,9 @@ pub fn compile(
         source,
     };
     let workplace = cache.workplace().map_err(unwritable)?;
+    let command = toolchain.rustc_command();
     run_compiler(
+        command,
         notebook,
         &source,
         &further,
@@ -136,6 +139,27 @@ pub fn compile(
         compiled_in: Some(started.elapsed()),
         versions,
     })
+}
+
+/// Compiles a notebook to `program` in a workplace, for a machine where the libraries lie in
+/// the folder `lib` beside it; tells what it was made of.
+pub(crate) fn compile_portable(
+    notebook: &Notebook,
+    toolchain: &Toolchain,
+    cache: &Cache,
+    workplace: &Path,
+) -> Result<Identity, CompileError> {
+    let source = match generate(notebook) {
+        Ok(source) => source,
+        Err(error) => return Err(with_compilers_words(error, notebook, toolchain, cache)),
+    };
+    let further = further_crates(notebook, toolchain)?;
+    let identity = identity(&source, &further, toolchain, cache)?;
+    let command = toolchain.portable_rustc_command("lib");
+    run_compiler(
+        command, notebook, &source, &further, toolchain, cache, workplace,
+    )?;
+    Ok(identity)
 }
 
 /// Tells which program a notebook would become, without compiling it.
@@ -208,6 +232,7 @@ fn further_crates(
 }
 
 fn run_compiler(
+    mut command: Command,
     notebook: &Notebook,
     source: &Source,
     further: &FurtherCrates,
@@ -219,8 +244,7 @@ fn run_compiler(
         folder: cache.folder().to_owned(),
         source,
     })?;
-    let output = toolchain
-        .rustc_command()
+    let output = command
         .args(further.arguments())
         .args([
             "--crate-name",
@@ -273,6 +297,7 @@ fn with_compilers_words(
         return error.into();
     };
     let compiled = run_compiler(
+        toolchain.rustc_command(),
         notebook,
         &alone(code),
         &FurtherCrates::default(),

@@ -75,6 +75,9 @@ pub enum GenerateError {
 /// block, while an inner block's hides the outer's. Cells keep their lines, and their columns
 /// wherever possible, so that the compiler's messages fit.
 ///
+/// A cell that may fail is the body of a closure. What it defines is seen by no other cell: it
+/// might have failed before it did.
+///
 /// # Errors
 /// When a cell is not Rust, or uses what programs do not have.
 pub fn generate(notebook: &Notebook) -> Result<Source, GenerateError> {
@@ -91,14 +94,31 @@ pub fn generate(notebook: &Notebook) -> Result<Source, GenerateError> {
             source.push("{");
         }
         source.push(&format!("::offmodel::batch::begin({})?;", code.number));
+        let (opening, closing) = around(code, cell);
+        source.push(opening);
         push_cell(&mut source, notebook, code, cell)?;
         // The semicolon ends a last statement that has none.
-        source.push(";::offmodel::batch::end();");
+        source.push(&format!(";{closing}::offmodel::batch::end();"));
     }
     source.push(&"}".repeat(cells.len().saturating_sub(1)));
     source.push("::std::result::Result::Ok(())\n}");
     push_main(&mut source, uses_await);
     Ok(source)
+}
+
+/// What stands around the statements of a cell: the closure of one that may fail.
+fn around(code: &CodeCell, cell: &Cell) -> (&'static str, &'static str) {
+    match (code.may_fail(), cell.uses_await) {
+        (false, _) => ("", ""),
+        (true, false) => (
+            "::offmodel::batch::allow(&__OFFMODEL_NOTEBOOK, || -> ::std::result::Result<(), ::offmodel::live::Raised> {",
+            "::std::result::Result::Ok(()) })?;",
+        ),
+        (true, true) => (
+            "::offmodel::batch::allow_async(&__OFFMODEL_NOTEBOOK, async {",
+            "::std::result::Result::<(), ::offmodel::live::Raised>::Ok(()) }).await?;",
+        ),
+    }
 }
 
 /// A crate that a `:dep` line asks for, and where that stands.

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 pub const PARAMETERS_TAG: &str = "parameters";
 /// The tag of the cell that shows, in an executed notebook, which values the parameters had.
 pub const INJECTED_TAG: &str = "injected-parameters";
+/// The tag of cells that may fail: the error is shown, and the cells behind it run.
+pub const RAISES_TAG: &str = "raises-exception";
 /// Cells with one of these tags are left out of programs.
 const SKIP_TAGS: [&str; 2] = ["skip-execution", "skip-batch"];
 
@@ -191,7 +193,10 @@ impl Notebook {
         for cell in self.executed() {
             hash.update((cell.source.len() as u64).to_le_bytes());
             hash.update(cell.source.as_bytes());
-            hash.update([u8::from(cell.has_tag(PARAMETERS_TAG))]);
+            // One byte, as in hashes of notebooks without cells that may fail.
+            hash.update(
+                [u8::from(cell.has_tag(PARAMETERS_TAG)) | (u8::from(cell.may_fail()) << 1)],
+            );
         }
         format!("{:x}", hash.finalize())
     }
@@ -201,6 +206,12 @@ impl CodeCell {
     /// Whether the cell has a tag.
     pub fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|own| own == tag)
+    }
+
+    /// Whether the notebook goes on when the cell fails. Not for parameters, which other cells
+    /// need.
+    pub fn may_fail(&self) -> bool {
+        self.has_tag(RAISES_TAG) && !self.has_tag(PARAMETERS_TAG)
     }
 
     /// Whether programs leave the cell out.

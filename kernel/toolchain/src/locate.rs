@@ -99,10 +99,22 @@ impl Toolchain {
     /// A call of the compiler with everything in place to compile against the prelude: edition,
     /// prelude, search paths, run-time paths, no optimisation.
     pub fn rustc_command(&self) -> Command {
+        self.rustc_with(self.rustc_arguments())
+    }
+
+    /// The same for a program that finds prelude and libtorch in a folder beside itself, wherever
+    /// it is carried.
+    pub fn portable_rustc_command(&self, libraries: &str) -> Command {
+        let mut arguments = self.with_prelude(&self.prelude, &self.libtorch_lib);
+        arguments.push(format!("-Clink-arg=-Wl,-rpath,$ORIGIN/{libraries}").into());
+        // As DT_RPATH, which also holds for what the libraries need in turn.
+        arguments.push("-Clink-arg=-Wl,--disable-new-dtags".into());
+        self.rustc_with(arguments)
+    }
+
+    fn rustc_with(&self, arguments: Vec<OsString>) -> Command {
         let mut command = Command::new(&self.rustc);
-        command
-            .args(["--edition", "2024"])
-            .args(self.rustc_arguments());
+        command.args(["--edition", "2024"]).args(arguments);
         // Flags meant for the user's own builds must not reach cells.
         for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_ENCODED_RUSTFLAGS"] {
             command.env_remove(variable);

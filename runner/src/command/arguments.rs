@@ -1,9 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    attempt, cancel, clean, kernel, logs, report, retry, run as run_command, status, sweep,
+    ScheduleCommand, attempt, build, cancel, clean, compare, kernel, logs, report, retry,
+    run as run_command, schedule, status, sweep,
 };
 use crate::error::RunnerError;
 use crate::executor::slurm::WhenStopped;
@@ -21,12 +22,19 @@ pub struct Arguments {
 enum Command {
     /// Execute a notebook once.
     Run(RunArguments),
+    /// Build a folder that runs a notebook on a machine without Rust.
+    Build(BuildArguments),
     /// Execute a notebook for every combination of parameters in a sweep file.
     Sweep(SweepArguments),
+    /// Run sweeps at appointed times.
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Tell where a sweep stands.
     Status(StatusArguments),
     /// Print what a sweep's trials wrote.
     Logs(LogsArguments),
+    /// Tell what changed from one sweep to another.
+    Compare(CompareArguments),
     /// Run trials of a sweep again: those that failed, or those named.
     Retry(RetryArguments),
     /// Stop the runner that is at work on a sweep, and end its jobs in Slurm; what is done stays
@@ -69,6 +77,23 @@ pub struct RunArguments {
     pub output: Option<PathBuf>,
 }
 
+/// Arguments of `offmodel build`.
+#[derive(Debug, Args)]
+pub struct BuildArguments {
+    /// The notebook.
+    pub notebook: PathBuf,
+    /// The folder to build; `run` in it takes parameters as `offmodel run` does.
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: PathBuf,
+    /// A file or folder of the notebook's folder that it reads, to be copied along; may be given
+    /// several times.
+    #[arg(long, value_name = "PATH")]
+    pub with: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `offmodel sweep`.
 #[derive(Debug, Args)]
 pub struct SweepArguments {
@@ -77,6 +102,9 @@ pub struct SweepArguments {
     /// The folder that holds the folders of sweeps.
     #[arg(long, default_value = "runs", value_name = "DIR")]
     pub runs: PathBuf,
+    /// The day that `{date}` in the sweep's name means [default: today].
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub date: Option<chrono::NaiveDate>,
     /// Run trials again that succeeded with another prelude, compiler or libtorch than there is
     /// now.
     #[arg(long)]
@@ -195,6 +223,21 @@ pub struct LogsArguments {
     pub json: bool,
 }
 
+/// Arguments of `offmodel compare`.
+#[derive(Debug, Args)]
+pub struct CompareArguments {
+    /// The folder of the first sweep, A.
+    pub a: PathBuf,
+    /// The folder of the second sweep, B; changes are B - A.
+    pub b: PathBuf,
+    /// The column that tells items of a benchmark apart, which are then resampled [default: item].
+    #[arg(long, value_name = "COLUMN")]
+    pub item: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `offmodel report`.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
@@ -203,6 +246,9 @@ pub struct ReportArguments {
     /// An executed notebook to include; may be given several times.
     #[arg(long, value_name = "OUT.ipynb")]
     pub also: Vec<PathBuf>,
+    /// The folder of an earlier sweep to compare this one with.
+    #[arg(long, value_name = "FOLDER")]
+    pub compare: Option<PathBuf>,
     /// The page to write.
     #[arg(short, long, default_value = "report.html", value_name = "REPORT.html")]
     pub output: PathBuf,
@@ -215,14 +261,32 @@ pub struct ReportArguments {
 pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
     match arguments.command {
         Command::Run(arguments) => run_command::run(&arguments),
+        Command::Build(arguments) => build::build(&arguments),
         Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Schedule(command) => schedule::schedule(&command),
         Command::Status(arguments) => status::status(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Retry(arguments) => retry::retry(&arguments),
         Command::Cancel(arguments) => cancel::cancel(&arguments),
         Command::Clean(arguments) => clean::clean(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Attempt(arguments) => attempt::attempt(&arguments),
         Command::Kernel(command) => Err(kernel::become_kernel(command)),
+    }
+}
+
+/// Whether `offmodel sweep` would take these further arguments.
+///
+/// # Errors
+/// When it would not.
+pub(super) fn check_sweep_arguments(spec: &Path, further: &[String]) -> Result<(), RunnerError> {
+    let start = ["offmodel".into(), "sweep".into(), spec.to_owned()];
+    let all = start.into_iter().chain(further.iter().map(PathBuf::from));
+    match Arguments::try_parse_from(all) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(RunnerError::SweepArguments {
+            reason: error.to_string(),
+        }),
     }
 }

@@ -2,8 +2,10 @@
 
 mod arguments;
 mod attempt;
+mod build;
 mod cancel;
 mod clean;
+mod compare;
 mod json;
 mod kernel;
 mod logs;
@@ -11,11 +13,15 @@ mod plan;
 mod report;
 mod retry;
 mod run;
+mod schedule;
 mod status;
 mod sweep;
 
+use arguments::check_sweep_arguments;
 pub use arguments::{
-    Arguments, AttemptArguments, CancelArguments, CleanArguments, KernelCommand, LogsArguments,
-    ReportArguments, RetryArguments, RunArguments, SharedArguments, StatusArguments,
-    SweepArguments, run,
+    Arguments, AttemptArguments, BuildArguments, CancelArguments, CleanArguments, CompareArguments,
+    KernelCommand, LogsArguments, ReportArguments, RetryArguments, RunArguments, SharedArguments,
+    StatusArguments, SweepArguments, run,
 };
+pub use schedule::ScheduleCommand;
+pub(crate) use status::submitted_trials;

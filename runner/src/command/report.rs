@@ -1,17 +1,24 @@
 use std::path::Path;
 
-use offmodel_analysis::{FrameDisplay, frame_text};
+use offmodel_analysis::{BarAxes, Figure, FrameDisplay, frame_text, grouped_bars};
+use polars::prelude::{DataFrame, IntoLazy, PolarsError, col, lit};
 
+use super::compare::summary;
 use super::{ReportArguments, status};
 use crate::assignment::described;
+use crate::compare::{CollectedSweep, Compared, changes_table, compare, groups_table};
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
-use crate::report::{Page, ReportedNotebook};
+use crate::report::{Comparison, Page, ReportedNotebook, Standings};
+use crate::spec::Trial;
 use crate::store::{Standing, SweepFolder, compact, read_results, write_atomically};
 use crate::terminal::tell;
 
 /// A page with the figures of more trials than this is no longer read.
 const SHOWN_TRIALS: usize = 24;
+
+/// Figures of changes: one for each of the first columns that changed.
+const FIGURES: usize = 4;
 
 /// Rows of the result table in the terminal: a screen of a small sweep, not a night's.
 const PRINTED_ROWS: usize = 40;
@@ -22,7 +29,14 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
     let folder = SweepFolder::view(&arguments.folder)?;
     let trials = status::submitted_trials(&folder)?;
     compact(&folder, &trials)?;
-    let results = read_results(folder.path())?;
+    let results = if trials
+        .iter()
+        .any(|trial| matches!(folder.state(&trial.id).standing, Standing::Succeeded(_)))
+    {
+        read_results(folder.path())?
+    } else {
+        DataFrame::empty()
+    };
     let title = folder
         .path()
         .file_name()
@@ -30,6 +44,11 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
         .to_string_lossy()
         .into_owned();
     let mut page = Page::new(&title);
+    page.standings(&standings(&folder, &trials));
+    if let Some(earlier) = &arguments.compare {
+        let (heading, comparison) = comparison(earlier, folder.path())?;
+        page.comparison(&heading, &comparison);
+    }
     page.results(&results);
     for path in &arguments.also {
         page.notebook(&ReportedNotebook::read(path, &name_of(path))?);
@@ -67,6 +86,90 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
         .unwrap_or_else(|_| arguments.output.clone());
     tell!("{}", path.display());
     Ok(ExitCode::Success)
+}
+
+fn standings(folder: &SweepFolder, trials: &[Trial]) -> Standings {
+    let (mut succeeded, mut seconds) = (0, 0.0);
+    let mut failures = Vec::new();
+    for trial in trials {
+        match folder.state(&trial.id).standing {
+            Standing::Succeeded(result) => {
+                succeeded += 1;
+                seconds += result.seconds;
+            }
+            Standing::Failed(result) => failures.push([
+                trial.id.clone(),
+                described(&trial.given),
+                result.attempt.to_string(),
+                result
+                    .cause
+                    .map_or_else(String::new, |cause| cause.to_string()),
+            ]),
+            Standing::New | Standing::Unfinished => {}
+        }
+    }
+    let left = trials.len() - succeeded - failures.len();
+    Standings {
+        summary: format!(
+            "{} trials: {succeeded} succeeded, in {seconds:.1} s in all; {} failed; {left} left.",
+            trials.len(),
+            failures.len()
+        ),
+        failures,
+    }
+}
+
+fn comparison(earlier: &Path, path: &Path) -> Result<(String, Comparison), RunnerError> {
+    let a = CollectedSweep::read(earlier)?;
+    let b = CollectedSweep::read(path)?;
+    let compared = compare(&a, &b, None);
+    let failed = |error: PolarsError| RunnerError::Read {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let groups = groups_table(&compared.groups).map_err(failed)?;
+    let changes = changes_table(&compared.changes).map_err(failed)?;
+    let mut comparison = Comparison {
+        summary: summary(&compared),
+        figures: changed_values(&compared)
+            .into_iter()
+            .filter_map(|value| change_figure(&groups, &value))
+            .take(FIGURES)
+            .collect(),
+        tables: Vec::new(),
+    };
+    for (caption, table) in [
+        ("Mean changes, B - A", groups),
+        ("Values that differ, the largest changes first", changes),
+    ] {
+        if table.height() > 0 {
+            comparison.tables.push((caption.to_owned(), table));
+        }
+    }
+    Ok((format!("Compared with {}", a.name), comparison))
+}
+
+/// The columns with any change, in the order of the groups.
+fn changed_values(compared: &Compared) -> Vec<String> {
+    let mut values: Vec<String> = compared
+        .groups
+        .iter()
+        .filter(|group| group.change != 0.0)
+        .map(|group| group.value.clone())
+        .collect();
+    values.dedup();
+    values
+}
+
+/// The changes of one column; none where there are more groups than a figure can hold.
+fn change_figure(groups: &DataFrame, value: &str) -> Option<Figure> {
+    let rows = groups.clone().lazy().filter(col("value").eq(lit(value)));
+    let axes = BarAxes::new("group", "change")
+        .interval("low", "high")
+        .x_label("")
+        .y_label(&format!("change of {value}, B - A"))
+        .title(&format!("Change of {value}"));
+    grouped_bars(&rows.collect().ok()?, &axes).ok()
 }
 
 fn name_of(path: &Path) -> String {

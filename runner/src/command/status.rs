@@ -67,7 +67,7 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<ExitCode, RunnerErro
 }
 
 /// The trials of a sweep, from sweep file, notebook and hashes of data as they were submitted.
-pub(super) fn submitted_trials(folder: &SweepFolder) -> Result<Vec<Trial>, RunnerError> {
+pub(crate) fn submitted_trials(folder: &SweepFolder) -> Result<Vec<Trial>, RunnerError> {
     let spec = SweepSpec::read(&folder.sweep_file())?;
     let notebook = Notebook::read(&folder.notebook_file())?;
     let parameters = notebook.parameters()?;

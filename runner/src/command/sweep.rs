@@ -35,7 +35,8 @@ const SHOWN: usize = 10;
 
 /// Executes a notebook for every trial that is not done.
 pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError> {
-    let spec = SweepSpec::read(&arguments.spec)?;
+    let today = || chrono::Local::now().date_naive();
+    let spec = SweepSpec::read(&arguments.spec)?.dated(arguments.date.unwrap_or_else(today));
     let notebook = Notebook::read(&spec.notebook)?;
     let parameters = notebook.parameters()?;
     let path = arguments.runs.join(&spec.name);

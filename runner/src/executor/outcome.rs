@@ -55,9 +55,14 @@ pub fn executed(
             reason: error.to_string(),
         });
     }
+    let died = cause_of_ending(ending, trace.running);
+    if died.is_none() {
+        // The last cell may fail.
+        trace.error = None;
+    }
     let cause = match &trace.error {
         Some((cell, error)) => Some(cause_of_error(*cell, error)),
-        None => cause_of_ending(ending, trace.running),
+        None => died,
     };
     if let (None, Some(cause)) = (&trace.error, &cause) {
         outputs.push_error(program_error(cause));

@@ -9,4 +9,6 @@ mod notebook;
 mod page;
 
 pub use notebook::{Block, ReportedNotebook};
-pub use page::Page;
+pub use page::{Comparison, Page, Standings};
+
+use notebook::svg_address;

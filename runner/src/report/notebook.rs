@@ -81,13 +81,15 @@ fn shown(output: &v4::Output) -> Option<Block> {
     }
 }
 
+/// A picture as the address of an image, in which no script runs.
+pub(super) fn svg_address(svg: &str) -> String {
+    format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg))
+}
+
 fn richest(media: &Media) -> Option<Block> {
     let find = |wanted: fn(&MediaType) -> Option<Block>| media.content.iter().find_map(wanted);
     find(|media| match media {
-        MediaType::Svg(svg) => Some(Block::Picture(format!(
-            "data:image/svg+xml;base64,{}",
-            STANDARD.encode(svg)
-        ))),
+        MediaType::Svg(svg) => Some(Block::Picture(svg_address(svg))),
         _ => None,
     })
     .or_else(|| {

@@ -1,7 +1,7 @@
-use offmodel_analysis::{FrameDisplay, escape_html, frame_html};
+use offmodel_analysis::{Figure, FrameDisplay, escape_html, frame_html};
 use polars::prelude::DataFrame;
 
-use super::{Block, ReportedNotebook, markdown};
+use super::{Block, ReportedNotebook, markdown, svg_address};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}
@@ -13,15 +13,41 @@ p,li{max-width:44rem}
 img{max-width:100%;margin:1rem 0;background:#fff;border-radius:4px}
 pre{overflow-x:auto;padding:.75rem 1rem;background:#f4f4f4;border-radius:4px;font-size:.85rem;line-height:1.45}
 table{border-collapse:collapse;border:0;font-size:.875rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
-th,td{padding:.25rem .7rem;border:0;border-bottom:1px solid #ddd;white-space:nowrap}
+th,td{padding:.25rem .7rem;border:0;border-bottom:1px solid #ddd;white-space:nowrap;text-align:left}
 thead th{border-bottom:2px solid #999}
+td.text{white-space:normal;overflow-wrap:anywhere;vertical-align:top}
 summary{cursor:pointer;font-weight:600;margin:1rem 0}
 @media (prefers-color-scheme:dark){body{color:#ddd;background:#161616}h2{border-color:#444}pre{background:#222}th,td{border-color:#333}thead th{border-color:#777}}
 @media print{body{margin:0;max-width:none}img,tr{break-inside:avoid}}
 ";
 
+/// More failures than this are one failure many times.
+const SHOWN_FAILURES: usize = 100;
+/// Characters of a cause: a model's whole answer may be in it.
+const SHOWN_CHARACTERS: usize = 400;
+
 /// No script, no connection: styles and images of the page itself only.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/// Where the trials of a sweep stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standings {
+    /// How many stand where, as a sentence.
+    pub summary: String,
+    /// Trial, parameters, attempt and cause of each failure.
+    pub failures: Vec<[String; 4]>,
+}
+
+/// How a sweep differs from an earlier one.
+#[derive(Debug, Clone, Default)]
+pub struct Comparison {
+    /// What was compared and how, a sentence each.
+    pub summary: Vec<String>,
+    /// Figures of the changes.
+    pub figures: Vec<Figure>,
+    /// Tables with their captions.
+    pub tables: Vec<(String, DataFrame)>,
+}
 
 /// The page under construction.
 #[derive(Debug)]
@@ -48,6 +74,59 @@ impl Page {
         self.body.push_str("<h2>Results</h2>\n");
         self.body.push_str(&frame_html(results, &display));
         self.body.push('\n');
+    }
+
+    /// Adds how many trials stand where, and every failure with its cause.
+    pub fn standings(&mut self, standings: &Standings) {
+        self.remark(&standings.summary);
+        if standings.failures.is_empty() {
+            return;
+        }
+        self.body.push_str(
+            "<h2>Failures</h2>\n<table>\n<thead><tr><th>trial</th><th>parameters</th><th>attempt</th><th>cause</th></tr></thead>\n<tbody>\n",
+        );
+        for failure in standings.failures.iter().take(SHOWN_FAILURES) {
+            let cells: String = failure
+                .iter()
+                .map(|text| format!("<td class=\"text\">{}</td>", escape_html(&shortened(text))))
+                .collect();
+            self.body.push_str(&format!("<tr>{cells}</tr>\n"));
+        }
+        self.body.push_str("</tbody>\n</table>\n");
+        if let Some(more @ 1..) = standings.failures.len().checked_sub(SHOWN_FAILURES) {
+            self.remark(&format!(
+                "{more} more failures; trials.parquet in the sweep's folder has all."
+            ));
+        }
+    }
+
+    /// Adds how this sweep differs from an earlier one.
+    pub fn comparison(&mut self, heading: &str, comparison: &Comparison) {
+        self.body
+            .push_str(&format!("<h2>{}</h2>\n<ul>\n", escape_html(heading)));
+        for line in &comparison.summary {
+            self.body
+                .push_str(&format!("<li>{}</li>\n", escape_html(line)));
+        }
+        self.body.push_str("</ul>\n");
+        for figure in &comparison.figures {
+            let picture = svg_address(figure.svg());
+            self.body.push_str(&format!(
+                "<img alt=\"{}\" src=\"{}\">\n",
+                escape_html(figure.title()),
+                escape_html(&picture)
+            ));
+        }
+        let display = FrameDisplay {
+            max_rows: 60,
+            ..FrameDisplay::default()
+        };
+        for (caption, table) in &comparison.tables {
+            self.body
+                .push_str(&format!("<h3>{}</h3>\n", escape_html(caption)));
+            self.body.push_str(&frame_html(table, &display));
+            self.body.push('\n');
+        }
     }
 
     /// Adds a notebook's prose, figures and tables.
@@ -87,5 +166,12 @@ impl Page {
             };
             self.body.push_str(&html);
         }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -99,7 +99,7 @@ pub enum SpecError {
     },
     /// A name that is not a folder's name.
     #[error(
-        "{place}: `{name}` cannot be the name of a sweep: use letters, digits, `_`, `-` and `.`, and begin with a letter or digit"
+        "{place}: `{name}` cannot be the name of a sweep: use letters, digits, `_`, `-`, `.` and {{date}}, and begin with a letter or digit"
     )]
     Name {
         /// Where.

@@ -3,7 +3,8 @@
 //! ```toml
 //! version = 1
 //! notebook = "first_light.ipynb"   # relative to this file
-//! name = "first_light"             # optional: the folder under runs/, else this file's name
+//! name = "first_light"             # optional: the folder under runs/, else this file's name;
+//!                                  # `{date}` in it is the day, so that each has its folder
 //!
 //! seeds = [1, 2]                   # or a number of them: sets the parameter `seed`
 //! exclude = [{ data = "on_model", seed = 2 }]

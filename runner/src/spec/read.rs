@@ -1,6 +1,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDate;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -18,7 +19,7 @@ pub struct SweepSpec {
     pub file: PathBuf,
     /// Its text.
     pub text: String,
-    /// The name of the sweep's folder.
+    /// The name of the sweep's folder; may hold [`SweepSpec::DATE`].
     pub name: String,
     /// The notebook, as a path from the current folder.
     pub notebook: PathBuf,
@@ -62,6 +63,16 @@ const KEYS: [&str; 11] = [
 ];
 
 impl SweepSpec {
+    /// What stands for the day in a sweep's name.
+    pub const DATE: &str = "{date}";
+
+    /// With the day in its name, as 2026-11-24.
+    #[must_use]
+    pub fn dated(mut self, day: NaiveDate) -> Self {
+        self.name = self.name.replace(Self::DATE, &day.to_string());
+        self
+    }
+
     /// Reads a sweep file.
     ///
     /// # Errors
@@ -179,9 +190,10 @@ fn name(reader: &Reader<'_>, table: &Table<'_>) -> Result<String, SpecError> {
         }
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let is_valid = name.chars().all(allowed)
-        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.len() <= 100;
+    let dated = name.replace(SweepSpec::DATE, "2026-11-24");
+    let is_valid = dated.chars().all(allowed)
+        && dated.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && dated.len() <= 100;
     if is_valid {
         Ok(name)
     } else {
@@ -214,6 +226,17 @@ mod tests {
             spec.factors[0].rows[1][0].place.to_string(),
             "sweeps/nightly.toml, line 4, column 9"
         );
+    }
+
+    #[test]
+    fn a_name_may_hold_the_day() {
+        let text = "version = 1\nnotebook = \"x.ipynb\"\nname = \"nightly-{date}\"\n";
+        let spec = SweepSpec::parse(Path::new("n.toml"), text).unwrap();
+        assert_eq!(spec.name, "nightly-{date}");
+        let day = NaiveDate::from_ymd_opt(2026, 3, 29).unwrap();
+        assert_eq!(spec.dated(day).name, "nightly-2026-03-29");
+        let text = text.replace("{date}", "{day}");
+        assert!(SweepSpec::parse(Path::new("n.toml"), &text).is_err());
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //!                                /*.parquet   recorded frames
 //!                                /result.json written last: what became of it
 //! runs/SWEEP/results.parquet                  the frames named `result` of all trials
-//! runs/SWEEP/NAME.parquet                     those of every other name
+//! runs/SWEEP/trials.parquet                   a row for every trial: parameters, status, times
+//! runs/SWEEP/NAME.parquet                     the frames of every other name
 //! ```
 //!
 //! A trial is done when the `result.json` of an attempt says that it succeeded. An attempt
@@ -35,6 +36,6 @@ pub use attempt::{
 pub use data::{DataContent, DataError, DataFile, DataSet, Stamp, changed_since};
 pub use folder::{Standing, SweepFolder, TrialState};
 pub use provenance::{GitState, Machine, Provenance};
-pub use results::{compact, read_results};
+pub use results::{RESULT, compact, read_results, recorded_frame};
 pub use runner::{Hold, RunnerRecord, runner_at_work};
 pub use submission::{Submission, SubmittedProgram};

@@ -227,3 +227,51 @@ fn a_crate_beyond_the_prelude_is_built_into_the_program() {
     let said = bench.offmodel(&["run", "bad.ipynb"]);
     said.failed(4, "cell 2, line 2: failed to select a version");
 }
+
+#[test]
+fn the_notebook_goes_on_behind_a_cell_that_may_fail() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("let mut count = 1;", &[]),
+            Cell("count += 1;\nprintln!(\"before\");\nlet n: i32 = \"abc\".parse()?;\ncount += 10;", &["raises-exception"]),
+            Cell("let empty: Vec<i64> = vec![];\nempty[count as usize]", &["raises-exception"]),
+            Cell("async fn later() -> Result<i64, String> { Err(\"not today\".to_owned()) }\nlet x = later().await?;", &["raises-exception"]),
+            Cell("count + 40", &["raises-exception"]),
+            Cell("Err::<(), _>(\"the last one\")?;", &["raises-exception"]),
+        ],
+    );
+    let outputs = bench.outputs_of("n.ipynb");
+    assert_eq!(text(&outputs[1][0]), "before\n");
+    assert_eq!(outputs[1][1]["ename"], "ParseIntError");
+    assert!(
+        outputs[1][1]["traceback"].to_string().contains("line 3"),
+        "{}",
+        outputs[1][1]
+    );
+    assert_eq!(outputs[2][0]["ename"], "panic");
+    assert!(outputs[2][0]["traceback"].to_string().contains("line 2"));
+    assert_eq!(outputs[3][0]["evalue"], "not today");
+    assert_eq!(text(&outputs[4][0]), "42");
+    assert_eq!(outputs[5][0]["evalue"], "the last one");
+}
+
+#[test]
+fn a_cell_that_must_not_fail_still_ends_the_notebook_behind_one_that_may() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("Err::<(), _>(\"allowed\")?;", &["raises-exception"]),
+            Cell("Err::<(), _>(\"not allowed\")?;", &[]),
+            Cell("println!(\"never\");", &[]),
+        ],
+    );
+    bench
+        .offmodel(&["run", "n.ipynb", "-o", "out.ipynb"])
+        .failed(1, "cell 2, line 1: str: not allowed");
+    let outputs = bench.outputs("out.ipynb");
+    assert_eq!(outputs[0][0]["evalue"], "allowed");
+    assert!(outputs[2].is_empty());
+}

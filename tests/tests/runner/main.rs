@@ -4,12 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod bad_input;
+mod built;
 mod cells;
 mod disk;
 mod identity;
 mod limits;
 mod operations;
 mod parameters;
+mod schedules;
 mod slurm;
 mod sweeps;
 mod workbench;

@@ -108,18 +108,29 @@ fn run_cells(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> 
     failures::install_panic_hook();
     // Before any cell asks for CUDA, and after the fork: a context does not survive one.
     let _ = Device::best();
-    let error = match catch_unwind(AssertUnwindSafe(cells)) {
-        Ok(Ok(())) => match cells::unfinished(notebook) {
+    let error = match error_of(notebook, catch_unwind(AssertUnwindSafe(cells))) {
+        Some(error) => error,
+        None => match cells::unfinished(notebook) {
             None => return exit_code::SUCCESS,
             Some(cell) => returned_early(cell),
         },
+    };
+    cells::fail(error);
+    exit_code::CELL_FAILED
+}
+
+/// The error, in lines of the cell, with which statements of the notebook ended, if they did.
+pub(super) fn error_of(
+    notebook: &Notebook,
+    ended: std::thread::Result<Result<(), Raised>>,
+) -> Option<CellError> {
+    match ended {
+        Ok(Ok(())) => None,
         Ok(Err(raised)) => {
-            let line = notebook
-                .place(raised.source_line as usize)
-                .map(|(_, line)| line);
-            failures::raised(raised, line)
+            let place = notebook.place(raised.source_line as usize);
+            Some(failures::raised(raised, place.map(|(_, line)| line)))
         }
-        Err(_) => failures::panicked(|file, line| {
+        Err(_) => Some(failures::panicked(|file, line| {
             let place = file
                 .ends_with(notebook.file)
                 .then(|| notebook.place(line as usize))
@@ -129,10 +140,8 @@ fn run_cells(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> 
                 Some((cell, line)) if Some(cell) == cells::running() => Located::Running { line },
                 Some((cell, line)) => Located::Other { cell, line },
             }
-        }),
-    };
-    cells::fail(error);
-    exit_code::CELL_FAILED
+        })),
+    }
 }
 
 /// A scheduler asks with SIGTERM what Ctrl-C asks with SIGINT.

@@ -49,7 +49,7 @@ pub fn begin(cell: usize) -> Result<(), Interrupted> {
     Ok(())
 }
 
-/// The cell that began last ended well.
+/// The cell that began last ended, well unless it already failed and may do so.
 pub fn end() {
     finish(None);
 }
@@ -57,6 +57,15 @@ pub fn end() {
 /// The cell that runs ended with an error.
 pub(super) fn fail(error: CellError) {
     finish(Some(error));
+}
+
+/// The cell that runs ended with an error that it may have: the next one begins all the same.
+pub(super) fn fail_and_go_on(error: CellError) {
+    let cell = state().running.as_ref().map(|running| running.cell);
+    finish(Some(error));
+    if let Some(cell) = cell {
+        state().finished = cell;
+    }
 }
 
 /// Leaves standard output alone from now on.
@@ -87,7 +96,7 @@ fn finish(error: Option<CellError>) {
         capture,
     }) = running
     else {
-        // Between two cells, only an interruption can fail.
+        // Between two cells, only an interruption can fail; a cell that may fail has ended.
         if let Some(error) = error {
             emit(&Event::Error { error });
         }

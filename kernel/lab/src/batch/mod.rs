@@ -9,10 +9,13 @@
 //!   ([`protocol`]): an attempt then costs milliseconds instead of the start of libtorch;
 //! - `program` alone runs with the default parameters and prints what cells show.
 //!
+//! Cells that may fail stand in a closure of their own ([`allow`]).
+//!
 //! An attempt writes its events to `DIR/events.jsonl` and its frames, given to [`record`], to
 //! `DIR/NAME.parquet`. What it became is for its starter to say: a process cannot report its own
 //! death.
 
+mod allowed;
 mod attempt;
 mod block_on;
 mod cells;
@@ -23,6 +26,7 @@ pub mod protocol;
 mod record;
 mod serve;
 
+pub use allowed::{allow, allow_async};
 pub use block_on::block_on;
 pub use cells::{begin, end};
 pub use entry::main;

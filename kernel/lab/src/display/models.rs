@@ -1,7 +1,7 @@
 //! Models, adapters and what training leaves.
 
 use offmodel_events::MimeBundle;
-use offmodel_models::{Adapter, FineTuned, Generation, Model, Response};
+use offmodel_models::{Adapter, FineTuned, Generation, Model, Response, Targets};
 
 use super::RichDisplay;
 use super::page::Page;

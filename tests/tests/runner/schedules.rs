@@ -1,0 +1,271 @@
+//! Sweeps at appointed times, with the real clock.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::sweeps::wait_for;
+use crate::workbench::{Cell, Workbench};
+
+/// A notebook that takes as long as it is told, and a sweep of it.
+fn bench() -> Workbench {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("let x: i64 = 0;\nlet milliseconds: u64 = 0;", &["parameters"]),
+            Cell("if x == 13 {\n    let unlucky: i64 = \"x\".parse()?;\n}\nsleep(std::time::Duration::from_millis(milliseconds))?;\nx", &[]),
+        ],
+    );
+    bench.write(
+        "nightly.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\nname = \"nightly-{date}\"\n[grid]\nx = [1, 2]\n",
+    );
+    bench
+}
+
+fn schedule(bench: &Workbench, arguments: &[&str]) -> crate::workbench::Said {
+    let mut all = vec!["schedule", arguments[0], "--state", "state"];
+    all.extend(&arguments[1..]);
+    bench.offmodel(&all)
+}
+
+fn json(bench: &Workbench, arguments: &[&str]) -> Value {
+    let mut all = arguments.to_vec();
+    all.push("--json");
+    serde_json::from_str(&schedule(bench, &all).succeeded().stdout).unwrap()
+}
+
+/// Lets a schedule believe that it was last looked at when `time` says.
+fn last_looked_at(bench: &Workbench, name: &str, time: &str) {
+    let mut ledger = bench.json("state/schedules.json");
+    ledger["schedules"][name]["settled"] = time.into();
+    bench.write("state/schedules.json", &ledger.to_string());
+}
+
+fn history(bench: &Workbench) -> Vec<Value> {
+    let list = json(bench, &["list"]);
+    list["schedules"][0]["history"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_schedule_is_added_shown_replaced_and_removed() {
+    let bench = bench();
+    let said = schedule(
+        &bench,
+        &[
+            "add",
+            "nightly.toml",
+            "--cron",
+            "30 2 * * *",
+            "--timezone",
+            "Europe/Berlin",
+        ],
+    )
+    .succeeded();
+    assert!(
+        said.stdout.contains("schedule nightly: next at "),
+        "{}",
+        said.stdout
+    );
+    schedule(&bench, &["add", "nightly.toml", "--cron", "@hourly"]).failed(
+        3,
+        "there is a schedule `nightly` already; `--replace` puts the new one in its place",
+    );
+    let added = json(
+        &bench,
+        &[
+            "add",
+            "nightly.toml",
+            "--cron",
+            "@hourly",
+            "--timezone",
+            "UTC",
+            "--replace",
+        ],
+    );
+    assert_eq!(added["schedule"]["cron"], "@hourly");
+    let next = json(&bench, &["next", "nightly", "--count", "3"]);
+    let times: Vec<&str> = next["occurrences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|occurrence| occurrence["utc"].as_str().unwrap())
+        .collect();
+    assert_eq!(times.len(), 3);
+    assert!(times.iter().all(|time| time.ends_with(":00:00Z")));
+    assert!(times.is_sorted());
+    schedule(&bench, &["next", "nigthly"])
+        .failed(3, "there is no schedule `nigthly`; did you mean `nightly`?");
+    let units = schedule(&bench, &["units", "nightly"]).succeeded().stdout;
+    assert!(units.contains("OnCalendar=*-*-* *:00:00 UTC"), "{units}");
+    schedule(&bench, &["units", "--output", "systemd"]).succeeded();
+    assert_eq!(
+        bench.names("systemd"),
+        ["offmodel-nightly.service", "offmodel-nightly.timer"]
+    );
+    schedule(&bench, &["remove", "nightly"]).succeeded();
+    assert_eq!(
+        json(&bench, &["list"])["schedules"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
+}
+
+#[test]
+fn mistakes_are_told_by_day_rather_than_at_night() {
+    let bench = bench();
+    let add = |arguments: &[&str]| {
+        let mut all = vec!["add"];
+        all.extend(arguments);
+        schedule(&bench, &all)
+    };
+    add(&["nightly.toml", "--cron", "30 25 * * *"]).failed(3, "is not a cron expression");
+    add(&["nightly.toml", "--cron", "0 0 30 2 *"]).failed(3, "never happens");
+    add(&[
+        "nightly.toml",
+        "--cron",
+        "@daily",
+        "--timezone",
+        "Europe/Pari",
+    ])
+    .failed(3, "did you mean `Europe/Paris`?");
+    add(&["missing.toml", "--cron", "@daily"]).failed(3, "failed to read sweep file missing.toml");
+    bench.write(
+        "wrong.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[grid]\ny = [1]\n",
+    );
+    add(&["wrong.toml", "--cron", "@daily"]).failed(3, "the notebook has no parameter `y`");
+    add(&["nightly.toml", "--cron", "@daily", "--", "--worker", "2"])
+        .failed(3, "`offmodel sweep` does not take these arguments");
+    add(&["nightly.toml", "--cron", "@daily", "--name", "../x"])
+        .failed(3, "cannot be the name of a schedule");
+    assert!(!bench.path("state/schedules.json").exists());
+}
+
+#[test]
+fn a_tick_after_nights_of_sleep_runs_one_sweep_and_a_second_tick_none() {
+    let bench = bench();
+    schedule(
+        &bench,
+        &[
+            "add",
+            "nightly.toml",
+            "--cron",
+            "30 2 * * *",
+            "--timezone",
+            "UTC",
+        ],
+    )
+    .succeeded();
+    let before = schedule(&bench, &["tick"]).succeeded();
+    assert_eq!(before.stdout, "", "nothing is due yet");
+    last_looked_at(&bench, "nightly", "2026-03-01T12:00:00Z");
+    let told = schedule(&bench, &["tick"]).succeeded().stdout;
+    assert!(told.contains("missed occurrences do not run"), "{told}");
+    let runs = history(&bench);
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0]["outcome"]["kind"], "succeeded");
+    // The occurrence's day, in a folder of its own.
+    let day = &runs[0]["scheduled"].as_str().unwrap()[..10];
+    assert!(
+        bench
+            .path(&format!("runs/nightly-{day}/results.parquet"))
+            .is_file()
+    );
+    let log = std::fs::read_to_string(runs[0]["log"].as_str().unwrap()).unwrap();
+    assert!(log.contains("2 of 2 trials succeeded"), "{log}");
+    assert_eq!(schedule(&bench, &["tick"]).succeeded().stdout, "");
+    assert_eq!(history(&bench).len(), 1);
+}
+
+#[test]
+fn a_failing_sweep_is_recorded_and_tells_the_tick() {
+    let bench = bench();
+    bench.write(
+        "bad.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[grid]\nx = [13]\n",
+    );
+    schedule(
+        &bench,
+        &["add", "bad.toml", "--cron", "@daily", "--timezone", "UTC"],
+    )
+    .succeeded();
+    last_looked_at(&bench, "bad", "2026-03-01T12:00:00Z");
+    schedule(&bench, &["tick", "--json"]).failed(1, "");
+    assert_eq!(history(&bench)[0]["outcome"]["exit_code"], 1);
+}
+
+#[test]
+fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was() {
+    let bench = bench();
+    bench.write(
+        "a_bad.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[grid]\nx = [13]\n",
+    );
+    bench.write(
+        "b_long.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\nname = \"long-{date}\"\n[parameters]\nmilliseconds = 1500\n[grid]\nx = [1, 2, 3]\n",
+    );
+    // Due at one time, so that they begin in the order of their names, whatever the time is.
+    for sweep in ["a_bad.toml", "b_long.toml"] {
+        schedule(
+            &bench,
+            &["add", sweep, "--cron", "0 2 * * *", "--timezone", "UTC"],
+        )
+        .succeeded();
+    }
+    last_looked_at(&bench, "a_bad", "2026-03-01T12:00:00Z");
+    last_looked_at(&bench, "b_long", "2026-03-01T12:00:00Z");
+    let mut daemon = bench
+        .command(&["schedule", "daemon", "--state", "state"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let entry = |name: &str| bench.json("state/schedules.json")["schedules"][name].clone();
+    wait_for(|| entry("a_bad")["history"][0]["outcome"]["exit_code"] == 1);
+    wait_for(|| entry("b_long")["running"][0]["attempt"] == 1);
+    let day = entry("b_long")["running"][0]["scheduled"].as_str().unwrap()[..10].to_owned();
+    let succeeded = || {
+        let folder = format!("runs/long-{day}");
+        bench
+            .path(&format!("{folder}/sweep.toml"))
+            .is_file()
+            .then(|| {
+                let said = bench.offmodel(&["status", &folder, "--json"]).succeeded();
+                let told: Value = serde_json::from_str(&said.stdout).unwrap();
+                told["succeeded"].as_u64().unwrap()
+            })
+    };
+    wait_for(|| succeeded() >= Some(1));
+    // A tick beside the daemon leaves the daemon's run alone.
+    schedule(&bench, &["tick"]).succeeded();
+    assert_eq!(entry("b_long")["running"].as_array().unwrap().len(), 1);
+    terminate(daemon.id());
+    assert_eq!(daemon.wait().unwrap().code(), Some(130));
+    let stopped = entry("b_long");
+    assert_eq!(stopped["history"][0]["outcome"]["kind"], "stopped");
+    assert_eq!(stopped["waiting"][0]["begun"], 1);
+    let done = succeeded().unwrap();
+    assert!((1..3).contains(&done));
+    schedule(&bench, &["tick", "--only", "b_long"]).succeeded();
+    assert_eq!(succeeded(), Some(3));
+    let log =
+        std::fs::read_to_string(entry("b_long")["history"][1]["log"].as_str().unwrap()).unwrap();
+    assert!(
+        log.contains(&format!("{done} already done, skipped")),
+        "{log}"
+    );
+}
+
+fn terminate(process: u32) {
+    std::thread::sleep(Duration::from_millis(50));
+    let sent = std::process::Command::new("kill")
+        .args(["-TERM", &process.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
