@@ -153,7 +153,7 @@ pub(crate) fn compile_portable(
         Ok(source) => source,
         Err(error) => return Err(with_compilers_words(error, notebook, toolchain, cache)),
     };
-    let further = further_crates(notebook, toolchain)?;
+    let further = further_crates(notebook, toolchain, &mut |_| {})?;
     let identity = identity(&source, &further, toolchain, cache)?;
     let command = toolchain.portable_rustc_command("lib");
     run_compiler(
@@ -173,7 +173,7 @@ pub fn identify(
     cache: &Cache,
 ) -> Result<Identity, CompileError> {
     let source = generate(notebook)?;
-    let further = further_crates(notebook, toolchain)?;
+    let further = further_crates(notebook, toolchain, &mut |_| {})?;
     identity(&source, &further, toolchain, cache)
 }
 
