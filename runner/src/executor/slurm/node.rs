@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use offmodel_program::Notebook;
-use offmodel_program::protocol::Ending;
+use offmodel_program::protocol::{Ending, exit_code};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::commands::SlurmError;
 use super::record::{ArrayRecord, TaskRecord};
@@ -25,6 +25,9 @@ use crate::exit_code::ExitCode;
 use crate::spec::Trial;
 use crate::store::{Cause, Machine, Standing, Status, SweepFolder};
 use crate::terminal::note;
+
+/// How much later a signal may reach us than the program, when Slurm signals both.
+const LATE_SIGNAL: Duration = Duration::from_secs(1);
 
 /// Makes the attempt that this task of the array is for.
 ///
@@ -209,7 +212,16 @@ async fn execute(
     let mut deadline: Option<Instant> = None;
     loop {
         tokio::select! {
-            (ended, exceeded) = &mut limited => return Ok(Execution { ended, exceeded, stop }),
+            (ended, exceeded) = &mut limited => {
+                if stop.is_none() && has_failed(&ended) {
+                    // Slurm signals every process of a job, the program perhaps before us.
+                    let late = timeout(LATE_SIGNAL, async {
+                        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+                    });
+                    stop = late.await.is_ok().then_some(Stop::TakenAway);
+                }
+                return Ok(Execution { ended, exceeded, stop });
+            }
             _ = checkpoint.recv() => {
                 stop.get_or_insert(Stop::Checkpoint);
             }
@@ -227,6 +239,16 @@ async fn execute(
         }
         signal_group(*process.borrow_and_update(), libc::SIGINT);
     }
+}
+
+fn has_failed(ended: &Result<Ending, ExecutorError>) -> bool {
+    !matches!(
+        ended,
+        Ok(Ending {
+            exit_code: Some(exit_code::SUCCESS),
+            ..
+        })
+    )
 }
 
 /// A number that Slurm tells by a variable.
