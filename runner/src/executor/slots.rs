@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::RunnerError;
 use crate::spec::Resources;
+use crate::store::gpu_numbers;
 
 /// The variable that tells CUDA which GPUs there are.
 const GPUS_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
@@ -213,18 +214,8 @@ pub fn own_gpus(given: Option<&str>) -> Vec<String> {
     if let Ok(visible) = std::env::var(GPUS_VARIABLE) {
         return listed(&visible);
     }
-    let mut numbers: Vec<usize> = fs::read_dir(Path::new("/dev"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            name.strip_prefix("nvidia")?.parse().ok()
-        })
-        .collect();
-    numbers.sort_unstable();
     // CUDA counts the devices that there are, whatever their numbers.
-    (0..numbers.len())
+    (0..gpu_numbers(Path::new("/dev")).len())
         .map(|number| number.to_string())
         .collect()
 }

@@ -35,7 +35,7 @@ pub use attempt::{
 };
 pub use data::{DataContent, DataError, DataFile, DataSet, Stamp, changed_since};
 pub use folder::{Standing, SweepFolder, TrialState};
-pub use provenance::{GitState, Machine, Provenance};
+pub use provenance::{GitState, Machine, Provenance, gpu_numbers};
 pub use results::{RESULT, compact, read_results, recorded_frame};
 pub use runner::{Hold, RunnerRecord, runner_at_work};
 pub use submission::{Submission, SubmittedProgram};

@@ -128,6 +128,15 @@ fn gpus(devices: &Path, driver: &Path) -> Vec<String> {
             Some((number, field(&text, "Model")?))
         })
         .collect();
+    let unnamed = || "NVIDIA GPU of an unknown model".to_owned();
+    gpu_numbers(devices)
+        .iter()
+        .map(|number| models.get(number).cloned().unwrap_or_else(unnamed))
+        .collect()
+}
+
+/// The numbers of the NVIDIA devices in a folder like `/dev`, ascending.
+pub fn gpu_numbers(devices: &Path) -> Vec<usize> {
     let mut numbers: Vec<usize> = fs::read_dir(devices)
         .into_iter()
         .flatten()
@@ -138,11 +147,7 @@ fn gpus(devices: &Path, driver: &Path) -> Vec<String> {
         })
         .collect();
     numbers.sort_unstable();
-    let unnamed = || "NVIDIA GPU of an unknown model".to_owned();
     numbers
-        .iter()
-        .map(|number| models.get(number).cloned().unwrap_or_else(unnamed))
-        .collect()
 }
 
 /// The value of a line `name   : value`.
