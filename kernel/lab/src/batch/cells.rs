@@ -61,7 +61,7 @@ pub(super) fn fail(error: CellError) {
 
 /// The cell that runs ended with an error that it may have: the next one begins all the same.
 pub(super) fn fail_and_go_on(error: CellError) {
-    let cell = state().running.as_ref().map(|running| running.cell);
+    let cell = running();
     finish(Some(error));
     if let Some(cell) = cell {
         state().finished = cell;
