@@ -5,14 +5,14 @@
 //! When it has seen enough, every open connection is closed at once.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use offmodel_events::{Progress, interrupt};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::answer::Answer;
@@ -72,7 +72,6 @@ pub(super) fn dispatch(
     let queue = Queue {
         endpoint: endpoint.clone(),
         requests,
-        next: AtomicUsize::new(0),
         limits,
         not_before: Mutex::new(None),
         messages,
@@ -88,9 +87,7 @@ pub(super) fn dispatch(
             progress: &mut progress,
             keep: &mut keep,
             outcome: Outcome::default(),
-            failures_in_a_row: 0,
             retries: 0,
-            most_failures: FEWEST_FAILURES_TO_GIVE_UP.max(2 * limits.concurrency),
         };
         let ended = desk.serve(&inbox);
         // Wakes the thread, which drops what is under way.
@@ -118,15 +115,20 @@ enum Message {
     Retrying(RequestProblem),
 }
 
+impl Message {
+    /// Every other request would fail likewise.
+    fn concerns_all(&self) -> bool {
+        matches!(self, Self::Failed(_, failure) if failure.remedy == Remedy::Stop)
+    }
+}
+
 /// The calling thread's side.
 struct Desk<'a, Keep> {
     label: &'a str,
     progress: &'a mut Progress,
     keep: &'a mut Keep,
     outcome: Outcome,
-    failures_in_a_row: usize,
     retries: usize,
-    most_failures: usize,
 }
 
 impl<Keep: FnMut(usize, Answer) -> Result<(), TeacherError>> Desk<'_, Keep> {
@@ -138,9 +140,6 @@ impl<Keep: FnMut(usize, Answer) -> Result<(), TeacherError>> Desk<'_, Keep> {
                 Ok(message) => self.take(message)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-            if self.failures_in_a_row >= self.most_failures {
-                return Ok(());
             }
         }
     }
@@ -158,7 +157,6 @@ impl<Keep: FnMut(usize, Answer) -> Result<(), TeacherError>> Desk<'_, Keep> {
             Message::Answered(index, answer) => {
                 (self.keep)(index, answer).map_err(|error| Stopped::Other(error.into()))?;
                 self.outcome.answered += 1;
-                self.failures_in_a_row = 0;
                 self.progress.advance(1);
             }
             Message::Failed(_, failure) if failure.remedy == Remedy::Stop => {
@@ -166,7 +164,6 @@ impl<Keep: FnMut(usize, Answer) -> Result<(), TeacherError>> Desk<'_, Keep> {
             }
             Message::Failed(index, failure) => {
                 self.outcome.failed.push((index, failure.problem));
-                self.failures_in_a_row += 1;
                 self.relabel(None);
                 self.progress.advance(1);
             }
@@ -198,7 +195,6 @@ impl<Keep: FnMut(usize, Answer) -> Result<(), TeacherError>> Desk<'_, Keep> {
 struct Queue {
     endpoint: Endpoint,
     requests: Vec<Request>,
-    next: AtomicUsize,
     limits: Limits,
     /// No request is sent earlier: a server asked for a pause.
     not_before: Mutex<Option<Instant>>,
@@ -219,7 +215,7 @@ fn run(queue: Queue, stopped: oneshot::Receiver<()>) -> Result<(), TeacherError>
         tokio::select! {
             // Also when the calling thread unwinds.
             _ = stopped => {}
-            () = send_all(Arc::new(queue), Arc::new(exchange)) => {}
+            () = queue.send_all(&exchange) => {}
         }
         Ok(())
     });
@@ -228,38 +224,37 @@ fn run(queue: Queue, stopped: oneshot::Receiver<()>) -> Result<(), TeacherError>
     outcome
 }
 
-async fn send_all(queue: Arc<Queue>, exchange: Arc<Exchange>) {
-    let mut senders = JoinSet::new();
-    for _ in 0..queue.limits.concurrency.min(queue.requests.len()) {
-        senders.spawn(send_in_turn(queue.clone(), exchange.clone()));
-    }
-    drop(queue);
-    while let Some(ended) = senders.join_next().await {
-        if let Err(error) = ended
-            && let Ok(panic) = error.try_into_panic()
-        {
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
-
-async fn send_in_turn(queue: Arc<Queue>, exchange: Arc<Exchange>) {
-    loop {
-        let index = queue.next.fetch_add(1, Ordering::Relaxed);
-        let Some(request) = queue.requests.get(index) else {
-            return;
-        };
-        let message = match queue.ask(&exchange, request).await {
-            Ok(answer) => Message::Answered(index, answer),
-            Err(failure) => Message::Failed(index, failure),
-        };
-        if queue.messages.send(message).is_err() {
-            return;
-        }
-    }
-}
-
 impl Queue {
+    /// Sends until all requests are done, nothing but failures comes, or all would fail.
+    ///
+    /// Decided here, where requests are sent: the calling thread may be behind, and a server in
+    /// trouble is to get none that is not needed.
+    async fn send_all(&self, exchange: &Exchange) {
+        let most_failures = FEWEST_FAILURES_TO_GIVE_UP.max(2 * self.limits.concurrency);
+        let mut failures_in_a_row = 0;
+        let mut results = stream::iter(self.requests.iter().enumerate())
+            .map(async |(index, request)| (index, self.ask(exchange, request).await))
+            .buffer_unordered(self.limits.concurrency);
+        while failures_in_a_row < most_failures
+            && let Some((index, result)) = results.next().await
+        {
+            let message = match result {
+                Ok(answer) => {
+                    failures_in_a_row = 0;
+                    Message::Answered(index, answer)
+                }
+                Err(failure) => {
+                    failures_in_a_row += 1;
+                    Message::Failed(index, failure)
+                }
+            };
+            let pointless = message.concerns_all();
+            if self.messages.send(message).is_err() || pointless {
+                return;
+            }
+        }
+    }
+
     /// Asks until there is an answer, or no remedy.
     async fn ask(&self, exchange: &Exchange, request: &Request) -> Result<Answer, Failure> {
         let (mut attempt, mut timeouts) = (1, 0);
