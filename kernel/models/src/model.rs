@@ -187,13 +187,17 @@ impl Model {
                 None => devices.push((device, weight.bytes())),
             }
         }
+        if let Some((_, bytes)) = devices.iter_mut().find(|(known, _)| *known == Device::Cpu) {
+            *bytes += self.base.transformer.block_bytes();
+        }
         devices
     }
 
     /// Bytes of the weights, those of an adapter included.
     pub fn memory_bytes(&self) -> u64 {
         let base: u64 = self.base.transformer.weights().map(Weight::bytes).sum();
-        base + self.adapter.as_ref().map_or(0, Adapter::memory_bytes)
+        let blocks = self.base.transformer.block_bytes();
+        base + blocks + self.adapter.as_ref().map_or(0, Adapter::memory_bytes)
     }
 
     /// A handle over the same weights with this adapter in place of any other.

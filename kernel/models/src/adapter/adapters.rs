@@ -3,7 +3,7 @@
 use tch::{Device, TchError, Tensor};
 
 use super::Adapter;
-use crate::transformer::Weight;
+use crate::transformer::Matrix;
 
 /// The adapters of the tokens of one pass. The base weights serve all tokens at once; only the
 /// low-rank updates are computed adapter by adapter.
@@ -67,7 +67,7 @@ impl<'a> Adapters<'a> {
 
     /// The matrix to compute with in place of the model's that begins with `module`, if an adapter
     /// is merged and every token uses it.
-    pub(crate) fn merged(&self, module: &str) -> Option<&Weight> {
+    pub(crate) fn merged(&self, module: &str) -> Option<&Matrix> {
         match self {
             Self::One(adapter) => adapter.merged(module),
             Self::None | Self::Several(_) => None,

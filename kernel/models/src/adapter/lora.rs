@@ -10,7 +10,7 @@ use tch::{TchError, Tensor};
 use super::LoraConfig;
 use super::targets::{Selection, Targets, ends_with};
 use crate::ModelError;
-use crate::transformer::{LinearMap, Weight, product};
+use crate::transformer::{LinearMap, Matrix, Weight, product};
 
 /// A set of updates `W + alpha / r * B A`, one for each adapted module. Cloning is cheap.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct Adapter {
     dropout: f64,
     /// The model's matrices with the updates added, by the module that is first in a matrix. Where
     /// they are there, they are what a pass computes with.
-    merged: Option<Arc<BTreeMap<String, Weight>>>,
+    merged: Option<Arc<BTreeMap<String, Matrix>>>,
 }
 
 pub(super) struct Update {
@@ -158,10 +158,11 @@ impl Adapter {
     pub(crate) fn memory_bytes(&self) -> u64 {
         let updates = self.updates.values();
         let merged = self.merged.iter().flat_map(|merged| merged.values());
+        let merged = merged.map(|matrix| matrix.rows().bytes() + matrix.block_bytes());
         updates
             .flat_map(|update| [&update.a, &update.b])
-            .chain(merged)
             .map(Weight::bytes)
+            .chain(merged)
             .sum()
     }
 
@@ -227,7 +228,7 @@ impl Adapter {
     }
 
     /// The same adapter, computed with these matrices in place of the model's own.
-    pub(crate) fn with_merged(&self, matrices: BTreeMap<String, Weight>) -> Self {
+    pub(crate) fn with_merged(&self, matrices: BTreeMap<String, Matrix>) -> Self {
         Self {
             merged: Some(Arc::new(matrices)),
             ..self.clone()
@@ -243,7 +244,7 @@ impl Adapter {
     }
 
     /// The matrix to compute with in place of the model's that begins with `module`.
-    pub(crate) fn merged(&self, module: &str) -> Option<&Weight> {
+    pub(crate) fn merged(&self, module: &str) -> Option<&Matrix> {
         self.merged.as_ref()?.get(module)
     }
 

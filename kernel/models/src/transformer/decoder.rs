@@ -16,7 +16,7 @@ use super::per_layer::PerLayerEmbedding;
 use super::rope::{Rope, Rotation};
 use super::slab::CacheSlot;
 use super::trace::Trace;
-use super::{Packed, Pass, Weight};
+use super::{Matrix, Packed, Pass, Weight};
 use crate::adapter::{Adapter, Adapters};
 use crate::checkpoint::Checkpoint;
 use crate::device::Placement;
@@ -116,7 +116,7 @@ impl Transformer {
             });
         }
         let scaled = variations.scaled_embedding;
-        Ok(Self {
+        let transformer = Self {
             embedding,
             embedding_factor: match scaled {
                 true => Some(rounded((hidden as f64).sqrt(), kind)?),
@@ -130,7 +130,9 @@ impl Transformer {
             ropes: Ropes::new(configuration, device)?,
             slots,
             tied: configuration.tie_word_embeddings,
-        })
+        };
+        Matrix::spare_memory(transformer.matrices());
+        Ok(transformer)
     }
 
     /// Tokens of the vocabulary.
@@ -158,10 +160,13 @@ impl Transformer {
     }
 
     /// The matrices that `adapter` changes, changed: `W + alpha / r * B A`.
-    pub(crate) fn merged(&self, adapter: &Adapter) -> Result<BTreeMap<String, Weight>, TchError> {
+    pub(crate) fn merged(&self, adapter: &Adapter) -> Result<BTreeMap<String, Matrix>, TchError> {
         let _no_grad = tch::no_grad_guard();
         let merged = self.linears().map(|linear| linear.merged(adapter));
-        merged.filter_map(Result::transpose).collect()
+        let merged = merged.filter_map(Result::transpose);
+        let merged: BTreeMap<_, _> = merged.collect::<Result<_, _>>()?;
+        Matrix::spare_memory(merged.values());
+        Ok(merged)
     }
 
     /// The maps to which an adapter may be attached, in the order of the computation.
@@ -185,11 +190,20 @@ impl Transformer {
             .chain(linears.flat_map(Linear::weights))
     }
 
-    fn linears(&self) -> impl Iterator<Item = &Linear> {
+    /// Bytes of second copies of matrices, all of them on the host.
+    pub(crate) fn block_bytes(&self) -> u64 {
+        self.matrices().map(Matrix::block_bytes).sum()
+    }
+
+    fn matrices(&self) -> impl Iterator<Item = &Matrix> + Clone {
+        self.linears().map(Linear::matrix)
+    }
+
+    fn linears(&self) -> impl Iterator<Item = &Linear> + Clone {
         self.layers().flat_map(Layer::linears).chain([&self.head])
     }
 
-    fn layers(&self) -> impl Iterator<Item = &Layer> {
+    fn layers(&self) -> impl Iterator<Item = &Layer> + Clone {
         self.stages.iter().flat_map(|stage| &stage.layers)
     }
 

@@ -3,14 +3,14 @@
 use tch::{Device, TchError, Tensor};
 
 use super::parts::Parts;
-use super::{Weight, product};
+use super::{Matrix, Weight};
 use crate::ModelError;
 use crate::adapter::{Adapter, Adapters};
 
 /// Linear maps of the same input, kept as one matrix so that they are one matrix product.
 pub(super) struct Linear {
     /// `[sum of outputs, inputs]`
-    weight: Weight,
+    matrix: Matrix,
     /// `[sum of outputs]`
     bias: Option<Weight>,
     maps: Vec<LinearMap>,
@@ -34,12 +34,9 @@ impl Linear {
         maps: Vec<LinearMap>,
         bias: bool,
     ) -> Result<Self, ModelError> {
-        let joined = |mut tensors: Vec<Tensor>| -> Result<Weight, ModelError> {
-            let joined = match tensors.len() {
-                1 => tensors.remove(0),
-                _ => Tensor::f_cat(&tensors, 0)?,
-            };
-            Ok(Weight::new(joined))
+        let joined = |mut tensors: Vec<Tensor>| match tensors.len() {
+            1 => Ok(tensors.remove(0)),
+            _ => Tensor::f_cat(&tensors, 0),
         };
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for map in &maps {
@@ -51,8 +48,11 @@ impl Linear {
             }
         }
         Ok(Self {
-            weight: joined(weights)?,
-            bias: if bias { Some(joined(biases)?) } else { None },
+            matrix: Matrix::new(joined(weights)?),
+            bias: match bias {
+                true => Some(Weight::new(joined(biases)?)),
+                false => None,
+            },
             maps,
         })
     }
@@ -65,7 +65,7 @@ impl Linear {
     /// Maps whose joined weight, `[sum of outputs, inputs]`, has been read already.
     pub(super) fn of(weight: Tensor, maps: Vec<LinearMap>) -> Self {
         Self {
-            weight: Weight::new(weight),
+            matrix: Matrix::new(weight),
             bias: None,
             maps,
         }
@@ -75,27 +75,32 @@ impl Linear {
         &self.maps
     }
 
+    pub(super) fn matrix(&self) -> &Matrix {
+        &self.matrix
+    }
+
     /// The joined weight and bias.
     pub(super) fn weights(&self) -> impl Iterator<Item = &Weight> {
-        [&self.weight].into_iter().chain(&self.bias)
+        [self.matrix.rows()].into_iter().chain(&self.bias)
     }
 
     /// The joined weight with the updates of `adapter` added, under the name of the first map, if
     /// any map is adapted. A tied weight stays what it is for the part that it belongs to.
-    pub(super) fn merged(&self, adapter: &Adapter) -> Result<Option<(String, Weight)>, TchError> {
+    pub(super) fn merged(&self, adapter: &Adapter) -> Result<Option<(String, Matrix)>, TchError> {
         let is_adapted = self.maps.iter().any(|map| adapter.adapts(&map.module));
         let Some(first) = self.maps.first().filter(|_| is_adapted) else {
             return Ok(None);
         };
         let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
-        let mut rows = self.weight.f_split_with_sizes(sizes, 0)?;
+        let own = self.matrix.rows();
+        let mut rows = own.f_split_with_sizes(sizes, 0)?;
         for (map, rows) in self.maps.iter().zip(&mut rows) {
             if let Some(change) = adapter.change(&map.module)? {
                 let change = change.f_to_device(rows.device())?;
-                *rows = rows.f_add(&change)?.f_to_kind(self.weight.kind())?;
+                *rows = rows.f_add(&change)?.f_to_kind(own.kind())?;
             }
         }
-        let joined = Weight::new(Tensor::f_cat(&rows, 0)?);
+        let joined = Matrix::new(Tensor::f_cat(&rows, 0)?);
         Ok(Some((first.module.clone(), joined)))
     }
 
@@ -105,7 +110,7 @@ impl Linear {
             .maps
             .first()
             .and_then(|map| adapters.merged(&map.module));
-        let mut joined = product(x, merged.unwrap_or(&self.weight))?;
+        let mut joined = merged.unwrap_or(&self.matrix).product(x)?;
         if let Some(bias) = &self.bias {
             joined = joined.f_add(bias)?;
         }

@@ -7,7 +7,7 @@
 //! - [`decoder`]: the whole, from token ids to logits; [`layer`]: one of its layers;
 //! - [`attention`] with [`latent`] and [`attend`], [`feed_forward`] with [`mlp`] and [`experts`],
 //!   [`per_layer`], [`norm`], [`rope`], [`linear`]: its parts; [`parts`]: how they are read;
-//! - [`product`]: the matrix product under all of them;
+//! - [`matrix`] with [`product`] and [`onednn`]: the matrix product under all of them;
 //! - [`pass`]: which tokens see which; [`trace`]: a pass that gradients go back through;
 //! - [`cache`] with [`slab`]: keys and values of rows that are being generated;
 //! - [`weight`]: a tensor that threads may share.
@@ -21,8 +21,10 @@ mod feed_forward;
 mod latent;
 mod layer;
 mod linear;
+mod matrix;
 mod mlp;
 mod norm;
+mod onednn;
 mod parts;
 mod pass;
 mod per_layer;
@@ -37,6 +39,7 @@ mod weight;
 pub(crate) use cache::{CacheError, KeyValueCache};
 pub(crate) use decoder::Transformer;
 pub(crate) use linear::LinearMap;
+pub(crate) use matrix::Matrix;
 pub(crate) use pass::{Packed, Pass};
 pub(crate) use product::product;
 pub(crate) use weight::Weight;

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 /// From this many tokens on, oneDNN is faster than MKL in spite of its conversions.
-const MANY_TOKENS: i64 = 32;
+pub(super) const MANY_TOKENS: i64 = 32;
 /// From this many outputs on (a vocabulary), it is so for any two tokens.
 const MANY_OUTPUTS: i64 = 8192;
 /// Up to this many tokens MKL makes one pass over the weights for each token.
