@@ -6,7 +6,7 @@ OMP_NUM_THREADS=1: threads that wait for each other suffer most.
     cargo build -p offmodel-models --example speed
     venv/bin/pip install torch==2.11.0 transformers==5.24.0 gguf==0.19.0 peft==0.21.2
     venv/bin/python tests/reference/smollm2_speed.py PATH/SmolLM2-135M-Instruct.Q4_1.gguf \
-        target/debug/examples/speed [decode_1,decode_16,sample_16,sft]
+        target/debug/examples/speed [decode_1,decode_16,sample_16,adapted_16,sft]
 """
 
 import json
@@ -27,7 +27,15 @@ PROMPT = "Write a short story about a lighthouse keeper."
 SENTENCE = "The lighthouse keeper climbed the stairs every evening to light the lamp. "
 
 
-MEASURES = ("decode_1", "decode_16", "sample_16", "sft")
+MEASURES = ("decode_1", "decode_16", "sample_16", "adapted_16", "sft")
+
+
+LORA = peft.LoraConfig(
+    r=32,
+    lora_alpha=32,
+    target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]
+    + ["gate_proj", "up_proj", "down_proj", "lm_head"],
+)
 
 
 def main(path: pathlib.Path, ours: str, measures: str = ",".join(MEASURES)) -> None:
@@ -40,6 +48,7 @@ def main(path: pathlib.Path, ours: str, measures: str = ",".join(MEASURES)) -> N
         "decode_1": lambda: decode(tokenizer, model, 1),
         "decode_16": lambda: decode(tokenizer, model, 16),
         "sample_16": lambda: decode(tokenizer, model, 16, do_sample=True, temperature=1.0, top_k=0),
+        "adapted_16": lambda: adapted(tokenizer, model),
         "sft": lambda: sft(tokenizer, model),
     }
     rounds = []
@@ -91,17 +100,16 @@ def decode(tokenizer, model, rows, **sampling):
     return (whole[0] - first[0]) / (whole[1] - first[1])
 
 
+def adapted(tokenizer, model):
+    adapted = peft.get_peft_model(model, LORA).eval()
+    speed = decode(tokenizer, adapted, 16)
+    adapted.unload()
+    return speed
+
+
 def sft(tokenizer, model):
     """Steps of 16 chats as the usual training loop makes them: padded, one forward, one backward."""
-    adapted = peft.get_peft_model(
-        model,
-        peft.LoraConfig(
-            r=32,
-            lora_alpha=32,
-            target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]
-            + ["gate_proj", "up_proj", "down_proj", "lm_head"],
-        ),
-    ).train()
+    adapted = peft.get_peft_model(model, LORA).train()
     optimizer = torch.optim.Adam(
         [p for p in adapted.parameters() if p.requires_grad], lr=5e-5, betas=(0.9, 0.95)
     )

@@ -1,5 +1,5 @@
 //! Tokens per second of SmolLM2 as one line of JSON: decoding one row and 16 rows greedily, 16 rows
-//! sampled at temperature 1, and LoRA fine-tuning; all of them, or those that are named as
+//! sampled at temperature 1, 16 rows greedily with an adapter, and LoRA fine-tuning; all of them, or those that are named as
 //! arguments. `tests/reference/smollm2_speed.py` runs it in turns with `transformers`.
 
 use std::time::Instant;
@@ -13,15 +13,20 @@ fn main() -> Result<(), ModelError> {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|other| other == name);
     let model = Model::load("smollm2")?;
+    let adapted = {
+        let adapter = model.untrained_adapter(&SftOptions::default().lora, 1)?;
+        model.with_adapter(&adapter)?
+    };
     let mut speeds = serde_json::Map::new();
     let (greedy, sampled) = (Sampling::greedy(), Sampling::temperature(1.0));
-    for (name, rows, sampling) in [
-        ("decode_1", 1, &greedy),
-        ("decode_16", 16, &greedy),
-        ("sample_16", 16, &sampled),
+    for (name, model, rows, sampling) in [
+        ("decode_1", &model, 1, &greedy),
+        ("decode_16", &model, 16, &greedy),
+        ("sample_16", &model, 16, &sampled),
+        ("adapted_16", &adapted, 16, &greedy),
     ] {
         if wants(name) {
-            speeds.insert(name.to_owned(), decode(&model, rows, sampling)?.into());
+            speeds.insert(name.to_owned(), decode(model, rows, sampling)?.into());
         }
     }
     if wants("sft") {
