@@ -11,6 +11,7 @@ use offmodel_events::ask::{self, Answer};
 use offmodel_events::sink::DESCRIPTOR_VARIABLE;
 use offmodel_events::{Event, Stream};
 use offmodel_toolchain::further_crates::Stop;
+use offmodel_toolchain::waiting;
 use offmodel_toolchain::wrapper::WRAPPER_VARIABLE;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,6 +29,7 @@ pub(crate) fn child_command() -> io::Result<(Command, EventPipe, AnswerPipe)> {
     command
         .env(DESCRIPTOR_VARIABLE, writer.as_raw_fd().to_string())
         .env(ask::DESCRIPTOR_VARIABLE, answers.as_raw_fd().to_string())
+        .envs(waiting::environment())
         .env_remove(WRAPPER_VARIABLE)
         .env_remove("RUSTC_WRAPPER");
     Ok((

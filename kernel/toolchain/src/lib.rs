@@ -5,12 +5,13 @@
 //! holds polars, tch, tokenizers, plotters and all of offmodel. [`Toolchain::locate`] finds the
 //! parts; [`Toolchain::rustc_command`] is a compiler call with the flags in place;
 //! [`wrapper`] gives the same flags to the compiler calls of evcxr; [`further_crates`] builds
-//! what a notebook wants beyond the prelude.
+//! what a notebook wants beyond the prelude; [`waiting`] is for whoever starts what was compiled.
 
 pub mod further_crates;
 mod interface;
 mod locate;
 mod sysroot;
+pub mod waiting;
 pub mod wrapper;
 
 pub use locate::{Toolchain, ToolchainError};

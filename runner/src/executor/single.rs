@@ -1,11 +1,12 @@
 //! One program, run once.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use offmodel_program::protocol::Ending;
-use std::os::unix::process::ExitStatusExt;
+use offmodel_toolchain::waiting;
 use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -41,6 +42,7 @@ pub async fn run(
         .arg("--attempt")
         .arg(folder)
         .current_dir(directory)
+        .envs(waiting::environment())
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true)
