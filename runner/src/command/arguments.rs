@@ -29,7 +29,7 @@ enum Command {
     /// Run sweeps at appointed times.
     #[command(subcommand)]
     Schedule(ScheduleCommand),
-    /// Tell where a sweep stands.
+    /// Tell where a sweep stands, and how its jobs in Slurm are.
     Status(StatusArguments),
     /// Print what a sweep's trials wrote.
     Logs(LogsArguments),
@@ -215,7 +215,8 @@ pub struct LogsArguments {
     pub folder: PathBuf,
     /// The trial, or how its name begins; without it, all.
     pub trial: Option<String>,
-    /// Go on with what running trials write, until no runner is at work.
+    /// Go on with what running trials write, until no runner is at work and no job of the sweep
+    /// is in Slurm.
     #[arg(short, long)]
     pub follow: bool,
     /// Print JSON, one event a line.

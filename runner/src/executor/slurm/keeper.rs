@@ -13,7 +13,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::answers::{ArrayId, JobState, TaskId};
 use super::commands::{self, SlurmError};
-use super::jobs::take_stock;
+use super::jobs::{LiveTask, take_stock};
 use super::publication::{latest_result, publish_lost};
 use super::record::{ArrayRecord, TaskRecord};
 use super::rhythm::Rhythm;
@@ -108,7 +108,7 @@ struct Keeper {
     /// The arrays of these, and those of an earlier runner.
     arrays: BTreeMap<ArrayId, ArrayRecord>,
     /// What an earlier runner left in Slurm and the dispatcher did not ask for yet.
-    left_behind: HashMap<String, (TaskId, usize)>,
+    left_behind: HashMap<String, LiveTask>,
     rhythm: Rhythm,
     /// Not before then: Slurm did not take the last array.
     may_submit: Instant,
@@ -162,9 +162,9 @@ impl Keeper {
                 self.steps = Some(steps);
                 if self.halted.is_some() {
                     self.tell(index, Step::Done(Ok(Outcome::Interrupted)));
-                } else if let Some((task, attempt)) = self.left_behind.remove(&work.trial.id) {
-                    work.attempt = attempt;
-                    self.in_flight.insert(task, InFlight::new(index, work));
+                } else if let Some(live) = self.left_behind.remove(&work.trial.id) {
+                    work.attempt = live.attempt;
+                    self.in_flight.insert(live.task, InFlight::new(index, work));
                 } else {
                     self.waiting.push_back((index, work));
                 }
@@ -408,7 +408,7 @@ impl Keeper {
         let left_behind: HashSet<ArrayId> = self
             .left_behind
             .values()
-            .map(|(task, _)| task.array)
+            .map(|live| live.task.array)
             .collect();
         let in_flight: HashSet<ArrayId> = self.in_flight.keys().map(|task| task.array).collect();
         let over: Vec<ArrayId> = self

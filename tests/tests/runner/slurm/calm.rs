@@ -1,11 +1,13 @@
 //! Cases that leave the cluster as it is.
 
+use serde_json::Value;
+
 use super::Case;
 use super::cluster::Cluster;
 use super::sweep::{Sweep, wait_for};
 use crate::workbench::said;
 
-pub const CASES: [(&str, Case); 11] = [
+pub const CASES: [(&str, Case); 12] = [
     ("results as on this machine", results_as_on_this_machine),
     ("failures by their cause", failures_by_their_cause),
     ("the job's time limit", the_jobs_time_limit),
@@ -15,6 +17,7 @@ pub const CASES: [(&str, Case); 11] = [
     ("a cancelled sweep", a_cancelled_sweep),
     ("stopped with its jobs", stopped_with_its_jobs),
     ("a killed runner", a_killed_runner),
+    ("jobs without a runner", jobs_without_a_runner),
     ("unreachable", unreachable),
     ("refused", refused),
 ];
@@ -273,20 +276,71 @@ fn a_killed_runner(cluster: &Cluster) {
     assert_eq!(sweep.records().len(), 1);
 }
 
+/// Jobs that go on without a runner are told as what they are, and followed to their end.
+fn jobs_without_a_runner(cluster: &Cluster) {
+    let sweep = Sweep::new(
+        cluster,
+        "[slurm]\nthrottle = 2\n[grid]\nkind = [\"waits\"]\nx = [1, 2, 3]\n",
+    );
+    let runner = sweep.start(&[]);
+    sweep.wait_for_starts(2);
+    runner.signal("INT");
+    runner.end().failed(130, "3 trials stay in Slurm");
+    assert_eq!(sweep.outcomes(), ["running", "running", "waiting"]);
+    let job = sweep.job();
+    for (index, trial) in sweep.trials().iter().enumerate() {
+        assert_eq!(trial["job"], format!("{job}_{index}"));
+    }
+    let told = sweep.offmodel(&["status", "runs/s"]).succeeded().stdout;
+    assert!(
+        told.contains("3 left; no runner is at work\nin Slurm: 2 running, 1 waiting"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("is running in attempt 1, job {job}_0 (kind=waits")),
+        "{told}"
+    );
+
+    let mut command = sweep.command(&["status", "runs/s", "--json"]);
+    command.env("SLURM_CONF", sweep.configuration_of_nobody());
+    let told: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let error = told["slurm"]["error"].as_str().unwrap();
+    assert!(error.starts_with("Slurm cannot be reached"), "{error}");
+    assert_eq!(told["trials"][0]["status"], "unfinished");
+    let mut command = sweep.command(&["status", "runs/s"]);
+    command.env("PATH", "/nonexistent");
+    let told = said(&command.output().unwrap()).succeeded().stdout;
+    assert!(
+        told.contains("Slurm could not be asked, trials without a result may wait or run there: failed to start `squeue`"),
+        "{told}"
+    );
+    let mut command = sweep.command(&["logs", "-f", "runs/s"]);
+    command.env("PATH", "/nonexistent");
+    said(&command.output().unwrap()).failed(9, "failed to start `squeue`");
+
+    let mut follower = sweep.follow_logs();
+    follower.wait_for("trial 2 is waits");
+    sweep.go();
+    let (text, code) = follower.end();
+    assert_eq!(code, 0, "{text}");
+    for x in 1..=3 {
+        let line = format!("trial {x} is waits\n");
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
+    }
+    // All of them published what they became: nobody needs to be asked any more.
+    let mut command = sweep.command(&["status", "runs/s", "--json"]);
+    command.env("PATH", "/nonexistent");
+    let told: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    assert_eq!(
+        (&told["succeeded"], &told["slurm"]),
+        (&3.into(), &Value::Null)
+    );
+}
+
 fn unreachable(cluster: &Cluster) {
     let sweep = Sweep::new(cluster, "[grid]\nx = [1]\n");
-    let configuration = std::fs::read_to_string(cluster.configuration()).unwrap();
-    let elsewhere: String = configuration
-        .lines()
-        .map(|line| match line.strip_prefix("SlurmctldPort=") {
-            // Nothing listens on the first port.
-            Some(_) => "SlurmctldPort=1\n".to_owned(),
-            None => format!("{line}\n"),
-        })
-        .collect();
-    sweep.bench.write("slurm.conf", &elsewhere);
     let mut command = sweep.command(&["sweep", "s.toml", "--slurm"]);
-    command.env("SLURM_CONF", sweep.bench.path("slurm.conf"));
+    command.env("SLURM_CONF", sweep.configuration_of_nobody());
     said(&command.output().unwrap()).failed(
         9,
         "error: Slurm cannot be reached: `scontrol` says: Unable to contact slurm controller",
