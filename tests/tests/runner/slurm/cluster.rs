@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+
+use super::sweep::wait_for;
 
 /// Controller, node and authentication; all of them end with this value, and whatever jobs left.
 pub struct Cluster {
@@ -92,21 +93,9 @@ impl Cluster {
 
     /// Waits until the node would take jobs, and no job is left.
     pub fn wait_until_idle(&self) {
-        let began = Instant::now();
-        loop {
-            let output = self.command("sinfo -h -o %T");
-            if output.stdout.trim_ascii() == b"idle" {
-                return;
-            }
-            assert!(
-                began.elapsed() < Duration::from_secs(60),
-                "the node is not idle: {}{}\n{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr),
-                self.logs()
-            );
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        wait_for("an idle node", || {
+            self.command("sinfo -h -o %T").stdout.trim_ascii() == b"idle"
+        });
     }
 
     fn logs(&self) -> String {
