@@ -16,6 +16,9 @@ use crate::generate::{FILE, generate_without};
 use crate::source::Source;
 use crate::{GenerateError, Notebook};
 
+/// What the compiler puts before the name of an item in a cell, where it does not shorten paths.
+const CELLS_PATH: &str = "__offmodel_cells::";
+
 /// Refused cells, by number.
 pub(crate) type Refusals = BTreeMap<usize, Refusal>;
 
@@ -41,8 +44,11 @@ impl Refusal {
     fn of_errors(errors: &[&CellDiagnostic]) -> Option<Self> {
         let first = errors.first()?;
         Some(Self {
-            value: headline(&first.message, first.line, first.column),
-            traceback: errors.iter().map(|error| error.rendered.clone()).collect(),
+            value: headline(&as_named(&first.message), first.line, first.column),
+            traceback: errors
+                .iter()
+                .map(|error| as_named(&error.rendered))
+                .collect(),
             line: Some(first.line),
         })
     }
@@ -55,6 +61,26 @@ impl Refusal {
             self.value, self.traceback, self.line
         )
     }
+}
+
+/// Without the paths of items within the program: a cell names them by their names alone.
+fn as_named(text: &str) -> String {
+    let mut named = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, path)) = rest.split_once(CELLS_PATH) {
+        named.push_str(before);
+        rest = path;
+        // `{closure#2}::`, of a cell that may fail.
+        while let Some((_, inner)) = rest
+            .strip_prefix("{closure#")
+            .and_then(|closure| closure.split_once("}::"))
+            .filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            rest = inner;
+        }
+    }
+    named.push_str(rest);
+    named
 }
 
 /// Which of a notebook's cells may be left out for a program that does not compile, with what the
@@ -160,6 +186,15 @@ impl Check<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_of_cells_have_no_paths() {
+        let told = "no method for `__offmodel_cells::{closure#12}::Later` or `Vec<__offmodel_cells::Pair>`, {closure#a}::x";
+        assert_eq!(
+            as_named(told),
+            "no method for `Later` or `Vec<Pair>`, {closure#a}::x"
+        );
+    }
 
     #[test]
     fn a_refusal_is_a_statement_whatever_the_compiler_said() {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::json::{VERSION, print_json};
-use super::sweep::runtime;
+use super::order::runtime;
 use super::{CancelArguments, status};
 use crate::error::RunnerError;
 use crate::executor::slurm::{cancel_jobs, has_jobs};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::json::{VERSION, print_json};
-use super::sweep::runtime;
+use super::order::runtime;
 use super::{CleanArguments, status};
 use crate::error::RunnerError;
 use crate::executor::slurm::ensure_none;

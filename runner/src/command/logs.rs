@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::json::{VERSION, print_json_line};
-use super::sweep::runtime;
+use super::order::runtime;
 use super::{LogsArguments, status};
 use crate::error::RunnerError;
 use crate::executor::slurm::glance;

@@ -1,5 +1,6 @@
 //! What the commands do, step by step.
 
+mod announcement;
 mod arguments;
 mod attempt;
 mod build;
@@ -9,6 +10,8 @@ mod compare;
 mod json;
 mod kernel;
 mod logs;
+mod order;
+mod outcome;
 mod plan;
 mod report;
 mod retry;

@@ -1,7 +1,9 @@
 use offmodel_program::Notebook;
 
+use super::announcement::{announce, tell_plan};
+use super::order::Order;
 use super::plan::{Planned, plan_retry};
-use super::sweep::{Order, announce, layout, tell_plan};
+use super::sweep::layout;
 use super::{RetryArguments, status};
 use crate::error::RunnerError;
 use crate::executor::Work;

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::StatusArguments;
 use super::json::{VERSION, print_json};
+use super::order::runtime;
 use super::plan::Programs;
-use super::sweep::runtime;
 use crate::assignment::{Assignment, described};
 use crate::error::RunnerError;
 use crate::estimate::Estimate;
