@@ -131,7 +131,7 @@ pub(super) fn announce(
 /// How many trials run or do not, by reason.
 fn reasons(plan: &[Planned<'_>]) -> Vec<String> {
     let (mut done, mut failed, mut unfinished, mut unasked) = (0, 0, 0, 0);
-    let mut requested = 0;
+    let (mut requested, mut revived, mut cancelled) = (0, 0, 0);
     let mut notebook = 0;
     let mut data: BTreeMap<String, usize> = BTreeMap::new();
     let mut stale: BTreeMap<String, usize> = BTreeMap::new();
@@ -149,6 +149,8 @@ fn reasons(plan: &[Planned<'_>]) -> Vec<String> {
                 *rerun.entry(parts.join(", ")).or_default() += 1;
             }
             Reason::Requested { .. } => requested += 1,
+            Reason::Revived { .. } => revived += 1,
+            Reason::Cancelled { .. } => cancelled += 1,
             Reason::Succeeded { changed, .. } => {
                 done += 1;
                 if !changed.is_empty() {
@@ -184,6 +186,11 @@ fn reasons(plan: &[Planned<'_>]) -> Vec<String> {
         say(count, format!("new because {paths} changed"));
     }
     say(requested, "asked for by name, run again".to_owned());
+    say(
+        revived,
+        "cancelled before and asked for by name, run again".to_owned(),
+    );
+    say(cancelled, "cancelled, skipped".to_owned());
     say(unasked, "not asked for".to_owned());
     said
 }

@@ -79,7 +79,7 @@ fn follow(
             match state.standing {
                 Standing::Succeeded(_) if !from_the_start => None,
                 // It may be tried again.
-                Standing::Failed(_) if !from_the_start => {
+                Standing::Failed(_) | Standing::Cancelled(_) if !from_the_start => {
                     Some(Place::at(trial, state.attempts + 1))
                 }
                 _ => Some(Place::at(trial, state.attempts.max(1))),

@@ -5,6 +5,7 @@ mod arguments;
 mod attempt;
 mod build;
 mod cancel;
+mod cancel_trials;
 mod clean;
 mod compare;
 mod json;
@@ -17,6 +18,7 @@ mod report;
 mod retry;
 mod run;
 mod schedule;
+mod selection;
 mod status;
 mod sweep;
 

@@ -1,6 +1,6 @@
 //! A sweep that is carried out: compiled, submitted, run, gathered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::json::print_json;
 use super::outcome::OutcomeDocument;
+use crate::cancellations::Cancellations;
 use crate::compilation::compile_notebook;
 use crate::dispatcher::{self, Summary};
 use crate::error::RunnerError;
@@ -115,8 +116,15 @@ impl Order {
             let executor = self.executor(folder, program).await?;
             let mut progress = Progress::new(work.len(), "trials");
             let policy = &self.spec.policy;
-            let summary =
-                dispatcher::run(executor.as_ref(), policy, work, signals, &mut progress).await;
+            let summary = dispatcher::run(
+                executor.as_ref(),
+                policy,
+                work,
+                signals,
+                Cancellations::of(Arc::clone(folder)),
+                &mut progress,
+            )
+            .await;
             progress.finish();
             Ok(summary)
         })
@@ -152,6 +160,7 @@ impl Order {
         )
         .await?;
         let (stop, stopping) = watch::channel(false);
+        let (cancel, cancelled) = watch::channel(HashSet::new());
         let context = Arc::new(Context {
             folder: Arc::clone(folder),
             notebook: self.notebook.clone(),
@@ -161,9 +170,10 @@ impl Order {
             executor,
             slots: Slots::new(self.layout.places.clone()),
             stopping,
+            cancelled,
         });
         let workers = self.layout.places.len();
-        Ok(Box::new(LocalAttempts::new(context, workers, stop)))
+        Ok(Box::new(LocalAttempts::new(context, workers, stop, cancel)))
     }
 
     fn conclude(&self, folder: &SweepFolder, summary: Summary) -> Result<ExitCode, RunnerError> {

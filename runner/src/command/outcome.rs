@@ -24,6 +24,7 @@ pub(super) struct OutcomeDocument<'a> {
     total: usize,
     succeeded: usize,
     pub failed: usize,
+    cancelled: usize,
     left: usize,
     /// Whether someone asked to stop.
     stopped: bool,
@@ -51,7 +52,7 @@ impl<'a> OutcomeDocument<'a> {
         summary: &Summary,
         files: &'a [PathBuf],
     ) -> Self {
-        let mut succeeded = 0;
+        let (mut succeeded, mut cancelled) = (0, 0);
         let mut failures = Vec::new();
         for trial in trials {
             match folder.state(&trial.id).standing {
@@ -67,6 +68,7 @@ impl<'a> OutcomeDocument<'a> {
                         .map_or_else(String::new, ToString::to_string),
                     cause: result.cause,
                 }),
+                Standing::Cancelled(_) => cancelled += 1,
                 Standing::New | Standing::Unfinished => {}
             }
         }
@@ -78,7 +80,8 @@ impl<'a> OutcomeDocument<'a> {
             total: trials.len(),
             succeeded,
             failed: failures.len(),
-            left: trials.len() - succeeded - failures.len(),
+            cancelled,
+            left: trials.len() - succeeded - failures.len() - cancelled,
             stopped: summary.stopped,
             gave_up: summary.gave_up,
             files,
@@ -88,6 +91,12 @@ impl<'a> OutcomeDocument<'a> {
 
     pub fn note(&self, folder: &SweepFolder, summary: &Summary) {
         note!("{} of {} trials succeeded", self.succeeded, self.total);
+        if self.cancelled > 0 {
+            note!(
+                "{} trials are cancelled; `offmodel retry` runs those that it is given by name",
+                self.cancelled
+            );
+        }
         if self.gave_up {
             note!(
                 "max_failures reached: {} trials are left",

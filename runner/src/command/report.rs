@@ -89,7 +89,7 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
 }
 
 fn standings(folder: &SweepFolder, trials: &[Trial]) -> Standings {
-    let (mut succeeded, mut seconds) = (0, 0.0);
+    let (mut succeeded, mut cancelled, mut seconds) = (0, 0, 0.0);
     let mut failures = Vec::new();
     for trial in trials {
         match folder.state(&trial.id).standing {
@@ -105,13 +105,18 @@ fn standings(folder: &SweepFolder, trials: &[Trial]) -> Standings {
                     .cause
                     .map_or_else(String::new, |cause| cause.to_string()),
             ]),
+            Standing::Cancelled(_) => cancelled += 1,
             Standing::New | Standing::Unfinished => {}
         }
     }
-    let left = trials.len() - succeeded - failures.len();
+    let left = trials.len() - succeeded - failures.len() - cancelled;
+    let cancelled = match cancelled {
+        0 => String::new(),
+        cancelled => format!(" {cancelled} cancelled;"),
+    };
     Standings {
         summary: format!(
-            "{} trials: {succeeded} succeeded, in {seconds:.1} s in all; {} failed; {left} left.",
+            "{} trials: {succeeded} succeeded, in {seconds:.1} s in all; {} failed;{cancelled} {left} left.",
             trials.len(),
             failures.len()
         ),

@@ -33,6 +33,7 @@ struct SweepStatus {
     total: usize,
     succeeded: usize,
     failed: usize,
+    cancelled: usize,
     /// Without a result: never begun, running, or interrupted.
     left: usize,
     /// Results of another program than there is now.
@@ -126,7 +127,7 @@ fn collect(
             let TrialState { attempts, standing } = folder.state(&trial.id);
             let job = match standing {
                 // What it published outranks Slurm's word.
-                Standing::Succeeded(_) | Standing::Failed(_) => None,
+                Standing::Succeeded(_) | Standing::Failed(_) | Standing::Cancelled(_) => None,
                 Standing::New | Standing::Unfinished => jobs.and_then(|jobs| jobs.get(&trial.id)),
             };
             let (status, result) = match standing {
@@ -139,6 +140,7 @@ fn collect(
                 Standing::Unfinished => ("unfinished", None),
                 Standing::Succeeded(result) => ("succeeded", Some(result)),
                 Standing::Failed(result) => ("failed", Some(result)),
+                Standing::Cancelled(result) => ("cancelled", Some(result)),
             };
             let changed = result
                 .as_ref()
@@ -155,7 +157,7 @@ fn collect(
         })
         .collect();
     let count = |status| trials.iter().filter(|trial| trial.status == status).count();
-    let left = trials.len() - count("succeeded") - count("failed");
+    let left = trials.len() - count("succeeded") - count("failed") - count("cancelled");
     let workers = match (&runner, submission) {
         (Some(runner), _) => runner.workers,
         (None, Some(submission)) => submission.workers,
@@ -174,6 +176,7 @@ fn collect(
         total: trials.len(),
         succeeded: count("succeeded"),
         failed: count("failed"),
+        cancelled: count("cancelled"),
         left,
         changed: trials
             .iter()
@@ -271,14 +274,27 @@ fn began_after(
         .is_some_and(|(since, began)| began >= since)
 }
 
+/// Said only where it happened.
+fn cancelled_part(cancelled: usize) -> String {
+    match cancelled {
+        0 => String::new(),
+        cancelled => format!("{cancelled} cancelled, "),
+    }
+}
+
 fn readable(status: &SweepStatus) -> String {
     let runner = match &status.runner {
         Some(runner) => format!("a runner is at work ({runner})"),
         None => "no runner is at work".to_owned(),
     };
     let mut text = format!(
-        "sweep {}: {} trials, {} succeeded, {} failed, {} left; {runner}",
-        status.sweep, status.total, status.succeeded, status.failed, status.left
+        "sweep {}: {} trials, {} succeeded, {} failed, {}{} left; {runner}",
+        status.sweep,
+        status.total,
+        status.succeeded,
+        status.failed,
+        cancelled_part(status.cancelled),
+        status.left
     );
     if let Some(slurm) = &status.slurm {
         text.push_str(&format!("\n{slurm}"));
@@ -320,6 +336,10 @@ fn readable(status: &SweepStatus) -> String {
                     trial.trial, trial.attempts
                 ));
             }
+            ("cancelled", Some(result)) => text.push_str(&format!(
+                "\ntrial {} was cancelled in attempt {} ({values})",
+                trial.trial, result.attempt
+            )),
             (
                 _,
                 Some(AttemptResult {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::sweeps::wait_for;
-use crate::workbench::{Cell, Said, Workbench};
+use crate::workbench::{Cell, Said, Workbench, said};
 
 /// Trials that wait until the file `go` is there, and then fail for `x` of 1, unless `mended` is.
 fn waiting(grid: &str) -> Workbench {
@@ -230,6 +230,146 @@ fn cancel_stops_the_runner_and_leaves_a_sweep_that_goes_on() {
         resumed.stderr
     );
     assert_eq!(status(&bench)["succeeded"], 2);
+}
+
+/// `status` of the trials, in their order.
+fn statuses(bench: &Workbench) -> Vec<String> {
+    let told = status(bench);
+    let trials = told["trials"].as_array().unwrap();
+    trials
+        .iter()
+        .map(|trial| trial["status"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn trials_are_cancelled_alone_whether_they_run_or_wait() {
+    let bench = waiting("[0, 2, 3, 4]");
+    let runner = bench
+        .command(&["sweep", "s.toml", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until_running(&bench);
+    let waits = bench
+        .offmodel(&["cancel", "runs/s", "-p", "x=3", "--json"])
+        .succeeded();
+    let told = json(&waits);
+    assert_eq!(told["runner"]["process"], runner.id());
+    assert_eq!(told["trials"].as_array().unwrap().len(), 1);
+    assert_eq!(told["trials"][0]["status"], "cancelled");
+    assert_eq!(told["trials"][0]["parameters"]["x"], 3);
+    assert_eq!(statuses(&bench), ["running", "new", "cancelled", "new"]);
+
+    let first = status(&bench)["trials"][0]["trial"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let runs = bench.offmodel(&["cancel", "runs/s", &first]).succeeded();
+    assert_eq!(runs.stdout, format!("trial {first}  cancelled (x=0)\n"));
+    let shown = bench.offmodel(&["logs", "runs/s", &first]).succeeded();
+    assert!(shown.stdout.contains("begun 0\ninterrupted"), "{}", shown.stdout);
+    bench.write("go", "");
+    let ended = said(&runner.wait_with_output().unwrap()).succeeded();
+    let told = json(&ended);
+    assert_eq!(
+        (&told["succeeded"], &told["cancelled"], &told["left"]),
+        (&2.into(), &2.into(), &0.into())
+    );
+    assert!(
+        ended.stderr.contains(&format!("trial {first} was cancelled in attempt 1 (x=0)")),
+        "{}",
+        ended.stderr
+    );
+    assert!(!bench.path("runs/s/cancel").exists());
+
+    let over = bench
+        .offmodel(&["cancel", "runs/s", "-p", "x=2"])
+        .succeeded();
+    assert!(
+        over.stdout.contains("was over already: succeeded (x=2)"),
+        "{}",
+        over.stdout
+    );
+    let again = bench.offmodel(&["sweep", "s.toml"]).succeeded().stderr;
+    assert!(again.contains("2 cancelled, skipped"), "{again}");
+    let failed_ones = bench.offmodel(&["retry", "runs/s"]).succeeded().stderr;
+    assert!(failed_ones.contains("2 cancelled, skipped"), "{failed_ones}");
+    let named = bench
+        .offmodel(&["retry", "runs/s", "-p", "x=3"])
+        .succeeded();
+    assert!(
+        named.stderr.contains("1 cancelled before and asked for by name, run again"),
+        "{}",
+        named.stderr
+    );
+    assert_eq!(
+        statuses(&bench),
+        ["cancelled", "succeeded", "succeeded", "succeeded"]
+    );
+    for (arguments, wrong) in [
+        (["-p", "x=77"], "runs/s has no trial `x=77`"),
+        (["-p", "y=1"], "the notebook has no parameter `y`"),
+        (["-p", "x=much"], "parameter `x`"),
+    ] {
+        let command = [&["cancel", "runs/s"][..], &arguments].concat();
+        bench.offmodel(&command).failed(3, wrong);
+    }
+}
+
+#[test]
+fn a_trial_that_does_not_listen_is_ended_and_recorded_as_cancelled() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("let x: i64 = 0;", &["parameters"]),
+            Cell("if x == 1 { std::thread::sleep(std::time::Duration::from_secs(600)); }", &[]),
+        ],
+    );
+    bench.write(
+        "s.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[retry]\ncrash = 3\n[grid]\nx = [1, 2]\n",
+    );
+    let mut runner = start(&bench, &["sweep", "s.toml"]);
+    wait_until_running(&bench);
+    let cancelled = bench
+        .offmodel(&["cancel", "runs/s", "-p", "x=1"])
+        .succeeded();
+    assert!(cancelled.stdout.contains("cancelled (x=1)"), "{}", cancelled.stdout);
+    assert_eq!(runner.wait().unwrap().code(), Some(0));
+    assert_eq!(statuses(&bench), ["cancelled", "succeeded"]);
+    assert_eq!(status(&bench)["trials"][0]["attempts"], 1);
+}
+
+#[test]
+fn trials_are_cancelled_where_no_runner_is_at_work() {
+    let bench = waiting("[0, 2, 3]");
+    let mut runner = start(&bench, &["sweep", "s.toml"]);
+    wait_until_running(&bench);
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    for x in ["x=0", "x=2"] {
+        let said = bench.offmodel(&["cancel", "runs/s", "-p", x]).succeeded();
+        assert!(said.stdout.contains("  cancelled ("), "{}", said.stdout);
+    }
+    assert_eq!(statuses(&bench), ["cancelled", "cancelled", "new"]);
+    bench.write("go", "");
+    let went_on = bench.offmodel(&["sweep", "s.toml"]).succeeded();
+    assert!(
+        went_on.stderr.contains("2 cancelled, skipped"),
+        "{}",
+        went_on.stderr
+    );
+    assert_eq!(statuses(&bench), ["cancelled", "cancelled", "succeeded"]);
+    let text = bench.offmodel(&["status", "runs/s"]).succeeded().stdout;
+    assert!(text.contains("1 succeeded, 0 failed, 2 cancelled, 0 left"), "{text}");
+    // Its first attempt never began: the next one is the second all the same.
+    bench
+        .offmodel(&["retry", "runs/s", "-p", "x=2"])
+        .succeeded();
+    assert_eq!(status(&bench)["trials"][1]["result"]["attempt"], 2);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::answers::{self, Answer, ArrayId};
+use super::answers::{self, Answer, ArrayId, TaskId};
 use super::script::job_limit;
 use crate::exit_code::ExitCode;
 use crate::spec::Policy;
@@ -241,6 +241,24 @@ pub async fn cancel(arrays: &[ArrayId], only_waiting: bool) -> Result<(), SlurmE
     if only_waiting {
         arguments.insert(0, "--state=PENDING".to_owned());
     }
+    scancel(&arguments).await
+}
+
+/// Ends tasks, those that run as well. Tasks that are gone already are no error.
+///
+/// # Errors
+/// When nobody answers.
+pub async fn cancel_tasks(tasks: &[TaskId]) -> Result<(), SlurmError> {
+    /// A command line has room for so many.
+    const AT_ONCE: usize = 1000;
+    let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+    for some in tasks.chunks(AT_ONCE) {
+        scancel(some).await?;
+    }
+    Ok(())
+}
+
+async fn scancel(arguments: &[String]) -> Result<(), SlurmError> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match output_of("scancel", &arguments).await {
         Err(error @ (SlurmError::Missing { .. } | SlurmError::Unreachable { .. })) => Err(error),

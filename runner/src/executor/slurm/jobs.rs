@@ -1,6 +1,6 @@
 //! The jobs that a sweep has in Slurm, as an earlier runner left them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -170,6 +170,35 @@ pub async fn cancel_jobs(folder: &SweepFolder) -> Result<usize, SlurmError> {
         left = live_jobs(folder).await?.trials.len();
     }
     Ok(before.trials.len())
+}
+
+/// Cancels the jobs of some trials and waits until they are gone. Only for whoever holds the folder.
+///
+/// # Errors
+/// As [`cancel_jobs`].
+pub async fn cancel_trials(
+    folder: &SweepFolder,
+    trials: &HashSet<&str>,
+) -> Result<(), RunnerError> {
+    let asked = Instant::now();
+    loop {
+        let live = take_stock(folder).await?;
+        let tasks: Vec<TaskId> = live
+            .trials
+            .iter()
+            .filter(|(trial, _)| trials.contains(trial.as_str()))
+            .map(|(_, live)| live.task)
+            .collect();
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        if asked.elapsed() > UNTIL_GONE {
+            return Err(SlurmError::Remaining { left: tasks.len() }.into());
+        }
+        // Asked again and again: a task that is being started may miss it.
+        commands::cancel_tasks(&tasks).await?;
+        sleep(Duration::from_millis(500)).await;
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::submission::SlurmSweep;
 use crate::error::RunnerError;
 use crate::executor::{Executor, Halt, Outcome, Step, Steps, Work};
 
+mod cancel;
 mod halt;
 mod handover;
 mod look;
@@ -36,6 +37,7 @@ pub struct SlurmExecutor {
 #[derive(Debug)]
 enum Order {
     Submit(usize, Work, Steps),
+    Cancel(String),
     Halt(Halt),
 }
 
@@ -60,6 +62,7 @@ impl SlurmExecutor {
             rhythm: Rhythm::begin(Instant::now()),
             may_submit: Instant::now(),
             halted: None,
+            cancelled: HashSet::new(),
             trouble: false,
             told: HashSet::new(),
         };
@@ -77,6 +80,10 @@ impl Executor for SlurmExecutor {
     fn submit(&self, index: usize, work: Work, steps: &Steps) {
         // The keeper lives as long as this sender does.
         let _ = self.orders.send(Order::Submit(index, work, steps.clone()));
+    }
+
+    fn cancel(&self, trial: &str) {
+        let _ = self.orders.send(Order::Cancel(trial.to_owned()));
     }
 
     fn halt(&self, halt: Halt) {
@@ -102,6 +109,8 @@ struct Keeper {
     /// Not before then: Slurm did not take the last array.
     may_submit: Instant,
     halted: Option<Halt>,
+    /// Trials that are to be cancelled.
+    cancelled: HashSet<String>,
     /// Slurm did not answer when it was last asked.
     trouble: bool,
     /// What was said once is not said again.
@@ -115,6 +124,8 @@ struct InFlight {
     reason: String,
     /// Since when Slurm says that it is over.
     over_since: Option<Instant>,
+    /// Whether Slurm was asked to cancel it.
+    cancelled: bool,
 }
 
 impl Keeper {
@@ -141,6 +152,7 @@ impl Keeper {
                     }
                 }
             }
+            self.cancel_trials().await;
             self.submit().await;
         }
     }
@@ -161,6 +173,9 @@ impl Keeper {
             Order::Halt(halt) if self.halted != Some(halt) => {
                 self.halted = Some(halt);
                 self.halt(halt).await;
+            }
+            Order::Cancel(trial) => {
+                self.cancelled.insert(trial);
             }
             Order::Halt(_) => {}
         }
@@ -192,6 +207,7 @@ impl InFlight {
             state: None,
             reason: String::new(),
             over_since: None,
+            cancelled: false,
         }
     }
 

@@ -38,6 +38,6 @@ mod verdict;
 pub use answers::JobState;
 pub use commands::{SlurmError, reach};
 pub use glance::glance;
-pub use jobs::{LiveJobs, LiveTask, cancel_jobs, ensure_none, has_jobs};
+pub use jobs::{LiveJobs, LiveTask, cancel_jobs, cancel_trials, ensure_none, has_jobs};
 pub use keeper::SlurmExecutor;
 pub use submission::{SlurmSweep, WhenStopped};

@@ -145,7 +145,8 @@ pub fn remove_unbegun(folder: &SweepFolder, task: &TaskRecord) {
     }
 }
 
-fn spec_of(sweep: &SlurmSweep, work: &Work) -> AttemptSpec {
+/// What an attempt is asked to do.
+pub fn spec_of(sweep: &SlurmSweep, work: &Work) -> AttemptSpec {
     let mut spec = AttemptSpec::new(
         work.trial.id.clone(),
         work.attempt,

@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use super::sweep::{Sweep, wait_for};
 use crate::workbench::said;
 
-pub const CASES: [(&str, Case); 12] = [
+pub const CASES: [(&str, Case); 14] = [
     ("results as on this machine", results_as_on_this_machine),
     ("failures by their cause", failures_by_their_cause),
     ("the job's time limit", the_jobs_time_limit),
@@ -15,6 +15,11 @@ pub const CASES: [(&str, Case); 12] = [
     ("GPUs", gpus),
     ("requeue", requeue),
     ("a cancelled sweep", a_cancelled_sweep),
+    ("cancelled trials", cancelled_trials),
+    (
+        "cancelled trials without a runner",
+        cancelled_trials_without_a_runner,
+    ),
     ("stopped with its jobs", stopped_with_its_jobs),
     ("a killed runner", a_killed_runner),
     ("jobs without a runner", jobs_without_a_runner),
@@ -234,6 +239,71 @@ fn a_cancelled_sweep(cluster: &Cluster) {
     assert!(
         closed.iter().all(|(_, record)| record["closed"] == true),
         "{closed:?}"
+    );
+}
+
+/// One that runs and one that waits; the runner and the other trials go on.
+fn cancelled_trials(cluster: &Cluster) {
+    let sweep = Sweep::new(
+        cluster,
+        "[slurm]\nthrottle = 2\n[grid]\nkind = [\"waits\"]\nx = [1, 2, 3, 4]\n",
+    );
+    let runner = sweep.start(&[]);
+    sweep.wait_for_starts(2);
+    let trials = sweep.trials();
+    let names = [0, 3].map(|index: usize| trials[index]["trial"].as_str().unwrap().to_owned());
+    let said = sweep
+        .offmodel(&["cancel", "runs/s", &names[0], &names[1]])
+        .succeeded();
+    assert_eq!(said.stdout.matches("  cancelled (").count(), 2, "{}", said.stdout);
+    // The place of the first one is free.
+    sweep.wait_for_starts(3);
+    assert_eq!(
+        sweep.outcomes(),
+        ["cancelled cancelled", "running", "running", "cancelled cancelled"]
+    );
+    sweep.go();
+    let said = runner.end().succeeded();
+    assert!(
+        said.stderr.contains("2 trials are cancelled"),
+        "{}",
+        said.stderr
+    );
+    let mut started = sweep.started();
+    started.sort_unstable();
+    assert_eq!(started, ["1", "2", "3"]);
+    let trials = sweep.trials();
+    assert!(trials.iter().all(|trial| trial["attempts"] == 1), "{trials:?}");
+}
+
+fn cancelled_trials_without_a_runner(cluster: &Cluster) {
+    let sweep = Sweep::new(
+        cluster,
+        "[slurm]\nthrottle = 2\n[grid]\nkind = [\"waits\"]\nx = [1, 2, 3]\n",
+    );
+    let runner = sweep.start(&[]);
+    sweep.wait_for_starts(2);
+    runner.signal("INT");
+    runner.end().failed(130, "3 trials stay in Slurm");
+    let said = sweep
+        .offmodel(&["cancel", "runs/s", "-p", "x=2"])
+        .succeeded();
+    assert!(said.stdout.contains("  cancelled ("), "{}", said.stdout);
+    sweep.wait_for_starts(3);
+    assert_eq!(
+        sweep.outcomes(),
+        ["running", "cancelled cancelled", "running"]
+    );
+    sweep.go();
+    let said = sweep.run().succeeded();
+    assert!(
+        said.stderr.contains("1 cancelled, skipped"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(
+        sweep.outcomes(),
+        ["succeeded", "cancelled cancelled", "succeeded"]
     );
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::answers::{ArrayId, JobState, TaskId};
 use super::super::commands;
-use super::super::publication::{latest_result, publish_lost};
+use super::super::publication::{latest_result, publish_cancelled, publish_lost};
 use super::super::record::TaskRecord;
 use super::super::submission::remove_unbegun;
 use super::super::verdict::{Seen, Verdict, judge};
@@ -143,6 +143,13 @@ impl Keeper {
         word: Option<&'static str>,
         reason: String,
     ) -> Result<Outcome, RunnerError> {
+        if flight.cancelled {
+            let folder = Arc::clone(&self.sweep.folder);
+            let work = flight.work.clone();
+            return blocking(move || publish_cancelled(&folder, &work))
+                .await
+                .map(|result| Outcome::Published(Box::new(result)));
+        }
         if word == Some("CANCELLED") && self.halted.is_some() {
             remove_unbegun(&self.sweep.folder, &flight.record());
             return Ok(Outcome::Interrupted);
