@@ -260,7 +260,11 @@ fn trials_are_cancelled_alone_whether_they_run_or_wait() {
     assert_eq!(told["trials"].as_array().unwrap().len(), 1);
     assert_eq!(told["trials"][0]["status"], "cancelled");
     assert_eq!(told["trials"][0]["parameters"]["x"], 3);
-    assert_eq!(statuses(&bench), ["running", "new", "cancelled", "new"]);
+    // The folders of the next ones are prepared while the first one runs.
+    let is_done = |status: &String| status == "cancelled" || status == "running";
+    let mut told = statuses(&bench);
+    told.retain(is_done);
+    assert_eq!(told, ["running", "cancelled"]);
 
     let first = status(&bench)["trials"][0]["trial"]
         .as_str()
@@ -269,7 +273,11 @@ fn trials_are_cancelled_alone_whether_they_run_or_wait() {
     let runs = bench.offmodel(&["cancel", "runs/s", &first]).succeeded();
     assert_eq!(runs.stdout, format!("trial {first}  cancelled (x=0)\n"));
     let shown = bench.offmodel(&["logs", "runs/s", &first]).succeeded();
-    assert!(shown.stdout.contains("begun 0\ninterrupted"), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("begun 0\nInterrupted: "),
+        "{}",
+        shown.stdout
+    );
     bench.write("go", "");
     let ended = said(&runner.wait_with_output().unwrap()).succeeded();
     let told = json(&ended);
@@ -278,7 +286,9 @@ fn trials_are_cancelled_alone_whether_they_run_or_wait() {
         (&2.into(), &2.into(), &0.into())
     );
     assert!(
-        ended.stderr.contains(&format!("trial {first} was cancelled in attempt 1 (x=0)")),
+        ended
+            .stderr
+            .contains(&format!("trial {first} was cancelled in attempt 1 (x=0)")),
         "{}",
         ended.stderr
     );
@@ -295,12 +305,17 @@ fn trials_are_cancelled_alone_whether_they_run_or_wait() {
     let again = bench.offmodel(&["sweep", "s.toml"]).succeeded().stderr;
     assert!(again.contains("2 cancelled, skipped"), "{again}");
     let failed_ones = bench.offmodel(&["retry", "runs/s"]).succeeded().stderr;
-    assert!(failed_ones.contains("2 cancelled, skipped"), "{failed_ones}");
+    assert!(
+        failed_ones.contains("2 cancelled, skipped"),
+        "{failed_ones}"
+    );
     let named = bench
         .offmodel(&["retry", "runs/s", "-p", "x=3"])
         .succeeded();
     assert!(
-        named.stderr.contains("1 cancelled before and asked for by name, run again"),
+        named
+            .stderr
+            .contains("1 cancelled before and asked for by name, run again"),
         "{}",
         named.stderr
     );
@@ -325,7 +340,10 @@ fn a_trial_that_does_not_listen_is_ended_and_recorded_as_cancelled() {
         "n.ipynb",
         &[
             Cell("let x: i64 = 0;", &["parameters"]),
-            Cell("if x == 1 { std::thread::sleep(std::time::Duration::from_secs(600)); }", &[]),
+            Cell(
+                "if x == 1 { std::thread::sleep(std::time::Duration::from_secs(600)); }",
+                &[],
+            ),
         ],
     );
     bench.write(
@@ -337,7 +355,11 @@ fn a_trial_that_does_not_listen_is_ended_and_recorded_as_cancelled() {
     let cancelled = bench
         .offmodel(&["cancel", "runs/s", "-p", "x=1"])
         .succeeded();
-    assert!(cancelled.stdout.contains("cancelled (x=1)"), "{}", cancelled.stdout);
+    assert!(
+        cancelled.stdout.contains("cancelled (x=1)"),
+        "{}",
+        cancelled.stdout
+    );
     assert_eq!(runner.wait().unwrap().code(), Some(0));
     assert_eq!(statuses(&bench), ["cancelled", "succeeded"]);
     assert_eq!(status(&bench)["trials"][0]["attempts"], 1);
@@ -354,7 +376,8 @@ fn trials_are_cancelled_where_no_runner_is_at_work() {
         let said = bench.offmodel(&["cancel", "runs/s", "-p", x]).succeeded();
         assert!(said.stdout.contains("  cancelled ("), "{}", said.stdout);
     }
-    assert_eq!(statuses(&bench), ["cancelled", "cancelled", "new"]);
+    assert_eq!(statuses(&bench)[..2], ["cancelled", "cancelled"]);
+    assert_eq!(status(&bench)["left"], 1);
     bench.write("go", "");
     let went_on = bench.offmodel(&["sweep", "s.toml"]).succeeded();
     assert!(
@@ -364,7 +387,10 @@ fn trials_are_cancelled_where_no_runner_is_at_work() {
     );
     assert_eq!(statuses(&bench), ["cancelled", "cancelled", "succeeded"]);
     let text = bench.offmodel(&["status", "runs/s"]).succeeded().stdout;
-    assert!(text.contains("1 succeeded, 0 failed, 2 cancelled, 0 left"), "{text}");
+    assert!(
+        text.contains("1 succeeded, 0 failed, 2 cancelled, 0 left"),
+        "{text}"
+    );
     // Its first attempt never began: the next one is the second all the same.
     bench
         .offmodel(&["retry", "runs/s", "-p", "x=2"])

@@ -255,12 +255,22 @@ fn cancelled_trials(cluster: &Cluster) {
     let said = sweep
         .offmodel(&["cancel", "runs/s", &names[0], &names[1]])
         .succeeded();
-    assert_eq!(said.stdout.matches("  cancelled (").count(), 2, "{}", said.stdout);
+    assert_eq!(
+        said.stdout.matches("  cancelled (").count(),
+        2,
+        "{}",
+        said.stdout
+    );
     // The place of the first one is free.
     sweep.wait_for_starts(3);
     assert_eq!(
         sweep.outcomes(),
-        ["cancelled cancelled", "running", "running", "cancelled cancelled"]
+        [
+            "cancelled cancelled",
+            "running",
+            "running",
+            "cancelled cancelled"
+        ]
     );
     sweep.go();
     let said = runner.end().succeeded();
@@ -273,7 +283,10 @@ fn cancelled_trials(cluster: &Cluster) {
     started.sort_unstable();
     assert_eq!(started, ["1", "2", "3"]);
     let trials = sweep.trials();
-    assert!(trials.iter().all(|trial| trial["attempts"] == 1), "{trials:?}");
+    assert!(
+        trials.iter().all(|trial| trial["attempts"] == 1),
+        "{trials:?}"
+    );
 }
 
 fn cancelled_trials_without_a_runner(cluster: &Cluster) {
