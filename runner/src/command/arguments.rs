@@ -76,6 +76,9 @@ pub struct RunArguments {
     /// beside it, as OUT-NAME.parquet.
     #[arg(short, long, value_name = "OUT.ipynb")]
     pub output: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `offmodel build`.
@@ -265,6 +268,9 @@ pub struct ReportArguments {
     /// The page to write.
     #[arg(short, long, default_value = "report.html", value_name = "REPORT.html")]
     pub output: PathBuf,
+    /// Print JSON instead of the result table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Runs a command.

@@ -13,6 +13,9 @@
 //! | `cancel` | `runner` (null if none was at work), `jobs` (trials cancelled in Slurm), `succeeded`, `failed`, `cancelled`, `left` |
 //! | `cancel` of trials | `runner` (which goes on), `trials`: `trial`, `status` (`cancelled`, or `succeeded`, `failed` if it was over already), `parameters` |
 //! | `clean` | `removed`, `bytes`, `items`: `path`, `reason` (`superseded`, `unfinished`, `other`, `temporary`), `bytes` |
+//! | `report` | `page`, `files` (the page and those gathered anew), `total`, `succeeded`, `failed`, `cancelled`, `left`, `seconds`, `rows` (of the result table), `notebooks`, `left_out`, `compared` |
+//! | `run` (no `sweep`) | `notebook`, `parameters` (those given), `status` (`succeeded`, `failed`, `stopped`), `cells`, `seconds`, `files`, `frames`, `cause`, `text`, `error` (`name`, `value`, `traceback`, `line`), `exit_code` |
+//! | `build` (no `sweep`) | `folder`, `build` |
 //! | `logs` | one document a line: `trial`, `attempt`, `event` |
 
 use serde::Serialize;

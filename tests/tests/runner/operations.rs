@@ -133,6 +133,36 @@ fn a_plan_a_sweep_and_its_status_have_a_documented_form() {
 }
 
 #[test]
+fn a_run_and_a_report_have_a_documented_form() {
+    let bench = waiting("[0, 1]");
+    bench.write("go", "");
+    // The folder has another name every time.
+    let told = |said: &Said| {
+        let folder = bench.path("").canonicalize().unwrap();
+        let text = said.stdout.replace(folder.to_str().unwrap(), "FOLDER");
+        settled(serde_json::from_str(&text).unwrap())
+    };
+    let run = ["run", "n.ipynb", "-p", "x=5", "-o", "out.ipynb", "--json"];
+    insta::assert_snapshot!("run", told(&bench.offmodel(&run).succeeded()));
+    // With the cell that shows which values the parameters had.
+    assert_eq!(bench.outputs("out.ipynb").len(), 4);
+    let failed = bench.offmodel(&["run", "n.ipynb", "-p", "x=1", "--json"]);
+    failed.failed(1, "cell 3, line 1: ParseIntError");
+    insta::assert_snapshot!("failed_run", told(&failed));
+    let broken = bench.offmodel(&["run", "nowhere.ipynb", "--json"]);
+    broken.failed(3, "failed to read notebook nowhere.ipynb");
+    assert_eq!(broken.stdout, "", "errors are told on standard error alone");
+
+    bench
+        .offmodel(&["sweep", "s.toml"])
+        .failed(1, "1 of 2 trials succeeded");
+    let report = ["report", "runs/s", "--also", "out.ipynb", "--json"];
+    let reported = bench.offmodel(&report).succeeded();
+    insta::assert_snapshot!("report", told(&reported));
+    assert!(bench.path("report.html").is_file());
+}
+
+#[test]
 fn every_attempt_tells_where_it_came_from() {
     let bench = waiting("[0]");
     bench.write("go", "");
