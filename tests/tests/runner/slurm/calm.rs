@@ -7,11 +7,12 @@ use super::cluster::Cluster;
 use super::sweep::{Sweep, wait_for};
 use crate::workbench::said;
 
-pub const CASES: [(&str, Case); 14] = [
+pub const CASES: [(&str, Case); 15] = [
     ("results as on this machine", results_as_on_this_machine),
     ("failures by their cause", failures_by_their_cause),
     ("the job's time limit", the_jobs_time_limit),
     ("throttle", throttle),
+    ("too many failures", too_many_failures),
     ("GPUs", gpus),
     ("requeue", requeue),
     ("a cancelled sweep", a_cancelled_sweep),
@@ -144,6 +145,41 @@ fn throttle(cluster: &Cluster) {
     assert_eq!(counts.len(), 6);
     assert!(counts.iter().all(|count| *count <= 2), "{counts:?}");
     assert!(sweep.records().len() >= 2, "no more than four at once");
+}
+
+/// No further trial begins; those that run go on.
+fn too_many_failures(cluster: &Cluster) {
+    let sweep = Sweep::new(
+        cluster,
+        "max_failures = 2\n[slurm]\nthrottle = 2\n[grid]\nkind = [\"fails\", \"waits\"]\nx = [1, 2, 3, 4]\n",
+    );
+    let runner = sweep.start(&[]);
+    sweep.wait_for_starts(2);
+    wait_for("the end of what waited", || {
+        let failed = sweep
+            .outcomes()
+            .iter()
+            .filter(|outcome| *outcome == "failed cell")
+            .count();
+        failed >= 2 && sweep.queue().iter().all(|task| !task.ends_with("PENDING"))
+    });
+    sweep.go();
+    let said = runner.end();
+    said.failed(1, "max_failures reached: ");
+    let outcomes = sweep.outcomes();
+    // At most two ran at once, and two of those that wait never ended before.
+    assert_eq!(outcomes[..2], ["failed cell", "failed cell"]);
+    assert_eq!(outcomes[6..], ["new", "new"], "{outcomes:?}");
+    assert!(
+        !outcomes.contains(&"failed cluster CANCELLED".to_owned()),
+        "{outcomes:?}"
+    );
+    assert!(sweep.queue().is_empty());
+    let records = sweep.records();
+    assert!(
+        records.iter().all(|(_, record)| record["closed"] == true),
+        "{records:?}"
+    );
 }
 
 fn gpus(cluster: &Cluster) {

@@ -32,11 +32,16 @@ pub fn missing() -> Option<String> {
 
 impl Cluster {
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With further lines in its configuration.
+    pub fn start_with(further: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("offmodel-slurm-")
             .tempdir()
             .unwrap();
-        write_configuration(folder.path());
+        write_configuration(folder.path(), further);
         let munged = start_munged(folder.path());
         let controller = start(folder.path(), "slurmctld");
         let node = start(folder.path(), "slurmd");
@@ -96,6 +101,12 @@ impl Cluster {
         wait_for("an idle node", || {
             self.command("sinfo -h -o %T").stdout.trim_ascii() == b"idle"
         });
+    }
+
+    /// Whether the controller logged a line with this text.
+    pub fn has_logged(&self, text: &str) -> bool {
+        std::fs::read_to_string(self.folder.path().join("slurmctld.log"))
+            .is_ok_and(|log| log.contains(text))
     }
 
     fn logs(&self) -> String {
@@ -196,7 +207,7 @@ fn started(command: &[&str]) -> Child {
         .unwrap()
 }
 
-fn write_configuration(folder: &Path) {
+fn write_configuration(folder: &Path, further: &str) {
     set_mode(folder, 0o711);
     for name in ["state", "spool"] {
         std::fs::create_dir(folder.join(name)).unwrap();
@@ -243,6 +254,7 @@ PreemptMode=REQUEUE
 NodeName={host} NodeAddr=127.0.0.1 CPUs=24 RealMemory=20000 Gres=gpu:4 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10
+{further}
 "
     );
     std::fs::write(folder.join("slurm.conf"), configuration).unwrap();

@@ -8,6 +8,7 @@
 mod broken;
 mod calm;
 mod cluster;
+mod limits;
 mod sweep;
 
 use cluster::{Cluster, missing};
@@ -25,6 +26,15 @@ fn sweeps_on_a_real_slurm() {
         eprintln!("case: {name}");
         case(&cluster);
     }
+}
+
+#[test]
+fn a_sweep_on_a_real_slurm_with_limits_on_jobs() {
+    if let Some(reason) = missing() {
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    limits::more_trials_than_slurm_takes_at_once();
 }
 
 fn is_wanted((name, _): &(&str, Case)) -> bool {

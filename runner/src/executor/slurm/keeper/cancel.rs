@@ -15,7 +15,7 @@ use crate::executor::{Outcome, Step};
 impl Keeper {
     /// Does what is still to be done for trials that are to be cancelled.
     pub(super) async fn cancel_trials(&mut self) {
-        if self.cancelled.is_empty() || self.halted.is_some() {
+        if self.cancelled.is_empty() {
             return;
         }
         let (cancelled, waiting) = std::mem::take(&mut self.waiting)

@@ -44,10 +44,9 @@ impl Keeper {
         match hand_over(&self.sweep, &record, &others).await {
             Ok(job) => self.adopt(record, job, batch),
             Err(error @ SlurmError::Full { .. }) => {
-                take_back(&self.sweep, &record);
                 // A smaller array may still fit.
                 self.largest = (batch.len() / 2).max(1);
-                self.put_back(batch);
+                self.not_taken(record, batch).await;
                 self.pause_submissions(&error);
             }
             Err(error) if error.is_passing() => {
@@ -58,6 +57,21 @@ impl Keeper {
                 take_back(&self.sweep, &record);
                 self.fail(batch, error.into());
             }
+        }
+    }
+
+    /// For an array that Slurm had no room for: `sbatch` was stopped while it waited for some, and
+    /// may have found it at the last moment.
+    async fn not_taken(&mut self, record: ArrayRecord, batch: Vec<(usize, Work)>) {
+        match commands::queue_by_name(&record.name).await {
+            Ok(found) => match found.iter().map(|answer| answer.task.array).max() {
+                Some(job) => self.adopt(record, job, batch),
+                None => {
+                    take_back(&self.sweep, &record);
+                    self.put_back(batch);
+                }
+            },
+            Err(_) => self.in_doubt = Some((record, batch)),
         }
     }
 

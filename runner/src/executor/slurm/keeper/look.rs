@@ -8,7 +8,7 @@ use super::super::answers::{ArrayId, JobState, TaskId};
 use super::super::commands;
 use super::super::publication::{latest_result, publish_cancelled, publish_lost};
 use super::super::record::TaskRecord;
-use super::super::submission::remove_unbegun;
+use super::super::submission::{has_begun, remove_unbegun};
 use super::super::verdict::{Seen, Verdict, judge};
 use super::{InFlight, Keeper};
 use crate::error::RunnerError;
@@ -150,7 +150,13 @@ impl Keeper {
                 .await
                 .map(|result| Outcome::Published(Box::new(result)));
         }
-        if word == Some("CANCELLED") && self.halted.is_some() {
+        // Slurm may forget a task that never began as soon as it is cancelled.
+        let is_withdrawn = match word {
+            Some("CANCELLED") => true,
+            None => !has_begun(&self.sweep.folder, &flight.record()),
+            Some(_) => false,
+        };
+        if is_withdrawn && self.halted.is_some() {
             remove_unbegun(&self.sweep.folder, &flight.record());
             return Ok(Outcome::Interrupted);
         }
