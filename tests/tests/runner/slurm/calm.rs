@@ -216,9 +216,9 @@ fn requeue(cluster: &Cluster) {
     let job = sweep.job();
     cluster.say(&format!("scontrol requeue {job}_0"));
     wait_for("the second attempt", || {
-        let reason = cluster.command(&format!("squeue -r -h -o %r -j {job}_0"));
-        if reason.stdout.trim_ascii() == b"BeginTime" {
-            // Otherwise Slurm waits for two minutes.
+        let state = cluster.command(&format!("squeue -r -h -o %T -j {job}_0"));
+        if state.stdout.trim_ascii() == b"PENDING" {
+            // Otherwise Slurm waits for two minutes, whatever reason it tells at first.
             cluster.command(&format!("scontrol update jobid={job}_0 StartTime=now"));
         }
         sweep.started().len() == 2
