@@ -1,5 +1,6 @@
 //! What a user does with a sweep beside running it: look, stop, try again, tidy up.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -433,12 +434,16 @@ fn logs_are_followed_to_the_end_of_the_sweep() {
     let bench = waiting("[0, 2]");
     let mut runner = start(&bench, &["sweep", "s.toml"]);
     wait_until_running(&bench);
-    let follower = start(&bench, &["logs", "-f", "runs/s"]);
-    std::thread::sleep(Duration::from_millis(300));
+    let mut follower = start(&bench, &["logs", "-f", "runs/s"]);
+    let mut lines = BufReader::new(follower.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("begun 0\n") {
+        assert!(lines.read_line(&mut text).unwrap() > 0, "it ended: {text}");
+    }
     bench.write("go", "");
     assert!(runner.wait().unwrap().success());
-    let said = follower.wait_with_output().unwrap();
-    let text = String::from_utf8(said.stdout).unwrap();
+    lines.read_to_string(&mut text).unwrap();
+    assert!(follower.wait().unwrap().success());
     for line in ["begun 0\n", "ended 0\n", "begun 2\n", "ended 2\n"] {
         assert_eq!(text.matches(line).count(), 1, "{text}");
     }
