@@ -4,12 +4,13 @@
 //! here in one linear order. The [`Core`] decides without touching anything; [`run`] does what
 //! it says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{sleep, sleep_until};
 
+use crate::cancellations::Cancellations;
 use crate::error::RunnerError;
 use crate::executor::single::{GRACE, StopSignals, signal_group};
 use crate::executor::{Executor, Halt, Outcome, Step, Work};
@@ -24,6 +25,8 @@ pub struct Summary {
     pub succeeded: usize,
     /// Attempts that failed.
     pub failed: usize,
+    /// Trials that somebody cancelled.
+    pub cancelled: usize,
     /// Attempts that were stopped or never started.
     pub interrupted: usize,
     /// Whether so many trials failed that no further one began.
@@ -40,6 +43,7 @@ pub async fn run(
     policy: &Policy,
     mut work: Vec<Work>,
     mut signals: StopSignals,
+    mut cancellations: Cancellations,
     progress: &mut Progress,
 ) -> Summary {
     let (steps, mut inbox) = unbounded_channel();
@@ -92,11 +96,26 @@ pub async fn run(
                         // It may have taken more than one attempt to get there.
                         work[index].attempt = result.attempt;
                         progress.attempt_ended(&work[index], result);
+                        // Whoever wanted to cancel it has the answer: it is not tried again.
+                        cancellations.settle(&work[index].trial.id);
                     }
                     Step::Said(line) => progress.say(line),
                     _ => {}
                 }
                 core.on_step(index, step)
+            }
+            requested = cancellations.next() => {
+                let mut actions = Vec::new();
+                for trial in requested {
+                    match work.iter().position(|work| work.trial.id == trial) {
+                        Some(index) if core.is_open(index) => {
+                            executor.cancel(&trial);
+                            actions.extend(core.on_cancel(index));
+                        }
+                        _ => cancellations.settle(&trial),
+                    }
+                }
+                actions
             }
             () = signals.recv() => core.on_signal(),
             () = sleep_until(grace_end.into()), if deadline.is_some() && core.stop == Stop::Asked => {
@@ -136,14 +155,16 @@ enum Stop {
 pub struct Core {
     waiting: VecDeque<usize>,
     /// Begun and not done.
-    active: usize,
+    active: BTreeSet<usize>,
     /// Attempts in flight: those running, and as many again that prepare or publish.
     limit: usize,
     processes: BTreeMap<usize, i32>,
     /// How many retries each trial had.
     retries: BTreeMap<usize, usize>,
     /// Trials that pause before their next attempt.
-    pausing: usize,
+    pausing: BTreeSet<usize>,
+    /// Trials that are to be cancelled: they are not tried again.
+    cancelled: BTreeSet<usize>,
     policy: Policy,
     stop: Stop,
     summary: Summary,
@@ -154,11 +175,12 @@ impl Core {
     pub fn new(count: usize, workers: usize, policy: &Policy) -> Self {
         Self {
             waiting: (0..count).collect(),
-            active: 0,
+            active: BTreeSet::new(),
             limit: workers.saturating_mul(2).saturating_add(1),
             processes: BTreeMap::new(),
             retries: BTreeMap::new(),
-            pausing: 0,
+            pausing: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
             policy: policy.clone(),
             stop: Stop::No,
             summary: Summary::default(),
@@ -168,11 +190,11 @@ impl Core {
     /// Begins as many attempts as there is room for.
     pub fn fill(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
-        while self.stop == Stop::No && self.active < self.limit {
+        while self.stop == Stop::No && self.active.len() < self.limit {
             let Some(index) = self.waiting.pop_front() else {
                 break;
             };
-            self.active += 1;
+            self.active.insert(index);
             actions.push(Action::Start(index));
         }
         actions
@@ -197,18 +219,18 @@ impl Core {
             Step::Said(_) => return Vec::new(),
             Step::Due => {
                 // After a stop nothing pauses any more: then it is counted already.
-                if self.stop == Stop::No && self.pausing > 0 {
-                    self.pausing -= 1;
+                if self.pausing.remove(&index) {
                     self.waiting.push_front(index);
                 }
                 return self.fill();
             }
             Step::Done(Ok(Outcome::Published(result))) => match result.status {
                 Status::Succeeded => self.summary.succeeded += 1,
+                Status::Cancelled => self.summary.cancelled += 1,
                 Status::Failed => {
                     if let Some(pause) = self.pause_before_retry(index, &result) {
-                        self.active -= 1;
-                        self.pausing += 1;
+                        self.active.remove(&index);
+                        self.pausing.insert(index);
                         let mut actions = vec![Action::Retry(index, pause)];
                         actions.extend(self.fill());
                         return actions;
@@ -222,15 +244,35 @@ impl Core {
             },
             Step::Done(Ok(Outcome::Interrupted)) => self.summary.interrupted += 1,
             Step::Done(Err(error)) => {
-                self.active -= 1;
+                self.active.remove(&index);
                 self.summary.interrupted += 1;
                 // One full disk is reason enough: what cannot be published is not worth running.
                 self.summary.error.get_or_insert(error);
                 return self.ask_to_stop();
             }
         }
-        self.active -= 1;
+        self.active.remove(&index);
         self.fill()
+    }
+
+    /// Whether a trial may still run, or run again.
+    pub fn is_open(&self, index: usize) -> bool {
+        self.active.contains(&index)
+            || self.pausing.contains(&index)
+            || self.waiting.contains(&index)
+    }
+
+    /// Somebody cancels a trial. One that does not run begins at once, to be recorded as cancelled:
+    /// it needs no room.
+    pub fn on_cancel(&mut self, index: usize) -> Vec<Action> {
+        self.cancelled.insert(index);
+        let waits = self.waiting.contains(&index);
+        if self.stop != Stop::No || !(self.pausing.remove(&index) || waits) {
+            return Vec::new();
+        }
+        self.waiting.retain(|waiting| *waiting != index);
+        self.active.insert(index);
+        vec![Action::Start(index)]
     }
 
     /// Ctrl-C or SIGTERM: the first asks, the second forces.
@@ -253,25 +295,37 @@ impl Core {
 
     /// Whether nothing is left to do.
     pub fn is_finished(&self) -> bool {
-        self.active == 0 && self.waiting.is_empty() && self.pausing == 0
+        self.active.is_empty() && self.waiting.is_empty() && self.pausing.is_empty()
+    }
+
+    /// Whether the trial of an attempt that failed is tried again.
+    fn will_retry(&self, index: usize, result: &AttemptResult) -> bool {
+        let granted = result
+            .cause
+            .as_ref()
+            .map_or(0, |cause| cause.retries(&self.policy.retry));
+        let had = self.retries.get(&index).copied().unwrap_or_default();
+        self.stop == Stop::No
+            && !self.summary.gave_up
+            && !self.cancelled.contains(&index)
+            && had < granted
     }
 
     /// The pause before another attempt, if the cause of the failure grants one.
     fn pause_before_retry(&mut self, index: usize, result: &AttemptResult) -> Option<Duration> {
-        let granted = result.cause.as_ref()?.retries(&self.policy.retry);
-        let had = self.retries.entry(index).or_default();
-        if self.stop != Stop::No || self.summary.gave_up || *had >= granted {
+        if !self.will_retry(index, result) {
             return None;
         }
+        let had = self.retries.entry(index).or_default();
         *had += 1;
         Some(self.policy.retry.pause(*had - 1))
     }
 
     /// Trials that wait or pause are left for the next run.
     fn drop_waiting(&mut self) {
-        self.summary.interrupted += self.waiting.len() + self.pausing;
+        self.summary.interrupted += self.waiting.len() + self.pausing.len();
         self.waiting.clear();
-        self.pausing = 0;
+        self.pausing.clear();
     }
 
     fn ask_to_stop(&mut self) -> Vec<Action> {
@@ -310,6 +364,15 @@ mod tests {
         }))))
     }
 
+    fn cancelled() -> Step {
+        let Step::Done(Ok(Outcome::Published(mut result))) = failed() else {
+            unreachable!("a failure is published");
+        };
+        result.status = Status::Cancelled;
+        result.cause = Some(Cause::Cancelled);
+        Step::Done(Ok(Outcome::Published(result)))
+    }
+
     #[test]
     fn a_failure_is_tried_again_as_often_as_its_cause_is_granted() {
         let backoff = Duration::from_secs(3);
@@ -335,6 +398,44 @@ mod tests {
         assert_eq!(core.on_step(0, failed()), []);
         assert!(core.is_finished());
         assert_eq!(core.summary.failed, 1);
+    }
+
+    #[test]
+    fn a_cancelled_trial_begins_at_once_if_it_did_not_and_is_not_tried_again() {
+        let retry = Retry {
+            timeout: 1,
+            ..Retry::default()
+        };
+        let policy = Policy {
+            retry,
+            ..Policy::default()
+        };
+        let mut core = Core::new(6, 1, &policy);
+        core.fill();
+        assert_eq!(core.on_cancel(5), [Action::Start(5)], "it waited");
+        assert_eq!(core.on_cancel(5), []);
+        assert_eq!(
+            core.on_cancel(1),
+            [],
+            "it is under way: its executor ends it"
+        );
+        assert!(matches!(
+            core.on_step(0, failed())[..],
+            [Action::Retry(0, _)]
+        ));
+        assert_eq!(core.on_cancel(0), [Action::Start(0)], "it paused");
+        assert_eq!(core.on_step(0, Step::Due), [], "its pause is over for good");
+        assert_eq!(
+            core.on_step(1, failed()),
+            [],
+            "failed while it was asked to stop"
+        );
+        for index in [0, 2, 3, 4, 5] {
+            core.on_step(index, cancelled());
+        }
+        assert!(core.is_finished());
+        assert!(!core.is_open(5));
+        assert_eq!((core.summary.failed, core.summary.cancelled), (1, 5));
     }
 
     #[test]

@@ -117,6 +117,16 @@ pub enum RunnerError {
         /// How long it had.
         seconds: u64,
     },
+    /// Trials that were to be cancelled and did not end.
+    #[error("{left} trials of {} are still to be cancelled after {seconds} s; their runner does it as soon as it can", folder.display())]
+    NotCancelled {
+        /// The sweep's folder.
+        folder: PathBuf,
+        /// How many.
+        left: usize,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// Fewer GPUs than a trial needs.
     #[error(
         "a trial needs {wanted} GPUs, this machine has {}; choose with --gpus, or change `gpus` in [resources]",
@@ -179,7 +189,10 @@ impl RunnerError {
                 ExitCode::Unwritable
             }
             Self::Compile(_) | Self::Toolchain(_) | Self::Kernel { .. } => ExitCode::Toolchain,
-            Self::Busy { .. } | Self::Elsewhere { .. } | Self::NotStopped { .. } => ExitCode::Busy,
+            Self::Busy { .. }
+            | Self::Elsewhere { .. }
+            | Self::NotStopped { .. }
+            | Self::NotCancelled { .. } => ExitCode::Busy,
             Self::Executor(_) => ExitCode::ProgramDied,
             Self::Slurm(error) => error.exit_code(),
         }

@@ -4,6 +4,7 @@
 //!   do, step by step;
 //! - [`spec`]: the sweep file and the trials that it asks for;
 //! - [`store`]: the truth on disk: sweep, trial and attempt folders;
+//! - [`cancellations`]: requests to cancel single trials;
 //! - [`dispatcher`]: which attempt runs when, in one linear order of events;
 //! - [`executor`]: one attempt from its folder to its published result;
 //! - [`notebook_output`]: events as the outputs of an executed notebook;
@@ -13,6 +14,7 @@
 //! - [`exit_code`]: what the process's exit code says.
 
 pub mod assignment;
+pub mod cancellations;
 pub mod command;
 pub mod compare;
 pub mod compilation;

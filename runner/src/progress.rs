@@ -59,10 +59,13 @@ impl Progress {
     pub fn attempt_ended(&mut self, work: &Work, result: &AttemptResult) {
         self.advance(self.done + 1);
         if let Some(cause) = &result.cause {
+            let what = match result.status {
+                Status::Cancelled => format!("was cancelled in attempt {}", result.attempt),
+                _ => format!("failed in attempt {}: {cause}", result.attempt),
+            };
             self.say(&format!(
-                "trial {} failed in attempt {}: {cause} ({})",
+                "trial {} {what} ({})",
                 result.trial,
-                result.attempt,
                 described(work)
             ));
             return;

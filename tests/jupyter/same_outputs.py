@@ -38,6 +38,22 @@ TAGGED = [
     ("kept", ["raises-exception"]),
     (':dep itoa = "1"\nitoa::Buffer::new().format(kept).to_owned()', []),
 ]
+# Cells that do not compile and may: each shows what the live kernel says about it.
+REFUSED = [
+    ("fn half(number: i64) -> i64 {\n    number / 2\n}\nstruct Pair { left: i64 }\nlet text = String::from(\"kept\");", []),
+    ('println!("never");\nlet number: i64 = "twelve";\nhalf("no number")', ["raises-exception"]),
+    ("let lost = nowhere.len();\nundefined_function(lost)", ["raises-exception"]),
+    ("this is not even Rust", ["raises-exception"]),
+    ("let open = vec![1, 2;", ["raises-exception"]),
+    ("text.shout();\nlet sum: Vec<f64> = vec![1i64, 2];\nsum", ["raises-exception"]),
+    ("let first = &mut text.clone();\nlet second = first;\nfirst.push('!');\nsecond.len()",
+     ["raises-exception"]),
+    ("half(text.len() as i64)", ["raises-exception"]),
+    ("async fn soon() -> i64 { 1 }\nlet soon: String = soon().await;", ["raises-exception"]),
+    ('println!("{text} {}", half(9));', []),
+    ("let pairs = vec![Pair { left: 1, right: 2 }];\npairs.missing()", ["raises-exception"]),
+    ("struct Later;\n\n\n\nLater.missing()", ["raises-exception"]),
+]
 TIME = re.compile(r"\d+(\.\d+)? ?(s|ms|it/s|/s)\b")
 
 
@@ -51,6 +67,17 @@ class SameOutputs(unittest.TestCase):
         cells = [nbformat.v4.new_code_cell(cell, metadata={"tags": tags}) for cell, tags in TAGGED]
         # papermill passes over a cell by another tag.
         self.compare_cells(cells, papermill_too=False)
+
+    def test_cells_that_do_not_compile_and_may(self):
+        cells = [nbformat.v4.new_code_cell(cell, metadata={"tags": tags}) for cell, tags in REFUSED]
+        # papermill takes no error for allowed.
+        executed = self.compare_cells(cells, papermill_too=False)
+        names = [[output.get("ename") for output in cell] for cell in outputs(executed)]
+        refused = ["compile error"]
+        self.assertEqual(
+            names,
+            [[], *[refused] * 6, [None], refused, [None], refused, refused],
+        )
 
     def test_every_notebook_of_the_project(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +103,7 @@ class SameOutputs(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "in.ipynb"
             nbformat.write(notebook, path)
-            self.compare(path, papermill_too)
+            return self.compare(path, papermill_too)
 
     def compare(self, path, papermill_too):
         executed = compile_and_run(path)
@@ -85,6 +112,7 @@ class SameOutputs(unittest.TestCase):
         self.assertEqual(compiled, outputs(run_live(path)))
         if papermill_too:
             self.assertEqual(compiled, outputs(run_papermill(path)))
+        return executed
 
 
 def gather(path, sweep):

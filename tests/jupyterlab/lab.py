@@ -26,6 +26,14 @@ BUTTONS = [
     "20 + 2",
     "",
 ]
+# Cells of a sweep's notebook, with their tags.
+SWEPT = [
+    ("let x: i64 = 0;", ["parameters"]),
+    ('println!("trial of {x}");', []),
+    ('let frame = df!("step" => [1i64, 2, 3], "loss" => [x * 3, x * 2, x * 3])?;\nframe.clone()', []),
+    ('grouped_bars(&frame, &BarAxes::new("step", "loss").title("Loss by step"))?', []),
+    ('let number: i64 = "a number".parse()?;', ["raises-exception"]),
+]
 
 
 def main():
@@ -33,7 +41,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder) / "notebooks"
         shutil.copytree(NOTEBOOKS, root)
-        write_notebook(root / "buttons.ipynb", BUTTONS)
+        write_notebook(root / "buttons.ipynb", [(cell, []) for cell in BUTTONS])
+        if scenario == "executed.mjs":
+            execute_trial(root)
         server, address = start(root, pathlib.Path(folder))
         try:
             command = ["node", HERE / scenario, address, screenshots]
@@ -43,8 +53,21 @@ def main():
             server.wait(30)
 
 
+def execute_trial(root):
+    """`executed.ipynb`: what a trial of a sweep left."""
+    write_notebook(root / "swept.ipynb", SWEPT)
+    sweep = 'version = 1\nnotebook = "swept.ipynb"\n[grid]\nx = [3]\n'
+    (root / "swept.toml").write_text(sweep)
+    command = [os.environ["OFFMODEL"], "sweep", "swept.toml"]
+    subprocess.run(command, cwd=root, check=True, timeout=300)
+    (executed,) = root.glob("runs/swept/trial-*/attempt-1/out.ipynb")
+    shutil.copy(executed, root / "executed.ipynb")
+
+
 def write_notebook(path, cells):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell, metadata={"tags": tags}) for cell, tags in cells]
+    )
     notebook.metadata["kernelspec"] = {
         "name": "offmodel",
         "display_name": "Rust (offmodel)",

@@ -101,6 +101,26 @@ pub struct ParseError {
     pub at_end: bool,
 }
 
+impl ParseError {
+    /// As a compiler would show it: in colours, with the line and a mark under the column.
+    pub fn rendered(&self, source: &str) -> String {
+        let Self {
+            line,
+            column,
+            message,
+            ..
+        } = self;
+        let text = source
+            .lines()
+            .nth(line.saturating_sub(1))
+            .unwrap_or_default();
+        let marker = " ".repeat(column.saturating_sub(1));
+        format!(
+            "\u{1b}[1;31merror\u{1b}[0m: {message}\n --> cell:{line}:{column}\n  | {text}\n  | {marker}^"
+        )
+    }
+}
+
 /// Parses a cell.
 ///
 /// # Errors

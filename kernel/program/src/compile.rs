@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use offmodel_toolchain::Toolchain;
 use offmodel_toolchain::further_crates::{FurtherCrates, FurtherCratesError};
 
 use crate::diagnostics::{self, CellDiagnostic};
-use crate::generate::{FILE, dependencies};
+use crate::generate::{FILE, dependencies, generate_without};
+use crate::refusal::{Check, CheckError, Refusals, further_refusals};
 use crate::source::Source;
 use crate::{Cache, CodeCell, GenerateError, Notebook, Versions, cache, generate};
 
@@ -121,16 +123,14 @@ pub fn compile(
         source,
     };
     let workplace = cache.workplace().map_err(unwritable)?;
-    let command = toolchain.rustc_command();
-    run_compiler(
-        command,
+    let compiler = Compiler {
         notebook,
-        &source,
-        &further,
+        further: &further,
         toolchain,
         cache,
-        workplace.path(),
-    )?;
+        workplace: workplace.path(),
+    };
+    compiler.compile(source, &|| toolchain.rustc_command())?;
     versions.write(workplace.path()).map_err(unwritable)?;
     let executable = cache.publish(workplace, &key).map_err(unwritable)?;
     Ok(Program {
@@ -155,10 +155,14 @@ pub(crate) fn compile_portable(
     };
     let further = further_crates(notebook, toolchain, &mut |_| {})?;
     let identity = identity(&source, &further, toolchain, cache)?;
-    let command = toolchain.portable_rustc_command("lib");
-    run_compiler(
-        command, notebook, &source, &further, toolchain, cache, workplace,
-    )?;
+    let compiler = Compiler {
+        notebook,
+        further: &further,
+        toolchain,
+        cache,
+        workplace,
+    };
+    compiler.compile(source, &|| toolchain.portable_rustc_command("lib"))?;
     Ok(identity)
 }
 
@@ -231,53 +235,116 @@ fn further_crates(
         })
 }
 
-fn run_compiler(
-    mut command: Command,
-    notebook: &Notebook,
-    source: &Source,
-    further: &FurtherCrates,
-    toolchain: &Toolchain,
-    cache: &Cache,
-    workplace: &Path,
-) -> Result<(), CompileError> {
-    fs::write(workplace.join(FILE), &source.text).map_err(|source| CompileError::Cache {
-        folder: cache.folder().to_owned(),
-        source,
-    })?;
-    let output = command
-        .args(further.arguments())
-        .args([
-            "--crate-name",
-            "notebook",
-            "--crate-type",
-            "bin",
-            "--error-format",
-            "json",
-        ])
-        .args(["-o", "program", FILE])
-        // Locations name the file as it is given here.
-        .current_dir(workplace)
-        .output()
-        .map_err(|source| CompileError::Start {
-            compiler: toolchain.rustc.clone(),
-            source,
-        })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let diagnostics = diagnostics::read(&output.stderr, source);
-    let notebook = notebook.path.clone();
-    Err(
-        if diagnostics.began_elsewhere || diagnostics.in_cells.is_empty() {
-            let output = format!("{}\n{}", output.status, diagnostics.elsewhere.join("\n"));
-            CompileError::Compiler { notebook, output }
-        } else {
-            CompileError::Cells {
-                notebook,
-                errors: diagnostics.in_cells,
+/// Calls of the compiler for one notebook.
+struct Compiler<'a> {
+    notebook: &'a Notebook,
+    further: &'a FurtherCrates,
+    toolchain: &'a Toolchain,
+    cache: &'a Cache,
+    workplace: &'a Path,
+}
+
+impl Compiler<'_> {
+    /// Compiles a program; cells that may fail and do not compile are left out of it, and show
+    /// their errors instead.
+    fn compile(
+        &self,
+        mut source: Source,
+        command: &dyn Fn() -> Command,
+    ) -> Result<(), CompileError> {
+        let mut refusals = Refusals::new();
+        loop {
+            let errors = match self.run(command(), &source) {
+                Err(CompileError::Cells { errors, .. }) => errors,
+                ended => return ended,
+            };
+            let may_fail: HashSet<usize> = self
+                .notebook
+                .executed()
+                .filter(|code| code.may_fail())
+                .map(|code| code.number)
+                .collect();
+            let (allowed, fatal): (Vec<_>, Vec<_>) = errors
+                .into_iter()
+                .partition(|error| may_fail.contains(&error.cell));
+            if !fatal.is_empty() {
+                return Err(self.in_cells(fatal));
             }
-        },
-    )
+            let check = Check {
+                toolchain: self.toolchain,
+                further: self.further,
+                workplace: self.workplace,
+            };
+            let further = further_refusals(self.notebook, &allowed, &refusals, &check)
+                .map_err(|error| self.unchecked(error))?;
+            if further.is_empty() {
+                return Err(self.in_cells(allowed));
+            }
+            refusals.extend(further);
+            source = generate_without(self.notebook, &refusals, usize::MAX)?;
+        }
+    }
+
+    /// Calls the compiler once.
+    fn run(&self, mut command: Command, source: &Source) -> Result<(), CompileError> {
+        fs::write(self.workplace.join(FILE), &source.text)
+            .map_err(|source| self.unwritable(source))?;
+        let output = command
+            .args(self.further.arguments())
+            .args([
+                "--crate-name",
+                "notebook",
+                "--crate-type",
+                "bin",
+                "--error-format",
+                "json",
+            ])
+            .args(["-o", "program", FILE])
+            // Locations name the file as it is given here.
+            .current_dir(self.workplace)
+            .output()
+            .map_err(|source| self.not_started(source))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let diagnostics = diagnostics::read(&output.stderr, source);
+        if diagnostics.began_elsewhere || diagnostics.in_cells.is_empty() {
+            let notebook = self.notebook.path.clone();
+            let output = format!("{}\n{}", output.status, diagnostics.elsewhere.join("\n"));
+            return Err(CompileError::Compiler { notebook, output });
+        }
+        Err(self.in_cells(diagnostics.in_cells))
+    }
+
+    fn in_cells(&self, mut errors: Vec<CellDiagnostic>) -> CompileError {
+        errors.sort_by_key(|error| (error.cell, error.line, error.column));
+        CompileError::Cells {
+            notebook: self.notebook.path.clone(),
+            errors,
+        }
+    }
+
+    fn unchecked(&self, error: CheckError) -> CompileError {
+        match error {
+            CheckError::Generate(error) => error.into(),
+            CheckError::Write(source) => self.unwritable(source),
+            CheckError::Start(source) => self.not_started(source),
+        }
+    }
+
+    fn unwritable(&self, source: io::Error) -> CompileError {
+        CompileError::Cache {
+            folder: self.cache.folder().to_owned(),
+            source,
+        }
+    }
+
+    fn not_started(&self, source: io::Error) -> CompileError {
+        CompileError::Start {
+            compiler: self.toolchain.rustc.clone(),
+            source,
+        }
+    }
 }
 
 /// The compiler's own message about a cell that does not parse, which says more than ours.
@@ -296,15 +363,14 @@ fn with_compilers_words(
     let Ok(workplace) = cache.workplace() else {
         return error.into();
     };
-    let compiled = run_compiler(
-        toolchain.rustc_command(),
+    let compiler = Compiler {
         notebook,
-        &alone(code),
-        &FurtherCrates::default(),
+        further: &FurtherCrates::default(),
         toolchain,
         cache,
-        workplace.path(),
-    );
+        workplace: workplace.path(),
+    };
+    let compiled = compiler.run(toolchain.rustc_command(), &alone(code));
     let Err(CompileError::Cells {
         notebook,
         mut errors,

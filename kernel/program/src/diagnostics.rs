@@ -26,7 +26,7 @@ pub struct CellDiagnostic {
 /// What the compiler said.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
-    /// Errors with a place in a cell, in the order of cells and lines.
+    /// Errors with a place in a cell, in the order in which the compiler told them.
     pub in_cells: Vec<CellDiagnostic>,
     /// Renderings of all other errors, and lines that are no messages.
     pub elsewhere: Vec<String>,
@@ -73,9 +73,6 @@ pub(crate) fn read(stderr: &[u8], source: &Source) -> Diagnostics {
             }
         }
     }
-    diagnostics
-        .in_cells
-        .sort_by_key(|error| (error.cell, error.line, error.column));
     diagnostics
 }
 

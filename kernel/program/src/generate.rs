@@ -8,6 +8,7 @@ use offmodel_cells::{Cell, line_and_column};
 use offmodel_toolchain::further_crates::{Request, RequestError};
 
 use crate::notebook::PARAMETERS_TAG;
+use crate::refusal::{Refusal, Refusals};
 use crate::source::{Insertion, Source};
 use crate::{CodeCell, Notebook};
 
@@ -76,29 +77,57 @@ pub enum GenerateError {
 /// wherever possible, so that the compiler's messages fit.
 ///
 /// A cell that may fail is the body of a closure. What it defines is seen by no other cell: it
-/// might have failed before it did.
+/// might have failed before it did. One that is not even Rust is left out, and the program shows
+/// that as the cell's error.
 ///
 /// # Errors
-/// When a cell is not Rust, or uses what programs do not have.
+/// When a cell that must not fail is not Rust, or uses what programs do not have.
 pub fn generate(notebook: &Notebook) -> Result<Source, GenerateError> {
-    let cells = parse_all(notebook)?;
-    let uses_await = cells.iter().any(|(_, cell)| cell.uses_await);
+    generate_without(notebook, &Refusals::new(), usize::MAX)
+}
+
+/// As [`generate`], without the statements of cells that do not compile, and without the cells
+/// behind the one of number `last`.
+pub(crate) fn generate_without(
+    notebook: &Notebook,
+    refusals: &Refusals,
+    last: usize,
+) -> Result<Source, GenerateError> {
+    let mut cells = read_all(notebook)?;
+    cells.retain(|(code, _)| code.number <= last);
+    for (code, content) in &mut cells {
+        if let Some(refusal) = refusals.get(&code.number) {
+            *content = Content::Refused(refusal.clone());
+        }
+    }
+    let uses_await = cells
+        .iter()
+        .any(|(_, content)| matches!(content, Content::Statements(cell) if cell.uses_await));
     let mut source = Source::default();
     source.push("#![allow(warnings)]\n#![recursion_limit = \"1024\"]\nuse offmodel::prelude::*;");
     let keyword = if uses_await { "async fn" } else { "fn" };
     source.push(&format!(
         "{keyword} __offmodel_cells() -> ::std::result::Result<(), ::offmodel::live::Raised> {{"
     ));
-    for (position, (code, cell)) in cells.iter().enumerate() {
+    for (position, (code, content)) in cells.iter().enumerate() {
         if position > 0 {
             source.push("{");
         }
         source.push(&format!("::offmodel::batch::begin({})?;", code.number));
-        let (opening, closing) = around(code, cell);
-        source.push(opening);
-        push_cell(&mut source, notebook, code, cell)?;
-        // The semicolon ends a last statement that has none.
-        source.push(&format!(";{closing}::offmodel::batch::end();"));
+        match content {
+            Content::Statements(cell) => {
+                let (opening, closing) = around(code, cell);
+                source.push(opening);
+                push_cell(&mut source, notebook, code, cell)?;
+                // The semicolon ends a last statement that has none.
+                source.push(&format!(";{closing}::offmodel::batch::end();"));
+            }
+            Content::Refused(refusal) => {
+                // No line of it is in the program, but it is one of its cells.
+                source.push_cell(code.number, "", "", Vec::new());
+                source.push(&refusal.statement());
+            }
+        }
     }
     source.push(&"}".repeat(cells.len().saturating_sub(1)));
     source.push("::std::result::Result::Ok(())\n}");
@@ -133,7 +162,10 @@ pub(crate) struct Dependency {
 pub(crate) fn dependencies(notebook: &Notebook) -> Result<Vec<Dependency>, GenerateError> {
     let folder = notebook.path.parent().unwrap_or(Path::new("."));
     let mut dependencies = Vec::new();
-    for (code, cell) in parse_all(notebook)? {
+    for (code, content) in read_all(notebook)? {
+        let Content::Statements(cell) = content else {
+            continue;
+        };
         for command in cell.commands.iter().filter(|command| command.name == "dep") {
             let request = Request::parse(&command.arguments, folder).map_err(|reason| {
                 GenerateError::Dependency {
@@ -153,15 +185,30 @@ pub(crate) fn dependencies(notebook: &Notebook) -> Result<Vec<Dependency>, Gener
     Ok(dependencies)
 }
 
-fn parse_all(notebook: &Notebook) -> Result<Vec<(&CodeCell, Cell)>, GenerateError> {
+/// What a cell becomes in a program.
+enum Content {
+    Statements(Cell),
+    /// It may fail and does not compile.
+    Refused(Refusal),
+}
+
+fn read_all(notebook: &Notebook) -> Result<Vec<(&CodeCell, Content)>, GenerateError> {
     let mut cells = Vec::new();
     for code in notebook.executed() {
-        let cell = offmodel_cells::parse(&code.source).map_err(|reason| GenerateError::Syntax {
-            notebook: notebook.path.clone(),
-            cell: code.number,
-            reason,
-        })?;
-        cells.push((code, cell));
+        let content = match offmodel_cells::parse(&code.source) {
+            Ok(cell) => Content::Statements(cell),
+            Err(reason) if code.may_fail() => {
+                Content::Refused(Refusal::of_syntax(&code.source, &reason))
+            }
+            Err(reason) => {
+                return Err(GenerateError::Syntax {
+                    notebook: notebook.path.clone(),
+                    cell: code.number,
+                    reason,
+                });
+            }
+        };
+        cells.push((code, content));
     }
     Ok(cells)
 }

@@ -18,6 +18,7 @@ mod notebook;
 mod portable;
 #[path = "../../lab/src/batch/protocol.rs"]
 pub mod protocol;
+mod refusal;
 mod source;
 mod versions;
 

@@ -1,6 +1,6 @@
 //! rustc's messages, told in lines of the cell.
 
-use offmodel_cells::rendering::{Origins, Place, in_cells};
+use offmodel_cells::rendering::{Origins, Place, headline, in_cells};
 use offmodel_events::CellError;
 use serde::Deserialize;
 
@@ -126,7 +126,7 @@ pub(crate) fn cell_error(
         .first()
         .map_or("the cell does not compile", |error| &error.message);
     let value = match place {
-        Some(Place { line, column, .. }) => format!("{message} (line {line}, column {column})"),
+        Some(Place { line, column, .. }) => headline(message, line, column),
         None => message.to_owned(),
     };
     let traceback = errors

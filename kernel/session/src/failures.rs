@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use offmodel_cells::rendering::headline;
 use offmodel_events::CellError;
 use offmodel_toolchain::ToolchainError;
 
@@ -63,21 +64,10 @@ impl SessionError {
 
 /// A cell that is no Rust.
 pub(crate) fn parse_failure(source: &str, error: &offmodel_cells::ParseError) -> CellError {
-    let line = source
-        .lines()
-        .nth(error.line.saturating_sub(1))
-        .unwrap_or_default();
-    let marker = " ".repeat(error.column.saturating_sub(1));
     CellError {
         name: "compile error".to_owned(),
-        value: format!(
-            "{} (line {}, column {})",
-            error.message, error.line, error.column
-        ),
-        traceback: vec![format!(
-            "\u{1b}[1;31merror\u{1b}[0m: {}\n --> cell:{}:{}\n  | {line}\n  | {marker}^",
-            error.message, error.line, error.column
-        )],
+        value: headline(&error.message, error.line, error.column),
+        traceback: vec![error.rendered(source)],
         line: Some(error.line),
     }
 }

@@ -29,7 +29,7 @@ enum Command {
     /// Run sweeps at appointed times.
     #[command(subcommand)]
     Schedule(ScheduleCommand),
-    /// Tell where a sweep stands.
+    /// Tell where a sweep stands, and how its jobs in Slurm are.
     Status(StatusArguments),
     /// Print what a sweep's trials wrote.
     Logs(LogsArguments),
@@ -38,7 +38,8 @@ enum Command {
     /// Run trials of a sweep again: those that failed, or those named.
     Retry(RetryArguments),
     /// Stop the runner that is at work on a sweep, and end its jobs in Slurm; what is done stays
-    /// done.
+    /// done. With trials named or chosen by parameters, cancel these alone: each is asked to stop,
+    /// ended after 5 s, and recorded as cancelled, and only `offmodel retry` runs it again.
     Cancel(CancelArguments),
     /// Remove what a sweep no longer needs. Only tells what that is, without --yes.
     Clean(CleanArguments),
@@ -75,6 +76,9 @@ pub struct RunArguments {
     /// beside it, as OUT-NAME.parquet.
     #[arg(short, long, value_name = "OUT.ipynb")]
     pub output: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `offmodel build`.
@@ -157,6 +161,10 @@ pub struct RetryArguments {
     pub folder: PathBuf,
     /// The trials, or how their names begin; without any, those that failed.
     pub trials: Vec<String>,
+    /// Only trials in which this parameter has this value, as name=value; may be given several
+    /// times.
+    #[arg(short = 'p', long = "parameter", value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
     /// Tell which trials would run, and why, without running any.
     #[arg(long)]
     pub dry_run: bool,
@@ -170,8 +178,15 @@ pub struct RetryArguments {
 pub struct CancelArguments {
     /// The sweep's folder, such as runs/NAME.
     pub folder: PathBuf,
+    /// The trials to cancel, or how their names begin; the others go on. Without any, the sweep
+    /// is stopped.
+    pub trials: Vec<String>,
+    /// Cancel trials in which this parameter has this value, as name=value; may be given several
+    /// times.
+    #[arg(short = 'p', long = "parameter", value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
     /// Kill trials at once, without time to stop.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["trials", "parameters"])]
     pub now: bool,
     /// Print JSON.
     #[arg(long)]
@@ -215,7 +230,8 @@ pub struct LogsArguments {
     pub folder: PathBuf,
     /// The trial, or how its name begins; without it, all.
     pub trial: Option<String>,
-    /// Go on with what running trials write, until no runner is at work.
+    /// Go on with what running trials write, until no runner is at work and no job of the sweep
+    /// is in Slurm.
     #[arg(short, long)]
     pub follow: bool,
     /// Print JSON, one event a line.
@@ -252,6 +268,9 @@ pub struct ReportArguments {
     /// The page to write.
     #[arg(short, long, default_value = "report.html", value_name = "REPORT.html")]
     pub output: PathBuf,
+    /// Print JSON instead of the result table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Runs a command.

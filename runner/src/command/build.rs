@@ -3,6 +3,7 @@ use offmodel_toolchain::Toolchain;
 use serde_json::json;
 
 use super::BuildArguments;
+use super::json::VERSION;
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::terminal::{note, tell};
@@ -27,7 +28,7 @@ pub(super) fn build(arguments: &BuildArguments) -> Result<ExitCode, RunnerError>
         &arguments.output,
     )?;
     if arguments.json {
-        let told = json!({ "version": 1, "folder": arguments.output, "build": built });
+        let told = json!({ "version": VERSION, "command": "build", "folder": arguments.output, "build": built });
         tell!("{told:#}");
         return Ok(ExitCode::Success);
     }

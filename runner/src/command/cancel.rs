@@ -2,8 +2,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::cancel_trials::cancel_trials;
 use super::json::{VERSION, print_json};
-use super::sweep::runtime;
+use super::order::runtime;
 use super::{CancelArguments, status};
 use crate::error::RunnerError;
 use crate::executor::slurm::{cancel_jobs, has_jobs};
@@ -26,12 +27,16 @@ struct CancelDocument {
     jobs: usize,
     succeeded: usize,
     failed: usize,
+    cancelled: usize,
     left: usize,
 }
 
 /// Stops the runner that is at work on a sweep, as Ctrl-C in its terminal would, and ends the jobs
 /// that it left in Slurm.
 pub(super) fn cancel(arguments: &CancelArguments) -> Result<ExitCode, RunnerError> {
+    if !(arguments.trials.is_empty() && arguments.parameters.is_empty()) {
+        return cancel_trials(arguments);
+    }
     let folder = SweepFolder::view(&arguments.folder)?;
     let runner = folder.runner();
     let in_slurm = has_jobs(&folder)?;
@@ -105,11 +110,12 @@ fn document(
     jobs: usize,
 ) -> Result<CancelDocument, RunnerError> {
     let trials = status::submitted_trials(folder)?;
-    let (mut succeeded, mut failed) = (0, 0);
+    let (mut succeeded, mut failed, mut cancelled) = (0, 0, 0);
     for trial in &trials {
         match folder.state(&trial.id).standing {
             Standing::Succeeded(_) => succeeded += 1,
             Standing::Failed(_) => failed += 1,
+            Standing::Cancelled(_) => cancelled += 1,
             Standing::New | Standing::Unfinished => {}
         }
     }
@@ -121,6 +127,7 @@ fn document(
         jobs,
         succeeded,
         failed,
-        left: trials.len() - succeeded - failed,
+        cancelled,
+        left: trials.len() - succeeded - failed - cancelled,
     })
 }

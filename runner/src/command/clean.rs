@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::json::{VERSION, print_json};
-use super::sweep::runtime;
+use super::order::runtime;
 use super::{CleanArguments, status};
 use crate::error::RunnerError;
 use crate::executor::slurm::ensure_none;
@@ -110,7 +110,7 @@ fn useless(folder: &SweepFolder) -> Result<Vec<Item>, RunnerError> {
         let state = folder.state(&trial.id);
         let (counts, succeeded) = match &state.standing {
             Standing::Succeeded(result) => (result.attempt, true),
-            Standing::Failed(result) => (result.attempt, false),
+            Standing::Failed(result) | Standing::Cancelled(result) => (result.attempt, false),
             // Its number tells the next attempt's.
             Standing::New | Standing::Unfinished => (state.attempts, false),
         };

@@ -8,10 +8,14 @@
 //! | command | keys besides `version`, `command`, `sweep` |
 //! |---|---|
 //! | `sweep --dry-run`, `retry --dry-run` | `dry_run` (true), `total`, `to_run`, `merged`, `excluded`, `estimate`, `trials`: `trial`, `runs`, `reason` (`kind` and its facts), `text`, `parameters` |
-//! | `sweep`, `retry` | `dry_run` (false), `total`, `succeeded`, `failed`, `left`, `stopped`, `gave_up`, `files`, `failures`: `trial`, `attempt`, `notebook`, `parameters`, `cause`, `text` |
-//! | `status` | `running`, `runner`, `total`, `succeeded`, `failed`, `left`, `changed`, `others`, `estimate`, `trials`: `trial`, `status` (`new`, `running`, `unfinished`, `succeeded`, `failed`), `attempts`, `parameters`, `changed`, `result` |
-//! | `cancel` | `runner` (null if none was at work), `jobs` (trials cancelled in Slurm), `succeeded`, `failed`, `left` |
+//! | `sweep`, `retry` | `dry_run` (false), `total`, `succeeded`, `failed`, `cancelled`, `left`, `stopped`, `gave_up`, `files`, `failures`: `trial`, `attempt`, `notebook`, `parameters`, `cause`, `text` |
+//! | `status` | `running`, `runner`, `total`, `succeeded`, `failed`, `cancelled`, `left`, `changed`, `others`, `slurm` (null if it can have no jobs there): `error` (why Slurm could not be asked, else null), `waiting`, `running`, `unknown`, `reasons`, `estimate`, `trials`: `trial`, `status` (`new`, `waiting` (in Slurm), `running`, `unfinished`, `succeeded`, `failed`, `cancelled`), `attempts`, `job` (in Slurm, or null), `parameters`, `changed`, `result` |
+//! | `cancel` | `runner` (null if none was at work), `jobs` (trials cancelled in Slurm), `succeeded`, `failed`, `cancelled`, `left` |
+//! | `cancel` of trials | `runner` (which goes on), `trials`: `trial`, `status` (`cancelled`, or `succeeded`, `failed` if it was over already), `parameters` |
 //! | `clean` | `removed`, `bytes`, `items`: `path`, `reason` (`superseded`, `unfinished`, `other`, `temporary`), `bytes` |
+//! | `report` | `page`, `files` (the page and those gathered anew), `total`, `succeeded`, `failed`, `cancelled`, `left`, `seconds`, `rows` (of the result table), `notebooks`, `left_out`, `compared` |
+//! | `run` (no `sweep`) | `notebook`, `parameters` (those given), `status` (`succeeded`, `failed`, `stopped`), `cells`, `seconds`, `files`, `frames`, `cause`, `text`, `error` (`name`, `value`, `traceback`, `line`), `exit_code` |
+//! | `build` (no `sweep`) | `folder`, `build` |
 //! | `logs` | one document a line: `trial`, `attempt`, `event` |
 
 use serde::Serialize;

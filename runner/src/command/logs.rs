@@ -1,20 +1,27 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offmodel_events::Event;
 use serde::Serialize;
+use tokio::runtime::Runtime;
 
 use super::json::{VERSION, print_json_line};
+use super::order::runtime;
 use super::{LogsArguments, status};
 use crate::error::RunnerError;
+use crate::executor::slurm::glance;
 use crate::exit_code::ExitCode;
 use crate::spec::Trial;
 use crate::store::{Standing, SweepFolder};
+use crate::terminal::note;
 
 /// How often running trials are looked at.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// How often Slurm is asked whether jobs go on, while no runner is at work.
+const SLURM_EVERY: Duration = Duration::from_secs(5);
 
 /// A line of `logs --json`.
 #[derive(Debug, Serialize)]
@@ -58,7 +65,7 @@ pub(super) fn logs(arguments: &LogsArguments) -> Result<ExitCode, RunnerError> {
     Ok(ExitCode::Success)
 }
 
-/// Reads on and on, until no runner is at work.
+/// Reads on and on, until no runner is at work and no job waits or runs in Slurm.
 fn follow(
     reader: &mut LogReader<'_>,
     trials: &[&Trial],
@@ -72,16 +79,17 @@ fn follow(
             match state.standing {
                 Standing::Succeeded(_) if !from_the_start => None,
                 // It may be tried again.
-                Standing::Failed(_) if !from_the_start => {
+                Standing::Failed(_) | Standing::Cancelled(_) if !from_the_start => {
                     Some(Place::at(trial, state.attempts + 1))
                 }
                 _ => Some(Place::at(trial, state.attempts.max(1))),
             }
         })
         .collect();
+    let mut jobs = Jobs::new(folder)?;
     loop {
         // Asked before reading: what was written until then is read.
-        let is_running = folder.runner().is_some();
+        let is_running = folder.runner().is_some() || jobs.go_on(folder)?;
         for place in &mut places {
             let has_ended = folder.result(&place.trial.id, place.attempt).is_some();
             reader.read(place)?;
@@ -94,6 +102,50 @@ fn follow(
             return Ok(());
         }
         std::thread::sleep(EVERY);
+    }
+}
+
+/// Whether jobs of the sweep go on in Slurm, asked there now and then: its controller serves the
+/// whole cluster.
+struct Jobs {
+    runtime: Runtime,
+    /// When to ask next.
+    next: Instant,
+    go_on: bool,
+    /// Whether it was said that nobody answers.
+    told: bool,
+}
+
+impl Jobs {
+    fn new(folder: &SweepFolder) -> Result<Self, RunnerError> {
+        Ok(Self {
+            runtime: runtime(folder.path())?,
+            next: Instant::now(),
+            go_on: false,
+            told: false,
+        })
+    }
+
+    /// As Slurm said last. While it does not answer, jobs may go on.
+    fn go_on(&mut self, folder: &SweepFolder) -> Result<bool, RunnerError> {
+        if Instant::now() < self.next {
+            return Ok(self.go_on);
+        }
+        self.go_on = match self.runtime.block_on(glance(folder)) {
+            Ok(live) => {
+                self.told = false;
+                live.is_some_and(|live| !live.arrays.is_empty())
+            }
+            Err(error) if error.is_passing() => {
+                if !std::mem::replace(&mut self.told, true) {
+                    note!("{error}; jobs may go on there, so this goes on as well");
+                }
+                true
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.next = Instant::now() + SLURM_EVERY;
+        Ok(self.go_on)
     }
 }
 

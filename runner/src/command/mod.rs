@@ -1,19 +1,24 @@
 //! What the commands do, step by step.
 
+mod announcement;
 mod arguments;
 mod attempt;
 mod build;
 mod cancel;
+mod cancel_trials;
 mod clean;
 mod compare;
 mod json;
 mod kernel;
 mod logs;
+mod order;
+mod outcome;
 mod plan;
 mod report;
 mod retry;
 mod run;
 mod schedule;
+mod selection;
 mod status;
 mod sweep;
 

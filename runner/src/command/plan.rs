@@ -6,6 +6,7 @@ use offmodel_program::{Cache, Identity, Notebook, identify};
 use offmodel_toolchain::Toolchain;
 use serde::Serialize;
 
+use super::selection::Selection;
 use crate::executor::Work;
 use crate::spec::{DataHashes, Trial, identity};
 use crate::store::{AttemptResult, Standing, Submission, SweepFolder, TrialState};
@@ -49,6 +50,10 @@ pub(super) enum Reason {
     },
     /// It runs although it succeeded: it was asked for by name.
     Requested { attempt: usize },
+    /// It runs although it was cancelled: it was asked for.
+    Revived { attempt: usize },
+    /// It is skipped: somebody cancelled it.
+    Cancelled { attempt: usize },
     /// It is skipped: an attempt succeeded.
     Succeeded {
         attempt: usize,
@@ -61,7 +66,10 @@ pub(super) enum Reason {
 
 impl Reason {
     pub fn runs(&self) -> bool {
-        !matches!(self, Self::Succeeded { .. } | Self::NotRequested)
+        !matches!(
+            self,
+            Self::Succeeded { .. } | Self::Cancelled { .. } | Self::NotRequested
+        )
     }
 }
 
@@ -91,6 +99,14 @@ impl std::fmt::Display for Reason {
             Self::Requested { attempt } => write!(
                 formatter,
                 "runs: asked for by name; succeeded in attempt {attempt}"
+            ),
+            Self::Revived { attempt } => write!(
+                formatter,
+                "runs: asked for by name; cancelled in attempt {attempt}"
+            ),
+            Self::Cancelled { attempt } => write!(
+                formatter,
+                "skipped: cancelled in attempt {attempt} (`offmodel retry` with its name runs it)"
             ),
             Self::Succeeded { attempt, changed } if changed.is_empty() => {
                 write!(formatter, "skipped: succeeded in attempt {attempt}")
@@ -137,6 +153,9 @@ pub(super) fn plan<'a>(
                     .and_then(|former| former.reason(folder, trial))
                     .unwrap_or(Reason::New),
                 Standing::Failed(result) => failed(result),
+                Standing::Cancelled(result) => Reason::Cancelled {
+                    attempt: result.attempt,
+                },
                 Standing::Unfinished => Reason::Unfinished { attempt: attempts },
                 Standing::Succeeded(result) => {
                     let attempt = result.attempt;
@@ -164,21 +183,26 @@ pub(super) fn plan<'a>(
         .collect()
 }
 
-/// The plan of `offmodel retry`: the trials whose names begin with one of `wanted`, else those
-/// that failed.
+/// The plan of `offmodel retry`: the trials that were chosen; where none were, those that failed.
 pub(super) fn plan_retry<'a>(
     folder: &SweepFolder,
     trials: &'a [Trial],
-    wanted: &[String],
+    chosen: &Selection,
 ) -> Vec<Planned<'a>> {
     trials
         .iter()
         .map(|trial| {
             let TrialState { attempts, standing } = folder.state(&trial.id);
-            let is_named = wanted.iter().any(|name| trial.id.starts_with(name));
+            let is_named = chosen.has(trial);
             let reason = match &standing {
-                Standing::Failed(result) if wanted.is_empty() || is_named => failed(result),
+                Standing::Failed(result) if chosen.is_empty() || is_named => failed(result),
                 Standing::Succeeded(result) if is_named => Reason::Requested {
+                    attempt: result.attempt,
+                },
+                Standing::Cancelled(result) if is_named => Reason::Revived {
+                    attempt: result.attempt,
+                },
+                Standing::Cancelled(result) => Reason::Cancelled {
                     attempt: result.attempt,
                 },
                 Standing::Unfinished if is_named => Reason::Unfinished { attempt: attempts },

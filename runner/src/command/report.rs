@@ -1,9 +1,12 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use offmodel_analysis::{BarAxes, Figure, FrameDisplay, frame_text, grouped_bars};
 use polars::prelude::{DataFrame, IntoLazy, PolarsError, col, lit};
 
+use serde::Serialize;
+
 use super::compare::summary;
+use super::json::{VERSION, print_json};
 use super::{ReportArguments, status};
 use crate::assignment::described;
 use crate::compare::{CollectedSweep, Compared, changes_table, compare, groups_table};
@@ -28,7 +31,7 @@ const PRINTED_ROWS: usize = 40;
 pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerError> {
     let folder = SweepFolder::view(&arguments.folder)?;
     let trials = status::submitted_trials(&folder)?;
-    compact(&folder, &trials)?;
+    let mut files = compact(&folder, &trials)?;
     let results = if trials
         .iter()
         .any(|trial| matches!(folder.state(&trial.id).standing, Standing::Succeeded(_)))
@@ -44,7 +47,8 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
         .to_string_lossy()
         .into_owned();
     let mut page = Page::new(&title);
-    page.standings(&standings(&folder, &trials));
+    let counts = Counts::of(&folder, &trials);
+    page.standings(&counts.standings(&trials));
     if let Some(earlier) = &arguments.compare {
         let (heading, comparison) = comparison(earlier, folder.path())?;
         page.comparison(&heading, &comparison);
@@ -71,51 +75,124 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
             notebook.without_prose()
         });
     }
-    if let Some(left_out @ 1..) = succeeded.len().checked_sub(SHOWN_TRIALS) {
+    let left_out = succeeded.len().saturating_sub(SHOWN_TRIALS);
+    if left_out > 0 {
         page.remark(&format!("{left_out} more trials are left out of this page; their notebooks are in the sweep's folder."));
     }
     write_atomically(&arguments.output, page.finish().as_bytes())?;
+    let path = arguments
+        .output
+        .canonicalize()
+        .unwrap_or_else(|_| arguments.output.clone());
+    if arguments.json {
+        files.insert(0, path.clone());
+        return print_json(&ReportDocument {
+            version: VERSION,
+            command: "report",
+            sweep: folder.name(),
+            page: path,
+            files,
+            total: trials.len(),
+            succeeded: counts.succeeded,
+            failed: counts.failures.len(),
+            cancelled: counts.cancelled,
+            left: counts.left(&trials),
+            seconds: counts.seconds,
+            rows: results.height(),
+            notebooks: succeeded.len() - left_out + arguments.also.len(),
+            left_out,
+            compared: arguments.compare.clone(),
+        });
+    }
     let display = FrameDisplay {
         max_rows: PRINTED_ROWS,
         ..FrameDisplay::default()
     };
     tell!("{}", frame_text(&results, &display));
-    let path = arguments
-        .output
-        .canonicalize()
-        .unwrap_or_else(|_| arguments.output.clone());
     tell!("{}", path.display());
     Ok(ExitCode::Success)
 }
 
-fn standings(folder: &SweepFolder, trials: &[Trial]) -> Standings {
-    let (mut succeeded, mut seconds) = (0, 0.0);
-    let mut failures = Vec::new();
-    for trial in trials {
-        match folder.state(&trial.id).standing {
-            Standing::Succeeded(result) => {
-                succeeded += 1;
-                seconds += result.seconds;
+/// What `report --json` prints.
+#[derive(Debug, Serialize)]
+struct ReportDocument {
+    version: u32,
+    command: &'static str,
+    sweep: String,
+    /// The page, which is also the first of the files.
+    page: PathBuf,
+    files: Vec<PathBuf>,
+    total: usize,
+    succeeded: usize,
+    failed: usize,
+    cancelled: usize,
+    left: usize,
+    /// Of all trials that succeeded, together.
+    seconds: f64,
+    /// Of the result table.
+    rows: usize,
+    /// Executed notebooks in the page.
+    notebooks: usize,
+    /// Trials that succeeded and whose notebooks are not in the page.
+    left_out: usize,
+    /// The sweep that it was compared with.
+    compared: Option<PathBuf>,
+}
+
+/// How the trials of a sweep stand.
+#[derive(Debug, Default)]
+struct Counts {
+    succeeded: usize,
+    cancelled: usize,
+    seconds: f64,
+    failures: Vec<[String; 4]>,
+}
+
+impl Counts {
+    fn of(folder: &SweepFolder, trials: &[Trial]) -> Self {
+        let mut counts = Self::default();
+        for trial in trials {
+            match folder.state(&trial.id).standing {
+                Standing::Succeeded(result) => {
+                    counts.succeeded += 1;
+                    counts.seconds += result.seconds;
+                }
+                Standing::Failed(result) => counts.failures.push([
+                    trial.id.clone(),
+                    described(&trial.given),
+                    result.attempt.to_string(),
+                    result
+                        .cause
+                        .map_or_else(String::new, |cause| cause.to_string()),
+                ]),
+                Standing::Cancelled(_) => counts.cancelled += 1,
+                Standing::New | Standing::Unfinished => {}
             }
-            Standing::Failed(result) => failures.push([
-                trial.id.clone(),
-                described(&trial.given),
-                result.attempt.to_string(),
-                result
-                    .cause
-                    .map_or_else(String::new, |cause| cause.to_string()),
-            ]),
-            Standing::New | Standing::Unfinished => {}
         }
+        counts
     }
-    let left = trials.len() - succeeded - failures.len();
-    Standings {
-        summary: format!(
-            "{} trials: {succeeded} succeeded, in {seconds:.1} s in all; {} failed; {left} left.",
-            trials.len(),
-            failures.len()
-        ),
-        failures,
+
+    fn left(&self, trials: &[Trial]) -> usize {
+        trials.len() - self.succeeded - self.failures.len() - self.cancelled
+    }
+
+    /// As the page tells them.
+    fn standings(&self, trials: &[Trial]) -> Standings {
+        let cancelled = match self.cancelled {
+            0 => String::new(),
+            cancelled => format!(" {cancelled} cancelled;"),
+        };
+        Standings {
+            summary: format!(
+                "{} trials: {} succeeded, in {:.1} s in all; {} failed;{cancelled} {} left.",
+                trials.len(),
+                self.succeeded,
+                self.seconds,
+                self.failures.len(),
+                self.left(trials)
+            ),
+            failures: self.failures.clone(),
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 use offmodel_program::Notebook;
 
+use super::announcement::{announce, tell_plan};
+use super::order::Order;
 use super::plan::{Planned, plan_retry};
-use super::sweep::{Order, announce, layout, tell_plan};
+use super::selection::Selection;
+use super::sweep::layout;
 use super::{RetryArguments, status};
 use crate::error::RunnerError;
 use crate::executor::Work;
@@ -20,14 +23,12 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError>
         merged: 0,
         excluded: 0,
     };
-    for name in &arguments.trials {
-        if !trials.list.iter().any(|trial| trial.id.starts_with(name)) {
-            return Err(RunnerError::NoTrial {
-                folder: view.path().to_owned(),
-                trial: name.clone(),
-            });
-        }
-    }
+    let chosen = Selection::new(
+        &view,
+        &trials.list,
+        &arguments.trials,
+        &arguments.parameters,
+    )?;
     let mut spec = SweepSpec::read(&view.sweep_file())?;
     let mut notebook = Notebook::read(&view.notebook_file())?;
     // Its cells work where it came from.
@@ -42,14 +43,18 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError>
     let layout = layout(&spec, &arguments.shared, trials.list.len())?;
     spec.file = submission.sweep_file;
     if arguments.dry_run {
-        let plan = plan_retry(&view, &trials.list, &arguments.trials);
+        let plan = plan_retry(&view, &trials.list, &chosen);
         let json = arguments.shared.json.then_some("retry");
         return tell_plan(&view, &trials, &plan, &layout, json);
     }
     let folder = SweepFolder::open(&arguments.folder, layout.places.len())?;
-    let plan = plan_retry(&folder, &trials.list, &arguments.trials);
+    let plan = plan_retry(&folder, &trials.list, &chosen);
     announce(&folder, &trials, &plan, &layout);
     let work: Vec<Work> = plan.iter().filter_map(Planned::work).collect();
+    for Work { trial, .. } in &work {
+        // They are to run after all.
+        folder.settle_cancel_request(&trial.id);
+    }
     drop(plan);
     let parameters = notebook.parameters()?;
     let order = Order {

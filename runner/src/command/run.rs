@@ -3,8 +3,11 @@ use std::path::{Path, PathBuf};
 use offmodel_events::CellError;
 use offmodel_program::{Notebook, Program};
 
+use serde::Serialize;
+
 use super::RunArguments;
-use crate::assignment::{from_command_line, with_defaults};
+use super::json::{VERSION, print_json};
+use crate::assignment::{Assignment, from_command_line, with_defaults};
 use crate::compilation::compile_notebook;
 use crate::error::RunnerError;
 use crate::executor::{Executed, executed, single};
@@ -33,13 +36,85 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
         Some(output) => publish(&executed, folder.path(), output)?,
         None => Vec::new(),
     };
-    Ok(conclude(
-        &notebook,
-        &executed,
-        &written,
-        ending.seconds,
-        stopped,
-    ))
+    let code = exit_code(&executed, stopped);
+    if arguments.json {
+        print_json(&RunDocument::new(
+            &notebook,
+            &given,
+            &executed,
+            &written,
+            ending.seconds,
+            code,
+        ))?;
+    } else {
+        for path in &written {
+            tell!("{}", path.display());
+        }
+    }
+    conclude(&notebook, &executed, ending.seconds);
+    Ok(code)
+}
+
+/// What `run --json` prints.
+#[derive(Debug, Serialize)]
+struct RunDocument<'a> {
+    version: u32,
+    command: &'static str,
+    notebook: &'a Path,
+    parameters: &'a Assignment,
+    /// `succeeded`, `failed` or `stopped`.
+    status: &'static str,
+    /// Cells that ended well, or may fail.
+    cells: usize,
+    seconds: f64,
+    files: &'a [PathBuf],
+    /// Names of the recorded frames.
+    frames: &'a [String],
+    cause: Option<&'a Cause>,
+    text: Option<String>,
+    /// The error of the cell that failed.
+    error: Option<&'a CellError>,
+    exit_code: u8,
+}
+
+impl<'a> RunDocument<'a> {
+    fn new(
+        notebook: &'a Notebook,
+        given: &'a Assignment,
+        executed: &'a Executed,
+        written: &'a [PathBuf],
+        seconds: f64,
+        code: ExitCode,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            command: "run",
+            notebook: &notebook.path,
+            parameters: given,
+            status: match code {
+                ExitCode::Success => "succeeded",
+                ExitCode::Interrupted => "stopped",
+                _ => "failed",
+            },
+            cells: executed.finished,
+            seconds,
+            files: written,
+            frames: &executed.frames,
+            cause: executed.cause.as_ref(),
+            text: executed.cause.as_ref().map(Cause::to_string),
+            error: executed.error.as_ref(),
+            exit_code: code as u8,
+        }
+    }
+}
+
+fn exit_code(executed: &Executed, stopped: bool) -> ExitCode {
+    match &executed.cause {
+        None => ExitCode::Success,
+        Some(_) if stopped => ExitCode::Interrupted,
+        Some(Cause::Cell { .. }) => ExitCode::CellFailed,
+        Some(_) => ExitCode::ProgramDied,
+    }
 }
 
 fn run_program(
@@ -124,16 +199,7 @@ fn publish(executed: &Executed, folder: &Path, output: &Path) -> Result<Vec<Path
     Ok(written)
 }
 
-fn conclude(
-    notebook: &Notebook,
-    executed: &Executed,
-    written: &[PathBuf],
-    seconds: f64,
-    stopped: bool,
-) -> ExitCode {
-    for path in written {
-        tell!("{}", path.display());
-    }
+fn conclude(notebook: &Notebook, executed: &Executed, seconds: f64) {
     let Some(cause) = &executed.cause else {
         let cells = executed.finished;
         let plural = if cells == 1 { "cell" } else { "cells" };
@@ -141,16 +207,11 @@ fn conclude(
             "{}: {cells} {plural} in {seconds:.1} s",
             notebook.path.display()
         );
-        return ExitCode::Success;
+        return;
     };
     note!("error: {}, {cause}", notebook.path.display());
     if let Some(error) = &executed.error {
         show_traceback(error);
-    }
-    match cause {
-        _ if stopped => ExitCode::Interrupted,
-        Cause::Cell { .. } => ExitCode::CellFailed,
-        _ => ExitCode::ProgramDied,
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::SystemTime;
 
 use chrono::DateTime;
@@ -7,10 +7,12 @@ use serde::Serialize;
 
 use super::StatusArguments;
 use super::json::{VERSION, print_json};
+use super::order::runtime;
 use super::plan::Programs;
 use crate::assignment::{Assignment, described};
 use crate::error::RunnerError;
 use crate::estimate::Estimate;
+use crate::executor::slurm::{JobState, LiveJobs, LiveTask, SlurmError, glance};
 use crate::exit_code::ExitCode;
 use crate::spec::{SweepSpec, Trial, trials};
 use crate::store::{
@@ -31,14 +33,30 @@ struct SweepStatus {
     total: usize,
     succeeded: usize,
     failed: usize,
+    cancelled: usize,
     /// Without a result: never begun, running, or interrupted.
     left: usize,
     /// Results of another program than there is now.
     changed: usize,
     /// Trials in the folder that the sweep as submitted does not have.
     others: usize,
+    /// What Slurm says about its jobs; `None` where it can have none there.
+    slurm: Option<SlurmStatus>,
     estimate: Option<Estimate>,
     trials: Vec<TrialStatus>,
+}
+
+/// The jobs of a sweep in Slurm.
+#[derive(Debug, Default, Serialize)]
+struct SlurmStatus {
+    /// Why Slurm could not be asked; `None` if it answered.
+    error: Option<String>,
+    waiting: usize,
+    running: usize,
+    /// In states that we do not know.
+    unknown: usize,
+    /// Why jobs wait, or the states that we do not know, in Slurm's words.
+    reasons: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,6 +64,8 @@ struct TrialStatus {
     trial: String,
     status: &'static str,
     attempts: usize,
+    /// The job in Slurm that makes its attempt, as `squeue` names it.
+    job: Option<String>,
     parameters: Assignment,
     /// What is not the same in the program of now as in that of the result; `None` where that
     /// cannot be told.
@@ -96,11 +116,23 @@ fn collect(
     let since = runner.as_ref().and_then(|runner| moment(&runner.since));
     let current: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
     let others = folder.other_trials(&current).len();
+    let asked = runtime(folder.path())?.block_on(glance(folder)).transpose();
+    let jobs = match &asked {
+        Some(Ok(live)) => Some(&live.trials),
+        _ => None,
+    };
     let trials: Vec<TrialStatus> = trials
         .iter()
         .map(|trial| {
             let TrialState { attempts, standing } = folder.state(&trial.id);
+            let job = match standing {
+                // What it published outranks Slurm's word.
+                Standing::Succeeded(_) | Standing::Failed(_) | Standing::Cancelled(_) => None,
+                Standing::New | Standing::Unfinished => jobs.and_then(|jobs| jobs.get(&trial.id)),
+            };
             let (status, result) = match standing {
+                _ if job.is_some_and(|job| job.state == JobState::Waiting) => ("waiting", None),
+                _ if job.is_some_and(|job| job.state == JobState::Running) => ("running", None),
                 Standing::New => ("new", None),
                 Standing::Unfinished if began_after(folder, trial, attempts, since) => {
                     ("running", None)
@@ -108,6 +140,7 @@ fn collect(
                 Standing::Unfinished => ("unfinished", None),
                 Standing::Succeeded(result) => ("succeeded", Some(result)),
                 Standing::Failed(result) => ("failed", Some(result)),
+                Standing::Cancelled(result) => ("cancelled", Some(result)),
             };
             let changed = result
                 .as_ref()
@@ -116,6 +149,7 @@ fn collect(
                 trial: trial.id.clone(),
                 status,
                 attempts,
+                job: job.map(|job| job.task.to_string()),
                 parameters: trial.given.clone(),
                 changed,
                 result,
@@ -123,7 +157,7 @@ fn collect(
         })
         .collect();
     let count = |status| trials.iter().filter(|trial| trial.status == status).count();
-    let left = count("new") + count("unfinished") + count("running");
+    let left = trials.len() - count("succeeded") - count("failed") - count("cancelled");
     let workers = match (&runner, submission) {
         (Some(runner), _) => runner.workers,
         (None, Some(submission)) => submission.workers,
@@ -142,15 +176,84 @@ fn collect(
         total: trials.len(),
         succeeded: count("succeeded"),
         failed: count("failed"),
+        cancelled: count("cancelled"),
         left,
         changed: trials
             .iter()
             .filter(|trial| !trial.changed.as_ref().is_none_or(Vec::is_empty))
             .count(),
         others,
+        slurm: asked.map(SlurmStatus::new),
         estimate: Estimate::new(finished, left, workers),
         trials,
     })
+}
+
+impl SlurmStatus {
+    fn new(asked: Result<LiveJobs, SlurmError>) -> Self {
+        let live = match asked {
+            Ok(live) => live,
+            Err(error) => {
+                return Self {
+                    error: Some(error.to_string()),
+                    ..Self::default()
+                };
+            }
+        };
+        let mut told = Self::default();
+        for LiveTask { state, reason, .. } in live.trials.into_values() {
+            let reason = match state {
+                JobState::Running => {
+                    told.running += 1;
+                    continue;
+                }
+                JobState::Unknown(word) => {
+                    told.unknown += 1;
+                    word
+                }
+                _ => {
+                    told.waiting += 1;
+                    reason
+                }
+            };
+            if !reason.is_empty() {
+                *told.reasons.entry(reason).or_default() += 1;
+            }
+        }
+        told
+    }
+}
+
+impl std::fmt::Display for SlurmStatus {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(error) = &self.error {
+            return write!(
+                formatter,
+                "Slurm could not be asked, trials without a result may wait or run there: {error}"
+            );
+        }
+        write!(
+            formatter,
+            "in Slurm: {} running, {} waiting",
+            self.running, self.waiting
+        )?;
+        if self.unknown > 0 {
+            write!(
+                formatter,
+                ", {} in a state that we do not know",
+                self.unknown
+            )?;
+        }
+        let reasons: Vec<String> = self
+            .reasons
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        if !reasons.is_empty() {
+            write!(formatter, " ({})", reasons.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 fn moment(text: &str) -> Option<SystemTime> {
@@ -171,15 +274,31 @@ fn began_after(
         .is_some_and(|(since, began)| began >= since)
 }
 
+/// Said only where it happened.
+fn cancelled_part(cancelled: usize) -> String {
+    match cancelled {
+        0 => String::new(),
+        cancelled => format!("{cancelled} cancelled, "),
+    }
+}
+
 fn readable(status: &SweepStatus) -> String {
     let runner = match &status.runner {
         Some(runner) => format!("a runner is at work ({runner})"),
         None => "no runner is at work".to_owned(),
     };
     let mut text = format!(
-        "sweep {}: {} trials, {} succeeded, {} failed, {} left; {runner}",
-        status.sweep, status.total, status.succeeded, status.failed, status.left
+        "sweep {}: {} trials, {} succeeded, {} failed, {}{} left; {runner}",
+        status.sweep,
+        status.total,
+        status.succeeded,
+        status.failed,
+        cancelled_part(status.cancelled),
+        status.left
     );
+    if let Some(slurm) = &status.slurm {
+        text.push_str(&format!("\n{slurm}"));
+    }
     if let Some(estimate) = &status.estimate {
         text.push_str(&format!("\n{estimate}"));
     }
@@ -207,9 +326,19 @@ fn readable(status: &SweepStatus) -> String {
     for trial in &status.trials {
         let values = described(&trial.parameters);
         match (trial.status, &trial.result) {
-            ("running", _) => text.push_str(&format!(
-                "\ntrial {} is running in attempt {} ({values})",
-                trial.trial, trial.attempts
+            ("running", _) => {
+                let job = trial
+                    .job
+                    .as_ref()
+                    .map_or_else(String::new, |job| format!(", job {job}"));
+                text.push_str(&format!(
+                    "\ntrial {} is running in attempt {}{job} ({values})",
+                    trial.trial, trial.attempts
+                ));
+            }
+            ("cancelled", Some(result)) => text.push_str(&format!(
+                "\ntrial {} was cancelled in attempt {} ({values})",
+                trial.trial, result.attempt
             )),
             (
                 _,

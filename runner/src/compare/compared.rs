@@ -363,6 +363,7 @@ fn told(standing: &Standing) -> String {
             Some(cause) => format!("failed: {cause}"),
             None => "failed".to_owned(),
         },
+        Standing::Cancelled(_) => "cancelled".to_owned(),
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +37,23 @@ pub struct Context {
     pub slots: Slots,
     /// True once the sweep is to stop.
     pub stopping: watch::Receiver<bool>,
+    /// The trials that are to be cancelled.
+    pub cancelled: watch::Receiver<HashSet<String>>,
+}
+
+impl Context {
+    /// Waits until a trial is to be cancelled.
+    async fn cancelled(&self, trial: &str) {
+        let mut cancelled = self.cancelled.clone();
+        if cancelled
+            .wait_for(|trials| trials.contains(trial))
+            .await
+            .is_err()
+        {
+            // Nobody is left who could ask for it.
+            std::future::pending().await
+        }
+    }
 }
 
 /// Attempts made on this machine.
@@ -44,15 +62,23 @@ pub struct LocalAttempts {
     context: Arc<Context>,
     workers: usize,
     stop: watch::Sender<bool>,
+    cancel: watch::Sender<HashSet<String>>,
 }
 
 impl LocalAttempts {
-    /// With as many at once as `context` has slots; `stop` sends to its `stopping`.
-    pub fn new(context: Arc<Context>, workers: usize, stop: watch::Sender<bool>) -> Self {
+    /// With as many at once as `context` has slots; `stop` sends to its `stopping`, `cancel` to its
+    /// `cancelled`.
+    pub fn new(
+        context: Arc<Context>,
+        workers: usize,
+        stop: watch::Sender<bool>,
+        cancel: watch::Sender<HashSet<String>>,
+    ) -> Self {
         Self {
             context,
             workers,
             stop,
+            cancel,
         }
     }
 }
@@ -69,6 +95,11 @@ impl Executor for LocalAttempts {
             work,
             steps.clone(),
         ));
+    }
+
+    fn cancel(&self, trial: &str) {
+        self.cancel
+            .send_if_modified(|trials| trials.insert(trial.to_owned()));
     }
 
     fn halt(&self, halt: Halt) {
@@ -135,6 +166,11 @@ async fn run(
     loop {
         let (folder, ended, exceeded) = match execute(context, &mut work, send).await? {
             Execution::Withdrawn => return Ok(Outcome::Interrupted),
+            Execution::Cancelled { folder } => {
+                let result = result(&work, Some(Cause::Cancelled), None, Vec::new());
+                result.publish(&folder)?;
+                return Ok(Outcome::Published(Box::new(result)));
+            }
             Execution::Ended {
                 folder,
                 ended,
@@ -164,6 +200,8 @@ async fn run(
 enum Execution {
     /// It was not started any more.
     Withdrawn,
+    /// It was cancelled before it was started.
+    Cancelled { folder: PathBuf },
     /// It came to an end.
     Ended {
         folder: PathBuf,
@@ -189,13 +227,23 @@ async fn execute(
     let prepare = blocking(move || shared.folder.create_attempt(&spec));
     // Prepared while others run, so that the disk keeps no processor waiting; queued for a slot
     // at the same time, so that trials run in their order.
-    let (slot, prepared) = tokio::join!(context.slots.acquire(), prepare);
+    let slot = async {
+        tokio::select! {
+            biased;
+            () = context.cancelled(&work.trial.id) => None,
+            slot = context.slots.acquire() => Some(slot),
+        }
+    };
+    let (slot, prepared) = tokio::join!(slot, prepare);
     let folder = prepared?;
     if *context.stopping.borrow() {
         // It never began: nothing in it is worth keeping.
         let _ = std::fs::remove_dir_all(&folder);
         return Ok(Execution::Withdrawn);
     }
+    let Some(slot) = slot else {
+        return Ok(Execution::Cancelled { folder });
+    };
     work.place = slot.place.clone();
     let (tell, told) = oneshot::channel();
     let execution = context.executor.execute(&folder, &slot.place, |process| {
@@ -204,7 +252,8 @@ async fn execute(
         let _ = tell.send(process);
     });
     let process = async { told.await.ok() };
-    let (ended, exceeded) = within(&context.policy, process, execution).await;
+    let cancelled = context.cancelled(&work.trial.id);
+    let (ended, exceeded) = within(&context.policy, cancelled, process, execution).await;
     drop(slot);
     send(Step::Ended);
     Ok(Execution::Ended {
@@ -251,7 +300,7 @@ pub(super) fn publish(
         Err(error) => return Err(error.into()),
     };
     write_atomically(&folder.join("out.ipynb"), executed.notebook.as_bytes())?;
-    if stopping && executed.cause.is_some() {
+    if stopping && executed.cause.is_some() && exceeded != Some(Cause::Cancelled) {
         return Ok(Outcome::Interrupted);
     }
     // Whatever it said when it was ended, the limit is why. One that was faster than the signal
@@ -260,6 +309,26 @@ pub(super) fn publish(
     let result = result(work, cause, Some(&ending), executed.frames);
     result.publish(folder)?;
     Ok(Outcome::Published(Box::new(result)))
+}
+
+/// Records that a trial was cancelled which nobody runs: in the attempt that was interrupted, or in
+/// one that never began.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn record_cancelled(folder: &SweepFolder, trial: &Trial) -> Result<(), RunnerError> {
+    let work = Work {
+        trial: trial.clone(),
+        attempt: folder.state(&trial.id).attempts.max(1),
+        program: String::new(),
+        place: Place::default(),
+    };
+    let attempt = folder.attempt(&trial.id, work.attempt);
+    std::fs::create_dir_all(&attempt).map_err(|source| RunnerError::Write {
+        path: attempt.clone(),
+        source,
+    })?;
+    result(&work, Some(Cause::Cancelled), None, Vec::new()).publish(&attempt)
 }
 
 pub(super) fn result(
@@ -277,10 +346,10 @@ pub(super) fn result(
         version: RESULT_VERSION,
         trial: work.trial.id.clone(),
         attempt: work.attempt,
-        status: if cause.is_none() {
-            Status::Succeeded
-        } else {
-            Status::Failed
+        status: match cause {
+            None => Status::Succeeded,
+            Some(Cause::Cancelled) => Status::Cancelled,
+            Some(_) => Status::Failed,
         },
         cause,
         program: (!work.program.is_empty()).then(|| work.program.clone()),

@@ -15,6 +15,9 @@ pub trait Executor: Send + Sync {
     /// Makes an attempt, now or as soon as there is room for it.
     fn submit(&self, index: usize, work: Work, steps: &Steps);
 
+    /// Cancels a trial that was submitted or will be: what runs is asked to stop, and then ended.
+    fn cancel(&self, trial: &str);
+
     /// Makes an end; may be called several times.
     fn halt(&self, halt: Halt);
 }

@@ -14,18 +14,20 @@ use crate::store::Cause;
 /// more of it than it uses.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// Runs an execution to its end and ends it early when it exceeds a limit; tells which one.
+/// Runs an execution to its end and ends it early when it exceeds a limit or is cancelled; tells
+/// which.
 ///
-/// Too much time is asked to stop, and killed after [`GRACE`]; too much memory is killed at once.
+/// Too much time, and what is cancelled, is asked to stop, and killed after [`GRACE`]; too much memory is killed at once.
 pub async fn within<T>(
     policy: &Policy,
+    cancelled: impl Future<Output = ()>,
     process: impl Future<Output = Option<i32>>,
     execution: impl Future<Output = T>,
 ) -> (T, Option<Cause>) {
     tokio::pin!(execution);
     let exceeded = async {
         match process.await {
-            Some(process) => (process, exceeded(policy, process).await),
+            Some(process) => (process, exceeded(policy, cancelled, process).await),
             None => std::future::pending().await,
         }
     };
@@ -34,7 +36,7 @@ pub async fn within<T>(
         ended = &mut execution => return (ended, None),
         exceeded = exceeded => exceeded,
     };
-    if matches!(cause, Cause::Timeout { .. }) {
+    if matches!(cause, Cause::Timeout { .. } | Cause::Cancelled) {
         signal_group(Some(process), libc::SIGINT);
         if let Ok(ended) = timeout(GRACE, &mut execution).await {
             return (ended, Some(cause));
@@ -44,8 +46,9 @@ pub async fn within<T>(
     (execution.await, Some(cause))
 }
 
-async fn exceeded(policy: &Policy, process: i32) -> Cause {
+async fn exceeded(policy: &Policy, cancelled: impl Future<Output = ()>, process: i32) -> Cause {
     tokio::select! {
+        () = cancelled => Cause::Cancelled,
         cause = out_of_time(policy.timeout) => cause,
         cause = out_of_memory(policy.resources.memory, process) => cause,
     }

@@ -14,7 +14,7 @@ pub mod single;
 mod slots;
 pub mod slurm;
 
-pub use attempt::{Context, LocalAttempts, Outcome, Step, Work, attempt};
+pub use attempt::{Context, LocalAttempts, Outcome, Step, Work, attempt, record_cancelled};
 pub use interface::{Executor, Halt, Steps};
 pub use local::{ExecutorError, LocalExecutor};
 pub use outcome::{Executed, executed};

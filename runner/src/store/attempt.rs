@@ -63,7 +63,7 @@ impl AttemptSpec {
 }
 
 /// An attempt's `result.json`: written last, and only for attempts that ran to an end of
-/// their own.
+/// their own or were cancelled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttemptResult {
     /// Of this structure.
@@ -106,6 +106,8 @@ pub enum Status {
     Succeeded,
     /// It ended early.
     Failed,
+    /// Somebody cancelled the trial.
+    Cancelled,
 }
 
 /// Why an attempt failed.
@@ -159,6 +161,8 @@ pub enum Cause {
         /// What else is known; may be empty.
         detail: String,
     },
+    /// Somebody cancelled the trial.
+    Cancelled,
     /// The program could not be started.
     NotStarted {
         /// What the system said.
@@ -174,6 +178,7 @@ impl Cause {
             Self::Timeout { .. } => retry.timeout,
             Self::Memory { .. } => retry.memory,
             // Whoever cancelled it meant it.
+            Self::Cancelled => 0,
             Self::Cluster { state, .. } => match state.as_str() {
                 "CANCELLED" => 0,
                 "TIMEOUT" | "DEADLINE" => retry.timeout,
@@ -253,6 +258,7 @@ impl std::fmt::Display for Cause {
                     write!(formatter, ": {detail}")
                 }
             }
+            Self::Cancelled => write!(formatter, "cancelled"),
             Self::NotStarted { reason } => write!(formatter, "not started: {reason}"),
         }
     }

@@ -38,6 +38,8 @@ pub enum Standing {
     Succeeded(AttemptResult),
     /// The last attempt that ended failed.
     Failed(AttemptResult),
+    /// The last attempt that ended was cancelled.
+    Cancelled(AttemptResult),
     /// The last attempt has no result: it was interrupted, or is running.
     Unfinished,
 }
@@ -188,6 +190,9 @@ impl SweepFolder {
                         attempts,
                         standing: Standing::Succeeded(result),
                     };
+                }
+                Some(result) if result.status == Status::Cancelled => {
+                    standing.get_or_insert(Standing::Cancelled(result));
                 }
                 Some(result) => {
                     standing.get_or_insert(Standing::Failed(result));

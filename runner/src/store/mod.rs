@@ -5,6 +5,7 @@
 //! runs/SWEEP/notebook.ipynb                   the notebook as submitted, without outputs
 //! runs/SWEEP/submission.json                  where these came from, and the hashes of the data
 //! runs/SWEEP/runner.json                      who is at work on it, as long as someone is
+//! runs/SWEEP/cancel/HASH.json                 a trial that is to be cancelled, until it is over
 //! runs/SWEEP/trial-HASH/attempt-N/spec.json   what is to run
 //!                                /events.jsonl
 //!                                /out.ipynb   the executed notebook
@@ -16,12 +17,13 @@
 //! ```
 //!
 //! A trial is done when the `result.json` of an attempt says that it succeeded. An attempt
-//! without one was interrupted, or is running. Every file but `events.jsonl` is written beside
+//! without one was interrupted, or is running; one with nothing else was cancelled before it began. Every file but `events.jsonl` is written beside
 //! its name, synced and renamed. One process at a time writes to a sweep's folder and says so in
 //! `runner.json` ([`runner_at_work`]).
 
 mod atomic;
 mod attempt;
+mod cancellation;
 mod data;
 mod folder;
 mod provenance;

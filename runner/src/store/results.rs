@@ -103,6 +103,7 @@ fn standings(folder: &SweepFolder, trials: &[Trial]) -> PolarsResult<DataFrame> 
             Standing::Unfinished => ("unfinished", None),
             Standing::Succeeded(result) => ("succeeded", Some(result)),
             Standing::Failed(result) => ("failed", Some(result)),
+            Standing::Cancelled(result) => ("cancelled", Some(result)),
         };
         attempts.push(state.attempts as u64);
         statuses.push(status);

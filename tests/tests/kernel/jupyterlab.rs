@@ -19,6 +19,11 @@ fn first_light_shows_its_table_its_figure_and_a_moving_progress_bar() {
     visit("first_light");
 }
 
+#[test]
+fn the_executed_notebook_of_a_trial_opens_with_its_outputs_in_place() {
+    visit("executed");
+}
+
 fn visit(scenario: &str) {
     let Some(python) = python_with("jupyterlab, nbformat") else {
         return;

@@ -275,3 +275,65 @@ fn a_cell_that_must_not_fail_still_ends_the_notebook_behind_one_that_may() {
     assert_eq!(outputs[0][0]["evalue"], "allowed");
     assert!(outputs[2].is_empty());
 }
+
+#[test]
+fn a_cell_that_may_fail_need_not_even_compile() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("let x: i64 = 20;", &["parameters"]),
+            Cell("let y: i64 = \"text\";", &["raises-exception"]),
+            Cell("this is not even Rust", &["raises-exception"]),
+            Cell(
+                "unknown(x);\nlet moved = later.await;",
+                &["raises-exception"],
+            ),
+            Cell("x + 1", &[]),
+            Cell("x.shout()", &["raises-exception"]),
+        ],
+    );
+    let outputs = bench.outputs_of("n.ipynb");
+    assert_eq!(text(&outputs[4][0]), "21");
+    for (cell, value) in [
+        (1, "mismatched types (line 1, column 14)"),
+        (2, "unexpected token, expected `;` (line 1, column 6)"),
+        (
+            3,
+            "cannot find value `later` in this scope (line 2, column 13)",
+        ),
+        (5, "no method named `shout` found for type `i64`"),
+    ] {
+        assert_eq!(outputs[cell].len(), 1);
+        let error = &outputs[cell][0];
+        assert_eq!(error["ename"], "compile error");
+        let told = error["evalue"].as_str().unwrap();
+        assert!(told.contains(value), "{told}");
+    }
+    // One compilation serves other parameters as well; nothing is compiled a second time.
+    let again = bench
+        .offmodel(&["run", "n.ipynb", "-p", "x=41", "-o", "out.ipynb"])
+        .succeeded();
+    assert!(!again.stderr.contains("compiled"), "{}", again.stderr);
+    // Behind the cell that shows the values.
+    assert_eq!(text(&bench.outputs("out.ipynb")[5][0]), "42");
+}
+
+#[test]
+fn a_cell_that_must_compile_is_told_alone_beside_one_that_need_not() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("let y: i64 = \"text\";", &["raises-exception"]),
+            Cell("let x = 1;\nlet z: String = x;", &[]),
+        ],
+    );
+    let said = bench.offmodel(&["run", "n.ipynb"]);
+    said.failed(
+        4,
+        "n.ipynb, cell 2, line 2 does not compile: mismatched types",
+    );
+    said.failed(4, "cell 2, line 2, column 17");
+    assert!(!said.stderr.contains("cell 1"), "{}", said.stderr);
+}

@@ -184,7 +184,7 @@ fn each_trial_has_the_gpus_and_cores_of_its_slot() {
         "n.ipynb",
         &[
             Cell("let x: i64 = 0;", &["parameters"]),
-            Cell("sleep(std::time::Duration::from_millis(300))?;\nlet status = std::fs::read_to_string(\"/proc/self/status\")?;\nlet cores = status.lines().find_map(|line| line.strip_prefix(\"Cpus_allowed_list:\")).unwrap_or_default().trim().to_owned();\nlet gpus = std::env::var(\"CUDA_VISIBLE_DEVICES\")?;\nlet threads = std::env::var(\"OMP_NUM_THREADS\")?;\nprintln!(\"gpus {gpus}; cores {cores}; threads {threads}\");", &[]),
+            Cell("// Not before another one runs beside it, or did.\nstd::fs::write(format!(\"begun-{x}\"), \"\")?;\nwhile (1..=4).filter(|x| Path::new(&format!(\"begun-{x}\")).exists()).count() < 2 { sleep(std::time::Duration::from_millis(10))?; }\nlet status = std::fs::read_to_string(\"/proc/self/status\")?;\nlet cores = status.lines().find_map(|line| line.strip_prefix(\"Cpus_allowed_list:\")).unwrap_or_default().trim().to_owned();\nlet gpus = std::env::var(\"CUDA_VISIBLE_DEVICES\")?;\nlet threads = std::env::var(\"OMP_NUM_THREADS\")?;\nprintln!(\"gpus {gpus}; cores {cores}; threads {threads}\");", &[]),
         ],
     );
     bench.write(

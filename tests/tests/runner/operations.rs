@@ -1,12 +1,13 @@
 //! What a user does with a sweep beside running it: look, stop, try again, tidy up.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::sweeps::wait_for;
-use crate::workbench::{Cell, Said, Workbench};
+use crate::workbench::{Cell, Said, Workbench, said};
 
 /// Trials that wait until the file `go` is there, and then fail for `x` of 1, unless `mended` is.
 fn waiting(grid: &str) -> Workbench {
@@ -133,6 +134,36 @@ fn a_plan_a_sweep_and_its_status_have_a_documented_form() {
 }
 
 #[test]
+fn a_run_and_a_report_have_a_documented_form() {
+    let bench = waiting("[0, 1]");
+    bench.write("go", "");
+    // The folder has another name every time.
+    let told = |said: &Said| {
+        let folder = bench.path("").canonicalize().unwrap();
+        let text = said.stdout.replace(folder.to_str().unwrap(), "FOLDER");
+        settled(serde_json::from_str(&text).unwrap())
+    };
+    let run = ["run", "n.ipynb", "-p", "x=5", "-o", "out.ipynb", "--json"];
+    insta::assert_snapshot!("run", told(&bench.offmodel(&run).succeeded()));
+    // With the cell that shows which values the parameters had.
+    assert_eq!(bench.outputs("out.ipynb").len(), 4);
+    let failed = bench.offmodel(&["run", "n.ipynb", "-p", "x=1", "--json"]);
+    failed.failed(1, "cell 3, line 1: ParseIntError");
+    insta::assert_snapshot!("failed_run", told(&failed));
+    let broken = bench.offmodel(&["run", "nowhere.ipynb", "--json"]);
+    broken.failed(3, "failed to read notebook nowhere.ipynb");
+    assert_eq!(broken.stdout, "", "errors are told on standard error alone");
+
+    bench
+        .offmodel(&["sweep", "s.toml"])
+        .failed(1, "1 of 2 trials succeeded");
+    let report = ["report", "runs/s", "--also", "out.ipynb", "--json"];
+    let reported = bench.offmodel(&report).succeeded();
+    insta::assert_snapshot!("report", told(&reported));
+    assert!(bench.path("report.html").is_file());
+}
+
+#[test]
 fn every_attempt_tells_where_it_came_from() {
     let bench = waiting("[0]");
     bench.write("go", "");
@@ -232,17 +263,187 @@ fn cancel_stops_the_runner_and_leaves_a_sweep_that_goes_on() {
     assert_eq!(status(&bench)["succeeded"], 2);
 }
 
+/// `status` of the trials, in their order.
+fn statuses(bench: &Workbench) -> Vec<String> {
+    let told = status(bench);
+    let trials = told["trials"].as_array().unwrap();
+    trials
+        .iter()
+        .map(|trial| trial["status"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn trials_are_cancelled_alone_whether_they_run_or_wait() {
+    let bench = waiting("[0, 2, 3, 4]");
+    let runner = bench
+        .command(&["sweep", "s.toml", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until_running(&bench);
+    let waits = bench
+        .offmodel(&["cancel", "runs/s", "-p", "x=3", "--json"])
+        .succeeded();
+    let told = json(&waits);
+    assert_eq!(told["runner"]["process"], runner.id());
+    assert_eq!(told["trials"].as_array().unwrap().len(), 1);
+    assert_eq!(told["trials"][0]["status"], "cancelled");
+    assert_eq!(told["trials"][0]["parameters"]["x"], 3);
+    // The folders of the next ones are prepared while the first one runs.
+    let is_done = |status: &String| status == "cancelled" || status == "running";
+    let mut told = statuses(&bench);
+    told.retain(is_done);
+    assert_eq!(told, ["running", "cancelled"]);
+
+    let first = status(&bench)["trials"][0]["trial"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let runs = bench.offmodel(&["cancel", "runs/s", &first]).succeeded();
+    assert_eq!(runs.stdout, format!("trial {first}  cancelled (x=0)\n"));
+    let shown = bench.offmodel(&["logs", "runs/s", &first]).succeeded();
+    assert!(
+        shown.stdout.contains("begun 0\nInterrupted: "),
+        "{}",
+        shown.stdout
+    );
+    bench.write("go", "");
+    let ended = said(&runner.wait_with_output().unwrap()).succeeded();
+    let told = json(&ended);
+    assert_eq!(
+        (&told["succeeded"], &told["cancelled"], &told["left"]),
+        (&2.into(), &2.into(), &0.into())
+    );
+    assert!(
+        ended
+            .stderr
+            .contains(&format!("trial {first} was cancelled in attempt 1 (x=0)")),
+        "{}",
+        ended.stderr
+    );
+    assert!(!bench.path("runs/s/cancel").exists());
+
+    let over = bench
+        .offmodel(&["cancel", "runs/s", "-p", "x=2"])
+        .succeeded();
+    assert!(
+        over.stdout.contains("was over already: succeeded (x=2)"),
+        "{}",
+        over.stdout
+    );
+    let again = bench.offmodel(&["sweep", "s.toml"]).succeeded().stderr;
+    assert!(again.contains("2 cancelled, skipped"), "{again}");
+    let failed_ones = bench.offmodel(&["retry", "runs/s"]).succeeded().stderr;
+    assert!(
+        failed_ones.contains("2 cancelled, skipped"),
+        "{failed_ones}"
+    );
+    let named = bench
+        .offmodel(&["retry", "runs/s", "-p", "x=3"])
+        .succeeded();
+    assert!(
+        named
+            .stderr
+            .contains("1 cancelled before and asked for by name, run again"),
+        "{}",
+        named.stderr
+    );
+    assert_eq!(
+        statuses(&bench),
+        ["cancelled", "succeeded", "succeeded", "succeeded"]
+    );
+    for (arguments, wrong) in [
+        (["-p", "x=77"], "runs/s has no trial `x=77`"),
+        (["-p", "y=1"], "the notebook has no parameter `y`"),
+        (["-p", "x=much"], "parameter `x`"),
+    ] {
+        let command = [&["cancel", "runs/s"][..], &arguments].concat();
+        bench.offmodel(&command).failed(3, wrong);
+    }
+}
+
+#[test]
+fn a_trial_that_does_not_listen_is_ended_and_recorded_as_cancelled() {
+    let bench = Workbench::new();
+    bench.tagged_notebook(
+        "n.ipynb",
+        &[
+            Cell("let x: i64 = 0;", &["parameters"]),
+            Cell(
+                "if x == 1 { std::thread::sleep(std::time::Duration::from_secs(600)); }",
+                &[],
+            ),
+        ],
+    );
+    bench.write(
+        "s.toml",
+        "version = 1\nnotebook = \"n.ipynb\"\n[retry]\ncrash = 3\n[grid]\nx = [1, 2]\n",
+    );
+    let mut runner = start(&bench, &["sweep", "s.toml"]);
+    wait_until_running(&bench);
+    let cancelled = bench
+        .offmodel(&["cancel", "runs/s", "-p", "x=1"])
+        .succeeded();
+    assert!(
+        cancelled.stdout.contains("cancelled (x=1)"),
+        "{}",
+        cancelled.stdout
+    );
+    assert_eq!(runner.wait().unwrap().code(), Some(0));
+    assert_eq!(statuses(&bench), ["cancelled", "succeeded"]);
+    assert_eq!(status(&bench)["trials"][0]["attempts"], 1);
+}
+
+#[test]
+fn trials_are_cancelled_where_no_runner_is_at_work() {
+    let bench = waiting("[0, 2, 3]");
+    let mut runner = start(&bench, &["sweep", "s.toml"]);
+    wait_until_running(&bench);
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    for x in ["x=0", "x=2"] {
+        let said = bench.offmodel(&["cancel", "runs/s", "-p", x]).succeeded();
+        assert!(said.stdout.contains("  cancelled ("), "{}", said.stdout);
+    }
+    assert_eq!(statuses(&bench)[..2], ["cancelled", "cancelled"]);
+    assert_eq!(status(&bench)["left"], 1);
+    bench.write("go", "");
+    let went_on = bench.offmodel(&["sweep", "s.toml"]).succeeded();
+    assert!(
+        went_on.stderr.contains("2 cancelled, skipped"),
+        "{}",
+        went_on.stderr
+    );
+    assert_eq!(statuses(&bench), ["cancelled", "cancelled", "succeeded"]);
+    let text = bench.offmodel(&["status", "runs/s"]).succeeded().stdout;
+    assert!(
+        text.contains("1 succeeded, 0 failed, 2 cancelled, 0 left"),
+        "{text}"
+    );
+    // Its first attempt never began: the next one is the second all the same.
+    bench
+        .offmodel(&["retry", "runs/s", "-p", "x=2"])
+        .succeeded();
+    assert_eq!(status(&bench)["trials"][1]["result"]["attempt"], 2);
+}
+
 #[test]
 fn logs_are_followed_to_the_end_of_the_sweep() {
     let bench = waiting("[0, 2]");
     let mut runner = start(&bench, &["sweep", "s.toml"]);
     wait_until_running(&bench);
-    let follower = start(&bench, &["logs", "-f", "runs/s"]);
-    std::thread::sleep(Duration::from_millis(300));
+    let mut follower = start(&bench, &["logs", "-f", "runs/s"]);
+    let mut lines = BufReader::new(follower.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("begun 0\n") {
+        assert!(lines.read_line(&mut text).unwrap() > 0, "it ended: {text}");
+    }
     bench.write("go", "");
     assert!(runner.wait().unwrap().success());
-    let said = follower.wait_with_output().unwrap();
-    let text = String::from_utf8(said.stdout).unwrap();
+    lines.read_to_string(&mut text).unwrap();
+    assert!(follower.wait().unwrap().success());
     for line in ["begun 0\n", "ended 0\n", "begun 2\n", "ended 2\n"] {
         assert_eq!(text.matches(line).count(), 1, "{text}");
     }

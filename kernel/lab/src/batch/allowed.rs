@@ -1,11 +1,12 @@
-//! Cells tagged `raises-exception`: their errors are shown, and the notebook goes on.
+//! Cells tagged `raises-exception`: their errors are shown, those of the compiler included, and the
+//! notebook goes on.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-use offmodel_events::interrupt;
+use offmodel_events::{CellError, interrupt};
 
 use super::{Notebook, attempt, cells};
 use crate::live::Raised;
@@ -40,6 +41,17 @@ pub async fn allow_async(
     })
     .await;
     go_on(notebook, ended)
+}
+
+/// Stands for the statements of a cell that may fail and did not compile: shows what the live
+/// kernel would.
+pub fn refuse(value: &str, traceback: &[&str], line: Option<usize>) {
+    cells::fail_and_go_on(CellError {
+        name: "compile error".to_owned(),
+        value: value.to_owned(),
+        traceback: traceback.iter().copied().map(str::to_owned).collect(),
+        line,
+    });
 }
 
 fn go_on(

@@ -9,7 +9,8 @@
 //!   ([`protocol`]): an attempt then costs milliseconds instead of the start of libtorch;
 //! - `program` alone runs with the default parameters and prints what cells show.
 //!
-//! Cells that may fail stand in a closure of their own ([`allow`]).
+//! Cells that may fail stand in a closure of their own ([`allow`]); those of them that do not
+//! compile are left out, and their errors shown ([`refuse`]).
 //!
 //! An attempt writes its events to `DIR/events.jsonl` and its frames, given to [`record`], to
 //! `DIR/NAME.parquet`. What it became is for its starter to say: a process cannot report its own
@@ -26,7 +27,7 @@ pub mod protocol;
 mod record;
 mod serve;
 
-pub use allowed::{allow, allow_async};
+pub use allowed::{allow, allow_async, refuse};
 pub use block_on::block_on;
 pub use cells::{begin, end};
 pub use entry::main;

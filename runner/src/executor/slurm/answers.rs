@@ -122,27 +122,54 @@ fn answers(output: &str) -> Vec<Answer> {
         .lines()
         .filter_map(|line| {
             let mut fields = line.splitn(3, '|');
-            let task = task(fields.next()?)?;
+            let tasks = tasks(fields.next()?)?;
             let state = JobState::parse(fields.next()?);
             let reason = fields.next().unwrap_or_default().trim();
             let reason = if reason == "None" { "" } else { reason };
-            Some(Answer {
+            Some(tasks.into_iter().map(move |task| Answer {
                 task,
-                state,
+                state: state.clone(),
                 reason: reason.to_owned(),
-            })
+            }))
         })
+        .flatten()
         .collect()
 }
 
-/// `12_3`.
-fn task(text: &str) -> Option<TaskId> {
-    let (array, index) = text.trim().split_once('_')?;
-    Some(TaskId {
-        array: number(array)?,
-        index: u32::try_from(number(index)?).ok()?,
-    })
+/// `12_3`, or `12_[1-3,7%2]`: tasks that were cancelled before they began stay one entry.
+fn tasks(text: &str) -> Option<Vec<TaskId>> {
+    let (array, indices) = text.trim().split_once('_')?;
+    let array = number(array)?;
+    let task = |index| TaskId { array, index };
+    let Some(listed) = indices
+        .strip_prefix('[')
+        .and_then(|indices| indices.strip_suffix(']'))
+    else {
+        return Some(vec![task(index(indices)?)]);
+    };
+    // How many may run at once stands behind the list.
+    let listed = listed.split_once('%').map_or(listed, |(listed, _)| listed);
+    let mut tasks = Vec::new();
+    for part in listed.split(',') {
+        let (range, step) = part.split_once(':').unwrap_or((part, "1"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last, step) = (index(first)?, index(last)?, index(step)?.max(1));
+        // No cluster takes larger ones.
+        if last.saturating_sub(first) >= LARGEST_ARRAY {
+            return None;
+        }
+        let step = usize::try_from(step).ok()?;
+        tasks.extend((first..=last).step_by(step).map(task));
+    }
+    Some(tasks)
 }
+
+fn index(text: &str) -> Option<u32> {
+    u32::try_from(number(text)?).ok()
+}
+
+/// The most that Slurm lets `MaxArraySize` be.
+const LARGEST_ARRAY: u32 = 4_000_001;
 
 /// Digits alone: Rust's own parser takes a sign as well.
 fn number(text: &str) -> Option<u64> {
@@ -222,9 +249,35 @@ mod tests {
             states,
             [
                 JobState::Ended("CANCELLED"),
-                JobState::Unknown("OUT_OF_ME+".to_owned())
+                JobState::Unknown("OUT_OF_ME+".to_owned()),
+                JobState::Waiting,
+                JobState::Waiting,
+                JobState::Waiting,
+                JobState::Waiting,
             ]
         );
+    }
+
+    #[test]
+    fn tasks_of_one_entry_are_told_one_by_one() {
+        let told = |text: &str| -> Option<Vec<u32>> {
+            Some(tasks(text)?.into_iter().map(|task| task.index).collect())
+        };
+        assert_eq!(told("12_3"), Some(vec![3]));
+        assert_eq!(told("12_[3]"), Some(vec![3]));
+        assert_eq!(told("12_[2-4,7%2]"), Some(vec![2, 3, 4, 7]));
+        assert_eq!(told("12_[0-6:3]"), Some(vec![0, 3, 6]));
+        for wrong in [
+            "12",
+            "12_",
+            "12_[",
+            "12_[]",
+            "12_[a]",
+            "12_[1-9...]",
+            "12_[0-4294967295]",
+        ] {
+            assert_eq!(told(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -4,16 +4,21 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{ChildStderr, Command};
 use tokio::time::timeout;
 
-use super::answers::{self, Answer, ArrayId};
+use super::answers::{self, Answer, ArrayId, TaskId};
 use super::script::job_limit;
 use crate::exit_code::ExitCode;
 use crate::spec::Policy;
 
 /// Longer than Slurm's own patience with a controller that does not answer (some ten seconds).
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What `sbatch` says before it waits for room, for two minutes in all. We have more to do, and ask
+/// again ourselves.
+const WAITS_FOR_ROOM: &[&str] = &["temporarily unable to accept job", "job queue full"];
 
 /// Array size where `scontrol` does not tell it: Slurm's default.
 const DEFAULT_ARRAY_SIZE: u64 = 1001;
@@ -180,7 +185,7 @@ pub async fn submit(
             command.env_remove(variable);
         }
     }
-    let output = run("sbatch", command).await?;
+    let output = run_until("sbatch", command, Some(WAITS_FOR_ROOM)).await?;
     answers::submitted(&output).ok_or(SlurmError::NotUnderstood {
         command: "sbatch",
         output,
@@ -241,6 +246,24 @@ pub async fn cancel(arrays: &[ArrayId], only_waiting: bool) -> Result<(), SlurmE
     if only_waiting {
         arguments.insert(0, "--state=PENDING".to_owned());
     }
+    scancel(&arguments).await
+}
+
+/// Ends tasks, those that run as well. Tasks that are gone already are no error.
+///
+/// # Errors
+/// When nobody answers.
+pub async fn cancel_tasks(tasks: &[TaskId]) -> Result<(), SlurmError> {
+    /// A command line has room for so many.
+    const AT_ONCE: usize = 1000;
+    let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+    for some in tasks.chunks(AT_ONCE) {
+        scancel(some).await?;
+    }
+    Ok(())
+}
+
+async fn scancel(arguments: &[String]) -> Result<(), SlurmError> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match output_of("scancel", &arguments).await {
         Err(error @ (SlurmError::Missing { .. } | SlurmError::Unreachable { .. })) => Err(error),
@@ -259,7 +282,16 @@ async fn output_of(program: &'static str, arguments: &[&str]) -> Result<String, 
     run(program, command).await
 }
 
-async fn run(program: &'static str, mut command: Command) -> Result<String, SlurmError> {
+async fn run(program: &'static str, command: Command) -> Result<String, SlurmError> {
+    run_until(program, command, None).await
+}
+
+/// Runs a command to its end, or until it writes one of some words to its standard error.
+async fn run_until(
+    program: &'static str,
+    mut command: Command,
+    words: Option<&[&str]>,
+) -> Result<String, SlurmError> {
     // The runner may itself be a job: what Slurm told that job is not meant for ours.
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy();
@@ -268,35 +300,86 @@ async fn run(program: &'static str, mut command: Command) -> Result<String, Slur
         }
     }
     command
+        // Lists of tasks are not cut short.
+        .env("SLURM_BITSTR_LEN", "0")
         .stdin(Stdio::null())
         .kill_on_drop(true)
         // Ctrl-C is for the runner: a submission is never cut in half.
-        .process_group(0);
-    let output = match timeout(PATIENCE, command.output()).await {
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let missing = |error: std::io::Error| SlurmError::Missing {
+        command: program,
+        reason: error.to_string(),
+    };
+    let mut child = command.spawn().map_err(missing)?;
+    let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(missing(std::io::Error::other(
+            "its standard streams are missing",
+        )));
+    };
+    let ended = async {
+        let mut output = Vec::new();
+        let listening = async {
+            let said = read_until(stderr, words).await?;
+            if said.ends_early {
+                child.start_kill()?;
+            }
+            Ok::<_, std::io::Error>(said)
+        };
+        let (read, said) = tokio::join!(stdout.read_to_end(&mut output), listening);
+        read?;
+        let said = said?;
+        Ok((child.wait().await?, output, said))
+    };
+    let (status, output, said) = match timeout(PATIENCE, ended).await {
         Err(_) => {
             return Err(SlurmError::Unreachable {
                 command: program,
                 message: format!("nothing for {} s", PATIENCE.as_secs()),
             });
         }
-        Ok(Err(error)) => {
-            return Err(SlurmError::Missing {
-                command: program,
-                reason: error.to_string(),
+        Ok(ended) => ended.map_err(missing)?,
+    };
+    if status.success() && !said.ends_early {
+        return Ok(String::from_utf8_lossy(&output).into_owned());
+    }
+    let message = readable(&said.text);
+    Err(complaint(program, message))
+}
+
+/// What a command wrote to its standard error.
+struct StandardError {
+    text: String,
+    /// Whether it has one of the words that were waited for.
+    ends_early: bool,
+}
+
+async fn read_until(stderr: ChildStderr, words: Option<&[&str]>) -> std::io::Result<StandardError> {
+    let mut reader = BufReader::new(stderr);
+    let mut text = String::new();
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).await? > 0 {
+        let told = String::from_utf8_lossy(&line);
+        text.push_str(&told);
+        let mut words = words.into_iter().flatten();
+        if words.any(|word| told.contains(word)) {
+            return Ok(StandardError {
+                text,
+                ends_early: true,
             });
         }
-        Ok(Ok(output)) => output,
-    };
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        line.clear();
     }
-    let message = readable(&String::from_utf8_lossy(&output.stderr));
-    Err(complaint(program, message))
+    Ok(StandardError {
+        text,
+        ends_early: false,
+    })
 }
 
 /// Which kind of trouble a message tells. The words are those of Slurm's `slurm_errno.c`.
 fn complaint(command: &'static str, message: String) -> SlurmError {
-    const UNREACHABLE: [&str; 9] = [
+    const UNREACHABLE: [&str; 8] = [
         "Unable to contact slurm controller",
         "Socket timed out",
         "Communication connection failure",
@@ -305,9 +388,10 @@ fn complaint(command: &'static str, message: String) -> SlurmError {
         "Connection timed out",
         "Protocol authentication error",
         "Slurm backup controller in standby mode",
-        "temporarily unable to accept job",
     ];
-    const FULL: [&str; 5] = [
+    const FULL: [&str; 7] = [
+        WAITS_FOR_ROOM[0],
+        WAITS_FOR_ROOM[1],
         "SubmitJobLimit",
         "MaxSubmitJob",
         "job submit limit",

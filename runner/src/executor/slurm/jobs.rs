@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::answers::{Answer, ArrayId, TaskId};
+use super::answers::{Answer, ArrayId, JobState, TaskId};
 use super::commands::{self, SlurmError};
 use super::record::{ArrayRecord, open_records};
 use crate::error::RunnerError;
@@ -20,8 +20,21 @@ const UNTIL_GONE: Duration = Duration::from_secs(90);
 pub struct LiveJobs {
     /// The records of their arrays.
     pub arrays: BTreeMap<ArrayId, ArrayRecord>,
-    /// Their tasks by trial, each with the number of its first attempt.
-    pub trials: HashMap<String, (TaskId, usize)>,
+    /// Their tasks by trial.
+    pub trials: HashMap<String, LiveTask>,
+}
+
+/// A task that still waits or runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveTask {
+    /// Which.
+    pub task: TaskId,
+    /// The number of its first attempt.
+    pub attempt: usize,
+    /// Waiting, running, or a word that we do not know.
+    pub state: JobState,
+    /// Why it is in that state, in Slurm's words; may be empty.
+    pub reason: String,
 }
 
 /// Asks Slurm which jobs of the sweep still wait or run.
@@ -59,7 +72,7 @@ pub async fn take_stock(folder: &SweepFolder) -> Result<LiveJobs, RunnerError> {
     Ok(live)
 }
 
-async fn live_among(records: Vec<ArrayRecord>) -> Result<LiveJobs, SlurmError> {
+pub async fn live_among(records: Vec<ArrayRecord>) -> Result<LiveJobs, SlurmError> {
     let numbered: Vec<ArrayId> = records.iter().filter_map(|record| record.job).collect();
     let mut answers = match numbered.as_slice() {
         [] => Vec::new(),
@@ -85,21 +98,30 @@ async fn live_among(records: Vec<ArrayRecord>) -> Result<LiveJobs, SlurmError> {
 }
 
 fn add_live_tasks(live: &mut LiveJobs, job: ArrayId, record: ArrayRecord, answers: &[Answer]) {
+    let mut is_live = false;
     // The same task may be told twice.
-    let tasks: HashSet<TaskId> = answers
+    for Answer {
+        task,
+        state,
+        reason,
+    } in answers
         .iter()
         .filter(|answer| answer.task.array == job && !answer.state.is_ended())
-        .map(|answer| answer.task)
-        .collect();
-    if tasks.is_empty() {
-        return;
-    }
-    for task in tasks {
+    {
+        is_live = true;
         if let Some(own) = record.tasks.get(task.index as usize) {
-            live.trials.insert(own.trial.clone(), (task, own.attempt));
+            let live_task = LiveTask {
+                task: *task,
+                attempt: own.attempt,
+                state: state.clone(),
+                reason: reason.clone(),
+            };
+            live.trials.insert(own.trial.clone(), live_task);
         }
     }
-    live.arrays.insert(job, record);
+    if is_live {
+        live.arrays.insert(job, record);
+    }
 }
 
 /// Whether a sweep may have jobs in Slurm: without asking there.
@@ -148,6 +170,35 @@ pub async fn cancel_jobs(folder: &SweepFolder) -> Result<usize, SlurmError> {
         left = live_jobs(folder).await?.trials.len();
     }
     Ok(before.trials.len())
+}
+
+/// Cancels the jobs of some trials and waits until they are gone. Only for whoever holds the folder.
+///
+/// # Errors
+/// As [`cancel_jobs`].
+pub async fn cancel_trials(
+    folder: &SweepFolder,
+    trials: &HashSet<&str>,
+) -> Result<(), RunnerError> {
+    let asked = Instant::now();
+    loop {
+        let live = take_stock(folder).await?;
+        let tasks: Vec<TaskId> = live
+            .trials
+            .iter()
+            .filter(|(trial, _)| trials.contains(trial.as_str()))
+            .map(|(_, live)| live.task)
+            .collect();
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        if asked.elapsed() > UNTIL_GONE {
+            return Err(SlurmError::Remaining { left: tasks.len() }.into());
+        }
+        // Asked again and again: a task that is being started may miss it.
+        commands::cancel_tasks(&tasks).await?;
+        sleep(Duration::from_millis(500)).await;
+    }
 }
 
 #[cfg(test)]

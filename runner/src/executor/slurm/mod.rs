@@ -12,6 +12,7 @@
 //! - [`record`]: what was handed over, on disk;
 //! - [`submission`]: from attempts to a job array;
 //! - [`jobs`]: what an earlier runner left in Slurm, and ending it;
+//! - [`glance`]: how its jobs are, for whoever looks at a sweep without being its runner;
 //! - [`verdict`]: what became of a task;
 //! - [`rhythm`]: how often to look;
 //! - [`keeper`]: the executor;
@@ -23,6 +24,7 @@
 
 mod answers;
 mod commands;
+mod glance;
 mod jobs;
 mod keeper;
 pub mod node;
@@ -33,7 +35,9 @@ mod script;
 mod submission;
 mod verdict;
 
+pub use answers::JobState;
 pub use commands::{SlurmError, reach};
-pub use jobs::{cancel_jobs, ensure_none, has_jobs};
+pub use glance::glance;
+pub use jobs::{LiveJobs, LiveTask, cancel_jobs, cancel_trials, ensure_none, has_jobs};
 pub use keeper::SlurmExecutor;
 pub use submission::{SlurmSweep, WhenStopped};

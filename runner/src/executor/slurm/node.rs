@@ -51,9 +51,16 @@ pub fn run(record_path: &Path) -> Result<ExitCode, RunnerError> {
         note!("the runner gave this array up: nothing to do");
         return Ok(ExitCode::Success);
     }
-    if matches!(folder.state(&task.trial).standing, Standing::Succeeded(_)) {
-        note!("trial {} is done already", task.trial);
-        return Ok(ExitCode::Success);
+    match folder.state(&task.trial).standing {
+        Standing::Succeeded(_) => {
+            note!("trial {} is done already", task.trial);
+            return Ok(ExitCode::Success);
+        }
+        Standing::Cancelled(_) => {
+            note!("trial {} is cancelled", task.trial);
+            return Ok(ExitCode::Success);
+        }
+        _ => {}
     }
     let target = Target::take(&folder, &record, task, restarts)?;
     let notebook = Notebook::read(&record_path.with_extension("ipynb"))?;
@@ -206,7 +213,9 @@ async fn execute(
     let mut awaited = started.subscribe();
     let known = async move { *awaited.wait_for(Option::is_some).await.ok()? };
     let policy = record.policy();
-    let limited = within(&policy, known, execution);
+    // Who cancels a job lets Slurm do it.
+    let never = std::future::pending();
+    let limited = within(&policy, never, known, execution);
     tokio::pin!(limited);
     let mut stop = None;
     let mut deadline: Option<Instant> = None;

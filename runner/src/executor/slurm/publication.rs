@@ -33,7 +33,6 @@ pub fn publish_lost(
     reason: &str,
     log: Option<&Path>,
 ) -> Result<AttemptResult, RunnerError> {
-    let last = folder.state(&work.trial.id).attempts.max(work.attempt);
     let detail = [Some(reason.to_owned()), log.and_then(last_words)]
         .into_iter()
         .flatten()
@@ -45,6 +44,24 @@ pub fn publish_lost(
         job: task.to_string(),
         detail,
     };
+    publish_without_result(folder, work, cause)
+}
+
+/// Publishes that a trial was cancelled, of whose attempt nothing more will come. A result that
+/// appears at the last moment wins.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn publish_cancelled(folder: &SweepFolder, work: &Work) -> Result<AttemptResult, RunnerError> {
+    publish_without_result(folder, work, Cause::Cancelled)
+}
+
+fn publish_without_result(
+    folder: &SweepFolder,
+    work: &Work,
+    cause: Cause,
+) -> Result<AttemptResult, RunnerError> {
+    let last = folder.state(&work.trial.id).attempts.max(work.attempt);
     let work = Work {
         attempt: last,
         ..work.clone()

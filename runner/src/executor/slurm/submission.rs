@@ -140,12 +140,19 @@ pub fn take_back(sweep: &SlurmSweep, record: &ArrayRecord) {
 /// Removes the folder of an attempt that never began: nothing in it is worth keeping.
 pub fn remove_unbegun(folder: &SweepFolder, task: &TaskRecord) {
     let attempt = folder.attempt(&task.trial, task.attempt);
-    if !attempt.join("events.jsonl").exists() && !attempt.join("result.json").exists() {
+    if !has_begun(folder, task) && !attempt.join("result.json").exists() {
         let _ = fs::remove_dir_all(&attempt);
     }
 }
 
-fn spec_of(sweep: &SlurmSweep, work: &Work) -> AttemptSpec {
+/// Whether a task's attempt left anything.
+pub fn has_begun(folder: &SweepFolder, task: &TaskRecord) -> bool {
+    let attempt = folder.attempt(&task.trial, task.attempt);
+    attempt.join("events.jsonl").exists()
+}
+
+/// What an attempt is asked to do.
+pub fn spec_of(sweep: &SlurmSweep, work: &Work) -> AttemptSpec {
     let mut spec = AttemptSpec::new(
         work.trial.id.clone(),
         work.attempt,

@@ -1,20 +1,29 @@
 //! Cases that leave the cluster as it is.
 
+use serde_json::Value;
+
 use super::Case;
 use super::cluster::Cluster;
 use super::sweep::{Sweep, wait_for};
 use crate::workbench::said;
 
-pub const CASES: [(&str, Case); 11] = [
+pub const CASES: [(&str, Case); 15] = [
     ("results as on this machine", results_as_on_this_machine),
     ("failures by their cause", failures_by_their_cause),
     ("the job's time limit", the_jobs_time_limit),
     ("throttle", throttle),
+    ("too many failures", too_many_failures),
     ("GPUs", gpus),
     ("requeue", requeue),
     ("a cancelled sweep", a_cancelled_sweep),
+    ("cancelled trials", cancelled_trials),
+    (
+        "cancelled trials without a runner",
+        cancelled_trials_without_a_runner,
+    ),
     ("stopped with its jobs", stopped_with_its_jobs),
     ("a killed runner", a_killed_runner),
+    ("jobs without a runner", jobs_without_a_runner),
     ("unreachable", unreachable),
     ("refused", refused),
 ];
@@ -138,6 +147,41 @@ fn throttle(cluster: &Cluster) {
     assert!(sweep.records().len() >= 2, "no more than four at once");
 }
 
+/// No further trial begins; those that run go on.
+fn too_many_failures(cluster: &Cluster) {
+    let sweep = Sweep::new(
+        cluster,
+        "max_failures = 2\n[slurm]\nthrottle = 2\n[grid]\nkind = [\"fails\", \"waits\"]\nx = [1, 2, 3, 4]\n",
+    );
+    let runner = sweep.start(&[]);
+    sweep.wait_for_starts(2);
+    wait_for("the end of what waited", || {
+        let failed = sweep
+            .outcomes()
+            .iter()
+            .filter(|outcome| *outcome == "failed cell")
+            .count();
+        failed >= 2 && sweep.queue().iter().all(|task| !task.ends_with("PENDING"))
+    });
+    sweep.go();
+    let said = runner.end();
+    said.failed(1, "max_failures reached: ");
+    let outcomes = sweep.outcomes();
+    // At most two ran at once, and two of those that wait never ended before.
+    assert_eq!(outcomes[..2], ["failed cell", "failed cell"]);
+    assert_eq!(outcomes[6..], ["new", "new"], "{outcomes:?}");
+    assert!(
+        !outcomes.contains(&"failed cluster CANCELLED".to_owned()),
+        "{outcomes:?}"
+    );
+    assert!(sweep.queue().is_empty());
+    let records = sweep.records();
+    assert!(
+        records.iter().all(|(_, record)| record["closed"] == true),
+        "{records:?}"
+    );
+}
+
 fn gpus(cluster: &Cluster) {
     let sweep = Sweep::new(
         cluster,
@@ -172,9 +216,9 @@ fn requeue(cluster: &Cluster) {
     let job = sweep.job();
     cluster.say(&format!("scontrol requeue {job}_0"));
     wait_for("the second attempt", || {
-        let reason = cluster.command(&format!("squeue -r -h -o %r -j {job}_0"));
-        if reason.stdout.trim_ascii() == b"BeginTime" {
-            // Otherwise Slurm waits for two minutes.
+        let state = cluster.command(&format!("squeue -r -h -o %T -j {job}_0"));
+        if state.stdout.trim_ascii() == b"PENDING" {
+            // Otherwise Slurm waits for two minutes, whatever reason it tells at first.
             cluster.command(&format!("scontrol update jobid={job}_0 StartTime=now"));
         }
         sweep.started().len() == 2
@@ -234,6 +278,84 @@ fn a_cancelled_sweep(cluster: &Cluster) {
     );
 }
 
+/// One that runs and one that waits; the runner and the other trials go on.
+fn cancelled_trials(cluster: &Cluster) {
+    let sweep = Sweep::new(
+        cluster,
+        "[slurm]\nthrottle = 2\n[grid]\nkind = [\"waits\"]\nx = [1, 2, 3, 4]\n",
+    );
+    let runner = sweep.start(&[]);
+    sweep.wait_for_starts(2);
+    let trials = sweep.trials();
+    let names = [0, 3].map(|index: usize| trials[index]["trial"].as_str().unwrap().to_owned());
+    let said = sweep
+        .offmodel(&["cancel", "runs/s", &names[0], &names[1]])
+        .succeeded();
+    assert_eq!(
+        said.stdout.matches("  cancelled (").count(),
+        2,
+        "{}",
+        said.stdout
+    );
+    // The place of the first one is free.
+    sweep.wait_for_starts(3);
+    assert_eq!(
+        sweep.outcomes(),
+        [
+            "cancelled cancelled",
+            "running",
+            "running",
+            "cancelled cancelled"
+        ]
+    );
+    sweep.go();
+    let said = runner.end().succeeded();
+    assert!(
+        said.stderr.contains("2 trials are cancelled"),
+        "{}",
+        said.stderr
+    );
+    let mut started = sweep.started();
+    started.sort_unstable();
+    assert_eq!(started, ["1", "2", "3"]);
+    let trials = sweep.trials();
+    assert!(
+        trials.iter().all(|trial| trial["attempts"] == 1),
+        "{trials:?}"
+    );
+}
+
+fn cancelled_trials_without_a_runner(cluster: &Cluster) {
+    let sweep = Sweep::new(
+        cluster,
+        "[slurm]\nthrottle = 2\n[grid]\nkind = [\"waits\"]\nx = [1, 2, 3]\n",
+    );
+    let runner = sweep.start(&[]);
+    sweep.wait_for_starts(2);
+    runner.signal("INT");
+    runner.end().failed(130, "3 trials stay in Slurm");
+    let said = sweep
+        .offmodel(&["cancel", "runs/s", "-p", "x=2"])
+        .succeeded();
+    assert!(said.stdout.contains("  cancelled ("), "{}", said.stdout);
+    sweep.wait_for_starts(3);
+    assert_eq!(
+        sweep.outcomes(),
+        ["running", "cancelled cancelled", "running"]
+    );
+    sweep.go();
+    let said = sweep.run().succeeded();
+    assert!(
+        said.stderr.contains("1 cancelled, skipped"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(
+        sweep.outcomes(),
+        ["succeeded", "cancelled cancelled", "succeeded"]
+    );
+}
+
 fn stopped_with_its_jobs(cluster: &Cluster) {
     let sweep = Sweep::new(cluster, "[grid]\nkind = [\"waits\"]\nx = [1, 2]\n");
     let runner = sweep.start(&["--when-stopped", "cancel"]);
@@ -273,20 +395,71 @@ fn a_killed_runner(cluster: &Cluster) {
     assert_eq!(sweep.records().len(), 1);
 }
 
+/// Jobs that go on without a runner are told as what they are, and followed to their end.
+fn jobs_without_a_runner(cluster: &Cluster) {
+    let sweep = Sweep::new(
+        cluster,
+        "[slurm]\nthrottle = 2\n[grid]\nkind = [\"waits\"]\nx = [1, 2, 3]\n",
+    );
+    let runner = sweep.start(&[]);
+    sweep.wait_for_starts(2);
+    runner.signal("INT");
+    runner.end().failed(130, "3 trials stay in Slurm");
+    assert_eq!(sweep.outcomes(), ["running", "running", "waiting"]);
+    let job = sweep.job();
+    for (index, trial) in sweep.trials().iter().enumerate() {
+        assert_eq!(trial["job"], format!("{job}_{index}"));
+    }
+    let told = sweep.offmodel(&["status", "runs/s"]).succeeded().stdout;
+    assert!(
+        told.contains("3 left; no runner is at work\nin Slurm: 2 running, 1 waiting"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("is running in attempt 1, job {job}_0 (kind=waits")),
+        "{told}"
+    );
+
+    let mut command = sweep.command(&["status", "runs/s", "--json"]);
+    command.env("SLURM_CONF", sweep.configuration_of_nobody());
+    let told: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let error = told["slurm"]["error"].as_str().unwrap();
+    assert!(error.starts_with("Slurm cannot be reached"), "{error}");
+    assert_eq!(told["trials"][0]["status"], "unfinished");
+    let mut command = sweep.command(&["status", "runs/s"]);
+    command.env("PATH", "/nonexistent");
+    let told = said(&command.output().unwrap()).succeeded().stdout;
+    assert!(
+        told.contains("Slurm could not be asked, trials without a result may wait or run there: failed to start `squeue`"),
+        "{told}"
+    );
+    let mut command = sweep.command(&["logs", "-f", "runs/s"]);
+    command.env("PATH", "/nonexistent");
+    said(&command.output().unwrap()).failed(9, "failed to start `squeue`");
+
+    let mut follower = sweep.follow_logs();
+    follower.wait_for("trial 2 is waits");
+    sweep.go();
+    let (text, code) = follower.end();
+    assert_eq!(code, 0, "{text}");
+    for x in 1..=3 {
+        let line = format!("trial {x} is waits\n");
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
+    }
+    // All of them published what they became: nobody needs to be asked any more.
+    let mut command = sweep.command(&["status", "runs/s", "--json"]);
+    command.env("PATH", "/nonexistent");
+    let told: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    assert_eq!(
+        (&told["succeeded"], &told["slurm"]),
+        (&3.into(), &Value::Null)
+    );
+}
+
 fn unreachable(cluster: &Cluster) {
     let sweep = Sweep::new(cluster, "[grid]\nx = [1]\n");
-    let configuration = std::fs::read_to_string(cluster.configuration()).unwrap();
-    let elsewhere: String = configuration
-        .lines()
-        .map(|line| match line.strip_prefix("SlurmctldPort=") {
-            // Nothing listens on the first port.
-            Some(_) => "SlurmctldPort=1\n".to_owned(),
-            None => format!("{line}\n"),
-        })
-        .collect();
-    sweep.bench.write("slurm.conf", &elsewhere);
     let mut command = sweep.command(&["sweep", "s.toml", "--slurm"]);
-    command.env("SLURM_CONF", sweep.bench.path("slurm.conf"));
+    command.env("SLURM_CONF", sweep.configuration_of_nobody());
     said(&command.output().unwrap()).failed(
         9,
         "error: Slurm cannot be reached: `scontrol` says: Unable to contact slurm controller",

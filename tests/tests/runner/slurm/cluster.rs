@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+
+use super::sweep::wait_for;
 
 /// Controller, node and authentication; all of them end with this value, and whatever jobs left.
 pub struct Cluster {
@@ -31,11 +32,16 @@ pub fn missing() -> Option<String> {
 
 impl Cluster {
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With further lines in its configuration.
+    pub fn start_with(further: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("offmodel-slurm-")
             .tempdir()
             .unwrap();
-        write_configuration(folder.path());
+        write_configuration(folder.path(), further);
         let munged = start_munged(folder.path());
         let controller = start(folder.path(), "slurmctld");
         let node = start(folder.path(), "slurmd");
@@ -92,21 +98,15 @@ impl Cluster {
 
     /// Waits until the node would take jobs, and no job is left.
     pub fn wait_until_idle(&self) {
-        let began = Instant::now();
-        loop {
-            let output = self.command("sinfo -h -o %T");
-            if output.stdout.trim_ascii() == b"idle" {
-                return;
-            }
-            assert!(
-                began.elapsed() < Duration::from_secs(60),
-                "the node is not idle: {}{}\n{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr),
-                self.logs()
-            );
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        wait_for("an idle node", || {
+            self.command("sinfo -h -o %T").stdout.trim_ascii() == b"idle"
+        });
+    }
+
+    /// Whether the controller logged a line with this text.
+    pub fn has_logged(&self, text: &str) -> bool {
+        std::fs::read_to_string(self.folder.path().join("slurmctld.log"))
+            .is_ok_and(|log| log.contains(text))
     }
 
     fn logs(&self) -> String {
@@ -207,7 +207,7 @@ fn started(command: &[&str]) -> Child {
         .unwrap()
 }
 
-fn write_configuration(folder: &Path) {
+fn write_configuration(folder: &Path, further: &str) {
     set_mode(folder, 0o711);
     for name in ["state", "spool"] {
         std::fs::create_dir(folder.join(name)).unwrap();
@@ -254,6 +254,7 @@ PreemptMode=REQUEUE
 NodeName={host} NodeAddr=127.0.0.1 CPUs=24 RealMemory=20000 Gres=gpu:4 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10
+{further}
 "
     );
     std::fs::write(folder.join("slurm.conf"), configuration).unwrap();

@@ -3,11 +3,12 @@
 //!
 //! Needs Debian's `slurm-wlm` and `munge`, and root; without them the test says so and passes.
 //! All cases share the cluster: first those that leave it alone, at the same time, then one by
-//! one those that break it.
+//! one those that break it. `OFFMODEL_TEST_CASE` runs only the cases whose names contain it.
 
 mod broken;
 mod calm;
 mod cluster;
+mod limits;
 mod sweep;
 
 use cluster::{Cluster, missing};
@@ -21,10 +22,23 @@ fn sweeps_on_a_real_slurm() {
     let cluster = Cluster::start();
     let failed = run_together(&cluster, &calm::CASES);
     assert!(failed.is_empty(), "failed: {}", failed.join(", "));
-    for (name, case) in broken::CASES {
+    for (name, case) in broken::CASES.into_iter().filter(is_wanted) {
         eprintln!("case: {name}");
         case(&cluster);
     }
+}
+
+#[test]
+fn a_sweep_on_a_real_slurm_with_limits_on_jobs() {
+    if let Some(reason) = missing() {
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    limits::more_trials_than_slurm_takes_at_once();
+}
+
+fn is_wanted((name, _): &(&str, Case)) -> bool {
+    std::env::var("OFFMODEL_TEST_CASE").map_or(true, |wanted| name.contains(&wanted))
 }
 
 type Case = fn(&Cluster);
@@ -34,6 +48,7 @@ fn run_together(cluster: &Cluster, cases: &[(&'static str, Case)]) -> Vec<&'stat
     std::thread::scope(|scope| {
         let running: Vec<_> = cases
             .iter()
+            .filter(|case| is_wanted(case))
             .map(|(name, case)| (*name, scope.spawn(move || case(cluster))))
             .collect();
         running

@@ -1,8 +1,9 @@
 //! A sweep of one case: its folder, its runner, its jobs.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -62,6 +63,13 @@ pub struct Sweep<'a> {
 /// A runner in the background.
 pub struct Runner(Child);
 
+/// `offmodel logs -f` in the background.
+pub struct Follower {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    text: String,
+}
+
 impl<'a> Sweep<'a> {
     /// With a sweep file `s.toml`.
     pub fn new(cluster: &'a Cluster, file: &str) -> Self {
@@ -98,6 +106,32 @@ impl<'a> Sweep<'a> {
             .stderr(Stdio::piped())
             .spawn();
         Runner(child.unwrap())
+    }
+
+    /// `offmodel logs -f`, in the background.
+    pub fn follow_logs(&self) -> Follower {
+        let mut command = self.command(&["logs", "-f", "runs/s"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        Follower {
+            lines: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            text: String::new(),
+        }
+    }
+
+    /// A configuration of Slurm with a controller that is not there.
+    pub fn configuration_of_nobody(&self) -> PathBuf {
+        let configuration = std::fs::read_to_string(self.cluster.configuration()).unwrap();
+        let elsewhere: String = configuration
+            .lines()
+            .map(|line| match line.strip_prefix("SlurmctldPort=") {
+                // Nothing listens on the first port.
+                Some(_) => "SlurmctldPort=1\n".to_owned(),
+                None => format!("{line}\n"),
+            })
+            .collect();
+        self.bench.write("slurm.conf", &elsewhere);
+        self.bench.path("slurm.conf")
     }
 
     /// The trials in the order of the sweep file.
@@ -188,6 +222,23 @@ impl<'a> Sweep<'a> {
     }
 }
 
+impl Follower {
+    /// Reads until a line with this text.
+    pub fn wait_for(&mut self, text: &str) {
+        while !self.text.contains(text) {
+            let read = self.lines.read_line(&mut self.text).unwrap();
+            assert!(read > 0, "it ended after {}", self.text);
+        }
+    }
+
+    /// Waits for its end; all that it wrote, and its exit code.
+    pub fn end(mut self) -> (String, i32) {
+        self.lines.read_to_string(&mut self.text).unwrap();
+        let status = self.child.wait().unwrap();
+        (self.text, status.code().unwrap_or(-1))
+    }
+}
+
 impl Runner {
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
@@ -202,13 +253,14 @@ impl Runner {
     }
 }
 
+/// Waits for an event. So many looks, and not so much time: who is kept from running does not look.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(
-            began.elapsed() < Duration::from_secs(120),
-            "waited in vain for {what}"
-        );
+    const LOOKS: usize = 1200;
+    for _ in 0..LOOKS {
+        if condition() {
+            return;
+        }
         std::thread::sleep(Duration::from_millis(100));
     }
+    panic!("waited in vain for {what}");
 }
