@@ -242,6 +242,11 @@ impl Adapter {
         }
     }
 
+    /// Whether it is computed with matrices of the model to which it has been added.
+    pub(crate) fn is_merged(&self) -> bool {
+        self.merged.is_some()
+    }
+
     /// The matrix to compute with in place of the model's that begins with `module`.
     pub(crate) fn merged(&self, module: &str) -> Option<&Weight> {
         self.merged.as_ref()?.get(module)

@@ -1,5 +1,6 @@
 //! A checkpoint in a GGUF file.
 
+use serde_json::{Value as Json, json};
 use tch::{Kind, Tensor};
 
 use super::Checkpoint;
@@ -120,6 +121,10 @@ impl Checkpoint for GgufCheckpoint<'_> {
         })
     }
 
+    fn config_json(&self) -> Result<Json, ModelError> {
+        Ok(as_config_json(&self.configuration()?))
+    }
+
     fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
         let tensor = gguf_name(name);
         let missing = || ModelError::MissingTensor {
@@ -159,6 +164,26 @@ impl Checkpoint for GgufCheckpoint<'_> {
         });
         counted.collect()
     }
+}
+
+/// What Hugging Face's file would say of a Llama model.
+fn as_config_json(configuration: &Configuration) -> Json {
+    json!({
+        "model_type": configuration.model_type,
+        "vocab_size": configuration.vocab_size,
+        "hidden_size": configuration.hidden_size,
+        "intermediate_size": configuration.intermediate_size,
+        "num_hidden_layers": configuration.num_hidden_layers,
+        "num_attention_heads": configuration.num_attention_heads,
+        "num_key_value_heads": configuration.num_key_value_heads,
+        "head_dim": configuration.head_dim,
+        "hidden_act": "silu",
+        "max_position_embeddings": configuration.max_position_embeddings,
+        "rms_norm_eps": configuration.rms_norm_eps,
+        "rope_theta": configuration.rope_theta,
+        "attention_bias": configuration.attention_bias,
+        "mlp_bias": configuration.mlp_bias,
+    })
 }
 
 /// The rows of a query or key projection, `[heads * size, inputs]`, from llama.cpp's order, where

@@ -44,6 +44,11 @@ impl Tokenizer {
         self.inner.decode(tokens, true).map_err(refused)
     }
 
+    /// `tokenizer.json`.
+    pub(crate) fn to_json(&self) -> Result<String, ModelError> {
+        self.inner.to_string(true).map_err(refused)
+    }
+
     /// The text of one token as the vocabulary has it; special tokens included.
     pub fn token_text(&self, token: u32) -> Option<String> {
         self.inner.id_to_token(token)

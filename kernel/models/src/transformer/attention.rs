@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use tch::{TchError, Tensor};
 
+use super::Pass;
 use super::attend::Attend;
 use super::latent::LatentProjection;
 use super::linear::Linear;
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use super::rope::Rotation;
-use super::{Pass, Weight};
 use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::RopeScaling;
@@ -101,7 +102,7 @@ impl Attention {
     }
 
     /// The weights that belong to no linear map.
-    pub(super) fn norm_weights(&self) -> Vec<&Weight> {
+    pub(super) fn norm_weights(&self) -> Vec<&Parameter> {
         match &self.projection {
             Projection::Grouped(grouped) => {
                 let norms = [&grouped.query_norm, &grouped.key_norm];

@@ -2,11 +2,11 @@
 
 use tch::{TchError, Tensor};
 
-use super::Weight;
 use super::experts::Experts;
 use super::linear::Linear;
 use super::mlp::Mlp;
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use crate::ModelError;
 use crate::adapter::Adapters;
@@ -75,8 +75,8 @@ impl FeedForward {
         }
     }
 
-    /// The weights that belong to no linear map to which an adapter may be attached.
-    pub(super) fn other_weights(&self) -> Vec<&Weight> {
+    /// The weights that belong to no linear map.
+    pub(super) fn other_weights(&self) -> Vec<&Parameter> {
         match self {
             Self::Mlp(_) => vec![],
             Self::Experts(experts) => experts.router_weights(),
