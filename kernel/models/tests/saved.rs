@@ -145,7 +145,10 @@ fn weights_are_saved_in_their_precision_or_in_another() {
             assert_eq!(logits(&again), logits(&model), "{name}");
         }
         again.save(&other).unwrap();
-        assert!(weights(&one) == weights(&other), "{name}: what is rounded stays");
+        assert!(
+            weights(&one) == weights(&other),
+            "{name}: what is rounded stays"
+        );
         let bytes = weights(&one);
         for (tensor, view) in SafeTensors::deserialize(&bytes).unwrap().iter() {
             // What the reference keeps in f32 in any case.

@@ -1,6 +1,7 @@
 //! From chats to tokens, within vocabulary and context.
 
 use super::Model;
+use crate::chat::Ending;
 use crate::example::Example;
 use crate::{Chat, ModelError};
 
@@ -15,49 +16,59 @@ impl Model {
     }
 
     pub(crate) fn examples(&self, chats: &[Chat]) -> Result<Vec<Example>, ModelError> {
-        chats
-            .iter()
-            .enumerate()
-            .map(|(index, chat)| self.example(index, chat))
-            .collect()
+        let unanswered = chats.iter().position(|chat| chat.response().is_none());
+        if let Some(index) = unanswered {
+            return Err(wrong(index, "the last message is not the assistant's"));
+        }
+        let prompts: Vec<Chat> = chats.iter().map(Chat::prompt).collect();
+        let rendered = |chats: &[Chat], ending| {
+            let chats: Vec<(&Chat, Ending)> = chats.iter().map(|chat| (chat, ending)).collect();
+            self.render_all(&chats)
+        };
+        let prompts = rendered(&prompts, Ending::GenerationPrompt)?;
+        let wholes = rendered(chats, Ending::Closed)?;
+        let texts = prompts.iter().zip(&wholes).zip(chats).enumerate();
+        let examples =
+            texts.map(|(index, ((prompt, whole), chat))| self.example(index, chat, prompt, whole));
+        examples.collect()
     }
 
-    /// The tokens of a chat that ends with an assistant message, up to that message's end token.
-    fn example(&self, index: usize, chat: &Chat) -> Result<Example, ModelError> {
-        let wrong = |detail: &str| ModelError::Chat {
-            index,
-            detail: detail.to_owned(),
-        };
-        if chat.response().is_none() {
-            return Err(wrong("the last message is not the assistant's"));
-        }
-        let prompt = self.render(&chat.prompt(), true)?;
-        let whole = self.render(chat, false)?;
-        let response = match whole.strip_prefix(&prompt) {
+    /// The tokens of a chat that ends with an assistant message, up to that message's end token:
+    /// `prompt` is the text that it answers, `whole` that of the whole chat.
+    fn example(
+        &self,
+        index: usize,
+        chat: &Chat,
+        prompt: &str,
+        whole: &str,
+    ) -> Result<Example, ModelError> {
+        let response = match whole.strip_prefix(prompt) {
             Some(response) => response,
             // Where a generation prompt says more than the head of a message (Gemma 4 tells there
             // that nothing is thought), the response is what follows that head.
             None => {
-                let head = self.template()?.head(chat, &self.rendering.variables)?;
+                let head = self.head(chat)?;
                 let begins = prompt.starts_with(&head);
                 let response = whole.strip_prefix(&head).filter(|_| begins);
-                response.ok_or_else(|| wrong("the template changes what precedes the response"))?
+                let changed = "the template changes what precedes the response";
+                response.ok_or_else(|| wrong(index, changed))?
             }
         };
         // Cut where generation would cut: the prompt and the response are tokenized apart.
-        let mut tokens = self.base.tokenizer.encode(&prompt)?;
+        let mut tokens = self.base.tokenizer.encode(prompt)?;
         let prompt = tokens.len();
         tokens.extend(self.base.tokenizer.encode(response)?);
         let is_end = |token: &u32| self.base.tokenizer.end().contains(token);
         let Some(end) = tokens[prompt..].iter().rposition(is_end) else {
             return Err(wrong(
+                index,
                 "the template does not end the response with an end token",
             ));
         };
         // What the template writes after the end token, a line break, is not the model's.
         tokens.truncate(prompt + end + 1);
         if prompt == 0 {
-            return Err(wrong("nothing precedes the response"));
+            return Err(wrong(index, "nothing precedes the response"));
         }
         let context = self.base.configuration.max_position_embeddings;
         if tokens.len() > context {
@@ -85,5 +96,12 @@ impl Model {
             });
         }
         Ok(context - prompt)
+    }
+}
+
+fn wrong(index: usize, detail: &str) -> ModelError {
+    ModelError::Chat {
+        index,
+        detail: detail.to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use crate::{Chat, ModelError};
 #[derive(Clone, Default)]
 pub(super) struct Rendering {
     template: Option<Arc<ChatTemplate>>,
-    pub(super) variables: Variables,
+    variables: Variables,
 }
 
 impl Rendering {
@@ -80,10 +80,11 @@ impl Model {
     /// # Errors
     /// When the model has no chat template or the template refuses the chat.
     pub fn render(&self, chat: &Chat, add_generation_prompt: bool) -> Result<String, ModelError> {
-        match add_generation_prompt {
-            true => self.render_to(chat, Ending::GenerationPrompt),
-            false => self.render_to(chat, Ending::Closed),
-        }
+        let ending = match add_generation_prompt {
+            true => Ending::GenerationPrompt,
+            false => Ending::Closed,
+        };
+        Ok(self.render_all(&[(chat, ending)])?.swap_remove(0))
     }
 
     /// The text that the model goes on from to answer `chat`. A last message of the assistant is
@@ -92,18 +93,42 @@ impl Model {
     /// # Errors
     /// As [`Model::render`]; also when the template leaves out part of what is to be continued.
     pub fn render_prompt(&self, chat: &Chat) -> Result<String, ModelError> {
-        match chat.response() {
-            Some(_) => self.render_to(chat, Ending::Continued),
-            None => self.render_to(chat, Ending::GenerationPrompt),
-        }
+        Ok(self.render_prompts(&[chat])?.swap_remove(0))
     }
 
-    fn render_to(&self, chat: &Chat, ending: Ending) -> Result<String, ModelError> {
+    /// Whether both make the same text of a chat.
+    pub(crate) fn renders_as(&self, other: &Self) -> bool {
+        let (one, other) = (&self.rendering, &other.rendering);
+        let same_template = match (&one.template, &other.template) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_template && one.variables == other.variables
+    }
+
+    /// [`Model::render_prompt`] of many chats at once.
+    pub(crate) fn render_prompts(&self, chats: &[&Chat]) -> Result<Vec<String>, ModelError> {
+        let ending = |chat: &Chat| match chat.response() {
+            Some(_) => Ending::Continued,
+            None => Ending::GenerationPrompt,
+        };
+        let chats: Vec<(&Chat, Ending)> = chats.iter().map(|&chat| (chat, ending(chat))).collect();
+        self.render_all(&chats)
+    }
+
+    pub(super) fn render_all(&self, chats: &[(&Chat, Ending)]) -> Result<Vec<String>, ModelError> {
         let variables = &self.rendering.variables;
-        self.template()?.render(chat, ending, variables)
+        self.template()?.render_all(chats, variables)
     }
 
-    pub(super) fn template(&self) -> Result<&ChatTemplate, ModelError> {
+    /// What precedes the text of the last message of `chat`.
+    pub(super) fn head(&self, chat: &Chat) -> Result<String, ModelError> {
+        let variables = &self.rendering.variables;
+        self.template()?.head(chat, variables)
+    }
+
+    fn template(&self) -> Result<&ChatTemplate, ModelError> {
         let template = self.rendering.template.as_deref();
         template.ok_or_else(|| ModelError::Template {
             detail: format!("{} has no chat template", self.base.name),
