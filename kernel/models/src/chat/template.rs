@@ -402,14 +402,10 @@ mod tests {
         for body in [
             // Twice as long with every turn, and nothing is written.
             "{% set ns.s = ns.s ~ ns.s %}",
-            "{% set ns.s = ns.s + ns.s %}",
             "{% set ns.s = ns.s.replace('1', ns.s) %}",
-            "{% set ns.s = [ns.s, ns.s] | join(ns.s) %}",
             "{% set ns.s %}{{ ns.s }}{{ ns.s }}{% endset %}",
-            "{% set ns.s = ns.s | tojson | tojson | tojson %}",
             // A small list that is written as a long one.
             "{% set ns.l = [ns.l, ns.l] %}{% if i == 80 %}{% set ns.s = ns.l | tojson %}{% endif %}",
-            "{% set ns.l = [ns.l, ns.l] %}{% if i == 80 %}{% set ns.s = ns.l | string %}{% endif %}",
         ] {
             let error = grows(body);
             assert!(
