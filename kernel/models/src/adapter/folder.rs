@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::lora::Update;
 use super::peft_config::{PeftConfig, to_json};
-use super::targets::{Selection, Targets};
+use super::targets::{Selection, Targets, pattern_name};
 use super::{Adapter, LoraConfig, stacked};
 use crate::ModelError;
 use crate::atomic_folder::{write_file, write_folder};
@@ -333,7 +333,7 @@ impl Loader<'_> {
             lora.targets = Targets::Names(updates.keys().cloned().collect());
             for (module, update) in updates {
                 let rank = update.a.size()[0];
-                let name = || fancy_regex::escape(module).into_owned();
+                let name = || fancy_regex::escape(&pattern_name(module)).into_owned();
                 if self.selection.rank(module)? != rank {
                     lora.rank_pattern.insert(name(), rank);
                 }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
 use super::LoraConfig;
-use super::targets::{Selection, Targets, ends_with};
+use super::targets::{Selection, Targets, is_named};
 use crate::ModelError;
 use crate::transformer::{LinearMap, Weight, product};
 
@@ -300,7 +300,7 @@ fn check_all_found(
 ) -> Result<(), ModelError> {
     let missing = match &config.targets {
         Targets::Names(names) => {
-            let is_missing = |name: &&String| !maps.iter().any(|map| ends_with(&map.module, name));
+            let is_missing = |name: &&String| !maps.iter().any(|map| is_named(&map.module, name));
             names.iter().find(is_missing).cloned()
         }
         Targets::Pattern(pattern) if updates.is_empty() => Some(pattern.clone()),
