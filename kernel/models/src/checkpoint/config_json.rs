@@ -8,7 +8,7 @@ use crate::configuration::{Experts, LatentAttention, RopeScaling, Scoring, Varia
 use crate::{Configuration, ModelError};
 
 const ARCHITECTURES: &str =
-    "llama, qwen3, qwen3_moe, deepseek_v3, gemma3_text, gemma3, gemma4_text, gemma4";
+    "llama, qwen3, qwen3_moe, deepseek_v3, gemma2, gemma3_text, gemma3, gemma4_text, gemma4";
 
 /// Sizes above this are damage, not models; products of a few of them do not overflow.
 const LARGEST_SIZE: i64 = 1 << 24;
@@ -29,6 +29,11 @@ impl<'a> Fields<'a> {
 
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.json.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether the field is there and null, where that differs from its absence.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.json.get(name).is_some_and(Value::is_null)
     }
 
     pub(super) fn unsupported(&self, field: &str, supported: &'static str) -> ModelError {
@@ -167,7 +172,7 @@ impl<'a> Fields<'a> {
 
     /// The base of the frequencies and their scaling: `rope_parameters` of newer files, or
     /// `rope_theta` and `rope_scaling`.
-    fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
+    pub(super) fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
         let base = self.optional_float("rope_theta")?.unwrap_or(10_000.0);
         let nested = self
             .get("rope_parameters")

@@ -44,6 +44,8 @@ pub(crate) struct Transformer {
     softcap: Option<f64>,
     ropes: Ropes,
     slots: Vec<CacheSlot>,
+    /// Whether layers use another's keys and values.
+    shares_keys: bool,
 }
 
 /// Consecutive layers on one device.
@@ -98,6 +100,8 @@ impl Transformer {
         };
         let (mut stages, mut slots) = (Vec::new(), Vec::new());
         for (device, layers) in &placement.stages {
+            // The slots of this stage, by the layer that fills them first.
+            let mut slot_of = BTreeMap::new();
             let parts = Parts {
                 device: *device,
                 ..parts
@@ -105,14 +109,16 @@ impl Transformer {
             let mut stage = Vec::new();
             for layer in layers.clone() {
                 interrupt::check()?;
-                stage.push(Layer::load(&parts, layer)?);
-                if configuration.key_value_layer(layer) == Some(layer) {
+                let source = configuration.key_value_layer(layer).unwrap_or(layer);
+                let slot = *slot_of.entry(source).or_insert_with(|| {
                     slots.push(CacheSlot {
                         heads: configuration.cached_heads(layer),
                         kind,
                         device: *device,
                     });
-                }
+                    slots.len() - 1
+                });
+                stage.push(Layer::load(&parts, layer, slot)?);
             }
             stages.push(Stage {
                 device: *device,
@@ -138,6 +144,7 @@ impl Transformer {
             softcap: variations.final_logit_softcapping,
             ropes: Ropes::new(configuration, device)?,
             slots,
+            shares_keys: variations.num_kv_shared_layers > 0,
         })
     }
 
@@ -151,7 +158,8 @@ impl Transformer {
         self.embedding.kind()
     }
 
-    /// What a cache of keys and values must hold: one slot for each layer that has its own.
+    /// What a cache of keys and values must hold: one slot for each layer that has its own, and in
+    /// a stage for each other layer that has those of an earlier stage.
     pub(crate) fn cache_slots(&self) -> &[CacheSlot] {
         &self.slots
     }
@@ -285,7 +293,7 @@ impl Transformer {
     pub(crate) fn trace(&self, packed: &Packed, adapters: &Adapters) -> Result<Trace, ModelError> {
         let mut pass = Pass::Sequences(&packed.lengths);
         // Layers that use another's keys and values, or inputs of their own, hang together.
-        let is_chain = self.per_layer.is_none() && self.slots.len() == self.layers().count();
+        let is_chain = self.per_layer.is_none() && !self.shares_keys;
         let mut layers = Vec::new();
         let output = self.through_layers(
             &packed.tokens,

@@ -32,7 +32,8 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub(super) fn load(parts: &Parts, layer: i64) -> Result<Self, ModelError> {
+    /// Reads `layer`, whose keys and values are in this slot of a cache.
+    pub(super) fn load(parts: &Parts, layer: i64, slot: usize) -> Result<Self, ModelError> {
         let prefix = format!("model.layers.{layer}");
         let (hidden, variations) = (
             parts.configuration.hidden_size,
@@ -51,7 +52,7 @@ impl Layer {
         };
         Ok(Self {
             attention_norm: norm("input_layernorm")?,
-            attention: Attention::load(parts, layer, &attention)?,
+            attention: Attention::load(parts, layer, slot, &attention)?,
             after_attention,
             mlp_norm: norm(before_mlp)?,
             mlp: FeedForward::load(parts, layer, &prefix)?,
