@@ -11,16 +11,14 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use offmodel_events::{Interrupted, interrupt};
-
 /// Bytes beside those that the process already has.
 const MEMORY: u64 = 512 << 20;
 /// Seconds of a processor.
 const PROCESSOR_SECONDS: u64 = 10;
 /// A child that waits for something will wait for ever. Long, as a stopped machine is no reason.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// How often an interrupt is looked for.
-const TICK_MILLISECONDS: libc::c_int = 20;
+/// How often the patience is looked at.
+const TICK_MILLISECONDS: libc::c_int = 1000;
 /// Bytes of all texts of a child.
 const LARGEST_TOTAL: usize = 1 << 30;
 
@@ -35,8 +33,6 @@ pub(super) enum Unfinished {
     Length,
     #[error("failed to run it in a process of its own: {0}")]
     System(#[from] io::Error),
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
 }
 
 /// What `make` gives for 0, 1, ... up to `count`, made in a child process: a text, or an error in
@@ -127,7 +123,6 @@ impl Child {
             };
             // SAFETY: one descriptor, which is open and outlives the call.
             let ready = unsafe { libc::poll(&raw mut waiting, 1, TICK_MILLISECONDS) };
-            interrupt::check()?;
             if ready <= 0 {
                 if started.elapsed() > PATIENCE {
                     return Err(Unfinished::Time);

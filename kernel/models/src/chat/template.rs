@@ -7,11 +7,12 @@ use std::io;
 
 use chrono::{DateTime, Local, TimeZone};
 use minijinja::{Environment, Error, ErrorKind, Value, context};
+use offmodel_events::interrupt;
 use regex::Regex;
 use serde_json::Value as Json;
 
 use super::Chat;
-use super::isolated::{self, Unfinished};
+use super::isolated;
 use super::python::{self, is_space};
 use crate::ModelError;
 
@@ -100,7 +101,11 @@ impl ChatTemplate {
         variables: &Variables,
     ) -> Result<Vec<String>, ModelError> {
         let mut texts = Vec::with_capacity(chats.len());
-        for chats in chats.chunks(TOGETHER) {
+        for (index, chats) in chats.chunks(TOGETHER).enumerate() {
+            // Within a process the processor's time is limited.
+            if index > 0 {
+                interrupt::check()?;
+            }
             let marked: Vec<(Cow<Chat>, Ending)> = chats
                 .iter()
                 .map(|&(chat, ending)| (marked(chat, ending), ending))
@@ -140,14 +145,8 @@ impl ChatTemplate {
             let (chat, ending) = &chats[index];
             self.text(chat, *ending, variables)
         });
-        match texts {
-            Ok(texts) => Ok(texts
-                .into_iter()
-                .map(|text| text.map_err(template_error))
-                .collect()),
-            Err(Unfinished::Interrupted(interrupted)) => Err(interrupted.into()),
-            Err(unfinished) => Err(template_error(unfinished)),
-        }
+        let texts = texts.map_err(template_error)?.into_iter();
+        Ok(texts.map(|text| text.map_err(template_error)).collect())
     }
 
     fn text(&self, chat: &Chat, ending: Ending, variables: &Variables) -> Result<String, String> {
