@@ -21,7 +21,6 @@ fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
     let requests = server.requests();
     let waited = requests[1].at - requests[0].at;
     assert!(waited >= Duration::from_secs(1), "{waited:?}");
-    assert!(waited < Duration::from_secs(3), "{waited:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::adapter::Adapters;
 
 pub(super) enum FeedForward {
     Mlp(Mlp),
-    Experts(Experts),
+    Experts(Box<Experts>),
     Both(Box<Both>),
 }
 
@@ -55,11 +55,10 @@ impl FeedForward {
                     after_experts: norm("post_feedforward_layernorm_2")?,
                 })))
             }
-            Some(shape) => Ok(Self::Experts(Experts::load(
-                parts,
-                shape,
-                &format!("{prefix}.mlp"),
-            )?)),
+            Some(shape) => {
+                let experts = Experts::load(parts, shape, &format!("{prefix}.mlp"))?;
+                Ok(Self::Experts(Box::new(experts)))
+            }
         }
     }
 
