@@ -11,10 +11,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// Bytes beside those that the process already has.
-const MEMORY: u64 = 512 << 20;
-/// Seconds of a processor.
-const PROCESSOR_SECONDS: u64 = 10;
 /// A child that waits for something will wait for ever. Long, as a stopped machine is no reason.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// How often the patience is looked at.
@@ -22,13 +18,33 @@ const TICK_MILLISECONDS: libc::c_int = 1000;
 /// Bytes of all texts of a child.
 const LARGEST_TOTAL: usize = 1 << 30;
 
+/// What a child may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes beside those that the process already has.
+    memory: u64,
+    /// Of a processor.
+    seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 512 << 20,
+            seconds: 10,
+        }
+    }
+}
+
 /// Why a child did not give all texts.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unfinished {
-    #[error("it needs more than {} MB of memory, or nests too deep", MEMORY >> 20)]
-    Memory,
-    #[error("it takes more than {PROCESSOR_SECONDS} s")]
-    Time,
+    #[error("it needs more than {} MB of memory, or nests too deep", .0.memory >> 20)]
+    Memory(Limits),
+    #[error("it takes more than {} s", .0.seconds)]
+    Time(Limits),
+    #[error("it has done nothing for {} s", PATIENCE.as_secs())]
+    Stuck,
     #[error("the texts are longer than {LARGEST_TOTAL} bytes together")]
     Length,
     #[error("failed to run it in a process of its own: {0}")]
@@ -39,6 +55,7 @@ pub(super) enum Unfinished {
 /// words. `make` may use what belongs to this thread, but must not wait for any other: in the child
 /// there is none.
 pub(super) fn texts(
+    limits: Limits,
     count: usize,
     make: impl Fn(usize) -> Result<String, String>,
 ) -> Result<Vec<Result<String, String>>, Unfinished> {
@@ -47,7 +64,7 @@ pub(super) fn texts(
         reader.as_raw_fd(),
         OpenOptions::new().write(true).open("/dev/null")?,
     );
-    let memory = address_space()? + MEMORY;
+    let memory = address_space()? + limits.memory;
     // SAFETY: the child has only the forking thread. It runs `make`, which allocates (glibc's
     // allocator may be used after a fork) and waits for no other thread, and leaves with `_exit`,
     // so that nothing of this process is flushed or dropped twice.
@@ -55,7 +72,7 @@ pub(super) fn texts(
         -1 => return Err(io::Error::last_os_error().into()),
         0 => {
             let written = catch_unwind(AssertUnwindSafe(|| {
-                confine(reader_fd, nowhere.as_raw_fd(), memory)?;
+                confine(reader_fd, nowhere.as_raw_fd(), memory, limits.seconds)?;
                 let mut output = BufWriter::new(&writer);
                 (0..count).try_for_each(|index| write(&mut output, &make(index)))?;
                 output.flush()
@@ -75,16 +92,16 @@ pub(super) fn texts(
     }
     match texts.len() == count {
         true => Ok(texts),
-        false => Err(child.end()),
+        false => Err(child.end(limits)),
     }
 }
 
 /// What the child does before anything else.
-fn confine(reader: RawFd, nowhere: RawFd, memory: u64) -> io::Result<()> {
+fn confine(reader: RawFd, nowhere: RawFd, memory: u64, seconds: u64) -> io::Result<()> {
     let limits = [
         (libc::RLIMIT_AS, memory, memory),
         // The first limit is a signal that says which one it was, the second the end.
-        (libc::RLIMIT_CPU, PROCESSOR_SECONDS, PROCESSOR_SECONDS + 1),
+        (libc::RLIMIT_CPU, seconds, seconds + 1),
         (libc::RLIMIT_CORE, 0, 0),
     ];
     for (resource, soft, hard) in limits {
@@ -125,7 +142,7 @@ impl Child {
             let ready = unsafe { libc::poll(&raw mut waiting, 1, TICK_MILLISECONDS) };
             if ready <= 0 {
                 if started.elapsed() > PATIENCE {
-                    return Err(Unfinished::Time);
+                    return Err(Unfinished::Stuck);
                 }
                 continue;
             }
@@ -138,12 +155,14 @@ impl Child {
     }
 
     /// Why it ended before its work did.
-    fn end(self) -> Unfinished {
+    fn end(self, limits: Limits) -> Unfinished {
         match self.wait() {
             Some(status) if libc::WIFSIGNALED(status) => match libc::WTERMSIG(status) {
-                libc::SIGXCPU => Unfinished::Time,
+                libc::SIGXCPU => Unfinished::Time(limits),
                 // What Rust does about a refused allocation and about a full stack.
-                libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS | libc::SIGKILL => Unfinished::Memory,
+                libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS | libc::SIGKILL => {
+                    Unfinished::Memory(limits)
+                }
                 signal => io::Error::other(format!("it was ended by signal {signal}")).into(),
             },
             Some(status) => io::Error::other(format!("it ended with status {status}")).into(),
@@ -220,7 +239,7 @@ mod tests {
 
     #[test]
     fn texts_and_errors_come_back_in_order() {
-        let made = texts(300, |index| match index % 3 {
+        let made = texts(Limits::default(), 300, |index| match index % 3 {
             0 => Err(format!("no {index}")),
             _ => Ok("é\n".repeat(index)),
         });
@@ -228,13 +247,17 @@ mod tests {
         assert_eq!(made.len(), 300);
         assert_eq!(made[3], Err("no 3".to_owned()));
         assert_eq!(made[299], Ok("é\n".repeat(299)));
-        assert!(texts(0, |_| unreachable!()).unwrap().is_empty());
+        assert!(
+            texts(Limits::default(), 0, |_| unreachable!())
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]
     fn what_is_changed_is_changed_in_the_child_only() {
         let value = std::cell::Cell::new(1);
-        let made = texts(2, |_| {
+        let made = texts(Limits::default(), 2, |_| {
             value.set(value.get() + 1);
             Ok(value.get().to_string())
         });
@@ -244,15 +267,25 @@ mod tests {
 
     #[test]
     fn what_ends_the_child_does_not_end_us() {
-        let greedy = texts(1, |_| Ok("x".repeat(4 << 30)));
-        assert!(matches!(greedy, Err(Unfinished::Memory)), "{greedy:?}");
-        let panicking = texts(1, |_| panic!("in the child"));
+        let limits = Limits {
+            memory: 64 << 20,
+            seconds: 1,
+        };
+        let greedy = texts(limits, 1, |_| Ok("x".repeat(1 << 30)));
+        assert!(matches!(greedy, Err(Unfinished::Memory(_))), "{greedy:?}");
+        let endless = texts(limits, 1, |_| {
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+        assert!(matches!(endless, Err(Unfinished::Time(_))), "{endless:?}");
+        let panicking = texts(limits, 1, |_| panic!("in the child"));
         assert!(
             matches!(panicking, Err(Unfinished::System(_))),
             "{panicking:?}"
         );
         // SAFETY: of the child.
-        let ended = texts(1, |_| unsafe { libc::_exit(3) });
+        let ended = texts(limits, 1, |_| unsafe { libc::_exit(3) });
         assert!(matches!(ended, Err(Unfinished::System(_))), "{ended:?}");
     }
 }

@@ -12,7 +12,7 @@ use regex::Regex;
 use serde_json::Value as Json;
 
 use super::Chat;
-use super::isolated;
+use super::isolated::{self, Limits};
 use super::python::{self, is_space};
 use crate::ModelError;
 
@@ -141,7 +141,7 @@ impl ChatTemplate {
         chats: &[(Cow<Chat>, Ending)],
         variables: &Variables,
     ) -> Result<Vec<Result<String, ModelError>>, ModelError> {
-        let texts = isolated::texts(chats.len(), |index| {
+        let texts = isolated::texts(Limits::default(), chats.len(), |index| {
             let (chat, ending) = &chats[index];
             self.text(chat, *ending, variables)
         });
