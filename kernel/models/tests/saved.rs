@@ -253,6 +253,13 @@ fn transformers_reads_what_is_saved_here() {
     for (name, model) in adapted() {
         cases.push((format!("adapter_{name}"), model.merge().unwrap()));
     }
+    for name in ["gemma2", "gemma3"] {
+        let file = tests().join(format!("fixtures/gemma_gguf/{name}.gguf"));
+        cases.push((
+            format!("gguf_{name}"),
+            loaded(&file, &LoadOptions::default()),
+        ));
+    }
     if let Ok(model) = Model::load("smollm2") {
         let lora = LoraConfig {
             rank: 4,

@@ -7,6 +7,8 @@ mod config_json;
 mod float8;
 mod gemma;
 mod gguf;
+mod gguf_gemma;
+mod gguf_names;
 mod random;
 mod safetensors;
 

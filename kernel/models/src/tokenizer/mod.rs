@@ -2,6 +2,7 @@
 
 mod folder;
 mod gguf;
+mod gguf_pieces;
 
 use tokenizers::Tokenizer as HuggingFace;
 
