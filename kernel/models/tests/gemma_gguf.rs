@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use offmodel_models::{Chat, LoadOptions, Model};
+use proptest::prelude::*;
 use serde_json::Value as Json;
 use tch::{Device, Tensor};
 
@@ -88,5 +89,24 @@ fn a_saved_copy_computes_and_reads_the_same() {
         let difference = (logits(&again) - logits(&model)).abs().max();
         // One is added to the weights of norms once more.
         assert!(difference.double_value(&[]) < 1e-5, "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Metadata and names are in the first part of the file.
+    #[test]
+    fn a_damaged_file_is_an_error_or_a_model(
+        position in 0..20_000_usize,
+        damage in prop::collection::vec(any::<u8>(), 1..12),
+    ) {
+        let mut bytes = std::fs::read(folder().join("gemma3.gguf")).unwrap();
+        bytes[position..position + damage.len()].copy_from_slice(&damage);
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("damaged.gguf");
+        std::fs::write(&path, bytes).unwrap();
+        // What counts is that it returns.
+        let _ = Model::load_with(path.to_str().unwrap(), &LoadOptions::default().device(Device::Cpu));
     }
 }

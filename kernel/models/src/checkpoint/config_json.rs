@@ -14,7 +14,7 @@ const ARCHITECTURES: &str =
 const LARGEST_SIZE: i64 = 1 << 24;
 const SIZES: &str = "integers from 1 to 16777216";
 /// The deepest published models have some 130 layers.
-const MOST_LAYERS: i64 = 4096;
+pub(super) const MOST_LAYERS: u64 = 4096;
 
 /// The fields of one file; a field that is null counts as absent.
 pub(crate) struct Fields<'a> {
@@ -62,7 +62,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn check_layers(&self, layers: i64) -> Result<(), ModelError> {
-        match layers {
+        match layers.unsigned_abs() {
             ..=MOST_LAYERS => Ok(()),
             _ => Err(self.unsupported("num_hidden_layers", "at most 4096")),
         }

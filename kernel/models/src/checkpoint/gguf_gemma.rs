@@ -5,6 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::config_json::MOST_LAYERS;
 use crate::ModelError;
 use crate::gguf::{Gguf, Value};
 
@@ -78,7 +79,9 @@ impl<'a> GemmaMetadata<'a> {
                 match window {
                     Some(window) if window > 0 => config["sliding_window"] = json!(window),
                     _ => {
-                        config["layer_types"] = json!(vec!["full_attention"; layers as usize]);
+                        // More are refused where the configuration is read.
+                        let count = layers.min(MOST_LAYERS) as usize;
+                        config["layer_types"] = json!(vec!["full_attention"; count]);
                     }
                 }
             }

@@ -24,6 +24,8 @@ const SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 const UNKNOWN: &str = "tokenizer.ggml.unknown_token_id";
 /// `llama_token_type`: a piece that text may become.
 const NORMAL: i64 = 1;
+/// Bytes of a piece: SentencePiece's own limit is 16 characters, Gemma has some of 32.
+const LONGEST_PIECE: usize = 512;
 /// What a space becomes.
 const SPACE: &str = "▁";
 
@@ -85,6 +87,13 @@ fn pairs(file: &Gguf, tokens: &[String], types: &[i64]) -> Result<BPE, ModelErro
     let scored: HashMap<&str, f64> = normal
         .map(|((token, _), &score)| (token.as_str(), score))
         .collect();
+    if let Some(piece) = scored.keys().find(|piece| piece.len() > LONGEST_PIECE) {
+        let detail = format!(
+            "a piece of {} bytes, expected at most {LONGEST_PIECE}",
+            piece.len()
+        );
+        return Err(file.wrong_metadata("tokenizer.ggml.tokens", detail));
+    }
     let merges = merges(tokens, &scored);
     let builder = BPE::builder()
         .vocab_and_merges(vocabulary, merges)
