@@ -63,7 +63,12 @@ CASES = {
     "gemma4_shared_keys": ("Gemma4Text", GEMMA | dict(num_attention_heads=5, num_key_value_heads=1, head_dim=8, global_head_dim=16, num_hidden_layers=6, layer_types=GEMMA["layer_types"] + ["sliding_attention", "full_attention"], num_kv_shared_layers=3, use_double_wide_mlp=True, hidden_size_per_layer_input=6, vocab_size_per_layer_input=64)),
     "gemma4_scaled_rope_untied": ("Gemma4Text", GEMMA | dict(num_attention_heads=4, num_key_value_heads=4, num_global_key_value_heads=2, head_dim=8, global_head_dim=8, attention_k_eq_v=True, hidden_size_per_layer_input=0, tie_word_embeddings=False, rope_parameters=dict(full_attention=PARTIAL | dict(factor=8.0), sliding_attention=LINEAR))),
     "gemma4_with_images": ("Gemma4", GEMMA | SPARSE | dict(pad_token_id=0, num_attention_heads=2, num_key_value_heads=1, head_dim=4, global_head_dim=8, attention_k_eq_v=False, hidden_size_per_layer_input=0, layer_types=None)),
+    "gemma2_odd_heads": ("Gemma2", GEMMA | dict(num_attention_heads=3, num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=10, attn_logit_softcapping=2.0, final_logit_softcapping=4.0)),
+    "gemma2_scaled_rope_untied": ("Gemma2", GEMMA | dict(num_attention_heads=4, num_key_value_heads=2, head_dim=10, tie_word_embeddings=False, layer_types=None, rope_parameters=LINEAR, attn_logit_softcapping=1.5)),
+    "gemma2_without_caps": ("Gemma2", GEMMA | dict(num_attention_heads=2, num_key_value_heads=2, head_dim=8, attention_bias=True, attn_logit_softcapping=None, final_logit_softcapping=None)),
 }
+# Apart from the numbers of the cases.
+SEED_OF_8_BITS = 21
 # Side of the blocks that share a scale; no size of the model is a multiple of it.
 BLOCK = 10
 
@@ -141,7 +146,7 @@ def main() -> None:
         ]:
             parameter.data.add_(torch.randn_like(parameter) * 0.2)
         save(model, name)
-    torch.manual_seed(len(CASES))
+    torch.manual_seed(SEED_OF_8_BITS)
     save_in_8_bits()
 
 

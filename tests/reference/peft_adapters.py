@@ -42,10 +42,16 @@ CASES = {
     "stacked_down": ("qwen3_moe_unnormalised", dict(r=2, lora_alpha=3, target_modules=["v_proj"], target_parameters=EXPERTS[1:], alpha_pattern={"down_proj": 5})),
     "stacked_gate_up": ("qwen3_moe_sparse_step_tied", dict(r=3, lora_alpha=3, target_modules=["o_proj"], target_parameters=EXPERTS[:1], rank_pattern={"gate_up_proj": 2})),
     "brain_floats": ("llama_scaled_rope", dict(r=4, lora_alpha=8, target_modules=["o_proj"] + MLP)),
+    "router": ("qwen3_moe_normalised", dict(r=2, lora_alpha=3, target_modules=["q_proj", "gate"], rank_pattern={"gate": 3})),
+    "router_as_parameter": ("qwen3_moe_unnormalised", dict(r=3, lora_alpha=3, target_modules=["o_proj"], target_parameters=["mlp.gate.weight"] + EXPERTS, rank_pattern={"mlp.gate.weight": 2}, alpha_pattern={"gate.weight": 5})),
+    "sigmoid_router": ("deepseek_v3", dict(r=2, lora_alpha=4, target_modules=["gate", "kv_b_proj"])),
+    "router_beside_mlp": ("gemma4_experts", dict(r=2, lora_alpha=4, target_modules=["router.proj", "up_proj"])),
+    "experts_beside_mlp": ("gemma4_experts", dict(r=2, lora_alpha=4, target_modules=["o_proj"], target_parameters=["experts.gate_up_proj", "experts.down_proj"])),
+    "all_linear_experts": ("qwen3_moe_yarn", dict(r=2, lora_alpha=4, target_modules="all-linear")),
 }
 
 # Adapters whose training is recorded, without dropout and with A and B of the fixture.
-TRAINED = ["untied_output_layer", "rank_stabilised", "patterns", "all_linear", "latent_attention"]
+TRAINED = ["untied_output_layer", "rank_stabilised", "patterns", "all_linear", "latent_attention", "router"]
 STEPS, LEARNING_RATE, BETAS = 4, 1e-2, (0.9, 0.95)
 EXAMPLES = [(12, 5), (7, 1), (20, 16)]
 

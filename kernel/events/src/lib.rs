@@ -11,17 +11,19 @@
 //! - [`allowance`]: how much of it is shown;
 //! - [`ask`]: questions to the person at the front end;
 //! - [`interrupt`]: the flag that long work checks;
-//! - [`progress`]: a bar that updates in place.
+//! - [`LiveDisplay`]: a display that is updated in place; [`progress`]: a bar that is one.
 
 pub mod allowance;
 pub mod ask;
 pub mod capture;
 mod event;
 pub mod interrupt;
+mod live_display;
 pub mod progress;
 pub mod sink;
 
 pub use event::{CellError, Event, MimeBundle, Stream};
 pub use interrupt::Interrupted;
+pub use live_display::LiveDisplay;
 pub use progress::Progress;
 pub use sink::emit;

@@ -1,17 +1,11 @@
 //! A progress bar that updates in place, in a notebook and in its plain text form.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::{Event, MimeBundle, emit};
+use crate::{LiveDisplay, MimeBundle};
 
 /// Work shorter than this shows no bar.
 const QUIET: Duration = Duration::from_millis(700);
-/// The shortest time between two updates.
-const INTERVAL: Duration = Duration::from_millis(100);
-
-static NEXT_DISPLAY: AtomicU64 = AtomicU64::new(0);
-
 /// A bar for work of a known number of steps. It appears once the work has taken most of a
 /// second, shows rate and time left, and is completed when dropped.
 #[derive(Debug)]
@@ -20,31 +14,28 @@ pub struct Progress {
     total: u64,
     done: u64,
     started: Instant,
-    shown: Option<Instant>,
-    display_id: String,
+    display: LiveDisplay,
 }
 
 impl Progress {
     /// A bar named `label` for `total` steps.
     pub fn new(label: impl Into<String>, total: u64) -> Self {
-        let number = NEXT_DISPLAY.fetch_add(1, Ordering::Relaxed);
         Self {
             label: label.into(),
             total,
             done: 0,
             started: Instant::now(),
-            shown: None,
-            display_id: format!("progress-{}-{number}", std::process::id()),
+            display: LiveDisplay::new("progress"),
         }
     }
 
     /// Counts `steps` more steps as done.
     pub fn advance(&mut self, steps: u64) {
         self.done = self.done.saturating_add(steps).min(self.total);
-        let due = match self.shown {
-            None => self.started.elapsed() >= QUIET,
+        let due = match self.display.is_shown() {
+            false => self.started.elapsed() >= QUIET,
             // A bar kept in a variable of the notebook is not dropped when its work ends.
-            Some(at) => self.done == self.total || at.elapsed() >= INTERVAL,
+            true => self.done == self.total || self.display.is_due(),
         };
         if due {
             self.show();
@@ -57,16 +48,8 @@ impl Progress {
     }
 
     fn show(&mut self) {
-        let data = self.bundle();
-        let display_id = self.display_id.clone();
-        emit(&match self.shown {
-            None => Event::Display {
-                data,
-                display_id: Some(display_id),
-            },
-            Some(_) => Event::UpdateDisplay { data, display_id },
-        });
-        self.shown = Some(Instant::now());
+        let bundle = self.bundle();
+        self.display.show(bundle);
     }
 
     fn bundle(&self) -> MimeBundle {
@@ -99,7 +82,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shown.is_some() {
+        if self.display.is_shown() {
             self.show();
         }
     }

@@ -63,19 +63,24 @@ fn capture_takes_both_streams_and_gives_them_back() {
 #[test]
 fn a_process_that_outlives_the_cell_does_not_hold_it_up() {
     let _alone = alone();
-    let started = std::time::Instant::now();
+    let folder = tempfile::tempdir().unwrap();
+    let begun = folder.path().join("begun");
     let events = recorded(|| {
         let capture = Capture::start().unwrap();
         let mut child = Command::new("sh")
-            .args(["-c", "echo begun; exec sleep 30"])
+            .args(["-c", "echo begun; touch \"$0\"; exec sleep 60"])
+            .arg(&begun)
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        while !begun.exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         capture.finish();
+        // It is still there, and would be for long.
+        assert!(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
     });
-    assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!(text_of(&events, Stream::Stdout), "begun\n");
 }
 
@@ -154,11 +159,15 @@ fn an_interrupt_stays_until_it_is_cleared_and_wakes_a_sleeper() {
 #[test]
 fn a_progress_bar_shows_only_long_work_updates_one_display_and_ends_complete() {
     let _alone = alone();
+    let started = std::time::Instant::now();
     let quick = recorded(|| {
         let mut progress = Progress::new("quick", 3);
         progress.advance(3);
     });
-    assert!(quick.is_empty(), "{quick:?}");
+    // Unless the machine made long work of it.
+    if started.elapsed() < Duration::from_millis(600) {
+        assert!(quick.is_empty(), "{quick:?}");
+    }
     let events = recorded(|| {
         let mut progress = Progress::new("<training>", 10);
         for _ in 0..10 {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// The architecture, as the file names it: `llama`, `qwen3`, `qwen3_moe`, `deepseek_v3`,
-    /// `gemma3_text` or `gemma4_text`.
+    /// `gemma2`, `gemma3_text` or `gemma4_text`.
     pub model_type: String,
     /// Tokens in the vocabulary.
     pub vocab_size: i64,
@@ -68,6 +68,8 @@ pub struct Variations {
     pub scaled_embedding: bool,
     /// Factor of the attention's logits in place of `1 / sqrt(head_dim)`.
     pub attention_factor: Option<f64>,
+    /// `c` of `c * tanh(logits / c)` for the logits of attention.
+    pub attn_logit_softcapping: Option<f64>,
     /// `c` of the final `c * tanh(logits / c)`.
     pub final_logit_softcapping: Option<f64>,
     /// Whether value heads are normalised, without a weight.

@@ -21,12 +21,14 @@
 //! - [`gguf`]: the file format; [`checkpoint`]: weights by name, whatever the format;
 //!   [`configuration`]: the shape of a model; [`locate`]: where files are; [`aliases`]: the study's
 //!   names; [`hub`]: downloads;
+//! - [`saved`]: a model as a folder of files, which [`atomic_folder`] puts in place as a whole;
 //! - [`transformer`]: the computation; [`adapter`]: low-rank updates of it;
 //! - [`generation`]: responses; [`scoring`]: log-probabilities; [`training`]: fine-tuning;
 //!   [`example`]: chats as tokens to predict.
 
 mod adapter;
 mod aliases;
+mod atomic_folder;
 mod chat;
 mod checkpoint;
 mod configuration;
@@ -39,6 +41,7 @@ mod hub;
 mod load;
 mod locate;
 mod model;
+mod saved;
 mod scoring;
 mod tokenizer;
 mod training;
@@ -51,6 +54,6 @@ pub use device::BestDevice;
 pub use error::ModelError;
 pub use generation::{Alternative, Finish, Generation, Piece, Prompt, Response, Sampling};
 pub use load::{LoadOptions, Precision};
-pub use model::Model;
+pub use model::{Model, SaveOptions};
 pub use tokenizer::Tokenizer;
 pub use training::{FineTuned, SftOptions, TrainingStep, fine_tune};

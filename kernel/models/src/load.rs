@@ -107,14 +107,6 @@ impl LoadOptions {
                 })?
             }
         };
-        let shared = configuration.variations.num_kv_shared_layers;
-        if placement.stages.len() > 1 && shared > 0 {
-            return Err(ModelError::Option {
-                option: "devices",
-                found: format!("{} of them", placement.stages.len()),
-                expected: "one: layers of this model share keys and values",
-            });
-        }
         Ok(placement)
     }
 }

@@ -29,7 +29,11 @@ fn replies_come_in_the_order_of_the_chats_whatever_order_they_arrive_in() {
 #[test]
 fn no_more_requests_are_under_way_than_the_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(|_, _| Act::After(Duration::from_millis(20), Box::new(said("ok"))));
+    // The first wait for each other, and whoever exceeds the limit has time to be seen.
+    let server = Server::start(|_, _| {
+        let slow = Act::After(Duration::from_millis(20), Box::new(said("ok")));
+        Act::Crowd(3, Box::new(slow))
+    });
     let prompts: Vec<Chat> = (0..12).map(|n| Chat::user(n.to_string())).collect();
     let model = server.model(&folder).concurrency(3);
     assert_eq!(model.reply(&prompts, &sampled()).unwrap().len(), 12);

@@ -25,6 +25,8 @@ pub enum Act {
     Flood,
     /// Nothing: the connection stays open.
     Silence,
+    /// The other once there have been as many requests at the same time.
+    Crowd(usize, Box<Act>),
 }
 
 /// A request that came.
@@ -170,13 +172,24 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Received> {
 }
 
 async fn perform(mut act: Act, stream: &mut TcpStream, seen: &Seen) -> std::io::Result<()> {
-    while let Act::After(wait, then) = act {
-        tokio::time::sleep(wait).await;
-        act = *then;
+    loop {
+        act = match act {
+            Act::After(wait, then) => {
+                tokio::time::sleep(wait).await;
+                *then
+            }
+            Act::Crowd(count, then) => {
+                while seen.most_under_way.load(Ordering::SeqCst) < count {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                *then
+            }
+            _ => break,
+        }
     }
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
     match act {
-        Act::After(..) => unreachable!("the loop above ended"),
+        Act::After(..) | Act::Crowd(..) => unreachable!("the loop above ended"),
         Act::Answer(status, headers, body) => {
             let length = body.len();
             let head = format!(

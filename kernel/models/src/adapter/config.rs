@@ -15,15 +15,17 @@ pub struct LoraConfig {
     pub rank: i64,
     /// The update is scaled by alpha / r.
     pub alpha: f64,
-    /// The modules to adapt.
+    /// The modules to adapt. A router is `gate` (Qwen3-MoE, DeepSeek-V3) or `router.proj`
+    /// (Gemma 4).
     pub targets: Targets,
-    /// Probability with which an input of A is dropped in training.
+    /// Probability with which an input of A is dropped in training. PEFT does not load an adapter
+    /// with dropout for experts or a `gate`.
     pub dropout: f64,
     /// Scales by alpha / sqrt(r) instead (rank-stabilised LoRA, <https://arxiv.org/abs/2312.03732>).
     #[serde(default)]
     pub rslora: bool,
     /// Other ranks, by a regular expression for the end of a module's name: whole, or from after a
-    /// dot. The first that matches counts.
+    /// dot. The first that matches counts. A `gate` is `gate.weight` here, as in PEFT.
     #[serde(default)]
     pub rank_pattern: BTreeMap<String, i64>,
     /// Other alphas, likewise.

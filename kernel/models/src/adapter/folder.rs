@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Device, Kind, Tensor};
 
-use super::atomic_folder::write_folder;
 use super::lora::Update;
 use super::peft_config::{PeftConfig, to_json};
-use super::targets::{Selection, Targets};
+use super::targets::{Selection, Targets, pattern_name};
 use super::{Adapter, LoraConfig, stacked};
 use crate::ModelError;
+use crate::atomic_folder::{write_file, write_folder};
 use crate::checkpoint::read_json;
 use crate::transformer::{LinearMap, Transformer, Weight};
 
@@ -36,10 +36,10 @@ impl Adapter {
         let config = to_json(self.config(), self.base());
         let config = format!("{config:#}\n");
         let tensors = self.serialized(folder)?;
-        let files = [(CONFIG, config.as_bytes()), (TENSORS, &*tensors)];
-        write_folder(folder, &files, &[CARD]).map_err(|source| ModelError::Write {
-            path: folder.to_owned(),
-            source,
+        let is_ours = |name: &str| [CONFIG, TENSORS, CARD].contains(&name);
+        write_folder(folder, is_ours, |folder| {
+            write_file(&folder.join(CONFIG), config.as_bytes())?;
+            write_file(&folder.join(TENSORS), &tensors)
         })
     }
 
@@ -333,7 +333,7 @@ impl Loader<'_> {
             lora.targets = Targets::Names(updates.keys().cloned().collect());
             for (module, update) in updates {
                 let rank = update.a.size()[0];
-                let name = || fancy_regex::escape(module).into_owned();
+                let name = || fancy_regex::escape(&pattern_name(module)).into_owned();
                 if self.selection.rank(module)? != rank {
                     lora.rank_pattern.insert(name(), rank);
                 }

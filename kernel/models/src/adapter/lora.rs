@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
 use super::LoraConfig;
-use super::targets::{Selection, Targets, ends_with};
+use super::targets::{Selection, Targets, is_named};
 use crate::ModelError;
 use crate::transformer::{LinearMap, Matrix, Weight, product};
 
@@ -243,6 +243,11 @@ impl Adapter {
         }
     }
 
+    /// Whether it is computed with matrices of the model to which it has been added.
+    pub(crate) fn is_merged(&self) -> bool {
+        self.merged.is_some()
+    }
+
     /// The matrix to compute with in place of the model's that begins with `module`.
     pub(crate) fn merged(&self, module: &str) -> Option<&Matrix> {
         self.merged.as_ref()?.get(module)
@@ -301,7 +306,7 @@ fn check_all_found(
 ) -> Result<(), ModelError> {
     let missing = match &config.targets {
         Targets::Names(names) => {
-            let is_missing = |name: &&String| !maps.iter().any(|map| ends_with(&map.module, name));
+            let is_missing = |name: &&String| !maps.iter().any(|map| is_named(&map.module, name));
             names.iter().find(is_missing).cloned()
         }
         Targets::Pattern(pattern) if updates.is_empty() => Some(pattern.clone()),

@@ -2,10 +2,9 @@
 //!
 //! - [`config`] and [`targets`]: the options; [`lora`]: the updates;
 //! - [`adapters`]: which token of a pass uses which;
-//! - [`folder`] with [`peft_config`], [`stacked`] and [`atomic_folder`]: PEFT's files.
+//! - [`folder`] with [`peft_config`] and [`stacked`]: PEFT's files.
 
 mod adapters;
-mod atomic_folder;
 mod config;
 mod folder;
 mod lora;

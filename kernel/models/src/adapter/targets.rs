@@ -1,5 +1,6 @@
 //! Which modules an adapter updates, with which rank and alpha.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use fancy_regex::Regex;
@@ -12,11 +13,15 @@ use crate::ModelError;
 const ALL_LINEAR: &str = "all-linear";
 /// The module that [`Targets::AllLinear`] leaves out.
 const OUTPUT_LAYER: &str = "lm_head";
+/// The end of the name of a router (Qwen3-MoE, DeepSeek-V3).
+const ROUTER: &str = ".mlp.gate";
 
 /// The modules to adapt, with the meaning of PEFT's `target_modules`. As JSON a list or a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Targets {
-    /// Names of modules: whole, or the last parts of their Hugging Face name (`q_proj`).
+    /// Names of modules: whole, or the last parts of their Hugging Face name (`q_proj`). The
+    /// experts of Gemma 4 are `experts.gate_up_proj` and `experts.down_proj`, and no others of these
+    /// targets mean them, as in PEFT.
     Names(Vec<String>),
     /// A regular expression for the whole name.
     Pattern(String),
@@ -106,7 +111,8 @@ impl<'a> Selection<'a> {
     /// Whether the module with this full name is to be adapted.
     pub(super) fn selects(&self, module: &str) -> Result<bool, ModelError> {
         match (&self.config.targets, &self.targets) {
-            (Targets::Names(names), _) => Ok(names.iter().any(|name| ends_with(module, name))),
+            (Targets::Names(names), _) => Ok(names.iter().any(|name| is_named(module, name))),
+            _ if stack(module).is_some() => Ok(false),
             (Targets::Pattern(_), Some(pattern)) => is_match(pattern, module),
             (Targets::Pattern(_), None) => Ok(false),
             (Targets::AllLinear, _) => Ok(module != OUTPUT_LAYER),
@@ -114,13 +120,46 @@ impl<'a> Selection<'a> {
     }
 
     pub(super) fn rank(&self, module: &str) -> Result<i64, ModelError> {
-        first_match(&self.ranks, module, self.config.rank)
+        first_match(&self.ranks, &pattern_name(module), self.config.rank)
     }
 
     /// The factor of the update of this module, which has this rank.
     pub(super) fn scale(&self, module: &str, rank: i64) -> Result<f64, ModelError> {
-        let alpha = first_match(&self.alphas, module, self.config.alpha)?;
+        let alpha = first_match(&self.alphas, &pattern_name(module), self.config.alpha)?;
         Ok(self.config.scale(rank, alpha))
+    }
+}
+
+/// Whether `name` in a list of targets means `module`. Experts that are no modules of their own in
+/// `transformers` are meant by the name of the weight that has them all, or by their full name.
+pub(super) fn is_named(module: &str, name: &str) -> bool {
+    match stack(module) {
+        Some(stack) => module == name || ends_with(&stack, name),
+        None => ends_with(module, name),
+    }
+}
+
+/// The weight of all experts of a layer that `module` is a part of, in models that have one (Gemma
+/// 4): `model.layers.0.experts.gate_up_proj` for `model.layers.0.experts.3.up_proj`. PEFT turns
+/// names of Qwen3-MoE's and DeepSeek-V3's experts into those weights, but not of Gemma 4's.
+fn stack(module: &str) -> Option<String> {
+    let (layer, expert) = module.split_once(".experts.")?;
+    if layer.ends_with(".mlp") {
+        return None;
+    }
+    let weight = match expert.split_once('.')?.1 {
+        "down_proj" => "down_proj",
+        _ => "gate_up_proj",
+    };
+    Some(format!("{layer}.experts.{weight}"))
+}
+
+/// The name that patterns of ranks and alphas see. In `transformers` 5 a router is no linear map but
+/// a module with a weight, which is what PEFT adapts and names.
+pub(super) fn pattern_name(module: &str) -> Cow<'_, str> {
+    match module.ends_with(ROUTER) {
+        true => format!("{module}.weight").into(),
+        false => module.into(),
     }
 }
 
@@ -240,6 +279,33 @@ mod tests {
                 .unwrap(),
             4.0
         );
+    }
+
+    #[test]
+    fn experts_in_one_weight_are_meant_by_its_name_only() {
+        let expert = "model.layers.0.experts.3.up_proj";
+        assert!(!selects(["up_proj"], expert) && !selects("all-linear", expert));
+        assert!(!selects(".*up_proj", expert) && !selects(["experts.down_proj"], expert));
+        assert!(selects(["experts.gate_up_proj"], expert) && selects([expert], expert));
+        let own = "model.layers.0.mlp.experts.3.up_proj";
+        assert!(selects(["up_proj"], own) && selects("all-linear", own));
+    }
+
+    #[test]
+    fn patterns_see_the_weight_of_a_router() {
+        let config = LoraConfig {
+            rank: 8,
+            targets: ["gate"].into(),
+            rank_pattern: [("gate".to_owned(), 2)].into(),
+            alpha_pattern: [("gate.weight".to_owned(), 4.0)].into(),
+            ..LoraConfig::default()
+        };
+        let selection = Selection::new(&config).unwrap();
+        let router = "model.layers.0.mlp.gate";
+        assert!(selection.selects(router).unwrap());
+        assert!(!selection.selects("model.layers.0.mlp.gate_proj").unwrap());
+        assert_eq!(selection.rank(router).unwrap(), 8);
+        assert_eq!(selection.scale(router, 8).unwrap(), 0.5);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! - [`conversation`]: messages and chats;
 //! - [`sources`]: where templates are kept; [`template`]: how they are rendered, with what they
-//!   expect of [`python`].
+//!   expect of [`python`], in a process with limits ([`isolated`]).
 
 mod conversation;
+mod isolated;
 mod python;
 #[cfg(test)]
 mod reference;

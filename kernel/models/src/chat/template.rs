@@ -1,21 +1,26 @@
 //! A model's chat template, rendered as `apply_chat_template` of `transformers` does.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::io;
 
 use chrono::{DateTime, Local, TimeZone};
 use minijinja::{Environment, Error, ErrorKind, Value, context};
+use offmodel_events::interrupt;
 use regex::Regex;
 use serde_json::Value as Json;
 
 use super::Chat;
+use super::isolated::{self, Limits};
 use super::python::{self, is_space};
 use crate::ModelError;
 
 const NAME: &str = "chat";
 /// Instructions that a template may execute: thousands of messages, and an end to endless loops.
 const FUEL: u64 = 20_000_000;
+/// Texts that are made in one process.
+const TOGETHER: usize = 256;
 /// Bytes that a template may write.
 const LARGEST_TEXT: usize = 64 << 20;
 /// What `transformers` adds to a message to find its end in the text.
@@ -82,29 +87,37 @@ impl ChatTemplate {
         ending: Ending,
         variables: &Variables,
     ) -> Result<String, ModelError> {
-        if ending != Ending::Continued {
-            return self.text(chat, ending, variables);
+        let texts = self.render_all(&[(chat, ending)], variables)?;
+        texts
+            .into_iter()
+            .next()
+            .ok_or_else(|| template_error("no text"))
+    }
+
+    /// The texts of many chats, in order. The first that the template refuses is the error.
+    pub(crate) fn render_all(
+        &self,
+        chats: &[(&Chat, Ending)],
+        variables: &Variables,
+    ) -> Result<Vec<String>, ModelError> {
+        let mut texts = Vec::with_capacity(chats.len());
+        for (index, chats) in chats.chunks(TOGETHER).enumerate() {
+            // Within a process the processor's time is limited.
+            if index > 0 {
+                interrupt::check()?;
+            }
+            let marked: Vec<(Cow<Chat>, Ending)> = chats
+                .iter()
+                .map(|&(chat, ending)| (marked(chat, ending), ending))
+                .collect();
+            for (text, (chat, ending)) in self.texts(&marked, variables)?.into_iter().zip(chats) {
+                texts.push(match ending {
+                    Ending::Continued => continued(text?, chat)?,
+                    Ending::Closed | Ending::GenerationPrompt => text?,
+                });
+            }
         }
-        let mut marked = chat.clone();
-        let Some(last) = marked.messages.last_mut() else {
-            return Err(template_error("there is no message to continue"));
-        };
-        let message = last.content.trim_matches(is_space).to_owned();
-        last.content.push_str(MARK);
-        let mut text = self.text(&marked, ending, variables)?;
-        let mark = MARK.trim_end();
-        let (true, Some(end)) = (text.contains(&message), text.rfind(mark)) else {
-            return Err(template_error(
-                "the message to continue is not in the text of the chat: the template changes it",
-            ));
-        };
-        let keeps_spaces = text[end..].starts_with(MARK);
-        text.truncate(end);
-        if !keeps_spaces {
-            // The template trims messages; what the mark has protected goes too.
-            text.truncate(text.trim_end_matches(is_space).len());
-        }
-        Ok(text)
+        Ok(texts)
     }
 
     /// What precedes the text of the last message.
@@ -114,7 +127,7 @@ impl ChatTemplate {
         if let Some(last) = marked.messages.last_mut() {
             mark.clone_into(&mut last.content);
         }
-        let mut text = self.text(&marked, Ending::Closed, variables)?;
+        let mut text = self.render(&marked, Ending::Closed, variables)?;
         let Some(end) = text.rfind(mark) else {
             return Err(template_error("the template leaves out the last message"));
         };
@@ -122,13 +135,22 @@ impl ChatTemplate {
         Ok(text)
     }
 
-    fn text(
+    /// What the template writes, which is not trusted with this process.
+    fn texts(
         &self,
-        chat: &Chat,
-        ending: Ending,
+        chats: &[(Cow<Chat>, Ending)],
         variables: &Variables,
-    ) -> Result<String, ModelError> {
-        let template = self.environment.get_template(NAME).map_err(refused)?;
+    ) -> Result<Vec<Result<String, ModelError>>, ModelError> {
+        let texts = isolated::texts(Limits::default(), chats.len(), |index| {
+            let (chat, ending) = &chats[index];
+            self.text(chat, *ending, variables)
+        });
+        let texts = texts.map_err(template_error)?.into_iter();
+        Ok(texts.map(|text| text.map_err(template_error)).collect())
+    }
+
+    fn text(&self, chat: &Chat, ending: Ending, variables: &Variables) -> Result<String, String> {
+        let template = self.environment.get_template(NAME).map_err(in_words)?;
         let mut context: BTreeMap<&str, Value> = BTreeMap::new();
         // Names that `transformers` passes even where it has no value for them.
         context.insert("tools", Value::from(()));
@@ -154,13 +176,46 @@ impl ChatTemplate {
         match template.render_captured_to(values, &mut text) {
             Ok(_) => {}
             Err(_) if text.is_full => {
-                let detail = format!("the template writes more than {LARGEST_TEXT} bytes");
-                return Err(ModelError::Template { detail });
+                return Err(format!(
+                    "the template writes more than {LARGEST_TEXT} bytes"
+                ));
             }
-            Err(error) => return Err(refused(error)),
+            Err(error) => return Err(in_words(error)),
         }
-        String::from_utf8(text.bytes).map_err(template_error)
+        String::from_utf8(text.bytes).map_err(|error| error.to_string())
     }
+}
+
+/// The chat, with a mark where its text is to end if the last message is to be continued.
+fn marked(chat: &Chat, ending: Ending) -> Cow<'_, Chat> {
+    let mut chat = Cow::Borrowed(chat);
+    if ending == Ending::Continued
+        && !chat.messages.is_empty()
+        && let Some(last) = chat.to_mut().messages.last_mut()
+    {
+        last.content.push_str(MARK);
+    }
+    chat
+}
+
+/// The text up to the mark at the end of the last message of `chat`.
+fn continued(mut text: String, chat: &Chat) -> Result<String, ModelError> {
+    let Some(last) = chat.messages.last() else {
+        return Err(template_error("there is no message to continue"));
+    };
+    let message = last.content.trim_matches(is_space);
+    let (true, Some(end)) = (text.contains(message), text.rfind(MARK.trim_end())) else {
+        return Err(template_error(
+            "the message to continue is not in the text of the chat: the template changes it",
+        ));
+    };
+    let keeps_spaces = text[end..].starts_with(MARK);
+    text.truncate(end);
+    if !keeps_spaces {
+        // The template trims messages; what the mark has protected goes too.
+        text.truncate(text.trim_end_matches(is_space).len());
+    }
+    Ok(text)
 }
 
 /// Keeps what is written until it is too much.
@@ -223,8 +278,12 @@ fn strftime<Z: TimeZone<Offset: Display>>(
 }
 
 fn refused(error: Error) -> ModelError {
-    // The alternate form adds the cause; the line is of the template.
-    template_error(format!("{error:#}"))
+    template_error(in_words(error))
+}
+
+/// The alternate form adds the cause; the line is of the template.
+fn in_words(error: Error) -> String {
+    format!("{error:#}")
 }
 
 fn template_error(detail: impl Display) -> ModelError {
@@ -326,6 +385,59 @@ mod tests {
         for reaching in ["{% include '/etc/passwd' %}", "{% import 'os' as os %}"] {
             assert!(render(reaching, &Chat::user("hi")).is_err());
         }
+    }
+
+    /// What the template engine itself does not limit.
+    #[test]
+    fn a_template_that_takes_all_memory_ends_with_an_error() {
+        let grows = |body: &str| {
+            let source = format!(
+                "{{% set ns = namespace(s='12345678', l=[1]) %}}{{% for i in range(90) %}}{body}{{% endfor %}}done"
+            );
+            let error = render(&source, &Chat::user("hi")).unwrap_err();
+            error.to_string()
+        };
+        let memory = "it needs more than 512 MB of memory, or nests too deep";
+        for body in [
+            // Twice as long with every turn, and nothing is written.
+            "{% set ns.s = ns.s ~ ns.s %}",
+            "{% set ns.s = ns.s.replace('1', ns.s) %}",
+            "{% set ns.s %}{{ ns.s }}{{ ns.s }}{% endset %}",
+            // A small list that is written as a long one.
+            "{% set ns.l = [ns.l, ns.l] %}{% if i == 80 %}{% set ns.s = ns.l | tojson %}{% endif %}",
+        ] {
+            let error = grows(body);
+            assert!(
+                error.contains(memory) || error.contains("takes more than 10 s"),
+                "{body}: {error}"
+            );
+        }
+        // As deep as there is fuel.
+        let deep = "{% for j in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}";
+        let error = grows(deep);
+        assert!(error.contains(memory), "{error}");
+        // The process, and other templates in it, go on.
+        assert_renders("{{ messages[0].content }}", " hi ");
+    }
+
+    #[test]
+    fn many_chats_are_rendered_as_each_alone() {
+        let source = "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
+        let template = ChatTemplate::new(source, special()).unwrap();
+        let chats: Vec<Chat> = (0..600)
+            .map(|index| Chat::user("hi").assistant(format!(" {index} ")))
+            .collect();
+        let endings = [Ending::Closed, Ending::GenerationPrompt, Ending::Continued];
+        let requests: Vec<(&Chat, Ending)> =
+            chats.iter().zip(endings.into_iter().cycle()).collect();
+        let none = Variables::new();
+        let texts = template.render_all(&requests, &none).unwrap();
+        assert_eq!(texts.len(), 600);
+        for index in [0, 1, 2, 255, 256, 599] {
+            let (chat, ending) = requests[index];
+            assert_eq!(texts[index], template.render(chat, ending, &none).unwrap());
+        }
+        assert_eq!(texts[2], "<user>hi</s><assistant>2");
     }
 
     #[test]

@@ -8,13 +8,13 @@ use crate::configuration::{Experts, LatentAttention, RopeScaling, Scoring, Varia
 use crate::{Configuration, ModelError};
 
 const ARCHITECTURES: &str =
-    "llama, qwen3, qwen3_moe, deepseek_v3, gemma3_text, gemma3, gemma4_text, gemma4";
+    "llama, qwen3, qwen3_moe, deepseek_v3, gemma2, gemma3_text, gemma3, gemma4_text, gemma4";
 
 /// Sizes above this are damage, not models; products of a few of them do not overflow.
 const LARGEST_SIZE: i64 = 1 << 24;
 const SIZES: &str = "integers from 1 to 16777216";
 /// The deepest published models have some 130 layers.
-const MOST_LAYERS: i64 = 4096;
+pub(super) const MOST_LAYERS: u64 = 4096;
 
 /// The fields of one file; a field that is null counts as absent.
 pub(crate) struct Fields<'a> {
@@ -29,6 +29,11 @@ impl<'a> Fields<'a> {
 
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.json.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether the field is there and null, where that differs from its absence.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.json.get(name).is_some_and(Value::is_null)
     }
 
     pub(super) fn unsupported(&self, field: &str, supported: &'static str) -> ModelError {
@@ -57,7 +62,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn check_layers(&self, layers: i64) -> Result<(), ModelError> {
-        match layers {
+        match layers.unsigned_abs() {
             ..=MOST_LAYERS => Ok(()),
             _ => Err(self.unsupported("num_hidden_layers", "at most 4096")),
         }
@@ -167,7 +172,7 @@ impl<'a> Fields<'a> {
 
     /// The base of the frequencies and their scaling: `rope_parameters` of newer files, or
     /// `rope_theta` and `rope_scaling`.
-    fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
+    pub(super) fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
         let base = self.optional_float("rope_theta")?.unwrap_or(10_000.0);
         let nested = self
             .get("rope_parameters")

@@ -1,7 +1,7 @@
-//! The configurations of Gemma 3 and Gemma 4: the part of them that is about text.
+//! The configurations of Gemma 2, Gemma 3 and Gemma 4: the part of them that is about text.
 //!
-//! Fields and their defaults are those of `Gemma3TextConfig` and `Gemma4TextConfig` in
-//! `transformers` 5.24; published files leave out many.
+//! Fields and their defaults are those of `Gemma2Config`, `Gemma3TextConfig` and `Gemma4TextConfig`
+//! in `transformers` 5.24; published files leave out many.
 
 use serde_json::Value;
 
@@ -13,8 +13,10 @@ use crate::{Configuration, ModelError};
 
 /// Every so many layers one sees everything, where the file does not name the layers.
 const PATTERN: i64 = 6;
+/// The same in Gemma 2.
+const PATTERN_2: i64 = 2;
 
-/// What the two generations leave out of their files.
+/// What the generations leave out of their files.
 struct Defaults {
     vocab_size: i64,
     num_hidden_layers: i64,
@@ -25,12 +27,48 @@ impl Fields<'_> {
     pub(super) fn gemma(&self, model_type: &str) -> Result<Configuration, ModelError> {
         let tied = self.flag("tie_word_embeddings", true)?;
         match (model_type, self.get("text_config")) {
+            ("gemma2", _) => self.gemma2(tied),
             ("gemma3_text", _) => self.gemma3_text(tied),
             ("gemma4_text", _) => self.gemma4_text(tied),
             ("gemma3", Some(text)) => Fields::new(self.path, text).gemma3_text(tied),
             ("gemma4", Some(text)) => Fields::new(self.path, text).gemma4_text(tied),
             _ => Err(self.unsupported("text_config", "the configuration of a text model")),
         }
+    }
+
+    fn gemma2(&self, tied: bool) -> Result<Configuration, ModelError> {
+        if self.flag("use_bidirectional_attention", false)? {
+            return Err(self.unsupported("use_bidirectional_attention", "false"));
+        }
+        let defaults = Defaults {
+            vocab_size: 256_000,
+            num_hidden_layers: 26,
+            sliding_window: 4096,
+        };
+        let mut configuration = self.gemma_text("gemma2", &defaults, tied)?;
+        let context = self.optional_size("max_position_embeddings")?;
+        configuration.max_position_embeddings = context.unwrap_or(8192) as usize;
+        configuration.query_key_norm = false;
+        let rope = self.rope()?;
+        (configuration.rope_theta, configuration.rope_scaling) = rope;
+        // Here null switches off what is on where nothing is said.
+        let cap = |name: &str, default| match self.is_null(name) {
+            true => Ok(None),
+            false => Ok::<_, ModelError>(Some(self.optional_float(name)?.unwrap_or(default))),
+        };
+        let scalar = self.optional_float("query_pre_attn_scalar")?;
+        let variations = &mut configuration.variations;
+        variations.norms_less_one = true;
+        variations.attention_factor = Some(scalar.unwrap_or(256.0).powf(-0.5));
+        variations.attn_logit_softcapping = cap("attn_logit_softcapping", 50.0)?;
+        variations.final_logit_softcapping = cap("final_logit_softcapping", 30.0)?;
+        let mut layers = self.local_layers(configuration.num_hidden_layers, Some(PATTERN_2))?;
+        if self.is_null("sliding_window") {
+            layers.clear();
+        }
+        let heads = (configuration.head_dim, configuration.num_key_value_heads);
+        self.set_local(&mut configuration, layers, heads, rope, &defaults)?;
+        Ok(configuration)
     }
 
     fn gemma3_text(&self, tied: bool) -> Result<Configuration, ModelError> {
@@ -136,7 +174,7 @@ impl Fields<'_> {
         Ok(configuration)
     }
 
-    /// What both generations have in common.
+    /// What the generations have in common.
     fn gemma_text(
         &self,
         model_type: &str,

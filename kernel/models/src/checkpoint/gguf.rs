@@ -1,14 +1,20 @@
 //! A checkpoint in a GGUF file.
 
+use serde_json::{Value as Json, json};
 use tch::{Kind, Tensor};
 
 use super::Checkpoint;
+use super::config_json::Fields;
+use super::gguf_gemma::GemmaMetadata;
+use super::gguf_names::{gguf_name, hugging_face_name};
 use crate::configuration::{RopeScaling, Variations};
 use crate::gguf::{Gguf, Value};
 use crate::{Configuration, ModelError};
 
 /// Sizes above this are damage, not models: the largest published vocabulary is 262,144.
 const LARGEST_SIZE: u64 = 1 << 24;
+
+const GEMMAS: [&str; 2] = ["gemma2", "gemma3"];
 
 /// Reads the tensors of a [`Gguf`] under their Hugging Face names.
 pub(crate) struct GgufCheckpoint<'a> {
@@ -29,6 +35,12 @@ impl<'a> GgufCheckpoint<'a> {
             return Err(self.file.wrong_metadata(&key, detail));
         }
         Ok(value.cast_signed())
+    }
+
+    /// Whether it is one of Gemma's generations.
+    fn is_gemma(&self) -> bool {
+        let architecture = self.file.text("general.architecture");
+        architecture.is_ok_and(|name| GEMMAS.contains(&name))
     }
 
     fn unsupported(&self, field: &str, found: String, supported: &'static str) -> ModelError {
@@ -68,8 +80,13 @@ impl<'a> GgufCheckpoint<'a> {
 impl Checkpoint for GgufCheckpoint<'_> {
     fn configuration(&self) -> Result<Configuration, ModelError> {
         let model_type = self.file.text("general.architecture")?;
+        if self.is_gemma() {
+            let json = self.config_json()?;
+            return Fields::new(self.file.path(), &json).configuration();
+        }
         if model_type != "llama" {
-            return Err(self.unsupported("general.architecture", model_type.to_owned(), "llama"));
+            let supported = "llama, gemma2, gemma3";
+            return Err(self.unsupported("general.architecture", model_type.to_owned(), supported));
         }
         let hidden_size = self.size("embedding_length")?;
         let num_attention_heads = self.size("attention.head_count")?;
@@ -120,8 +137,16 @@ impl Checkpoint for GgufCheckpoint<'_> {
         })
     }
 
+    fn config_json(&self) -> Result<Json, ModelError> {
+        match self.is_gemma() {
+            true => GemmaMetadata::new(self.file)?.config_json(),
+            false => Ok(as_config_json(&self.configuration()?)),
+        }
+    }
+
     fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
-        let tensor = gguf_name(name);
+        let is_gemma = self.is_gemma();
+        let tensor = gguf_name(name, is_gemma);
         let missing = || ModelError::MissingTensor {
             path: self.file.path().to_owned(),
             tensor: tensor.clone(),
@@ -136,6 +161,13 @@ impl Checkpoint for GgufCheckpoint<'_> {
             });
         }
         let weights = Tensor::f_from_slice(&self.file.weights(&tensor)?)?.f_view(shape)?;
+        if is_gemma {
+            // The converter has added one to the weights of norms, and rows are where they were.
+            return match name.ends_with("norm.weight") {
+                true => Ok(weights.f_sub_scalar(1.0)?),
+                false => Ok(weights),
+            };
+        }
         if name.ends_with("q_proj.weight") {
             let heads = self.size("attention.head_count")?;
             return Ok(half_split_rows(&weights, heads)?);
@@ -152,13 +184,33 @@ impl Checkpoint for GgufCheckpoint<'_> {
     }
 
     fn numbers(&self) -> Vec<(String, u64)> {
-        let entries = self.file.entries();
+        let (entries, is_gemma) = (self.file.entries(), self.is_gemma());
         let counted = entries.map(|(name, entry)| {
             let count = entry.shape.iter().map(|size| size.unsigned_abs()).product();
-            (hugging_face_name(name), count)
+            (hugging_face_name(name, is_gemma), count)
         });
         counted.collect()
     }
+}
+
+/// What Hugging Face's file would say of a Llama model.
+fn as_config_json(configuration: &Configuration) -> Json {
+    json!({
+        "model_type": configuration.model_type,
+        "vocab_size": configuration.vocab_size,
+        "hidden_size": configuration.hidden_size,
+        "intermediate_size": configuration.intermediate_size,
+        "num_hidden_layers": configuration.num_hidden_layers,
+        "num_attention_heads": configuration.num_attention_heads,
+        "num_key_value_heads": configuration.num_key_value_heads,
+        "head_dim": configuration.head_dim,
+        "hidden_act": "silu",
+        "max_position_embeddings": configuration.max_position_embeddings,
+        "rms_norm_eps": configuration.rms_norm_eps,
+        "rope_theta": configuration.rope_theta,
+        "attention_bias": configuration.attention_bias,
+        "mlp_bias": configuration.mlp_bias,
+    })
 }
 
 /// The rows of a query or key projection, `[heads * size, inputs]`, from llama.cpp's order, where
@@ -172,72 +224,9 @@ fn half_split_rows(weights: &Tensor, heads: i64) -> Result<Tensor, tch::TchError
         .f_reshape(&shape)
 }
 
-/// Parts of Hugging Face's names and of llama.cpp's.
-const PARTS: [(&str, &str); 13] = [
-    ("model.embed_tokens.", "token_embd."),
-    ("model.norm.", "output_norm."),
-    ("lm_head.", "output."),
-    ("model.layers.", "blk."),
-    ("self_attn.q_proj.", "attn_q."),
-    ("self_attn.k_proj.", "attn_k."),
-    ("self_attn.v_proj.", "attn_v."),
-    ("self_attn.o_proj.", "attn_output."),
-    ("mlp.gate_proj.", "ffn_gate."),
-    ("mlp.up_proj.", "ffn_up."),
-    ("mlp.down_proj.", "ffn_down."),
-    ("input_layernorm.", "attn_norm."),
-    ("post_attention_layernorm.", "ffn_norm."),
-];
-
-/// `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`, and so on.
-fn gguf_name(name: &str) -> String {
-    let name = name.to_owned();
-    PARTS
-        .iter()
-        .fold(name, |name, (ours, theirs)| name.replace(ours, theirs))
-}
-
-/// The other way round.
-fn hugging_face_name(name: &str) -> String {
-    // "output." is the end of "attn_output.", which "lm_head." is not to replace.
-    let begins = |part: &str| name.starts_with(part) || name.contains(&format!(".{part}"));
-    let known = PARTS.iter().filter(|(_, theirs)| begins(theirs));
-    known.fold(name.to_owned(), |name, (ours, theirs)| {
-        name.replace(theirs, ours)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_translated() {
-        for (ours, theirs) in [
-            (
-                "model.layers.3.self_attn.q_proj.weight",
-                "blk.3.attn_q.weight",
-            ),
-            (
-                "model.layers.12.post_attention_layernorm.weight",
-                "blk.12.ffn_norm.weight",
-            ),
-            (
-                "model.layers.0.input_layernorm.weight",
-                "blk.0.attn_norm.weight",
-            ),
-            ("model.embed_tokens.weight", "token_embd.weight"),
-            ("model.norm.weight", "output_norm.weight"),
-            ("lm_head.weight", "output.weight"),
-            (
-                "model.layers.0.self_attn.o_proj.weight",
-                "blk.0.attn_output.weight",
-            ),
-        ] {
-            assert_eq!(gguf_name(ours), theirs);
-            assert_eq!(hugging_face_name(theirs), ours);
-        }
-    }
 
     #[test]
     fn rows_that_rotate_together_move_half_a_head_apart() {

@@ -7,13 +7,18 @@ mod config_json;
 mod float8;
 mod gemma;
 mod gguf;
+mod gguf_gemma;
+mod gguf_names;
 mod random;
 mod safetensors;
 
+use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use crate::{Configuration, ModelError};
 
+#[cfg(test)]
+pub(crate) use config_json::Fields;
 pub(crate) use gguf::GgufCheckpoint;
 pub(crate) use random::RandomCheckpoint;
 pub(crate) use safetensors::{FolderCheckpoint, read_json};
@@ -22,6 +27,9 @@ pub(crate) use safetensors::{FolderCheckpoint, read_json};
 pub(crate) trait Checkpoint {
     /// The shape of the model.
     fn configuration(&self) -> Result<Configuration, ModelError>;
+
+    /// `config.json`, as it is or would be.
+    fn config_json(&self) -> Result<Value, ModelError>;
 
     /// The tensor with this Hugging Face name on the CPU; its shape is checked. Its kind is the
     /// file's, or `f32` where the file has it quantised.

@@ -35,6 +35,10 @@ impl Checkpoint for RandomCheckpoint {
         Fields::new(&self.config_path, &self.config).configuration()
     }
 
+    fn config_json(&self) -> Result<Value, ModelError> {
+        Ok(self.config.clone())
+    }
+
     fn tensor(&self, _name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
         let options = (Kind::BFloat16, Device::Cpu);
         match shape {

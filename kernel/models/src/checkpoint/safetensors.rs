@@ -140,6 +140,10 @@ impl Checkpoint for FolderCheckpoint {
         Fields::new(&self.config_path, &self.config).configuration()
     }
 
+    fn config_json(&self) -> Result<Value, ModelError> {
+        Ok(self.config.clone())
+    }
+
     fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
         self.read(name, shape)
     }

@@ -1,52 +1,28 @@
 //! Responses in a notebook while they are being written.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-use offmodel_events::{Event, MimeBundle, emit};
+use offmodel_events::{LiveDisplay, MimeBundle};
 
 use super::work::Work;
 
-/// The shortest time between two updates.
-const INTERVAL: Duration = Duration::from_millis(100);
 /// Responses that are shown at once.
 const SHOWN: usize = 4;
 /// Characters that are shown of each where there are several.
 const CHARACTERS: usize = 400;
 
-static NEXT_DISPLAY: AtomicU64 = AtomicU64::new(0);
-
-/// A display that is updated in place. Plain text, so that no markup in it is ever rendered.
+/// Plain text, so that no markup in it is ever rendered.
 #[derive(Debug)]
-pub(super) struct Live {
-    display_id: String,
-    shown: Option<Instant>,
-}
+pub(super) struct Live(LiveDisplay);
 
 impl Live {
     pub(super) fn new() -> Self {
-        let number = NEXT_DISPLAY.fetch_add(1, Ordering::Relaxed);
-        Self {
-            display_id: format!("generation-{}-{number}", std::process::id()),
-            shown: None,
-        }
+        Self(LiveDisplay::new("generation"))
     }
 
     /// Shows how far the work has come, if that is due or the work is done.
     pub(super) fn show(&mut self, work: &Work) {
-        let is_early = self.shown.is_some_and(|at| at.elapsed() < INTERVAL);
-        if is_early && !work.schedule.is_done() {
-            return;
+        if self.0.is_due() || work.schedule.is_done() {
+            self.0.show(MimeBundle::text(text(work)));
         }
-        let (data, display_id) = (MimeBundle::text(text(work)), self.display_id.clone());
-        emit(&match self.shown {
-            None => Event::Display {
-                data,
-                display_id: Some(display_id),
-            },
-            Some(_) => Event::UpdateDisplay { data, display_id },
-        });
-        self.shown = Some(Instant::now());
     }
 }
 

@@ -138,7 +138,8 @@ impl Model {
                 return Err(ModelError::Adapter { detail });
             }
         }
-        for (index, prompt) in prompts.into_iter().enumerate() {
+        let texts = self.rendered(&prompts)?;
+        for (index, (prompt, text)) in prompts.into_iter().zip(texts).enumerate() {
             let handle = prompt.handle.as_ref().unwrap_or(self);
             if prompt.samples == 0 {
                 let (option, expected) = ("samples", "at least 1");
@@ -149,9 +150,7 @@ impl Model {
                     expected,
                 });
             }
-            let mut tokens = self
-                .tokenizer()
-                .encode(&handle.render_prompt(&prompt.chat)?)?;
+            let mut tokens = self.tokenizer().encode(&text)?;
             let beginning = match prompt.beginning {
                 Beginning::Text(text) => self.tokenizer().encode(&text)?,
                 Beginning::Tokens(tokens) => tokens,
@@ -175,5 +174,25 @@ impl Model {
         let none = Bounds { rows: 1, tokens: 0 };
         let work = Work::new(requests, sampling, self.tokenizer(), none)?;
         Ok(Generation::new(self.clone(), work))
+    }
+
+    /// The text of every prompt, those of handles with the same template at once.
+    fn rendered(&self, prompts: &[Prompt]) -> Result<Vec<String>, ModelError> {
+        let mut groups: Vec<(&Self, Vec<usize>)> = Vec::new();
+        for (index, prompt) in prompts.iter().enumerate() {
+            let handle = prompt.handle.as_ref().unwrap_or(self);
+            match groups.iter_mut().find(|(like, _)| like.renders_as(handle)) {
+                Some((_, group)) => group.push(index),
+                None => groups.push((handle, vec![index])),
+            }
+        }
+        let mut texts = vec![String::new(); prompts.len()];
+        for (handle, group) in groups {
+            let chats: Vec<&Chat> = group.iter().map(|&index| &prompts[index].chat).collect();
+            for (index, text) in group.into_iter().zip(handle.render_prompts(&chats)?) {
+                texts[index] = text;
+            }
+        }
+        Ok(texts)
     }
 }

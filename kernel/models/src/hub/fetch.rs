@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use super::Settings;
 use super::listing::{INDEX, Listing};
 use super::snapshot::{self, Repository};
-use super::transfer::{Arrival, Hub, TransferError};
+use super::transfer::{Arrival, Hub, Places, TransferError};
 use crate::ModelError;
 
 /// Attempts at one file or text, as long as the connection is to blame. One that got further than
@@ -48,11 +48,13 @@ pub(crate) fn model(repository: &Repository, settings: &Settings) -> Result<Path
 async fn fetch(repository: &Repository, settings: &Settings) -> Result<PathBuf, TransferError> {
     let hub = Hub::new(settings)?;
     let folder = repository.folder(&settings.cache);
-    let blobs = folder.join("blobs");
-    std::fs::create_dir_all(&blobs).map_err(|source| TransferError::Write {
-        path: blobs.clone(),
-        source,
-    })?;
+    let (blobs, locks) = (folder.join("blobs"), repository.locks(&settings.cache));
+    for folder in [&blobs, &locks] {
+        std::fs::create_dir_all(folder).map_err(|source| TransferError::Write {
+            path: folder.clone(),
+            source,
+        })?;
+    }
     let Repository { name, revision } = repository;
     let path = format!("api/models/{name}/revision/{revision}?blobs=true");
     let mut retries = Retries::new(settings);
@@ -68,7 +70,10 @@ async fn fetch(repository: &Repository, settings: &Settings) -> Result<PathBuf, 
         name,
         listing: &listing,
         folder: &folder,
-        blobs: &blobs,
+        places: Places {
+            blobs: &blobs,
+            locks: &locks,
+        },
     };
     let small = listing.small().map_err(TransferError::Wrong)?;
     // Before anything is fetched, where it can be told.
@@ -106,7 +111,7 @@ struct Download<'a> {
     name: &'a str,
     listing: &'a Listing,
     folder: &'a Path,
-    blobs: &'a Path,
+    places: Places<'a>,
 }
 
 impl Download<'_> {
@@ -130,9 +135,9 @@ impl Download<'_> {
                 }
                 other => other,
             };
-            let incomplete = self.blobs.join(format!("{}.incomplete", blob.name));
+            let incomplete = self.places.blobs.join(format!("{}.incomplete", blob.name));
             let mut arrival = Arrival::new(&mut progress);
-            while let Err(error) = self.hub.file(&path, blob, self.blobs, &mut arrival).await {
+            while let Err(error) = self.hub.file(&path, blob, self.places, &mut arrival).await {
                 let arrived = incomplete.metadata().map_or(0, |found| found.len());
                 retries.again(about(error), arrived)?;
             }

@@ -28,16 +28,18 @@ impl Settings {
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let home = variable("HF_HOME").map_or_else(
-            || dirs::cache_dir().unwrap_or_default().join("huggingface"),
-            PathBuf::from,
-        );
+        let folder = |name| variable(name).map(|path| expanded(&path));
+        let home = folder("HF_HOME");
+        let home =
+            home.unwrap_or_else(|| dirs::cache_dir().unwrap_or_default().join("huggingface"));
+        // The second is the older name.
+        let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
         let flag = |name| {
             let value = variable(name).unwrap_or_default().to_uppercase();
             ["1", "ON", "YES", "TRUE"].contains(&value.as_str())
         };
         let saved = || {
-            let path = variable("HF_TOKEN_PATH").map_or_else(|| home.join("token"), PathBuf::from);
+            let path = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
             let implicit = !flag("HF_HUB_DISABLE_IMPLICIT_TOKEN");
             implicit
                 .then(|| std::fs::read_to_string(path).ok())
@@ -49,7 +51,7 @@ impl Settings {
         let endpoint = endpoint.unwrap_or_else(|| "https://huggingface.co".to_owned());
         Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
-            cache: variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
+            cache: cache.unwrap_or_else(|| home.join("hub")),
             token: token.filter(|token| !token.is_empty()).map(Token),
             offline: flag("HF_HUB_OFFLINE") || flag("TRANSFORMERS_OFFLINE"),
             patience: Duration::from_secs(1),
@@ -67,6 +69,14 @@ impl Settings {
             }
             Err(_) => "HF_ENDPOINT".to_owned(),
         }
+    }
+}
+
+/// A path that may begin with the user's folder, as in Python's `expanduser`.
+fn expanded(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), dirs::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
     }
 }
 
@@ -102,6 +112,8 @@ mod tests {
         assert_eq!(set.cache, PathBuf::from("/fast/cache"));
         assert_eq!(set.token.unwrap().0, "hf_secret");
         assert!(set.offline);
+        let old = settings(&[("HUGGINGFACE_HUB_CACHE", "~/hub")]);
+        assert_eq!(old.cache, dirs::home_dir().unwrap().join("hub"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The cache folder: `refs` name commits, `snapshots` have the files of a commit as links into
-//! `blobs`, which are named by their content
+//! `blobs`, which are named by their content; `.locks`, beside the models, has a file for each that is being
+//! written
 //! (<https://huggingface.co/docs/huggingface_hub/guides/manage-cache>).
 
 use std::io;
@@ -41,6 +42,11 @@ impl Repository {
     /// Its folder in the cache.
     pub(super) fn folder(&self, cache: &Path) -> PathBuf {
         cache.join(format!("models--{}", self.name.replace('/', "--")))
+    }
+
+    /// Where the locks of its files are.
+    pub(super) fn locks(&self, cache: &Path) -> PathBuf {
+        self.folder(&cache.join(".locks"))
     }
 
     /// The snapshot of its revision, if the cache has all files that a model is loaded from.

@@ -219,6 +219,18 @@ fn repository() -> Repository {
     Repository::parse("org/model").unwrap()
 }
 
+/// What is in a folder, in order.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+    let mut names: Vec<String> = entries
+        .map(name)
+        .map(|name| name.into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 fn is_without(folder: &Path, word: &str) -> bool {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -252,6 +264,13 @@ fn what_is_needed_is_fetched_once_into_the_cache_of_python() {
     );
     let link = std::fs::read_link(snapshot.join("two.safetensors")).unwrap();
     assert!(link.starts_with("../../blobs"), "{}", link.display());
+    // Blobs, and nothing else, are among the blobs.
+    let mut blobs: Vec<_> = names(&folder.join("blobs"));
+    let mut locks = names(&cache.path().join(".locks/models--org--model"));
+    assert_eq!(blobs.len(), 6);
+    for (blob, lock) in blobs.drain(..).zip(locks.drain(..)) {
+        assert_eq!(lock, format!("{blob}.lock"));
+    }
     let mut asked = server.asked();
     asked.sort();
     assert_eq!(

@@ -43,6 +43,14 @@ pub(super) enum TransferError {
     Interrupted(#[from] Interrupted),
 }
 
+/// Where a file goes.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub(super) blobs: &'a Path,
+    /// The folder of the locks that Python takes for the same files.
+    pub(super) locks: &'a Path,
+}
+
 /// Talks to one hub.
 pub(super) struct Hub<'a> {
     settings: &'a Settings,
@@ -80,11 +88,11 @@ impl<'a> Hub<'a> {
         &self,
         path: &str,
         blob: &Blob,
-        blobs: &Path,
+        Places { blobs, locks }: Places<'_>,
         arrival: &mut Arrival<'_>,
     ) -> Result<(), TransferError> {
         let finished = blobs.join(&blob.name);
-        let _lock = Lock::take(blobs.join(format!("{}.lock", blob.name)))?;
+        let _lock = Lock::take(&locks.join(format!("{}.lock", blob.name)))?;
         if finished
             .metadata()
             .is_ok_and(|found| found.len() == blob.size)
@@ -321,16 +329,16 @@ impl Part {
     }
 }
 
-/// Keeps other processes from writing the same file.
+/// Keeps other processes, those of Python too, from writing the same file.
 struct Lock(File);
 
 impl Lock {
-    fn take(path: PathBuf) -> Result<Self, TransferError> {
+    fn take(path: &Path) -> Result<Self, TransferError> {
         let failed = |source| TransferError::Write {
-            path: path.clone(),
+            path: path.to_owned(),
             source,
         };
-        let file = File::create(&path).map_err(failed)?;
+        let file = File::create(path).map_err(failed)?;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),

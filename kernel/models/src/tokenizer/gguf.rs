@@ -7,7 +7,7 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer as HuggingFace};
 
-use super::{Tokenizer, refused};
+use super::{Tokenizer, gguf_pieces as pieces, refused};
 use crate::ModelError;
 use crate::gguf::{Array, Gguf, Value};
 
@@ -15,28 +15,41 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 const TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
 /// `llama_token_type`: tokens that are control, and tokens that the user added.
-const CONTROL: i64 = 3;
-const USER_DEFINED: i64 = 4;
+pub(super) const CONTROL: i64 = 3;
+pub(super) const USER_DEFINED: i64 = 4;
 
 impl Tokenizer {
-    /// Builds the byte-level BPE tokenizer that the file describes.
+    /// Builds the tokenizer that the file describes: byte-level BPE, or SentencePiece's.
     pub(crate) fn from_gguf(file: &Gguf) -> Result<Self, ModelError> {
-        let kind = file.text("tokenizer.ggml.model")?;
-        if kind != "gpt2" {
-            return Err(unsupported(file, "tokenizer.ggml.model", kind, "gpt2"));
-        }
         let tokens = file.strings(TOKENS)?;
-        let mut inner = HuggingFace::new(byte_pairs(file, tokens)?);
-        inner.with_pre_tokenizer(Some(pre_tokenizer(file)?));
-        inner.with_decoder(Some(ByteLevel::default()));
-        add_special_tokens(file, tokens, &mut inner)?;
+        let inner = match file.text("tokenizer.ggml.model")? {
+            "gpt2" => {
+                let mut inner = HuggingFace::new(byte_pairs(file, tokens)?);
+                inner.with_pre_tokenizer(Some(pre_tokenizer(file)?));
+                inner.with_decoder(Some(ByteLevel::default()));
+                let (special, added) = special_tokens(file, tokens)?;
+                inner.add_special_tokens(&special);
+                inner.add_tokens(&added);
+                inner
+            }
+            "llama" => pieces::tokenizer(file, tokens)?,
+            kind => {
+                let supported = "gpt2, llama";
+                return Err(unsupported(file, "tokenizer.ggml.model", kind, supported));
+            }
+        };
 
         let id = |key: &str| special_id(file, key, tokens.len());
         let Some(end) = id("tokenizer.ggml.eos_token_id")? else {
             return Err(file.wrong_metadata("tokenizer.ggml.eos_token_id", "is missing".to_owned()));
         };
         let mut ends = vec![end];
-        ends.extend(id("tokenizer.ggml.eot_token_id")?.filter(|&turn| turn != end));
+        let turn = match id("tokenizer.ggml.eot_token_id")? {
+            Some(turn) => Some(turn),
+            // Gemma's files do not name it; llama.cpp finds it by its text, too.
+            None => inner.token_to_id("<end_of_turn>"),
+        };
+        ends.extend(turn.filter(|&turn| turn != end));
         Ok(Self {
             inner,
             beginning: id("tokenizer.ggml.bos_token_id")?,
@@ -78,21 +91,14 @@ fn pre_tokenizer(file: &Gguf) -> Result<PreTokenizerWrapper, ModelError> {
     }
 }
 
-fn add_special_tokens(
+/// The tokens that are control, and those that the user added.
+fn special_tokens(
     file: &Gguf,
     tokens: &[String],
-    inner: &mut HuggingFace,
-) -> Result<(), ModelError> {
-    let Some(types) = file.get(TYPES) else {
-        return Ok(());
+) -> Result<(Vec<AddedToken>, Vec<AddedToken>), ModelError> {
+    let Some(types) = token_types(file, tokens)? else {
+        return Ok((vec![], vec![]));
     };
-    let Value::Array(Array::Signed(types)) = types else {
-        return Err(file.wrong_metadata(TYPES, "expected an array of integers".to_owned()));
-    };
-    if types.len() != tokens.len() {
-        let detail = format!("{} entries for {} tokens", types.len(), tokens.len());
-        return Err(file.wrong_metadata(TYPES, detail));
-    }
     let of_type = |wanted: i64| -> Vec<AddedToken> {
         let matching = tokens
             .iter()
@@ -102,12 +108,32 @@ fn add_special_tokens(
             .map(|(token, _)| AddedToken::from(token.as_str(), wanted == CONTROL).normalized(false))
             .collect()
     };
-    inner.add_special_tokens(&of_type(CONTROL));
-    inner.add_tokens(&of_type(USER_DEFINED));
-    Ok(())
+    Ok((of_type(CONTROL), of_type(USER_DEFINED)))
 }
 
-fn special_id(file: &Gguf, key: &str, vocabulary: usize) -> Result<Option<u32>, ModelError> {
+/// The `llama_token_type` of every token.
+pub(super) fn token_types<'a>(
+    file: &'a Gguf,
+    tokens: &[String],
+) -> Result<Option<&'a [i64]>, ModelError> {
+    let Some(types) = file.get(TYPES) else {
+        return Ok(None);
+    };
+    let Value::Array(Array::Signed(types)) = types else {
+        return Err(file.wrong_metadata(TYPES, "expected an array of integers".to_owned()));
+    };
+    if types.len() != tokens.len() {
+        let detail = format!("{} entries for {} tokens", types.len(), tokens.len());
+        return Err(file.wrong_metadata(TYPES, detail));
+    }
+    Ok(Some(types))
+}
+
+pub(super) fn special_id(
+    file: &Gguf,
+    key: &str,
+    vocabulary: usize,
+) -> Result<Option<u32>, ModelError> {
     if file.get(key).is_none() {
         return Ok(None);
     }
@@ -118,7 +144,12 @@ fn special_id(file: &Gguf, key: &str, vocabulary: usize) -> Result<Option<u32>, 
     }
 }
 
-fn unsupported(file: &Gguf, field: &str, found: &str, supported: &'static str) -> ModelError {
+pub(super) fn unsupported(
+    file: &Gguf,
+    field: &str,
+    found: &str,
+    supported: &'static str,
+) -> ModelError {
     ModelError::Unsupported {
         path: file.path().to_owned(),
         field: field.to_owned(),

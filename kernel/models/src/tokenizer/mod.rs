@@ -2,6 +2,7 @@
 
 mod folder;
 mod gguf;
+mod gguf_pieces;
 
 use tokenizers::Tokenizer as HuggingFace;
 
@@ -42,6 +43,11 @@ impl Tokenizer {
     /// When the tokenizer refuses them.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, ModelError> {
         self.inner.decode(tokens, true).map_err(refused)
+    }
+
+    /// `tokenizer.json`.
+    pub(crate) fn to_json(&self) -> Result<String, ModelError> {
+        self.inner.to_string(true).map_err(refused)
     }
 
     /// The text of one token as the vocabulary has it; special tokens included.

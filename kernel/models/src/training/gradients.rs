@@ -102,7 +102,7 @@ mod tests {
             ..SftOptions::default()
         };
         let cases = recorded["cases"].as_object().unwrap();
-        assert_eq!(cases.len(), 5);
+        assert_eq!(cases.len(), 6);
         for (name, case) in cases {
             let folder = format!("{FIXTURES}/adapters/{name}");
             let base = std::fs::read_to_string(format!("{folder}/base")).unwrap();

@@ -17,6 +17,8 @@ pub(super) struct Attend {
     pub(super) value_size: i64,
     /// Factor of the logits; `1 / sqrt(key_size)` where absent.
     pub(super) scale: Option<f64>,
+    /// `c` of `c * tanh(logits / c)` before the softmax (Gemma 2).
+    pub(super) softcap: Option<f64>,
     /// Tokens that a token sees, itself included; all where absent.
     pub(super) window: Option<i64>,
 }
@@ -62,7 +64,9 @@ impl Attend {
                 None => None,
             };
             let (keys, values, mask) = match earlier {
-                Some(([keys, values], mask)) => (keys, values, Some(mask)),
+                Some(([keys, values], mask)) => {
+                    (keys, values, Some(mask.f_to_device(queries.device())?))
+                }
                 None => (keys, values, None),
             };
             let (tokens, all) = (queries.size()[1], keys.size()[1]);
@@ -74,18 +78,33 @@ impl Attend {
                 }
                 _ => None,
             };
-            let mask = window.as_ref().or(mask);
-            let result = Tensor::f_scaled_dot_product_attention(
-                &queries.f_unsqueeze(0)?,
-                &keys.f_unsqueeze(0)?,
-                &values.f_unsqueeze(0)?,
-                mask,
-                0.0,
-                mask.is_none(),
-                self.scale,
-                self.query_heads != self.key_value_heads,
-            )?;
-            let result = result.f_squeeze_dim(0)?.f_transpose(0, 1)?;
+            let mask = window.or(mask);
+            let result = match self.softcap {
+                None => Tensor::f_scaled_dot_product_attention(
+                    &queries.f_unsqueeze(0)?,
+                    &keys.f_unsqueeze(0)?,
+                    &values.f_unsqueeze(0)?,
+                    mask.as_ref(),
+                    0.0,
+                    mask.is_none(),
+                    self.scale,
+                    self.query_heads != self.key_value_heads,
+                )?
+                .f_squeeze_dim(0)?,
+                Some(cap) => {
+                    let causal = match mask {
+                        Some(mask) => mask,
+                        None => Tensor::f_ones([tokens, all], (Kind::Bool, queries.device()))?
+                            .f_tril(0)?,
+                    };
+                    let groups = [self.key_value_heads, -1, tokens, self.key_size];
+                    let (queries, keys) = (queries.f_reshape(groups)?, keys.f_unsqueeze(1)?);
+                    let values = values.f_unsqueeze(1)?;
+                    let attended = self.capped(cap, [&queries, &keys, &values], Some(&causal))?;
+                    attended.f_reshape([self.query_heads, tokens, self.value_size])?
+                }
+            };
+            let result = result.f_transpose(0, 1)?;
             attended.push(result.f_reshape([-1, self.query_heads * self.value_size])?);
         }
         joined(attended)
@@ -109,11 +128,41 @@ impl Attend {
             let (queries, keys, values) = (part(&queries)?, part(keys)?, part(values)?);
             let ([keys, values], mask) =
                 step.append(segment, self.slot, self.window, [&keys, &values])?;
-            attended.push(Tensor::f_scaled_dot_product_attention(
-                &queries, &keys, &values, mask, 0.0, false, self.scale, false,
-            )?);
+            attended.push(match self.softcap {
+                None => Tensor::f_scaled_dot_product_attention(
+                    &queries, &keys, &values, mask, 0.0, false, self.scale, false,
+                )?,
+                Some(cap) => self.capped(cap, [&queries, &keys, &values], mask.as_ref())?,
+            });
         }
         joined(attended)?.f_reshape([-1, self.query_heads * self.value_size])
+    }
+}
+
+impl Attend {
+    /// Attention with capped logits, step by step as `eager_attention_forward` of `transformers`:
+    /// the fused ones have no cap. Queries are `[..., queries, size]`, keys and values
+    /// `[..., tokens, size]`; the mask is true, or 0, where a token is seen and false, or -inf,
+    /// elsewhere.
+    fn capped(
+        &self,
+        cap: f64,
+        [queries, keys, values]: [&Tensor; 3],
+        mask: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
+        let scale = self.scale.unwrap_or((self.key_size as f64).powf(-0.5));
+        let logits = queries.f_matmul(&keys.f_transpose(-2, -1)?)?;
+        let logits = logits.f_mul_scalar(scale)?.f_div_scalar(cap)?;
+        let logits = logits.f_tanh()?.f_mul_scalar(cap)?;
+        let seen = match mask {
+            None => logits,
+            Some(mask) if mask.kind() == Kind::Bool => {
+                logits.f_masked_fill(&mask.f_logical_not()?, f64::NEG_INFINITY)?
+            }
+            Some(mask) => logits.f_add(mask)?,
+        };
+        let weights = seen.f_softmax(-1, Kind::Float)?;
+        weights.f_to_kind(queries.kind())?.f_matmul(values)
     }
 }
 

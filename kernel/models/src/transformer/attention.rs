@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use tch::{TchError, Tensor};
 
+use super::Pass;
 use super::attend::Attend;
 use super::latent::LatentProjection;
 use super::linear::Linear;
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use super::rope::Rotation;
-use super::{Pass, Weight};
 use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::RopeScaling;
@@ -19,6 +20,8 @@ use crate::configuration::RopeScaling;
 pub(super) struct Attention {
     projection: Projection,
     attend: Attend,
+    /// The layer whose keys and values it attends to.
+    source: i64,
     output: Linear,
     /// Whether a later layer attends to these keys and values.
     is_shared: bool,
@@ -40,12 +43,18 @@ struct GroupedProjection {
     size: i64,
 }
 
-/// Keys and values that a later layer attends to as well, by their place in a cache.
-pub(super) type SharedKeyValues = BTreeMap<usize, [Tensor; 2]>;
+/// Keys and values that a later layer attends to as well, by their layer.
+pub(super) type SharedKeyValues = BTreeMap<i64, [Tensor; 2]>;
 
 impl Attention {
-    /// Reads the attention of `layer`, named `prefix`, such as `model.layers.0.self_attn`.
-    pub(super) fn load(parts: &Parts, layer: i64, prefix: &str) -> Result<Self, ModelError> {
+    /// Reads the attention of `layer`, named `prefix`, such as `model.layers.0.self_attn`; `slot`
+    /// is its place in a cache.
+    pub(super) fn load(
+        parts: &Parts,
+        layer: i64,
+        slot: usize,
+        prefix: &str,
+    ) -> Result<Self, ModelError> {
         let configuration = parts.configuration;
         let heads = configuration.cached_heads(layer);
         let query_heads = configuration.num_attention_heads;
@@ -78,14 +87,16 @@ impl Attention {
         Ok(Self {
             projection,
             attend: Attend {
-                slot: source as usize,
+                slot,
                 query_heads,
                 key_value_heads: heads.heads,
                 key_size: heads.key_size,
                 value_size: heads.value_size,
                 scale,
+                softcap: configuration.variations.attn_logit_softcapping,
                 window: configuration.local(layer).map(|local| local.window),
             },
+            source,
             output: parts.linear(prefix, &output, configuration.attention_bias)?,
             is_shared: (layer..configuration.num_hidden_layers).any(is_source),
         })
@@ -101,7 +112,7 @@ impl Attention {
     }
 
     /// The weights that belong to no linear map.
-    pub(super) fn norm_weights(&self) -> Vec<&Weight> {
+    pub(super) fn norm_weights(&self) -> Vec<&Parameter> {
         match &self.projection {
             Projection::Grouped(grouped) => {
                 let norms = [&grouped.query_norm, &grouped.key_norm];
@@ -126,17 +137,17 @@ impl Attention {
     ) -> Result<Tensor, TchError> {
         let [queries, keys, values] = match &self.projection {
             Projection::Grouped(grouped) => {
-                let earlier = shared.get(&self.attend.slot);
+                let earlier = shared.get(&self.source);
                 grouped.forward(x, earlier, rotation, adapters)?
             }
             Projection::Latent(latent) => latent.forward(x, rotation, adapters)?,
         };
         if self.is_shared {
             let kept = [keys.shallow_clone(), values.shallow_clone()];
-            shared.insert(self.attend.slot, kept);
+            shared.insert(self.source, kept);
         }
         // Shared keys and values are written to the cache again, as they are, by every layer that
-        // attends to them: no other layer has to know.
+        // attends to them: no other layer has to know, and each stage has its own copy of them.
         let attended = self.attend.forward(pass, &queries, &keys, &values)?;
         self.output.forward_one(&attended, adapters)
     }
@@ -195,7 +206,9 @@ impl GroupedProjection {
             ([_, keys, values], _) => (heads(keys)?, heads(values)?),
             ([_, keys], _) => (heads(keys)?, heads(keys)?),
             (_, Some([keys, values])) => {
-                return Ok([queries, keys.shallow_clone(), values.shallow_clone()]);
+                // They may be from another device.
+                let here = queries.device();
+                return Ok([queries, keys.f_to_device(here)?, values.f_to_device(here)?]);
             }
             (_, None) => {
                 return Err(TchError::Shape(

@@ -10,11 +10,13 @@ use super::attention::SharedKeyValues;
 use super::layer::Layer;
 use super::linear::{Linear, LinearMap};
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use super::pass::{Fill, Step};
 use super::per_layer::PerLayerEmbedding;
 use super::rope::{Rope, Rotation};
 use super::slab::CacheSlot;
+use super::stored::{Stored, with_stacked_experts};
 use super::trace::Trace;
 use super::{Matrix, Packed, Pass, Weight};
 use crate::adapter::{Adapter, Adapters};
@@ -28,18 +30,22 @@ use crate::{Configuration, ModelError};
 /// through the layers of each device in turn and come back.
 pub(crate) struct Transformer {
     /// `[vocabulary, hidden]`
-    embedding: Weight,
+    embedding: Parameter,
     /// Of embeddings, in the precision of the model.
     embedding_factor: Option<f64>,
     per_layer: Option<PerLayerEmbedding>,
     stages: Vec<Stage>,
     norm: RmsNorm,
     head: Linear,
+    tied: bool,
+    /// Whether the checkpoint has the weights of all experts of a layer in one tensor.
+    stacked_experts: bool,
     /// `c` of the final `c * tanh(logits / c)`.
     softcap: Option<f64>,
     ropes: Ropes,
     slots: Vec<CacheSlot>,
-    tied: bool,
+    /// Whether layers use another's keys and values.
+    shares_keys: bool,
 }
 
 /// Consecutive layers on one device.
@@ -84,7 +90,7 @@ impl Transformer {
             device,
         };
         let head = match configuration.tie_word_embeddings {
-            true => Linear::tied(&embedding, map),
+            true => Linear::tied(embedding.weight(), map),
             false => Linear::load(&parts, vec![map], false)?,
         };
         let variations = &configuration.variations;
@@ -94,6 +100,8 @@ impl Transformer {
         };
         let (mut stages, mut slots) = (Vec::new(), Vec::new());
         for (device, layers) in &placement.stages {
+            // The slots of this stage, by the layer that fills them first.
+            let mut slot_of = BTreeMap::new();
             let parts = Parts {
                 device: *device,
                 ..parts
@@ -101,14 +109,16 @@ impl Transformer {
             let mut stage = Vec::new();
             for layer in layers.clone() {
                 interrupt::check()?;
-                stage.push(Layer::load(&parts, layer)?);
-                if configuration.key_value_layer(layer) == Some(layer) {
+                let source = configuration.key_value_layer(layer).unwrap_or(layer);
+                let slot = *slot_of.entry(source).or_insert_with(|| {
                     slots.push(CacheSlot {
                         heads: configuration.cached_heads(layer),
                         kind,
                         device: *device,
                     });
-                }
+                    slots.len() - 1
+                });
+                stage.push(Layer::load(&parts, layer, slot)?);
             }
             stages.push(Stage {
                 device: *device,
@@ -126,10 +136,15 @@ impl Transformer {
             stages,
             norm: parts.norm("model.norm", hidden)?,
             head,
+            tied: configuration.tie_word_embeddings,
+            stacked_experts: configuration
+                .experts
+                .as_ref()
+                .is_some_and(|experts| experts.beside_mlp),
             softcap: variations.final_logit_softcapping,
             ropes: Ropes::new(configuration, device)?,
             slots,
-            tied: configuration.tie_word_embeddings,
+            shares_keys: variations.num_kv_shared_layers > 0,
         };
         Matrix::spare_memory(transformer.matrices());
         Ok(transformer)
@@ -145,7 +160,8 @@ impl Transformer {
         self.embedding.kind()
     }
 
-    /// What a cache of keys and values must hold: one slot for each layer that has its own.
+    /// What a cache of keys and values must hold: one slot for each layer that has its own, and in
+    /// a stage for each other layer that has those of an earlier stage.
     pub(crate) fn cache_slots(&self) -> &[CacheSlot] {
         &self.slots
     }
@@ -153,7 +169,7 @@ impl Transformer {
     /// The embedding or the output layer by its Hugging Face name, without `.weight`.
     pub(crate) fn matrix(&self, name: &str) -> Option<&Tensor> {
         match name {
-            "model.embed_tokens" => Some(&self.embedding),
+            "model.embed_tokens" => Some(&*self.embedding),
             "lm_head" => self.head.weights().next().map(std::ops::Deref::deref),
             _ => None,
         }
@@ -176,18 +192,8 @@ impl Transformer {
 
     /// Every weight once.
     pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
-        let head = &raw const self.head;
-        let linears = self.linears().filter(move |&linear| {
-            // A tied head is the embedding again.
-            !(self.tied && std::ptr::eq(linear, head))
-        });
-        let per_layer = self.per_layer.iter().flat_map(PerLayerEmbedding::weights);
-        self.layers()
-            .flat_map(Layer::other_weights)
-            .chain(self.norm.weight())
-            .chain([&self.embedding])
-            .chain(per_layer)
-            .chain(linears.flat_map(Linear::weights))
+        let others = self.other_weights().map(Parameter::weight);
+        others.chain(self.own_linears().flat_map(Linear::weights))
     }
 
     /// Bytes of second copies of matrices, all of them on the host.
@@ -196,9 +202,47 @@ impl Transformer {
     }
 
     fn matrices(&self) -> impl Iterator<Item = &Matrix> + Clone {
-        self.linears().map(Linear::matrix)
+        let per_layer = self.per_layer.iter().map(PerLayerEmbedding::projection);
+        per_layer.chain(self.linears()).map(Linear::matrix)
     }
 
+    /// Every tensor as a checkpoint has it, with the updates of `adapter` where they are merged.
+    /// There is an output layer among them if it is not the embedding, or not any more.
+    pub(crate) fn stored(&self, adapter: Option<&Adapter>) -> Result<Vec<Stored>, TchError> {
+        let merged = |linear: &Linear| linear.merged_in(adapter).is_some();
+        let mut tensors: Vec<Stored> = self.other_weights().map(Stored::from).collect();
+        for linear in self.own_linears() {
+            tensors.extend(linear.stored(adapter)?);
+        }
+        if self.tied && merged(&self.head) {
+            tensors.extend(self.head.stored(adapter)?);
+        }
+        Ok(match self.stacked_experts {
+            true => with_stacked_experts(tensors),
+            false => tensors,
+        })
+    }
+
+    /// The weights that belong to no linear map.
+    fn other_weights(&self) -> impl Iterator<Item = &Parameter> {
+        let per_layer = self.per_layer.iter();
+        [&self.embedding]
+            .into_iter()
+            .chain(per_layer.flat_map(PerLayerEmbedding::other_weights))
+            .chain(self.layers().flat_map(Layer::other_weights))
+            .chain(self.norm.weight())
+    }
+
+    /// The linear maps with weights of their own: a tied head is the embedding again.
+    fn own_linears(&self) -> impl Iterator<Item = &Linear> {
+        let head = (!self.tied).then_some(&self.head);
+        let per_layer = self.per_layer.iter().map(PerLayerEmbedding::projection);
+        per_layer
+            .chain(self.layers().flat_map(Layer::linears))
+            .chain(head)
+    }
+
+    /// The maps to which an adapter may be attached.
     fn linears(&self) -> impl Iterator<Item = &Linear> + Clone {
         self.layers().flat_map(Layer::linears).chain([&self.head])
     }
@@ -264,7 +308,7 @@ impl Transformer {
     pub(crate) fn trace(&self, packed: &Packed, adapters: &Adapters) -> Result<Trace, ModelError> {
         let mut pass = Pass::Sequences(&packed.lengths);
         // Layers that use another's keys and values, or inputs of their own, hang together.
-        let is_chain = self.per_layer.is_none() && self.slots.len() == self.layers().count();
+        let is_chain = self.per_layer.is_none() && !self.shares_keys;
         let mut layers = Vec::new();
         let output = self.through_layers(
             &packed.tokens,

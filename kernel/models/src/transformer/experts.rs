@@ -2,10 +2,10 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::Weight;
 use super::linear::Linear;
 use super::mlp::Mlp;
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use crate::ModelError;
 use crate::adapter::{Adapters, Share};
@@ -21,10 +21,10 @@ pub(super) struct Experts {
 
 /// Which experts a token goes to, and with what weights.
 struct Router {
-    /// `[experts, hidden]`
-    weight: Weight,
+    /// From `hidden` numbers to a logit for each expert.
+    gate: Linear,
     /// Added to the scores where experts are chosen, not where they are weighted: `[experts]`.
-    bias: Option<Weight>,
+    bias: Option<Parameter>,
     scales: Option<Scales>,
     shape: Shape,
 }
@@ -33,9 +33,9 @@ struct Router {
 struct Scales {
     norm: RmsNorm,
     /// Of the normalised input: `[hidden]`.
-    input: Weight,
+    input: Parameter,
     /// Of the weight of each expert: `[experts]`.
-    expert: Weight,
+    expert: Parameter,
 }
 
 impl Experts {
@@ -54,19 +54,18 @@ impl Experts {
                 width,
             )?),
         };
-        let size = [shape.count, parts.configuration.hidden_size];
-        let name = format!("{prefix}.gate.weight");
-        let (weight, bias) = match shape.scoring {
-            Scoring::Softmax | Scoring::NormedSoftmax => (parts.weight(&name, &size)?, None),
+        let (kind, bias) = match shape.scoring {
+            Scoring::Softmax | Scoring::NormedSoftmax => (parts.kind, None),
             Scoring::Sigmoid { .. } => {
                 let bias = format!("{prefix}.gate.e_score_correction_bias");
                 let bias = parts.exact_weight(&bias, &[shape.count])?;
                 // The reference computes these scores in f32 whatever the kind of the model.
-                (parts.exact_weight(&name, &size)?, Some(bias))
+                (Kind::Float, Some(bias))
             }
         };
+        let gate = [("gate", parts.configuration.hidden_size, shape.count)];
         let router = Router {
-            weight,
+            gate: Parts { kind, ..*parts }.linear(prefix, &gate, false)?,
             bias,
             scales: None,
             shape: shape.clone(),
@@ -107,7 +106,11 @@ impl Experts {
             expert: parts.weight(&router("per_expert_scale"), &[count])?,
         };
         let router = Router {
-            weight: parts.weight(&router("proj.weight"), &[count, hidden])?,
+            gate: parts.linear(
+                &format!("{prefix}.router"),
+                &[("proj", hidden, count)],
+                false,
+            )?,
             bias: None,
             scales: Some(scales),
             shape: shape.clone(),
@@ -121,15 +124,15 @@ impl Experts {
 
     pub(super) fn linears(&self) -> Vec<&Linear> {
         let blocks = self.experts.iter().chain(&self.shared);
-        blocks.flat_map(Mlp::linears).collect()
+        let blocks = blocks.flat_map(Mlp::linears);
+        [&self.router.gate].into_iter().chain(blocks).collect()
     }
 
-    /// The weights that belong to no linear map to which an adapter may be attached.
-    pub(super) fn router_weights(&self) -> Vec<&Weight> {
+    /// The weights that belong to no linear map.
+    pub(super) fn router_weights(&self) -> Vec<&Parameter> {
         let scales = self.router.scales.iter();
         let scales = scales.flat_map(|scales| [&scales.input, &scales.expert]);
-        let others = self.router.bias.iter().chain(scales);
-        [&self.router.weight].into_iter().chain(others).collect()
+        self.router.bias.iter().chain(scales).collect()
     }
 
     /// `x`, what the router sees, and the result are `[tokens, hidden]`.
@@ -162,7 +165,7 @@ impl Experts {
         routed_by: &Tensor,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let (weights, chosen) = self.router.forward(routed_by)?;
+        let (weights, chosen) = self.router.forward(routed_by, adapters)?;
         let mut output = match &self.shared {
             Some(shared) => shared.forward(x, adapters)?,
             None => x.f_zeros_like()?,
@@ -192,7 +195,7 @@ impl Experts {
 
 impl Router {
     /// Weights and indices of the chosen experts, both `[tokens, per_token]`.
-    fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor), TchError> {
+    fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<(Tensor, Tensor), TchError> {
         let scaled;
         let x = match &self.scales {
             Some(scales) => {
@@ -203,10 +206,9 @@ impl Router {
             }
             None => x,
         };
-        let logits = x
-            .f_to_kind(self.weight.kind())?
-            .f_linear(&self.weight, None::<&Tensor>)?
-            .f_to_kind(Kind::Float)?;
+        let x = x.f_to_kind(self.gate.kind())?;
+        let logits = self.gate.forward_one(&x, adapters)?;
+        let logits = logits.f_to_kind(Kind::Float)?;
         let Shape {
             count,
             per_token,

@@ -2,18 +2,18 @@
 
 use tch::{TchError, Tensor};
 
-use super::Weight;
 use super::experts::Experts;
 use super::linear::Linear;
 use super::mlp::Mlp;
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use crate::ModelError;
 use crate::adapter::Adapters;
 
 pub(super) enum FeedForward {
     Mlp(Mlp),
-    Experts(Experts),
+    Experts(Box<Experts>),
     Both(Box<Both>),
 }
 
@@ -55,11 +55,10 @@ impl FeedForward {
                     after_experts: norm("post_feedforward_layernorm_2")?,
                 })))
             }
-            Some(shape) => Ok(Self::Experts(Experts::load(
-                parts,
-                shape,
-                &format!("{prefix}.mlp"),
-            )?)),
+            Some(shape) => {
+                let experts = Experts::load(parts, shape, &format!("{prefix}.mlp"))?;
+                Ok(Self::Experts(Box::new(experts)))
+            }
         }
     }
 
@@ -75,8 +74,8 @@ impl FeedForward {
         }
     }
 
-    /// The weights that belong to no linear map to which an adapter may be attached.
-    pub(super) fn other_weights(&self) -> Vec<&Weight> {
+    /// The weights that belong to no linear map.
+    pub(super) fn other_weights(&self) -> Vec<&Parameter> {
         match self {
             Self::Mlp(_) => vec![],
             Self::Experts(experts) => experts.router_weights(),

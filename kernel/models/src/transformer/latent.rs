@@ -2,9 +2,9 @@
 
 use tch::{TchError, Tensor};
 
-use super::Weight;
 use super::linear::Linear;
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use super::rope::Rotation;
 use crate::ModelError;
@@ -79,7 +79,7 @@ impl LatentProjection {
         linears
     }
 
-    pub(super) fn norm_weights(&self) -> Vec<&Weight> {
+    pub(super) fn norm_weights(&self) -> Vec<&Parameter> {
         let query_norm = match &self.query {
             Query::Direct(_) => None,
             Query::Latent { norm, .. } => norm.weight(),

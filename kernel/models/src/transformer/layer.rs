@@ -2,14 +2,15 @@
 
 use tch::{TchError, Tensor};
 
+use super::Pass;
 use super::attention::{Attention, SharedKeyValues};
 use super::decoder::Rotations;
 use super::feed_forward::FeedForward;
 use super::linear::Linear;
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use super::per_layer::PerLayerGate;
-use super::{Pass, Weight};
 use crate::ModelError;
 use crate::adapter::Adapters;
 
@@ -26,12 +27,13 @@ pub(super) struct Layer {
     /// Adds the layer's own embedding of the tokens (Gemma 4).
     per_layer: Option<PerLayerGate>,
     /// Factor of the output: `[1]` (Gemma 4).
-    scalar: Option<Weight>,
+    scalar: Option<Parameter>,
     is_local: bool,
 }
 
 impl Layer {
-    pub(super) fn load(parts: &Parts, layer: i64) -> Result<Self, ModelError> {
+    /// Reads `layer`, whose keys and values are in this slot of a cache.
+    pub(super) fn load(parts: &Parts, layer: i64, slot: usize) -> Result<Self, ModelError> {
         let prefix = format!("model.layers.{layer}");
         let (hidden, variations) = (
             parts.configuration.hidden_size,
@@ -50,7 +52,7 @@ impl Layer {
         };
         Ok(Self {
             attention_norm: norm("input_layernorm")?,
-            attention: Attention::load(parts, layer, &attention)?,
+            attention: Attention::load(parts, layer, slot, &attention)?,
             after_attention,
             mlp_norm: norm(before_mlp)?,
             mlp: FeedForward::load(parts, layer, &prefix)?,
@@ -75,7 +77,7 @@ impl Layer {
     }
 
     /// The weights that belong to no linear map.
-    pub(super) fn other_weights(&self) -> Vec<&Weight> {
+    pub(super) fn other_weights(&self) -> Vec<&Parameter> {
         let norms = [
             Some(&self.attention_norm),
             self.after_attention.as_ref(),
@@ -84,7 +86,7 @@ impl Layer {
             self.per_layer.as_ref().map(PerLayerGate::norm),
         ];
         let norms = norms.into_iter().flatten().filter_map(RmsNorm::weight);
-        let mut weights: Vec<&Weight> = norms.chain(&self.scalar).collect();
+        let mut weights: Vec<&Parameter> = norms.chain(&self.scalar).collect();
         weights.extend(self.attention.norm_weights());
         weights.extend(self.mlp.other_weights());
         weights

@@ -1,8 +1,9 @@
 //! Linear maps, with or without an adapter.
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::parts::Parts;
+use super::stored::Stored;
 use super::{Matrix, Weight};
 use crate::ModelError;
 use crate::adapter::{Adapter, Adapters};
@@ -82,6 +83,36 @@ impl Linear {
     /// The joined weight and bias.
     pub(super) fn weights(&self) -> impl Iterator<Item = &Weight> {
         [self.matrix.rows()].into_iter().chain(&self.bias)
+    }
+
+    /// Kind of the weight.
+    pub(super) fn kind(&self) -> Kind {
+        self.matrix.rows().kind()
+    }
+
+    /// The joined weight with the updates of `adapter`, if it has any that are merged.
+    pub(super) fn merged_in<'a>(&self, adapter: Option<&'a Adapter>) -> Option<&'a Matrix> {
+        adapter?.merged(&self.maps.first()?.module)
+    }
+
+    /// The weight, and if there is one the bias, of every map.
+    pub(super) fn stored(&self, adapter: Option<&Adapter>) -> Result<Vec<Stored>, TchError> {
+        let sizes: Vec<i64> = self.maps.iter().map(|map| map.outputs).collect();
+        let matrix = self.merged_in(adapter).unwrap_or(&self.matrix);
+        let joined = [
+            ("weight", Some(matrix.rows())),
+            ("bias", self.bias.as_ref()),
+        ];
+        let mut tensors = Vec::new();
+        for (name, joined) in joined {
+            let Some(joined) = joined else { continue };
+            let parts = joined.f_split_with_sizes(&sizes[..], 0)?;
+            let named = self.maps.iter().zip(parts);
+            tensors.extend(
+                named.map(|(map, part)| Stored::new(&format!("{}.{name}", map.module), part)),
+            );
+        }
+        Ok(tensors)
     }
 
     /// The joined weight with the updates of `adapter` added, under the name of the first map, if

@@ -10,7 +10,8 @@
 //! - [`matrix`] with [`product`] and [`onednn`]: the matrix product under all of them;
 //! - [`pass`]: which tokens see which; [`trace`]: a pass that gradients go back through;
 //! - [`cache`] with [`slab`]: keys and values of rows that are being generated;
-//! - [`weight`]: a tensor that threads may share.
+//! - [`weight`]: a tensor that threads may share; [`parameter`]: one that belongs to no linear map;
+//! - [`stored`]: all of them, as a checkpoint has them.
 
 mod attend;
 mod attention;
@@ -25,12 +26,14 @@ mod matrix;
 mod mlp;
 mod norm;
 mod onednn;
+mod parameter;
 mod parts;
 mod pass;
 mod per_layer;
 mod product;
 mod rope;
 mod slab;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -42,4 +45,5 @@ pub(crate) use linear::LinearMap;
 pub(crate) use matrix::Matrix;
 pub(crate) use pass::{Packed, Pass};
 pub(crate) use product::product;
+pub(crate) use stored::Stored;
 pub(crate) use weight::Weight;

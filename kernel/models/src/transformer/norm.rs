@@ -2,19 +2,19 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::Weight;
+use super::parameter::Parameter;
 
 /// `x / sqrt(mean(x^2) + epsilon) * weight` over the last dimension
 /// (<https://arxiv.org/abs/1910.07467>), in `f32` inside whatever the kind of `x`.
 pub(super) struct RmsNorm {
     /// Absent where it is one.
-    weight: Option<Weight>,
+    weight: Option<Parameter>,
     size: i64,
     epsilon: f64,
 }
 
 impl RmsNorm {
-    pub(super) fn new(weight: Option<Weight>, size: i64, epsilon: f64) -> Self {
+    pub(super) fn new(weight: Option<Parameter>, size: i64, epsilon: f64) -> Self {
         Self {
             weight,
             size,
@@ -22,7 +22,7 @@ impl RmsNorm {
         }
     }
 
-    pub(super) fn weight(&self) -> Option<&Weight> {
+    pub(super) fn weight(&self) -> Option<&Parameter> {
         self.weight.as_ref()
     }
 

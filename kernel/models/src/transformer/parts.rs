@@ -2,9 +2,9 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::Weight;
 use super::linear::{Linear, LinearMap};
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use crate::checkpoint::Checkpoint;
 use crate::{Configuration, ModelError};
 
@@ -24,14 +24,15 @@ impl Parts<'_> {
     }
 
     /// The tensor of this name and shape.
-    pub(super) fn weight(&self, name: &str, shape: &[i64]) -> Result<Weight, ModelError> {
-        Ok(Weight::new(self.tensor(name, shape)?))
+    pub(super) fn weight(&self, name: &str, shape: &[i64]) -> Result<Parameter, ModelError> {
+        Ok(Parameter::new(name, self.tensor(name, shape)?))
     }
 
     /// The same in `f32`, whatever the kind of the model: for small tensors whose every digit
     /// counts.
-    pub(super) fn exact_weight(&self, name: &str, shape: &[i64]) -> Result<Weight, ModelError> {
-        Ok(Weight::new(self.tensor_of(name, shape, Kind::Float)?))
+    pub(super) fn exact_weight(&self, name: &str, shape: &[i64]) -> Result<Parameter, ModelError> {
+        let weight = self.tensor_of(name, shape, Kind::Float)?;
+        Ok(Parameter::new(name, weight))
     }
 
     /// The norm `name` over vectors of `size`.
@@ -48,7 +49,10 @@ impl Parts<'_> {
     ) -> Result<RmsNorm, ModelError> {
         let name = format!("{name}.weight");
         let weight = match self.configuration.variations.norms_less_one {
-            true => Weight::new(self.exact_weight(&name, &[size])?.f_add_scalar(1.0)?),
+            true => {
+                let less_one = self.exact_weight(&name, &[size])?;
+                Parameter::with_added(&name, less_one.f_add_scalar(1.0)?, 1.0)
+            }
             false => self.weight(&name, &[size])?,
         };
         Ok(RmsNorm::new(Some(weight), size, epsilon))

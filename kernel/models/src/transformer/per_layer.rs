@@ -5,10 +5,10 @@ use std::f64::consts::FRAC_1_SQRT_2;
 
 use tch::{TchError, Tensor};
 
-use super::Weight;
 use super::decoder::rounded;
 use super::linear::Linear;
 use super::norm::RmsNorm;
+use super::parameter::Parameter;
 use super::parts::Parts;
 use crate::ModelError;
 use crate::adapter::Adapters;
@@ -17,7 +17,7 @@ use crate::configuration::{Activation, PerLayerInput};
 /// From tokens, and their embeddings, to what each layer reads.
 pub(super) struct PerLayerEmbedding {
     /// `[vocabulary, layers * size]`
-    embedding: Weight,
+    embedding: Parameter,
     /// `sqrt(size)` in the precision of the model.
     factor: f64,
     projection: Linear,
@@ -51,11 +51,13 @@ impl PerLayerEmbedding {
         })
     }
 
-    pub(super) fn weights(&self) -> impl Iterator<Item = &Weight> {
-        [&self.embedding]
-            .into_iter()
-            .chain(self.norm.weight())
-            .chain(self.projection.weights())
+    /// The weights that belong to no linear map.
+    pub(super) fn other_weights(&self) -> impl Iterator<Item = &Parameter> {
+        [&self.embedding].into_iter().chain(self.norm.weight())
+    }
+
+    pub(super) fn projection(&self) -> &Linear {
+        &self.projection
     }
 
     /// What each layer reads, `[tokens, layers, size]`, of `tokens`, `[tokens]`, with the

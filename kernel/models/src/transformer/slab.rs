@@ -14,7 +14,7 @@ pub(crate) struct CacheSlot {
     pub(crate) device: Device,
 }
 
-/// What the cache keeps of one token: a slot for each layer that has keys and values of its own.
+/// What the cache keeps of one token.
 #[derive(Debug, Clone)]
 pub(super) struct Layout(Arc<[CacheSlot]>);
 

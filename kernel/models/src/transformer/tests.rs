@@ -14,6 +14,8 @@ const CPU: Device = Device::Cpu;
 #[test]
 fn decoding_with_a_cache_equals_the_full_pass_also_beyond_windows() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/architectures");
+    // Small products are faster without other threads, by far where cores are busy.
+    tch::set_num_threads(1);
     let mut windows = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -21,10 +23,19 @@ fn decoding_with_a_cache_equals_the_full_pass_also_beyond_windows() {
         let configuration = checkpoint.configuration().unwrap();
         windows += usize::from(configuration.variations.local.is_some());
         let layers = configuration.num_hidden_layers;
-        let placement = Placement::on(CPU, layers, Kind::Float);
-        let transformer = Transformer::load(&checkpoint, &configuration, &placement).unwrap();
-        let tokens: Vec<u32> = (0..60).map(|index| index * 17 % 61).collect();
-        check(&transformer, &tokens, &format!("{}", path.display()));
+        let whole = Placement::on(CPU, layers, Kind::Float);
+        let spread = Placement::even(&[CPU; 2], layers, Kind::Float);
+        let is_shared = configuration.variations.num_kv_shared_layers > 0;
+        let placements = if is_shared {
+            vec![whole, spread]
+        } else {
+            vec![whole]
+        };
+        for placement in placements {
+            let transformer = Transformer::load(&checkpoint, &configuration, &placement).unwrap();
+            let tokens: Vec<u32> = (0..60).map(|index| index * 17 % 61).collect();
+            check(&transformer, &tokens, &format!("{}", path.display()));
+        }
     }
     assert!(windows >= 6, "{windows} models with windows");
 }
