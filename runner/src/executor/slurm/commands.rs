@@ -1,24 +1,14 @@
-//! Slurm's commands, called and their complaints understood.
+//! What Slurm is asked for and told to do.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{ChildStderr, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
 use super::answers::{self, Answer, ArrayId, TaskId};
+use super::call;
 use super::script::job_limit;
 use crate::exit_code::ExitCode;
 use crate::spec::Policy;
-
-/// Longer than Slurm's own patience with a controller that does not answer (some ten seconds).
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What `sbatch` says before it waits for room, for two minutes in all. We have more to do, and ask
-/// again ourselves.
-const WAITS_FOR_ROOM: &[&str] = &["temporarily unable to accept job", "job queue full"];
 
 /// Array size where `scontrol` does not tell it: Slurm's default.
 const DEFAULT_ARRAY_SIZE: u64 = 1001;
@@ -151,7 +141,7 @@ pub async fn reach() -> Result<(), SlurmError> {
 /// # Errors
 /// When Slurm is not there or does not answer.
 pub async fn largest_array() -> Result<u64, SlurmError> {
-    let output = output_of("scontrol", &["show", "config"]).await?;
+    let output = call::output_of("scontrol", &["show", "config"]).await?;
     Ok(answers::setting(&output, "MaxArraySize")
         .filter(|size| *size > 1)
         .unwrap_or(DEFAULT_ARRAY_SIZE))
@@ -185,7 +175,7 @@ pub async fn submit(
             command.env_remove(variable);
         }
     }
-    let output = run_until("sbatch", command, Some(WAITS_FOR_ROOM)).await?;
+    let output = call::run_until("sbatch", command, Some(call::WAITS_FOR_ROOM)).await?;
     answers::submitted(&output).ok_or(SlurmError::NotUnderstood {
         command: "sbatch",
         output,
@@ -213,7 +203,7 @@ pub async fn queue_by_name(name: &str) -> Result<Vec<Answer>, SlurmError> {
 async fn filtered_queue(filter: &[&str]) -> Result<Vec<Answer>, SlurmError> {
     let mut arguments = vec!["-r", "-h", "-t", "all", "-o", answers::QUEUE_FORMAT];
     arguments.extend(filter);
-    match output_of("squeue", &arguments).await {
+    match call::output_of("squeue", &arguments).await {
         Ok(output) => Ok(answers::queue(&output)),
         // A job that ended some time ago (`MinJobAge`, five minutes by default).
         Err(SlurmError::Refused { message, .. }) if message.contains("Invalid job id") => {
@@ -227,7 +217,7 @@ async fn filtered_queue(filter: &[&str]) -> Result<Vec<Answer>, SlurmError> {
 pub async fn accounting(arrays: &[ArrayId]) -> Vec<Answer> {
     let arrays = listed(arrays);
     let arguments = ["-X", "-P", "-n", "-o", "JobID,State,Reason", "-j", &arrays];
-    match output_of("sacct", &arguments).await {
+    match call::output_of("sacct", &arguments).await {
         Ok(output) => answers::accounting(&output),
         Err(_) => Vec::new(),
     }
@@ -265,7 +255,7 @@ pub async fn cancel_tasks(tasks: &[TaskId]) -> Result<(), SlurmError> {
 
 async fn scancel(arguments: &[String]) -> Result<(), SlurmError> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match output_of("scancel", &arguments).await {
+    match call::output_of("scancel", &arguments).await {
         Err(error @ (SlurmError::Missing { .. } | SlurmError::Unreachable { .. })) => Err(error),
         _ => Ok(()),
     }
@@ -274,186 +264,4 @@ async fn scancel(arguments: &[String]) -> Result<(), SlurmError> {
 fn listed(arrays: &[ArrayId]) -> String {
     let arrays: Vec<String> = arrays.iter().map(ToString::to_string).collect();
     arrays.join(",")
-}
-
-async fn output_of(program: &'static str, arguments: &[&str]) -> Result<String, SlurmError> {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    run(program, command).await
-}
-
-async fn run(program: &'static str, command: Command) -> Result<String, SlurmError> {
-    run_until(program, command, None).await
-}
-
-/// Runs a command to its end, or until it writes one of some words to its standard error.
-async fn run_until(
-    program: &'static str,
-    mut command: Command,
-    words: Option<&[&str]>,
-) -> Result<String, SlurmError> {
-    // The runner may itself be a job: what Slurm told that job is not meant for ours.
-    for (variable, _) in std::env::vars_os() {
-        let name = variable.to_string_lossy();
-        if name.starts_with("SLURM_") && name != "SLURM_CONF" || name.starts_with("SQUEUE_") {
-            command.env_remove(&variable);
-        }
-    }
-    command
-        // Lists of tasks are not cut short.
-        .env("SLURM_BITSTR_LEN", "0")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        // Ctrl-C is for the runner: a submission is never cut in half.
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let missing = |error: std::io::Error| SlurmError::Missing {
-        command: program,
-        reason: error.to_string(),
-    };
-    let mut child = command.spawn().map_err(missing)?;
-    let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(missing(std::io::Error::other(
-            "its standard streams are missing",
-        )));
-    };
-    let ended = async {
-        let mut output = Vec::new();
-        let listening = async {
-            let said = read_until(stderr, words).await?;
-            if said.ends_early {
-                child.start_kill()?;
-            }
-            Ok::<_, std::io::Error>(said)
-        };
-        let (read, said) = tokio::join!(stdout.read_to_end(&mut output), listening);
-        read?;
-        let said = said?;
-        Ok((child.wait().await?, output, said))
-    };
-    let (status, output, said) = match timeout(PATIENCE, ended).await {
-        Err(_) => {
-            return Err(SlurmError::Unreachable {
-                command: program,
-                message: format!("nothing for {} s", PATIENCE.as_secs()),
-            });
-        }
-        Ok(ended) => ended.map_err(missing)?,
-    };
-    if status.success() && !said.ends_early {
-        return Ok(String::from_utf8_lossy(&output).into_owned());
-    }
-    let message = readable(&said.text);
-    Err(complaint(program, message))
-}
-
-/// What a command wrote to its standard error.
-struct StandardError {
-    text: String,
-    /// Whether it has one of the words that were waited for.
-    ends_early: bool,
-}
-
-async fn read_until(stderr: ChildStderr, words: Option<&[&str]>) -> std::io::Result<StandardError> {
-    let mut reader = BufReader::new(stderr);
-    let mut text = String::new();
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).await? > 0 {
-        let told = String::from_utf8_lossy(&line);
-        text.push_str(&told);
-        let mut words = words.into_iter().flatten();
-        if words.any(|word| told.contains(word)) {
-            return Ok(StandardError {
-                text,
-                ends_early: true,
-            });
-        }
-        line.clear();
-    }
-    Ok(StandardError {
-        text,
-        ends_early: false,
-    })
-}
-
-/// Which kind of trouble a message tells. The words are those of Slurm's `slurm_errno.c`.
-fn complaint(command: &'static str, message: String) -> SlurmError {
-    const UNREACHABLE: [&str; 8] = [
-        "Unable to contact slurm controller",
-        "Socket timed out",
-        "Communication connection failure",
-        "Zero Bytes were transmitted",
-        "Connection refused",
-        "Connection timed out",
-        "Protocol authentication error",
-        "Slurm backup controller in standby mode",
-    ];
-    const FULL: [&str; 7] = [
-        WAITS_FOR_ROOM[0],
-        WAITS_FOR_ROOM[1],
-        "SubmitJobLimit",
-        "MaxSubmitJob",
-        "job submit limit",
-        "Job limit",
-        "Resource temporarily unavailable",
-    ];
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&UNREACHABLE) {
-        SlurmError::Unreachable { command, message }
-    } else if says(&FULL) {
-        SlurmError::Full { command, message }
-    } else {
-        SlurmError::Refused { command, message }
-    }
-}
-
-/// One line, without the program's name in front of every part.
-fn readable(text: &str) -> String {
-    let lines: Vec<String> = text
-        .lines()
-        .map(|line| {
-            let line = line
-                .split_once("error: ")
-                .map_or(line, |(_, message)| message);
-            line.chars().filter(|c| !c.is_control()).collect()
-        })
-        .filter(|line: &String| !line.trim().is_empty())
-        .collect();
-    if lines.is_empty() {
-        "nothing, but failed".to_owned()
-    } else {
-        lines.join("; ")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As Slurm 22.05 wrote them.
-    #[test]
-    fn complaints_that_pass_are_told_from_refusals() {
-        let told = |text: &str| complaint("sbatch", readable(text));
-        let unreachable = told(
-            "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n",
-        );
-        assert!(unreachable.is_passing());
-        assert_eq!(
-            unreachable.to_string(),
-            "Slurm cannot be reached: `sbatch` says: Batch job submission failed: Unable to contact slurm controller (connect failure)"
-        );
-        let full = told(
-            "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)\n",
-        );
-        assert!(matches!(full, SlurmError::Full { .. }));
-        let refused = told(
-            "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n",
-        );
-        assert!(!refused.is_passing());
-        assert_eq!(
-            refused.to_string(),
-            "Slurm refuses: `sbatch` says: invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
-        );
-    }
 }

@@ -7,7 +7,8 @@
 //! killed finds its jobs again by the records that it keeps ([`record`]).
 //!
 //! - [`answers`]: what Slurm's commands print;
-//! - [`commands`]: calling them;
+//! - [`commands`]: what it is asked for and told to do;
+//! - [`call`]: its commands as processes, and their complaints;
 //! - [`script`]: the batch script;
 //! - [`record`]: what was handed over, on disk;
 //! - [`submission`]: from attempts to a job array;
@@ -23,6 +24,7 @@
 //! the nodes see them under the same paths. A node needs no Rust toolchain.
 
 mod answers;
+mod call;
 mod commands;
 mod glance;
 mod jobs;

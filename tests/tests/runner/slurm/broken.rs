@@ -66,8 +66,7 @@ fn a_controller_that_is_killed(cluster: &Cluster) {
     );
     let runner = sweep.start(&[]);
     sweep.wait_for_starts(2);
-    // It keeps on disk what it knows, but some seconds late.
-    std::thread::sleep(std::time::Duration::from_secs(6));
+    cluster.wait_until_saved();
     cluster.kill_controller();
     sweep.go();
     wait_for("results without a controller", || {

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use super::sweep::wait_for;
 
@@ -76,6 +77,19 @@ impl Cluster {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{line}: {errors}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Waits until the controller has on disk what it knows now, which is some seconds late.
+    pub fn wait_until_saved(&self) {
+        let now = SystemTime::now();
+        // It writes when something changed: a job that nobody starts.
+        self.say("sbatch --hold --job-name=mark --output=/dev/null --wrap=true");
+        wait_for("the controller's state on disk", || {
+            std::fs::metadata(self.folder.path().join("state/job_state"))
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|saved| saved > now)
+        });
+        self.say("scancel --name=mark");
     }
 
     /// Kills the controller, without a word to anyone.
