@@ -28,8 +28,8 @@ pub(super) struct Attention {
 }
 
 enum Projection {
-    Grouped(GroupedProjection),
-    Latent(LatentProjection),
+    Grouped(Box<GroupedProjection>),
+    Latent(Box<LatentProjection>),
 }
 
 /// Groups of query heads share a key and value head (<https://arxiv.org/abs/2305.13245>).
@@ -62,7 +62,7 @@ impl Attention {
         let source = configuration.key_value_layer(layer).unwrap_or(layer);
         let (projection, scale) = match &configuration.latent {
             None => (
-                Projection::Grouped(GroupedProjection::load(parts, layer, prefix)?),
+                Projection::Grouped(Box::new(GroupedProjection::load(parts, layer, prefix)?)),
                 configuration.variations.attention_factor,
             ),
             Some(latent) => {
@@ -72,7 +72,7 @@ impl Attention {
                 };
                 let projection = LatentProjection::load(parts, latent, prefix)?;
                 (
-                    Projection::Latent(projection),
+                    Projection::Latent(Box::new(projection)),
                     Some(factor / (heads.key_size as f64).sqrt()),
                 )
             }
