@@ -7,9 +7,9 @@ use std::process::{Child, Command};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use offmodel_events::ask::{self, Answer};
-use offmodel_events::sink::DESCRIPTOR_VARIABLE;
+use offmodel_events::input::InputReply;
 use offmodel_events::{Event, Stream};
+use offmodel_support::environment::{EVENTS_FD, INPUT_FD};
 use offmodel_toolchain::further_crates::Stop;
 use offmodel_toolchain::waiting;
 use offmodel_toolchain::wrapper::WRAPPER_VARIABLE;
@@ -27,8 +27,8 @@ pub(crate) fn child_command() -> io::Result<(Command, EventPipe, AnswerPipe)> {
     let_inherit(&answers)?;
     let mut command = Command::new(std::env::current_exe()?);
     command
-        .env(DESCRIPTOR_VARIABLE, writer.as_raw_fd().to_string())
-        .env(ask::DESCRIPTOR_VARIABLE, answers.as_raw_fd().to_string())
+        .env(EVENTS_FD, writer.as_raw_fd().to_string())
+        .env(INPUT_FD, answers.as_raw_fd().to_string())
         .envs(waiting::environment())
         .env_remove(WRAPPER_VARIABLE)
         .env_remove("RUSTC_WRAPPER");
@@ -55,7 +55,7 @@ pub(crate) struct AnswerPipe {
 
 impl AnswerPipe {
     /// Answers a question of the child. A child that died meanwhile does not read it.
-    pub fn answer(&mut self, answer: &Answer) {
+    pub fn answer(&mut self, answer: &InputReply) {
         if let Ok(mut line) = serde_json::to_vec(answer) {
             line.push(b'\n');
             let _ = self.writer.write_all(&line);

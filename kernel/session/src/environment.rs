@@ -44,7 +44,7 @@ pub fn child_process_hook() {
     if is_session() {
         return;
     }
-    if std::env::var_os(offmodel_events::sink::DESCRIPTOR_VARIABLE).is_some() {
+    if std::env::var_os(offmodel_support::environment::EVENTS_FD).is_some() {
         // A kernel that is killed cannot end its child, which would keep its GPU. If the system
         // refuses, only that is lost.
         let _ = set_parent_process_death_signal(Some(Signal::KILL));

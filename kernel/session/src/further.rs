@@ -116,17 +116,13 @@ fn failure(name: &str, reason: &str, line: usize) -> CellError {
         .lines()
         .next()
         .unwrap_or("the crate could not be built");
-    CellError {
-        name: if name == "dep" {
-            "dependency error"
-        } else {
-            name
-        }
-        .to_owned(),
-        value: value.to_owned(),
-        traceback: std::iter::once(format!("line {line}:"))
-            .chain(reason.lines().map(str::to_owned))
-            .collect(),
-        line: Some(line),
-    }
+    let name = if name == "dep" {
+        "dependency error"
+    } else {
+        name
+    };
+    let place = format!("line {line}:");
+    CellError::new(name, value)
+        .with_traceback(std::iter::once(place.as_str()).chain(reason.lines()))
+        .at_line(line)
 }

@@ -5,12 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use offmodel_cells::{Cell, Item};
-use offmodel_events::ask::Answer;
+use offmodel_events::completion::Completions;
+use offmodel_events::input::InputReply;
 use offmodel_events::{CellError, Event, MimeBundle, Stream};
 
 use crate::child::Interrupter;
 use crate::commands::times;
-use crate::complete::{Completions, Known, complete};
+use crate::complete::{Known, complete};
 use crate::death::LastWords;
 use crate::diagnostics::{self, CellFile};
 use crate::environment::Environment;
@@ -327,8 +328,8 @@ impl Session {
                     prompt,
                     password,
                 })) => {
-                    let answer = listener.input(&prompt, password);
-                    self.evaluator.answers.answer(&Answer { id, answer });
+                    let value = listener.input(&prompt, password);
+                    self.evaluator.answers.answer(&InputReply { id, value });
                 }
                 Ok(Message::Event(Event::Columns { variable, columns })) => {
                     self.columns.insert(variable, columns);
