@@ -100,7 +100,7 @@ impl Session {
         listener: &mut dyn Listener,
     ) -> Result<(), CellError> {
         let cell = offmodel_cells::parse(source).map_err(|error| parse_failure(source, &error))?;
-        self.further.stop.clear();
+        self.further.stop.reset();
         let mut timed = self.timing;
         for command in &cell.commands {
             timed |= command.name == "time";

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offmodel_events::batch::{AttemptRequest, ExitStatus, Report};
-use offmodel_toolchain::waiting;
+use offmodel_toolchain::openmp;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
@@ -277,7 +277,7 @@ fn server_command(start: &Start, reports: &std::io::PipeWriter) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .env(offmodel_support::environment::REPORTS_FD, reports.as_raw_fd().to_string())
-        .envs(waiting::environment())
+        .envs(openmp::environment())
         // Ctrl-C in a terminal reaches the runner alone, which tells its attempts in order.
         .process_group(0)
         .kill_on_drop(true);

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use offmodel_events::batch::ExitStatus;
-use offmodel_toolchain::waiting;
+use offmodel_toolchain::openmp;
 use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -42,7 +42,7 @@ pub async fn run(
         .arg("--attempt")
         .arg(folder)
         .current_dir(directory)
-        .envs(waiting::environment())
+        .envs(openmp::environment())
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true)
