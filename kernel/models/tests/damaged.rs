@@ -373,7 +373,10 @@ fn a_model_larger_than_the_memory_says_how_much_it_needs() {
     let options = LoadOptions::default().device(Device::Cpu);
     let error = Model::load_with(folder.path().to_str().unwrap(), &options).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, ModelError::NoRoom { .. }), "{text}");
+    assert!(
+        matches!(error, ModelError::InsufficientMemory { .. }),
+        "{text}"
+    );
     assert!(
         text.contains("needs 4398.0 GB for its weights in f32; there is room for")
             && text.contains("GB on Cpu"),
