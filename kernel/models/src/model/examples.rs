@@ -58,7 +58,7 @@ impl Model {
         let mut tokens = self.base.tokenizer.encode(prompt)?;
         let prompt = tokens.len();
         tokens.extend(self.base.tokenizer.encode(response)?);
-        let is_end = |token: &u32| self.base.tokenizer.end().contains(token);
+        let is_end = |token: &u32| self.base.tokenizer.eos_token_ids().contains(token);
         let Some(end) = tokens[prompt..].iter().rposition(is_end) else {
             return Err(wrong(
                 index,

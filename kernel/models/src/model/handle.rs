@@ -1,7 +1,7 @@
 //! The handle itself and what it tells about the model.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tch::Device;
@@ -9,7 +9,6 @@ use tch::Device;
 use super::rendering::Rendering;
 use crate::adapter::{Adapter, Adapters};
 use crate::chat::Sources;
-use crate::generation::Work;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{Transformer, Weight};
 use crate::{Configuration, Precision};
@@ -35,8 +34,6 @@ pub(super) struct Base {
     pub(super) tokenizer: Tokenizer,
     pub(super) templates: Sources,
     pub(super) device: Device,
-    /// The last call for responses that ended early.
-    pub(super) stopped: Mutex<Option<Work>>,
 }
 
 impl Model {
@@ -109,10 +106,6 @@ impl Model {
 
     pub(crate) fn shares_weights_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.base, &other.base)
-    }
-
-    pub(crate) fn stopped_work(&self) -> &Mutex<Option<Work>> {
-        &self.base.stopped
     }
 
     pub(crate) fn transformer(&self) -> &Transformer {

@@ -1,7 +1,7 @@
 //! From files to a handle.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::Model;
 use super::handle::Base;
@@ -92,7 +92,6 @@ impl Model {
             tokenizer,
             templates,
             device: placement.first(),
-            stopped: Mutex::new(None),
         };
         Ok(Self {
             base: Arc::new(base),

@@ -137,10 +137,10 @@ impl Model {
 }
 
 fn template(source: &str, tokenizer: &Tokenizer) -> Result<ChatTemplate, ModelError> {
-    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token));
+    let text = |token: Option<u32>| token.and_then(|token| tokenizer.id_to_token(token));
     let special = SpecialTokens {
-        beginning: text(tokenizer.beginning()),
-        end: text(tokenizer.end().first().copied()),
+        beginning: text(tokenizer.bos_token_id()),
+        end: text(tokenizer.eos_token_ids().first().copied()),
     };
     ChatTemplate::new(source, special)
 }

@@ -61,17 +61,17 @@ pub(crate) fn write_companions(
     templates: &Sources,
     context: usize,
 ) -> Result<(), ModelError> {
-    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token));
+    let text = |token: Option<u32>| token.and_then(|token| tokenizer.id_to_token(token));
     let settings = json!({
-        "bos_token": text(tokenizer.beginning()),
+        "bos_token": text(tokenizer.bos_token_id()),
         "clean_up_tokenization_spaces": false,
-        "eos_token": text(tokenizer.end().first().copied()),
+        "eos_token": text(tokenizer.eos_token_ids().first().copied()),
         "model_max_length": context,
         "tokenizer_class": "PreTrainedTokenizerFast",
     });
     let generation = json!({
-        "bos_token_id": tokenizer.beginning(),
-        "eos_token_id": tokenizer.end(),
+        "bos_token_id": tokenizer.bos_token_id(),
+        "eos_token_id": tokenizer.eos_token_ids(),
     });
     write_file(&to.join(TOKENIZER), tokenizer.to_json()?.as_bytes())?;
     write_json(&to.join("tokenizer_config.json"), &settings)?;

@@ -37,11 +37,10 @@ impl Tokenizer {
                 end.extend(id.filter(|id| !end.contains(id)));
             }
         }
-        let beginning = named("bos_token");
         Ok(Self {
             inner,
-            beginning,
-            end,
+            bos_token_id: named("bos_token"),
+            eos_token_ids: end,
         })
     }
 }
