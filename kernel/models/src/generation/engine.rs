@@ -25,7 +25,7 @@ use super::sampler;
 use super::scheduler::TooLarge;
 use super::sequence::Sequences;
 use crate::adapter::{Adapter, Adapters};
-use crate::transformer::{CacheError, KeyValueCache, Packed, Transformer};
+use crate::transformer::{CacheError, KvCache, PackedSequences, Transformer};
 use crate::{ModelError, Tokenizer};
 
 /// Tokens of one prefill pass, unless memory is short.
@@ -44,7 +44,7 @@ pub(super) struct Engine<'a> {
 /// Everything that generation keeps on the device, and what it has learned about the memory there.
 pub(super) struct DeviceState {
     /// One row for each sequence in progress, owned by the sequence's index.
-    cache: KeyValueCache,
+    cache: KvCache,
     /// Tokens of one prefill pass.
     pub(super) prefill_chunk: usize,
     /// The last sequence that ran out of memory while it was alone, and its length then.
@@ -52,7 +52,7 @@ pub(super) struct DeviceState {
 }
 
 impl DeviceState {
-    pub(super) fn new(cache: KeyValueCache) -> Self {
+    pub(super) fn new(cache: KvCache) -> Self {
         Self {
             cache,
             prefill_chunk: MAX_PREFILL_TOKENS,
@@ -126,7 +126,7 @@ impl Engine<'_> {
         if has_prefilled || !all_have_rows {
             return Ok(vec![]);
         }
-        state.cache.make_room()?;
+        state.cache.grow_full_rows()?;
         self.decode(sequences, &mut state.cache)
     }
 
@@ -151,11 +151,11 @@ impl Engine<'_> {
             return Ok(false);
         }
         let chunks = chunks.iter().map(|(start, chunk)| (*start, &chunk[..]));
-        let packed = Packed::parts(chunks, self.device)?;
+        let packed = PackedSequences::chunks(chunks, self.device)?;
         let adapters = adapters_of(&owners, sequences).zip(packed.lengths.iter().copied());
         let adapters = Adapters::of_sequences(adapters, self.device)?;
         self.transformer
-            .fill(&packed, &owners, &mut state.cache, &adapters)?;
+            .prefill(&packed, &owners, &mut state.cache, &adapters)?;
         Ok(true)
     }
 
@@ -163,16 +163,16 @@ impl Engine<'_> {
     fn decode(
         &self,
         sequences: &mut Sequences,
-        cache: &mut KeyValueCache,
+        cache: &mut KvCache,
     ) -> Result<Vec<usize>, StepError> {
-        let owners: Vec<usize> = cache.owners().collect();
+        let owners: Vec<usize> = cache.sequences().collect();
         let last_token =
             |&owner: &usize| sequences.tokens(owner, sequences.scheduler.tokens(owner) - 1, 1);
         let tokens: Vec<i64> = owners.iter().flat_map(last_token).map(i64::from).collect();
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(self.device)?;
         let adapters = Adapters::of_rows(adapters_of(&owners, sequences), self.device)?;
         // [rows, hidden], then [rows, vocabulary]
-        let output = self.transformer.step(&tokens, cache, &adapters)?;
+        let output = self.transformer.decode(&tokens, cache, &adapters)?;
         let logits = self.transformer.logits(&output, &adapters)?;
         let random_bits = owners.iter().map(|&owner| sequences.random_bits(owner));
         let random_bits: Vec<u32> = random_bits.collect();
@@ -238,18 +238,18 @@ fn adapters_of<'a>(
     owners.iter().map(adapter)
 }
 
-fn admit(sequences: &mut Sequences, cache: &KeyValueCache) -> Result<(), StepError> {
+fn admit(sequences: &mut Sequences, cache: &KvCache) -> Result<(), StepError> {
     let too_large = |TooLarge { sequence, needed }| StepError::TooLarge {
         sequence,
-        needed: needed * cache.token_bytes(),
-        limit: cache.limit(),
+        needed: needed * cache.bytes_per_token(),
+        limit: cache.limit_bytes(),
     };
     sequences.scheduler.admit().map_err(too_large)
 }
 
 /// Gives a row of the cache to every sequence in progress, and removes all other rows. Returns
 /// whether every sequence has a row: one may have to wait for a prefix that is being prefilled.
-fn assign_rows(sequences: &Sequences, cache: &mut KeyValueCache) -> Result<bool, CacheError> {
+fn assign_rows(sequences: &Sequences, cache: &mut KvCache) -> Result<bool, CacheError> {
     for &sequence in sequences.scheduler.running() {
         // A decode that failed after its last layer has left a token that was never sampled from.
         cache.truncate(sequence, sequences.scheduler.tokens(sequence) - 1);
@@ -266,7 +266,7 @@ fn assign_rows(sequences: &Sequences, cache: &mut KeyValueCache) -> Result<bool,
 
 /// Gives a row to every sequence that has none, with the keys and values of its prompt if another
 /// row has them. A sequence waits while a row of the same prompt is being prefilled.
-fn share_prefixes(sequences: &Sequences, cache: &mut KeyValueCache) -> Result<bool, CacheError> {
+fn share_prefixes(sequences: &Sequences, cache: &mut KvCache) -> Result<bool, CacheError> {
     let mut without_row: Vec<usize> = sequences.scheduler.running().to_vec();
     without_row.retain(|&sequence| cache.length(sequence).is_none());
 
@@ -275,7 +275,7 @@ fn share_prefixes(sequences: &Sequences, cache: &mut KeyValueCache) -> Result<bo
         let tokens = sequences.scheduler.tokens(sequence);
         !idle_rows(sequences, cache).into_iter().any(|idle| {
             let shared = sequences.shared_prefix(sequence, idle);
-            shared > 0 && cache.hand_over(idle, sequence, shared, tokens)
+            shared > 0 && cache.reuse(idle, sequence, shared, tokens)
         })
     });
     for idle in idle_rows(sequences, cache) {
@@ -289,7 +289,7 @@ fn share_prefixes(sequences: &Sequences, cache: &mut KeyValueCache) -> Result<bo
     for sequence in without_row {
         let tokens = sequences.scheduler.tokens(sequence);
         let siblings = cache
-            .owners()
+            .sequences()
             .filter(|&other| sequences.shared_prefix(sequence, other) > 0);
         match siblings.max_by_key(|&sibling| cache.length(sibling)) {
             None => cache.insert(sequence, tokens)?,
@@ -307,16 +307,16 @@ fn share_prefixes(sequences: &Sequences, cache: &mut KeyValueCache) -> Result<bo
 }
 
 /// The sequences that have a row but are not in progress: finished or preempted.
-fn idle_rows(sequences: &Sequences, cache: &KeyValueCache) -> Vec<usize> {
+fn idle_rows(sequences: &Sequences, cache: &KvCache) -> Vec<usize> {
     let running = sequences.scheduler.running();
     cache
-        .owners()
+        .sequences()
         .filter(|owner| !running.contains(owner))
         .collect()
 }
 
 /// Returns whether there were any.
-fn remove_idle_rows(sequences: &Sequences, cache: &mut KeyValueCache) -> Result<bool, TchError> {
+fn remove_idle_rows(sequences: &Sequences, cache: &mut KvCache) -> Result<bool, TchError> {
     let idle = idle_rows(sequences, cache);
     for &owner in &idle {
         cache.remove(owner)?;

@@ -12,7 +12,7 @@ use super::live::LiveText;
 use super::scheduler::Limits;
 use super::sequence::Sequences;
 use super::{Delta, Response};
-use crate::transformer::KeyValueCache;
+use crate::transformer::KvCache;
 use crate::{Model, ModelError};
 
 /// Sequences in progress by default, if the memory suffices. More of them raise the tokens per
@@ -178,10 +178,10 @@ impl Generation {
         let max_bytes = self
             .max_cache_bytes
             .unwrap_or_else(|| kv_cache::default_max_bytes(device));
-        let cache = KeyValueCache::new(self.model.transformer().cache_slots(), max_bytes);
+        let cache = KvCache::new(self.model.transformer().cache_layers(), max_bytes);
         let limits = Limits {
             sequences: self.max_sequences.unwrap_or(default_sequences),
-            tokens: max_bytes / cache.token_bytes().max(1),
+            tokens: max_bytes / cache.bytes_per_token().max(1),
         };
         (DeviceState::new(cache), limits)
     }

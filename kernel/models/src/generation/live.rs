@@ -1,6 +1,6 @@
 //! The text of responses in a notebook while it is generated.
 
-use offmodel_events::{LiveDisplay, MimeBundle};
+use offmodel_events::{DisplayHandle, MimeBundle};
 
 use super::sequence::Sequences;
 
@@ -12,11 +12,11 @@ const MAX_CHARACTERS_SHOWN: usize = 400;
 /// A display that follows a generation. It is plain text, so that markup in a response is never
 /// rendered.
 #[derive(Debug)]
-pub(super) struct LiveText(LiveDisplay);
+pub(super) struct LiveText(DisplayHandle);
 
 impl LiveText {
     pub(super) fn new() -> Self {
-        Self(LiveDisplay::new("generation"))
+        Self(DisplayHandle::new("generation"))
     }
 
     /// Updates the display, unless it was updated a moment ago. The end is always shown.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::transformer::KeyValueCache;
+use crate::transformer::KvCache;
 
 /// Limits on the sequences in progress.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl Scheduler {
     }
 
     fn room(&self, sequence: usize) -> u64 {
-        KeyValueCache::room_for(self.tokens[sequence]) as u64
+        KvCache::row_capacity(self.tokens[sequence]) as u64
     }
 
     fn too_large(&self, sequence: usize) -> TooLarge {

@@ -11,7 +11,7 @@ use super::scheduler::Limits;
 use super::sequence::{Request, Sequences};
 use super::{FinishReason, Response, Sampling};
 use crate::adapter::Adapters;
-use crate::transformer::{KeyValueCache, Packed};
+use crate::transformer::{KvCache, PackedSequences};
 use crate::{Model, ModelError};
 
 /// Grouped-query attention, query and key norms with experts, and latent attention.
@@ -90,9 +90,9 @@ fn generate(
     let _no_grad = tch::no_grad_guard();
     let mut sequences = Sequences::new(requests, sampling, model.tokenizer())?;
     sequences.scheduler.set_limits(memory.limits);
-    let slots = model.transformer().cache_slots();
-    let token_bytes = KeyValueCache::new(slots, 0).token_bytes();
-    let cache = KeyValueCache::new(slots, memory.cached_tokens * token_bytes);
+    let slots = model.transformer().cache_layers();
+    let token_bytes = KvCache::new(slots, 0).bytes_per_token();
+    let cache = KvCache::new(slots, memory.cached_tokens * token_bytes);
     let mut state = DeviceState::new(cache);
     state.prefill_chunk = memory.prefill_chunk;
     let engine = Engine {
@@ -116,10 +116,10 @@ fn assert_greedy(model: &Model, requests: &[Request], responses: &[Response]) {
     let _no_grad = tch::no_grad_guard();
     for (request, response) in requests.iter().zip(responses) {
         let tokens = [&request.tokens, response.tokens.as_slice()].concat();
-        let packed = Packed::new([&tokens[..tokens.len() - 1]], model.device()).unwrap();
+        let packed = PackedSequences::new([&tokens[..tokens.len() - 1]], model.device()).unwrap();
         let output = model
             .transformer()
-            .sequences(&packed, &Adapters::None)
+            .forward(&packed, &Adapters::None)
             .unwrap();
         let logits = model
             .transformer()

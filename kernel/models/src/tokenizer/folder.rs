@@ -38,8 +38,8 @@ impl Tokenizer {
             }
         }
         Ok(Self {
-            inner,
             bos_token_id: named("bos_token"),
+            inner,
             eos_token_ids: end,
         })
     }
