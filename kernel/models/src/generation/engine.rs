@@ -4,7 +4,7 @@
 //! generated token each:
 //!
 //! 1. **Admit** the sequences that the scheduler has room for ([`Scheduler::admit`]).
-//! 2. **Share prefixes**: give each of them a row of the key-value cache. Sequences with the same
+//! 2. **AdapterGroup prefixes**: give each of them a row of the key-value cache. Sequences with the same
 //!    prompt compute its keys and values once and copy them.
 //! 3. **Prefill** rows that lack tokens, at most `prefill_chunk` tokens in one forward pass. The
 //!    step then ends.
@@ -153,7 +153,7 @@ impl Engine<'_> {
         let chunks = chunks.iter().map(|(start, chunk)| (*start, &chunk[..]));
         let packed = PackedSequences::chunks(chunks, self.device)?;
         let adapters = adapters_of(&owners, sequences).zip(packed.lengths.iter().copied());
-        let adapters = Adapters::of_sequences(adapters, self.device)?;
+        let adapters = Adapters::per_sequence(adapters, self.device)?;
         self.transformer
             .prefill(&packed, &owners, &mut state.cache, &adapters)?;
         Ok(true)
@@ -170,7 +170,7 @@ impl Engine<'_> {
             |&owner: &usize| sequences.tokens(owner, sequences.scheduler.tokens(owner) - 1, 1);
         let tokens: Vec<i64> = owners.iter().flat_map(last_token).map(i64::from).collect();
         let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(self.device)?;
-        let adapters = Adapters::of_rows(adapters_of(&owners, sequences), self.device)?;
+        let adapters = Adapters::per_row(adapters_of(&owners, sequences), self.device)?;
         // [rows, hidden], then [rows, vocabulary]
         let output = self.transformer.decode(&tokens, cache, &adapters)?;
         let logits = self.transformer.logits(&output, &adapters)?;

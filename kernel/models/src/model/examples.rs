@@ -1,7 +1,7 @@
 //! From chats to tokens, within vocabulary and context.
 
 use super::Model;
-use crate::chat::Ending;
+use crate::chat::RenderEnd;
 use crate::example::Example;
 use crate::{Chat, ModelError};
 
@@ -22,11 +22,11 @@ impl Model {
         }
         let prompts: Vec<Chat> = chats.iter().map(Chat::prompt).collect();
         let rendered = |chats: &[Chat], ending| {
-            let chats: Vec<(&Chat, Ending)> = chats.iter().map(|chat| (chat, ending)).collect();
+            let chats: Vec<(&Chat, RenderEnd)> = chats.iter().map(|chat| (chat, ending)).collect();
             self.render_all(&chats)
         };
-        let prompts = rendered(&prompts, Ending::GenerationPrompt)?;
-        let wholes = rendered(chats, Ending::Closed)?;
+        let prompts = rendered(&prompts, RenderEnd::GenerationPrompt)?;
+        let wholes = rendered(chats, RenderEnd::Closed)?;
         let texts = prompts.iter().zip(&wholes).zip(chats).enumerate();
         let examples =
             texts.map(|(index, ((prompt, whole), chat))| self.example(index, chat, prompt, whole));

@@ -8,7 +8,7 @@ use tch::Device;
 
 use super::rendering::Rendering;
 use crate::adapter::{Adapter, Adapters};
-use crate::chat::Sources;
+use crate::chat::TemplateSources;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{SharedTensor, Transformer};
 use crate::{Configuration, Precision};
@@ -32,7 +32,7 @@ pub(super) struct Base {
     pub(super) folder: Option<PathBuf>,
     pub(super) transformer: Transformer,
     pub(super) tokenizer: Tokenizer,
-    pub(super) templates: Sources,
+    pub(super) templates: TemplateSources,
     pub(super) device: Device,
 }
 

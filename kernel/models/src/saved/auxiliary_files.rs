@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ModelError;
 use crate::atomic_folder::write_file;
-use crate::chat::{DEFAULT, Sources};
+use crate::chat::{DEFAULT_TEMPLATE, TemplateSources};
 use crate::tokenizer::Tokenizer;
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -58,7 +58,7 @@ pub(crate) fn copy_auxiliary_files(from: &Path, to: &Path) -> Result<(), ModelEr
 pub(crate) fn write_auxiliary_files(
     to: &Path,
     tokenizer: &Tokenizer,
-    templates: &Sources,
+    templates: &TemplateSources,
     context: usize,
 ) -> Result<(), ModelError> {
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.id_to_token(token));
@@ -78,7 +78,7 @@ pub(crate) fn write_auxiliary_files(
     write_json(&to.join("generation_config.json"), &generation)?;
     for (name, source) in templates {
         let path = match name.as_str() {
-            DEFAULT => to.join(TEMPLATE),
+            DEFAULT_TEMPLATE => to.join(TEMPLATE),
             name => {
                 let folder = to.join(TEMPLATES);
                 if !folder.is_dir() {
