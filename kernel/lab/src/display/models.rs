@@ -105,7 +105,7 @@ impl RichDisplay for Response {
             "{}\n[{} tokens, {:?}]",
             self.text,
             self.tokens.len(),
-            self.finish
+            self.finish_reason
         )))
     }
 }
