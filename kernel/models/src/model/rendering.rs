@@ -61,7 +61,10 @@ impl Model {
     pub fn with_chat_template(&self, name: &str) -> Result<Self, ModelError> {
         let Some(source) = self.base.templates.get(name) else {
             let existing: Vec<&str> = self.chat_templates().collect();
-            let existing = existing.join(", ");
+            let existing = match existing.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
             return Err(ModelError::Template {
                 detail: format!(
                     "{} has no chat template {name}; it has {existing}",
