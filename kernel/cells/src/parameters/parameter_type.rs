@@ -1,3 +1,5 @@
+//! The types of parameters, and the values that fit them.
+
 use std::fmt;
 
 use serde_json::Value;
@@ -27,21 +29,22 @@ pub enum ParameterType {
     Option(Box<ParameterType>),
 }
 
-/// A value that does not fit its parameter.
+/// Why a value does not fit its parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, found {found}")]
 pub struct TypeMismatch {
-    /// The parameter's type, in words.
+    /// The parameter's type in words: "a list of integers".
     pub expected: String,
-    /// The value given, shortened.
+    /// The value in words, shortened: "the integer -1".
     pub found: String,
 }
 
-/// The types of parameters, in words.
-pub(super) const SUPPORTED: &str =
+/// All types of parameters, for messages.
+pub(super) const SUPPORTED_TYPES: &str =
     "i32, i64, u32, u64, usize, f64, bool, String, and Vec<..> and Option<..> of these";
 
 impl ParameterType {
+    /// The type that is written as `written`; none if it is not supported.
     pub(super) fn from_syntax(written: &syn::Type) -> Option<Self> {
         let syn::Type::Path(path) = written else {
             return None;
@@ -76,8 +79,8 @@ impl ParameterType {
         }
     }
 
-    /// Checks a JSON value and gives it in the one form that a program reads: whole numbers
-    /// given for an `f64` become floats, so that equal trials are recognised as equal.
+    /// Checks a JSON value and returns it in its canonical form: an integer for an `f64` becomes a
+    /// float, so that equal trials have equal parameters.
     ///
     /// # Errors
     /// When the value has another type or lies outside the type's range.
@@ -114,8 +117,8 @@ impl ParameterType {
         checked.ok_or_else(|| self.mismatch(&describe(value)))
     }
 
-    /// Reads a value from a command line: strings as they are, lists as JSON or separated by
-    /// commas, `none` for an empty option.
+    /// Parses a value from a command line: a string as it is, a list as JSON or separated by
+    /// commas, `none` for an absent option.
     ///
     /// # Errors
     /// When the text is not a value of this type.
@@ -192,11 +195,11 @@ fn describe(value: &Value) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    const LENGTH: usize = 60;
-    if text.chars().count() <= LENGTH {
+    const MAX_CHARACTERS: usize = 60;
+    if text.chars().count() <= MAX_CHARACTERS {
         text.to_owned()
     } else {
-        text.chars().take(LENGTH).chain(['…']).collect()
+        text.chars().take(MAX_CHARACTERS).chain(['…']).collect()
     }
 }
 
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn command_line_text_is_read_by_the_type() {
+    fn text_from_a_command_line_is_parsed_by_type() {
         assert_eq!(kind("String").parse("12").unwrap(), json!("12"));
         assert_eq!(kind("u64").parse("1_000").unwrap(), json!(1000));
         assert_eq!(kind("f64").parse("5e-5").unwrap(), json!(5e-5));
