@@ -1,21 +1,9 @@
 //! Whether a text is a whole cell, or the user is about to type another line.
 
+use offmodel_events::completion::Completeness;
+
 use crate::lexer::{Lexed, TextEnd, TokenKind, closing_bracket, lex};
 use crate::parse;
-
-/// Whether a text can be run as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Completeness {
-    /// The text can be run.
-    Complete,
-    /// The text needs more lines.
-    Incomplete {
-        /// White space to start the next line with.
-        indent: String,
-    },
-    /// No further line can turn the text into Rust.
-    Invalid,
-}
 
 const INDENT: &str = "    ";
 

@@ -28,7 +28,7 @@ pub mod rendering;
 
 pub use cell::{Binding, Cell, Item, ItemKind, ParseError, Statement, parse};
 pub use commands::{Command, without_commands};
-pub use completeness::{Completeness, completeness};
+pub use completeness::completeness;
 pub use members::{ItemMember, MemberKind, members_of};
 pub use names::mentioned_names;
 pub use position::{byte_offset, line_and_column};

@@ -33,7 +33,7 @@ struct Requests {
 
 /// Waits until everything written so far has been emitted, so that a display does not overtake
 /// the text printed before it.
-pub(crate) fn catch_up() {
+pub(crate) fn drain_current() {
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(requests) = current.as_mut() {
         flush();

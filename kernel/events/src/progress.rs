@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{LiveDisplay, MimeBundle};
+use crate::{DisplayHandle, MimeBundle};
 
 /// Work shorter than this shows no bar.
 const QUIET: Duration = Duration::from_millis(700);
@@ -14,7 +14,7 @@ pub struct Progress {
     total: u64,
     done: u64,
     started: Instant,
-    display: LiveDisplay,
+    display: DisplayHandle,
 }
 
 impl Progress {
@@ -25,7 +25,7 @@ impl Progress {
             total,
             done: 0,
             started: Instant::now(),
-            display: LiveDisplay::new("progress"),
+            display: DisplayHandle::new("progress"),
         }
     }
 

@@ -212,12 +212,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         (bundle, prop::option::of("[a-z]+"))
             .prop_map(|(data, display_id)| Event::Display { data, display_id }),
         ("\\PC*", prop::option::of(1usize..100)).prop_map(|(value, line)| Event::Error {
-            error: CellError {
-                name: "panic".to_owned(),
-                value,
-                traceback: vec![],
-                line
-            },
+            error: CellError::new("panic", value).at_line(line),
         }),
         (1usize..9, 0.0f64..1e6).prop_map(|(cell, seconds)| Event::CellFinished {
             cell,

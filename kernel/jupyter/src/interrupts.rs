@@ -185,11 +185,5 @@ impl Interrupts {
 
 /// The error of a cell that was interrupted before it began.
 pub(crate) fn interrupted_early() -> CellError {
-    let value = "the cell was interrupted before it began".to_owned();
-    CellError {
-        name: "interrupted".to_owned(),
-        traceback: vec![value.clone()],
-        value,
-        line: None,
-    }
+    CellError::new("interrupted", "the cell was interrupted before it began")
 }

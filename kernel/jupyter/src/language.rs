@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+pub use offmodel_events::completion::{Candidate, Completeness, Completions};
 use offmodel_events::{CellError, Event, MimeBundle};
 
 use crate::handlers::comms::CommTargets;
@@ -122,42 +123,6 @@ pub struct Description {
     pub pygments_lexer: String,
     /// For highlighting in editors.
     pub codemirror_mode: String,
-}
-
-/// Whether a text can be run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Completeness {
-    /// It can.
-    Complete,
-    /// More lines are needed.
-    Incomplete {
-        /// White space for the next line.
-        indent: String,
-    },
-    /// No further line can make it right.
-    Invalid,
-}
-
-/// Texts that could replace a part of the source.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Completions {
-    /// Start of that part, in bytes.
-    pub start: usize,
-    /// End of that part, in bytes.
-    pub end: usize,
-    /// The texts, the likeliest first.
-    pub candidates: Vec<Candidate>,
-}
-
-/// A text that could replace a part of the source.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Candidate {
-    /// The text.
-    pub text: String,
-    /// What it stands for, in a word: `function`, `column`.
-    pub kind: String,
-    /// Its signature or type, if known.
-    pub signature: String,
 }
 
 /// How much to tell about a name.

@@ -79,11 +79,8 @@ fn serve<L: Language>(interrupts: &Interrupts, work: &Receiver<Work<L>>) {
 }
 
 fn thread_ended() -> CellError {
-    let value = "the kernel can run no more cells: restart it".to_owned();
-    CellError {
-        name: "kernel error".to_owned(),
-        traceback: vec![value.clone()],
-        value,
-        line: None,
-    }
+    CellError::new(
+        "kernel error",
+        "the kernel can run no more cells: restart it",
+    )
 }

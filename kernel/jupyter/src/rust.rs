@@ -5,7 +5,7 @@ use std::sync::Arc;
 use offmodel_events::{CellError, Event, MimeBundle};
 use offmodel_jupyter::Language;
 use offmodel_jupyter::language::{
-    Candidate, Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
+    Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
 };
 use offmodel_session::{Listener, Session};
 
@@ -32,13 +32,7 @@ impl Language for Rust {
     }
 
     fn is_complete(source: &str) -> Completeness {
-        match offmodel_session::is_complete(source) {
-            offmodel_session::Completeness::Complete => Completeness::Complete,
-            offmodel_session::Completeness::Incomplete { indent } => {
-                Completeness::Incomplete { indent }
-            }
-            offmodel_session::Completeness::Invalid => Completeness::Invalid,
-        }
+        offmodel_session::is_complete(source)
     }
 
     fn start() -> Result<Self, CellError> {
@@ -55,12 +49,7 @@ impl Language for Rust {
                 cause = error.source();
             }
             traceback.push("Restart the kernel when this is put right.".to_owned());
-            CellError {
-                name: "kernel not ready".to_owned(),
-                value,
-                traceback,
-                line: None,
-            }
+            CellError::new("kernel not ready", value).with_traceback(traceback)
         })
     }
 
@@ -96,36 +85,16 @@ impl Language for Rust {
         self.0
             .execute(expression.execution_count, expression.source, &mut listener)?;
         value.ok_or_else(|| {
-            let value = format!("`{}` has no value", expression.source);
-            let traceback = vec![value.clone()];
-            CellError {
-                name: "no value".to_owned(),
-                value,
-                traceback,
-                line: None,
-            }
+            CellError::new("no value", format!("`{}` has no value", expression.source))
         })
     }
 
     fn complete(&mut self, source: &str, cursor: usize) -> Completions {
-        let found = self.0.complete(source, cursor);
-        Completions {
-            start: found.start,
-            end: found.end,
-            candidates: found.candidates.into_iter().map(candidate).collect(),
-        }
+        self.0.complete(source, cursor)
     }
 
     fn inspect(&mut self, source: &str, cursor: usize, _detail: Detail) -> Option<MimeBundle> {
         self.0.inspect(source, cursor)
-    }
-}
-
-fn candidate(found: offmodel_session::Candidate) -> Candidate {
-    Candidate {
-        text: found.name,
-        kind: found.kind.to_owned(),
-        signature: found.signature,
     }
 }
 

@@ -104,12 +104,9 @@ pub(crate) fn panicked(locate: impl Fn(&Path, u32) -> Located) -> CellError {
     let interrupted = interrupt::check().is_err();
     let name = if interrupted { "Interrupted" } else { "panic" };
     traceback.push(format!("\u{1b}[1;31m{name}\u{1b}[0m: {}", panic.message));
-    CellError {
-        name: name.to_owned(),
-        traceback,
-        value: panic.message,
-        line,
-    }
+    CellError::new(name, panic.message)
+        .with_traceback(traceback)
+        .at_line(line)
 }
 
 /// A line of the traceback.

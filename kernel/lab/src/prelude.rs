@@ -8,7 +8,7 @@ pub use std::path::{Path, PathBuf};
 
 pub use offmodel_analysis::*;
 pub use offmodel_evals::*;
-pub use offmodel_events::ask::{input, password};
+pub use offmodel_events::input::{input, password};
 pub use offmodel_events::interrupt::sleep;
 pub use offmodel_events::{Interrupted, MimeBundle, Progress};
 pub use offmodel_models::*;

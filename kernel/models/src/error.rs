@@ -109,7 +109,7 @@ pub enum ModelError {
         "{name} needs {:.1} GB for its weights in {precision}; there is room for {rooms}",
         *needed as f64 / 1e9
     )]
-    NoRoom {
+    InsufficientMemory {
         /// The model.
         name: String,
         /// Bytes that it needs.

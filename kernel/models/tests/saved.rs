@@ -209,8 +209,8 @@ fn a_tokenizer_that_is_gone_is_an_error_and_leaves_nothing() {
 #[test]
 fn a_model_from_a_gguf_file_becomes_a_folder() {
     let model = match Model::load("smollm2") {
-        Err(error @ ModelError::NotFound { .. }) => {
-            println!("skipped: {error}");
+        Err(ModelError::NotFound { .. }) => {
+            offmodel_support::testing::skip("no default model (`cargo demo` fetches it)");
             return;
         }
         model => model.unwrap(),
@@ -241,7 +241,9 @@ fn a_model_from_a_gguf_file_becomes_a_folder() {
 #[test]
 fn transformers_reads_what_is_saved_here() {
     let Some(venv) = std::env::var_os(REFERENCE_VENV) else {
-        println!("skipped: {REFERENCE_VENV} is not set");
+        offmodel_support::testing::skip(format_args!(
+            "no Python with transformers and peft (set {REFERENCE_VENV})"
+        ));
         return;
     };
     let room = tempfile::tempdir().unwrap();

@@ -58,8 +58,8 @@ pub fn python_with(modules: &str) -> Option<PathBuf> {
     if output.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    println!(
-        "skipped: no Python with {modules}; set OFFMODEL_TEST_VENV to a virtual environment that has tests/requirements.txt"
+    offmodel_support::testing::skip(
+        "no Jupyter tools (set OFFMODEL_TEST_VENV to a virtual environment that has tests/requirements.txt)",
     );
     None
 }

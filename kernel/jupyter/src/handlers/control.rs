@@ -107,11 +107,6 @@ pub(super) fn unknown_request(message: &JupyterMessage, reason: &str) -> Option<
     }
     warning(format_args!("cannot answer {message_type}: {reason}"));
     let value = format!("cannot answer {message_type}: {reason}");
-    let error = CellError {
-        name: "unknown request".to_owned(),
-        traceback: vec![value.clone()],
-        value,
-        line: None,
-    };
+    let error = CellError::new("unknown request", value);
     Some(error_reply(message, &error))
 }

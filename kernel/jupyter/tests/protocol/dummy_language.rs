@@ -33,12 +33,9 @@ impl Interrupter for Signals {
 }
 
 fn error(name: &str, value: &str) -> CellError {
-    CellError {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        traceback: vec![format!("{name}: {value}")],
-        line: Some(1),
-    }
+    CellError::new(name, value)
+        .with_traceback([format!("{name}: {value}")])
+        .at_line(1)
 }
 
 impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, STARTS> {
@@ -114,7 +111,7 @@ impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, START
             .filter(|word| word.starts_with(&before[start..]))
             .map(|word| Candidate {
                 text: word.to_owned(),
-                kind: "word".to_owned(),
+                kind: "word",
                 signature: String::new(),
             })
             .collect();

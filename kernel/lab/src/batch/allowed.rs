@@ -46,12 +46,10 @@ pub async fn allow_async(
 /// Stands for the statements of a cell that may fail and did not compile: shows what the live
 /// kernel would.
 pub fn refuse(value: &str, traceback: &[&str], line: Option<usize>) {
-    cells::fail_and_go_on(CellError {
-        name: "compile error".to_owned(),
-        value: value.to_owned(),
-        traceback: traceback.iter().copied().map(str::to_owned).collect(),
-        line,
-    });
+    let error = CellError::new("compile error", value)
+        .with_traceback(traceback.iter().copied())
+        .at_line(line);
+    cells::fail_and_go_on(error);
 }
 
 fn go_on(

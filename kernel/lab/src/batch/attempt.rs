@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use offmodel_events::batch::{SPEC_VERSION, exit_code};
 use offmodel_events::{CellError, interrupt, sink};
 use offmodel_models::BestDevice;
 use serde_json::{Map, Value};
 use tch::Device;
 
-use super::protocol::{SPEC_VERSION, exit_code};
 use super::{Notebook, cells, parameters};
 use crate::failures::{self, Located};
 use crate::live::Raised;
@@ -47,7 +47,7 @@ pub(super) fn run(
     }
     match run_cells(notebook, cells) {
         // An executed notebook with holes in it must not pass for a whole one.
-        exit_code::SUCCESS if sink::has_lost() => exit_code::EVENTS_LOST,
+        exit_code::SUCCESS if sink::events_lost() => exit_code::EVENTS_LOST,
         code => code,
     }
 }
@@ -159,10 +159,5 @@ fn returned_early(cell: usize) -> CellError {
     let value = format!(
         "cell {cell} left the notebook by `return`, so that the cells after it did not run; use `if` or a block"
     );
-    CellError {
-        name: "return".to_owned(),
-        traceback: vec![value.clone()],
-        value,
-        line: None,
-    }
+    CellError::new("return", value)
 }

@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use super::protocol::exit_code;
+use offmodel_events::batch::exit_code;
+
 use super::{Notebook, attempt, serve};
 use crate::live::Raised;
 

@@ -6,7 +6,7 @@
 //!
 //! - `program --attempt DIR` runs the attempt described by `DIR/spec.json` in this process;
 //! - `program --serve` has everything loaded and forks one child per attempt it is asked for
-//!   ([`protocol`]): an attempt then costs milliseconds instead of the start of libtorch;
+//!   ([`offmodel_events::batch`]): an attempt then costs milliseconds instead of the start of libtorch;
 //! - `program` alone runs with the default parameters and prints what cells show.
 //!
 //! Cells that may fail stand in a closure of their own ([`allow`]); those of them that do not
@@ -23,7 +23,6 @@ mod cells;
 mod entry;
 mod notebook;
 mod parameters;
-pub mod protocol;
 mod record;
 mod serve;
 

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Instant;
 
-use super::protocol::{AttemptRequest, Ending, REPORTS_VARIABLE, Report, exit_code};
+use offmodel_events::batch::{AttemptRequest, ExitStatus, Report, exit_code};
+use offmodel_support::environment::REPORTS_FD;
+
 use super::{Notebook, attempt};
 use crate::live::Raised;
 
@@ -172,14 +174,17 @@ impl Server {
                 continue;
             };
             let exited = libc::WIFEXITED(status);
-            let ending = Ending {
+            let exit_status = ExitStatus {
                 exit_code: exited.then(|| libc::WEXITSTATUS(status)),
                 signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
                 seconds: started.elapsed().as_secs_f64(),
                 // Linux counts in kibibytes.
                 peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or_default() * 1024,
             };
-            self.report(&Report::Ended { folder, ending })?;
+            self.report(&Report::Ended {
+                folder,
+                exit_status,
+            })?;
         }
         Ok(())
     }
@@ -219,14 +224,14 @@ fn run_on(cores: &[usize]) {
 }
 
 fn take_reports() -> io::Result<File> {
-    let descriptor = std::env::var(REPORTS_VARIABLE)
+    let descriptor = std::env::var(REPORTS_FD)
         .ok()
         .and_then(|value| value.parse::<RawFd>().ok())
         // SAFETY: F_GETFD only reads the descriptor's flags; a bad descriptor gives -1.
         .filter(|&descriptor| {
             descriptor > 2 && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != -1
         })
-        .ok_or_else(|| io::Error::other(format!("{REPORTS_VARIABLE} names no open descriptor")))?;
+        .ok_or_else(|| io::Error::other(format!("{REPORTS_FD} names no open descriptor")))?;
     // SAFETY: the runner passed this open descriptor to us alone, for exactly this use.
     let reports = unsafe { File::from_raw_fd(descriptor) };
     // Programs that cells start must not hold it open.

@@ -35,12 +35,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Raised {
                 .map(|cause| format!("  caused by: {cause}")),
         );
         Self {
-            error: CellError {
-                name,
-                value,
-                traceback,
-                line: None,
-            },
+            error: CellError::new(name, value).with_traceback(traceback),
             source_line,
         }
     }

@@ -3,7 +3,7 @@
 use tch::{Device, TchError, Tensor};
 
 use super::Adapter;
-use crate::transformer::Matrix;
+use crate::transformer::LinearWeight;
 
 /// The adapters of the tokens of one pass. The base weights serve all tokens at once; only the
 /// low-rank updates are computed adapter by adapter.
@@ -67,7 +67,7 @@ impl<'a> Adapters<'a> {
 
     /// The matrix to compute with in place of the model's that begins with `module`, if an adapter
     /// is merged and every token uses it.
-    pub(crate) fn merged(&self, module: &str) -> Option<&Matrix> {
+    pub(crate) fn merged(&self, module: &str) -> Option<&LinearWeight> {
         match self {
             Self::One(adapter) => adapter.merged(module),
             Self::None | Self::Several(_) => None,
@@ -119,7 +119,7 @@ fn is_same(one: Option<&Adapter>, other: Option<&Adapter>) -> bool {
 mod tests {
     use super::*;
     use crate::adapter::LoraConfig;
-    use crate::transformer::Packed;
+    use crate::transformer::PackedSequences;
     use crate::{Chat, Model, Sampling};
     use tch::Kind;
 
@@ -166,11 +166,11 @@ mod tests {
             let of_sequence = [Some(&one), None, Some(&other), Some(&one)];
             let _no_grad = tch::no_grad_guard();
             let logits = |sequences: &[&[u32]], of_sequence: &[Option<&Adapter>]| {
-                let packed = Packed::new(sequences.iter().copied(), Device::Cpu).unwrap();
+                let packed = PackedSequences::new(sequences.iter().copied(), Device::Cpu).unwrap();
                 let lengths = packed.lengths.iter().copied();
                 let pairs = of_sequence.iter().copied().zip(lengths);
                 let adapters = Adapters::of_sequences(pairs, Device::Cpu).unwrap();
-                let output = transformer.sequences(&packed, &adapters).unwrap();
+                let output = transformer.forward(&packed, &adapters).unwrap();
                 transformer.logits(&output, &adapters).unwrap()
             };
             let together = logits(&sequences, &of_sequence);

@@ -13,7 +13,7 @@ use super::{Adapter, LoraConfig, stacked};
 use crate::ModelError;
 use crate::atomic_folder::{write_file, write_folder};
 use crate::checkpoint::read_json;
-use crate::transformer::{LinearMap, Transformer, Weight};
+use crate::transformer::{LinearModule, SharedTensor, Transformer};
 
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
@@ -61,15 +61,15 @@ impl Adapter {
             selection: Selection::new(&config.lora)?,
             config: &config,
             maps: transformer
-                .linear_maps()
-                .map(|map| (map.module.as_str(), map))
+                .linear_modules()
+                .map(|map| (map.name.as_str(), map))
                 .collect(),
         };
         let updates = loader.updates(transformer)?;
         let lora = loader.described(&updates)?;
         drop(loader);
         let adapter = Self::new(lora, config.base, updates);
-        adapter.check_fits(transformer.linear_maps())?;
+        adapter.check_fits(transformer.linear_modules())?;
         Ok(adapter)
     }
 
@@ -120,7 +120,7 @@ struct Loader<'a> {
     path: PathBuf,
     config: &'a PeftConfig,
     selection: Selection<'a>,
-    maps: BTreeMap<&'a str, &'a LinearMap>,
+    maps: BTreeMap<&'a str, &'a LinearModule>,
 }
 
 /// The matrices of one name.
@@ -208,7 +208,7 @@ impl Loader<'_> {
                     pairs.entry(module.to_owned()).or_default().b = Some(tensor);
                 }
                 Some(Entry::Copy(module)) => {
-                    self.check_copy(name, &tensor, transformer.matrix(module))?;
+                    self.check_copy(name, &tensor, transformer.embedding_or_head(module))?;
                 }
                 None => {
                     return Err(self.unsupported(format!("tensor {name}"), "present"));
@@ -255,8 +255,8 @@ impl Loader<'_> {
         let map = self.maps.get(module);
         let device = map.map_or(Device::Cpu, |map| map.device);
         Ok(Update {
-            a: Weight::new(a.f_to_device(device)?),
-            b: Weight::new(b.f_to_device(device)?),
+            a: SharedTensor::new(a.f_to_device(device)?),
+            b: SharedTensor::new(b.f_to_device(device)?),
             scale,
         })
     }

@@ -10,7 +10,7 @@ use tch::{TchError, Tensor};
 use super::LoraConfig;
 use super::targets::{Selection, Targets, is_named};
 use crate::ModelError;
-use crate::transformer::{LinearMap, Matrix, Weight, product};
+use crate::transformer::{LinearModule, LinearWeight, SharedTensor, linear};
 
 /// A set of updates `W + alpha / r * B A`, one for each adapted module. Cloning is cheap.
 #[derive(Clone)]
@@ -23,14 +23,14 @@ pub struct Adapter {
     dropout: f64,
     /// The model's matrices with the updates added, by the module that is first in a matrix. Where
     /// they are there, they are what a pass computes with.
-    merged: Option<Arc<BTreeMap<String, Matrix>>>,
+    merged: Option<Arc<BTreeMap<String, LinearWeight>>>,
 }
 
 pub(super) struct Update {
     /// `[rank, inputs]`
-    pub(super) a: Weight,
+    pub(super) a: SharedTensor,
     /// `[outputs, rank]`
-    pub(super) b: Weight,
+    pub(super) b: SharedTensor,
     /// Factor of B A.
     pub(super) scale: f64,
 }
@@ -42,7 +42,7 @@ impl Update {
         let copy = |tensor: &Tensor| {
             let mut copy = tensor.f_empty_like()?;
             copy.f_copy_(tensor)?;
-            Ok::<_, TchError>(Weight::new(copy))
+            Ok::<_, TchError>(SharedTensor::new(copy))
         };
         Ok(Self {
             a: copy(a)?,
@@ -57,32 +57,32 @@ impl Adapter {
     /// 1/sqrt(inputs), B is zero (PEFT's `kaiming_uniform(a=sqrt(5))`).
     pub(crate) fn initialise<'a>(
         base: &str,
-        maps: impl Iterator<Item = &'a LinearMap>,
+        maps: impl Iterator<Item = &'a LinearModule>,
         config: &LoraConfig,
         seed: u64,
     ) -> Result<Self, ModelError> {
         let selection = Selection::new(config)?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut updates = BTreeMap::new();
-        let maps: Vec<&LinearMap> = maps.collect();
+        let maps: Vec<&LinearModule> = maps.collect();
         for map in &maps {
-            if !selection.selects(&map.module)? {
+            if !selection.selects(&map.name)? {
                 continue;
             }
-            let rank = selection.rank(&map.module)?;
-            let bound = 1.0 / (map.inputs as f32).sqrt();
-            let count = (rank * map.inputs) as usize;
+            let rank = selection.rank(&map.name)?;
+            let bound = 1.0 / (map.in_features as f32).sqrt();
+            let count = (rank * map.in_features) as usize;
             let a: Vec<f32> = (0..count)
                 .map(|_| random.random_range(-bound..bound))
                 .collect();
-            let a = Tensor::f_from_slice(&a)?.f_view([rank, map.inputs])?;
-            let b = Tensor::f_zeros([map.outputs, rank], (a.kind(), map.device))?;
+            let a = Tensor::f_from_slice(&a)?.f_view([rank, map.in_features])?;
+            let b = Tensor::f_zeros([map.out_features, rank], (a.kind(), map.device))?;
             let update = Update {
-                a: Weight::new(a.f_to_device(map.device)?),
-                b: Weight::new(b),
-                scale: selection.scale(&map.module, rank)?,
+                a: SharedTensor::new(a.f_to_device(map.device)?),
+                b: SharedTensor::new(b),
+                scale: selection.scale(&map.name, rank)?,
             };
-            updates.insert(map.module.clone(), update);
+            updates.insert(map.name.clone(), update);
         }
         check_all_found(config, &maps, &updates)?;
         Ok(Self::new(config.clone(), Some(base.to_owned()), updates))
@@ -158,10 +158,10 @@ impl Adapter {
     pub(crate) fn memory_bytes(&self) -> u64 {
         let updates = self.updates.values();
         let merged = self.merged.iter().flat_map(|merged| merged.values());
-        let merged = merged.map(|matrix| matrix.rows().bytes() + matrix.block_bytes());
+        let merged = merged.map(|matrix| matrix.tensor().bytes() + matrix.blocked_bytes());
         updates
             .flat_map(|update| [&update.a, &update.b])
-            .map(Weight::bytes)
+            .map(SharedTensor::bytes)
             .chain(merged)
             .sum()
     }
@@ -169,16 +169,20 @@ impl Adapter {
     /// Fails if a module is not among `maps` or has another shape there.
     pub(crate) fn check_fits<'a>(
         &self,
-        maps: impl Iterator<Item = &'a LinearMap>,
+        maps: impl Iterator<Item = &'a LinearModule>,
     ) -> Result<(), ModelError> {
-        let maps: BTreeMap<&str, &LinearMap> = maps.map(|map| (map.module.as_str(), map)).collect();
+        let maps: BTreeMap<&str, &LinearModule> =
+            maps.map(|map| (map.name.as_str(), map)).collect();
         for (module, a, b) in self.modules() {
             let Some(map) = maps.get(module) else {
                 return Err(ModelError::Adapter {
                     detail: format!("the model has no {module}"),
                 });
             };
-            let (found, expected) = ((a.size()[1], b.size()[0]), (map.inputs, map.outputs));
+            let (found, expected) = (
+                (a.size()[1], b.size()[0]),
+                (map.in_features, map.out_features),
+            );
             if found != expected {
                 let detail = format!(
                     "{module} maps {} to {} numbers, in the model {} to {}",
@@ -228,7 +232,7 @@ impl Adapter {
     }
 
     /// The same adapter, computed with these matrices in place of the model's own.
-    pub(crate) fn with_merged(&self, matrices: BTreeMap<String, Matrix>) -> Self {
+    pub(crate) fn with_merged(&self, matrices: BTreeMap<String, LinearWeight>) -> Self {
         Self {
             merged: Some(Arc::new(matrices)),
             ..self.clone()
@@ -249,7 +253,7 @@ impl Adapter {
     }
 
     /// The matrix to compute with in place of the model's that begins with `module`.
-    pub(crate) fn merged(&self, module: &str) -> Option<&Matrix> {
+    pub(crate) fn merged(&self, module: &str) -> Option<&LinearWeight> {
         self.merged.as_ref()?.get(module)
     }
 
@@ -277,8 +281,8 @@ impl Adapter {
         let b = update.b.f_to_device(x.device())?;
         let x = x.f_to_kind(a.kind())?;
         let mut reduced = match self.dropout > 0.0 {
-            true => product(&x.f_dropout(self.dropout, true)?, &a)?,
-            false => product(&x, &a)?,
+            true => linear(&x.f_dropout(self.dropout, true)?, &a)?,
+            false => linear(&x, &a)?,
         };
         if update.scale != 1.0 {
             reduced = reduced.f_mul_scalar(update.scale)?;
@@ -293,7 +297,7 @@ impl Adapter {
         }
         // As in PEFT, an adapter may be more precise than the weights that it updates.
         output
-            .f_add(&product(&reduced, &b)?)?
+            .f_add(&linear(&reduced, &b)?)?
             .f_to_kind(output.kind())
     }
 }
@@ -301,12 +305,12 @@ impl Adapter {
 /// Fails if a target names no module, which is a slip of the pen more often than intended.
 fn check_all_found(
     config: &LoraConfig,
-    maps: &[&LinearMap],
+    maps: &[&LinearModule],
     updates: &BTreeMap<String, Update>,
 ) -> Result<(), ModelError> {
     let missing = match &config.targets {
         Targets::Names(names) => {
-            let is_missing = |name: &&String| !maps.iter().any(|map| is_named(&map.module, name));
+            let is_missing = |name: &&String| !maps.iter().any(|map| is_named(&map.name, name));
             names.iter().find(is_missing).cloned()
         }
         Targets::Pattern(pattern) if updates.is_empty() => Some(pattern.clone()),
@@ -315,7 +319,7 @@ fn check_all_found(
     let Some(missing) = missing else {
         return Ok(());
     };
-    let last = |map: &&LinearMap| map.module.rsplit('.').next().unwrap_or_default().to_owned();
+    let last = |map: &&LinearModule| map.name.rsplit('.').next().unwrap_or_default().to_owned();
     let known: BTreeSet<String> = maps.iter().map(last).collect();
     let known = known.into_iter().collect::<Vec<_>>().join(", ");
     Err(ModelError::Adapter {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::ModelError;
 use crate::checkpoint::read_json;
-use crate::gguf::{Gguf, Value};
+use crate::gguf::{Gguf, MetadataValue};
 
 /// The template that is used unless another is asked for.
 pub(crate) const DEFAULT: &str = "default";
@@ -82,12 +82,12 @@ pub(crate) fn of_gguf(file: &Gguf) -> Result<Sources, ModelError> {
     const KEY: &str = "tokenizer.chat_template";
     const NAMES: &str = "tokenizer.chat_templates";
     let mut sources = Sources::new();
-    if let Some(Value::String(source)) = file.get(KEY) {
+    if let Some(MetadataValue::String(source)) = file.get(KEY) {
         sources.insert(DEFAULT.to_owned(), source.clone());
     }
     if file.get(NAMES).is_some() {
         for name in file.strings(NAMES)? {
-            let source = file.text(&format!("{KEY}.{name}"))?;
+            let source = file.string(&format!("{KEY}.{name}"))?;
             sources.insert(name.clone(), source.to_owned());
         }
     }

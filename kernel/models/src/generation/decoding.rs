@@ -13,7 +13,7 @@ use super::sampler;
 use super::schedule::TooLarge;
 use super::work::Work;
 use crate::adapter::Adapters;
-use crate::transformer::{CacheError, KeyValueCache, Packed, Transformer};
+use crate::transformer::{CacheError, KvCache, PackedSequences, Transformer};
 use crate::{ModelError, Tokenizer};
 
 /// Most tokens that are processed at once to fill rows.
@@ -31,7 +31,7 @@ pub(super) struct Decoder<'a> {
 
 /// The rows of the cache, and what was learnt about the memory.
 pub(super) struct Rows {
-    pub(super) cache: KeyValueCache,
+    pub(super) cache: KvCache,
     /// Tokens that are processed at once.
     pub(super) fill: usize,
     /// A request that ran out of memory alone, and the tokens that it had then.
@@ -69,7 +69,7 @@ impl From<TchError> for TurnError {
 }
 
 impl Rows {
-    pub(super) fn new(cache: KeyValueCache) -> Self {
+    pub(super) fn new(cache: KvCache) -> Self {
         Self {
             cache,
             fill: FILL,
@@ -99,19 +99,19 @@ impl Decoder<'_> {
     }
 
     fn attempt(&self, work: &mut Work, rows: &mut Rows) -> Result<Vec<usize>, TurnError> {
-        let token_bytes = rows.cache.token_bytes();
+        let bytes_per_token = rows.cache.bytes_per_token();
         work.schedule
             .admit()
             .map_err(|TooLarge { request, needed }| TurnError::TooLarge {
                 request,
-                needed: needed * token_bytes,
-                limit: rows.cache.limit(),
+                needed: needed * bytes_per_token,
+                limit: rows.cache.limit_bytes(),
             })?;
         let all_placed = place(work, &mut rows.cache)?;
         if self.fill(work, rows)? || !all_placed {
             return Ok(vec![]);
         }
-        rows.cache.make_room()?;
+        rows.cache.grow_full_rows()?;
         self.step(work, &mut rows.cache)
     }
 
@@ -138,26 +138,26 @@ impl Decoder<'_> {
         let parts_of = parts
             .iter()
             .map(|(start, tokens)| (*start, tokens.as_slice()));
-        let packed = Packed::parts(parts_of, self.device)?;
+        let packed = PackedSequences::chunks(parts_of, self.device)?;
         let sequences = owners
             .iter()
             .map(adapter)
             .zip(packed.lengths.iter().copied());
         let adapters = Adapters::of_sequences(sequences, self.device)?;
         self.transformer
-            .fill(&packed, &owners, &mut rows.cache, &adapters)?;
+            .prefill(&packed, &owners, &mut rows.cache, &adapters)?;
         Ok(true)
     }
 
     /// One more token for every row.
-    fn step(&self, work: &mut Work, cache: &mut KeyValueCache) -> Result<Vec<usize>, TurnError> {
-        let owners: Vec<usize> = cache.owners().collect();
+    fn step(&self, work: &mut Work, cache: &mut KvCache) -> Result<Vec<usize>, TurnError> {
+        let owners: Vec<usize> = cache.sequences().collect();
         let last = |&owner: &usize| work.tokens(owner, work.schedule.tokens(owner) - 1, 1);
         let tokens = owners.iter().flat_map(last).map(i64::from);
         let tokens = Tensor::f_from_slice(&tokens.collect::<Vec<_>>())?.f_to_device(self.device)?;
         let adapter = |&owner: &usize| work.requests[owner].adapter.as_ref();
         let adapters = Adapters::of_rows(owners.iter().map(adapter), self.device)?;
-        let output = self.transformer.step(&tokens, cache, &adapters)?;
+        let output = self.transformer.decode(&tokens, cache, &adapters)?;
         let logits = self.transformer.logits(&output, &adapters)?;
         let draws: Vec<u32> = owners.iter().map(|&owner| work.draw(owner)).collect();
         let choices = sampler::choose(&logits, &work.sampling, &draws)?;
@@ -210,7 +210,7 @@ impl Decoder<'_> {
 }
 
 /// Gives every request in progress a row, and takes the rows of all others; whether all have one.
-fn place(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError> {
+fn place(work: &Work, cache: &mut KvCache) -> Result<bool, CacheError> {
     for &request in work.schedule.running() {
         // A step that failed after its last layer has left a token too many.
         cache.truncate(request, work.schedule.tokens(request) - 1);
@@ -224,7 +224,7 @@ fn place(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError> {
 }
 
 /// A request waits for the row of another while that is being filled with the same prompt.
-fn give_rows(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError> {
+fn give_rows(work: &Work, cache: &mut KvCache) -> Result<bool, CacheError> {
     let mut waiting: Vec<usize> = work.schedule.running().to_vec();
     waiting.retain(|&request| cache.length(request).is_none());
     // A finished row of the same prompt is cut back to it and goes on as another's.
@@ -232,7 +232,7 @@ fn give_rows(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError>
         let tokens = work.schedule.tokens(request);
         !finished_rows(work, cache).into_iter().any(|other| {
             let shared = work.shared(request, other);
-            shared > 0 && cache.hand_over(other, request, shared, tokens)
+            shared > 0 && cache.reuse(other, request, shared, tokens)
         })
     });
     for owner in finished_rows(work, cache) {
@@ -247,7 +247,7 @@ fn give_rows(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError>
     for request in waiting {
         let tokens = work.schedule.tokens(request);
         let siblings = cache
-            .owners()
+            .sequences()
             .filter(|&other| work.shared(request, other) > 0);
         match siblings.max_by_key(|&other| cache.length(other)) {
             None => cache.insert(request, tokens)?,
@@ -261,16 +261,16 @@ fn give_rows(work: &Work, cache: &mut KeyValueCache) -> Result<bool, CacheError>
 }
 
 /// Rows of requests that are not in progress any more.
-fn finished_rows(work: &Work, cache: &KeyValueCache) -> Vec<usize> {
+fn finished_rows(work: &Work, cache: &KvCache) -> Vec<usize> {
     let running = work.schedule.running();
     cache
-        .owners()
+        .sequences()
         .filter(|owner| !running.contains(owner))
         .collect()
 }
 
 /// Removes rows of requests that are not in progress; whether there were any.
-fn remove_others(work: &Work, cache: &mut KeyValueCache) -> Result<bool, TchError> {
+fn remove_others(work: &Work, cache: &mut KvCache) -> Result<bool, TchError> {
     let others = finished_rows(work, cache);
     for &owner in &others {
         cache.remove(owner)?;

@@ -11,7 +11,7 @@ use super::memory;
 use super::schedule::Bounds;
 use super::work::Work;
 use super::{Piece, Response};
-use crate::transformer::KeyValueCache;
+use crate::transformer::KvCache;
 use crate::{Model, ModelError};
 
 /// Responses in progress at once, if the memory has room for them: more raises the tokens per
@@ -185,7 +185,7 @@ impl Generation {
 fn prepared(model: &Model, limits: Limits) -> (Rows, Bounds) {
     let device = model.device();
     let limit = limits.bytes.unwrap_or_else(|| memory::cache_limit(device));
-    let cache = KeyValueCache::new(model.transformer().cache_slots(), limit);
+    let cache = KvCache::new(model.transformer().cache_layers(), limit);
     let usual = match device {
         Device::Cpu => {
             memory::keep_freed_memory();
@@ -195,7 +195,7 @@ fn prepared(model: &Model, limits: Limits) -> (Rows, Bounds) {
     };
     let bounds = Bounds {
         rows: limits.rows.unwrap_or(usual),
-        tokens: limit / cache.token_bytes().max(1),
+        tokens: limit / cache.bytes_per_token().max(1),
     };
     (Rows::new(cache), bounds)
 }

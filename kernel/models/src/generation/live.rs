@@ -1,6 +1,6 @@
 //! Responses in a notebook while they are being written.
 
-use offmodel_events::{LiveDisplay, MimeBundle};
+use offmodel_events::{DisplayHandle, MimeBundle};
 
 use super::work::Work;
 
@@ -11,11 +11,11 @@ const CHARACTERS: usize = 400;
 
 /// Plain text, so that no markup in it is ever rendered.
 #[derive(Debug)]
-pub(super) struct Live(LiveDisplay);
+pub(super) struct Live(DisplayHandle);
 
 impl Live {
     pub(super) fn new() -> Self {
-        Self(LiveDisplay::new("generation"))
+        Self(DisplayHandle::new("generation"))
     }
 
     /// Shows how far the work has come, if that is due or the work is done.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::transformer::KeyValueCache;
+use crate::transformer::KvCache;
 
 /// What may be in progress at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Schedule {
     }
 
     fn room(&self, request: usize) -> u64 {
-        KeyValueCache::room_for(self.tokens[request]) as u64
+        KvCache::row_capacity(self.tokens[request]) as u64
     }
 
     fn too_large(&self, request: usize) -> TooLarge {

@@ -12,7 +12,7 @@ use super::schedule::Bounds;
 use super::work::{Request, Work};
 use super::{Finish, Response, Sampling};
 use crate::adapter::Adapters;
-use crate::transformer::{KeyValueCache, Packed};
+use crate::transformer::{KvCache, PackedSequences};
 use crate::{Model, ModelError};
 
 /// Grouped-query attention, query and key norms with experts, and latent attention.
@@ -90,9 +90,9 @@ fn respond(
     let _no_grad = tch::no_grad_guard();
     let count = requests.len();
     let mut work = Work::new(requests, sampling, model.tokenizer(), way.bounds)?;
-    let token_bytes = KeyValueCache::new(model.transformer().cache_slots(), 0).token_bytes();
-    let limit = way.cached_tokens * token_bytes;
-    let cache = KeyValueCache::new(model.transformer().cache_slots(), limit);
+    let bytes_per_token = KvCache::new(model.transformer().cache_layers(), 0).bytes_per_token();
+    let limit = way.cached_tokens * bytes_per_token;
+    let cache = KvCache::new(model.transformer().cache_layers(), limit);
     let mut rows = Rows::new(cache);
     rows.fill = way.fill;
     let decoder = Decoder {
@@ -118,10 +118,10 @@ fn assert_greedy(model: &Model, requests: &[Request], responses: &[Response]) {
     let _no_grad = tch::no_grad_guard();
     for (request, response) in requests.iter().zip(responses) {
         let fed = [&request.tokens, response.tokens.as_slice()].concat();
-        let packed = Packed::new([&fed[..fed.len() - 1]], model.device()).unwrap();
+        let packed = PackedSequences::new([&fed[..fed.len() - 1]], model.device()).unwrap();
         let output = model
             .transformer()
-            .sequences(&packed, &Adapters::None)
+            .forward(&packed, &Adapters::None)
             .unwrap();
         let logits = model
             .transformer()

@@ -11,7 +11,7 @@ use crate::adapter::{Adapter, Adapters};
 use crate::chat::Sources;
 use crate::generation::Work;
 use crate::tokenizer::Tokenizer;
-use crate::transformer::{Transformer, Weight};
+use crate::transformer::{SharedTensor, Transformer};
 use crate::{Configuration, Precision};
 
 /// A model on a device, with its tokenizer and chat template. Cloning is cheap; clones and
@@ -57,7 +57,7 @@ impl Model {
 
     /// The precision of the weights.
     pub fn precision(&self) -> Precision {
-        Precision::of(self.base.transformer.kind())
+        Precision::from_kind(self.base.transformer.kind())
     }
 
     /// The model's tokenizer.
@@ -90,15 +90,20 @@ impl Model {
             }
         }
         if let Some((_, bytes)) = devices.iter_mut().find(|(known, _)| *known == Device::Cpu) {
-            *bytes += self.base.transformer.block_bytes();
+            *bytes += self.base.transformer.blocked_bytes();
         }
         devices
     }
 
     /// Bytes of the weights, those of an adapter included.
     pub fn memory_bytes(&self) -> u64 {
-        let base: u64 = self.base.transformer.weights().map(Weight::bytes).sum();
-        let blocks = self.base.transformer.block_bytes();
+        let base: u64 = self
+            .base
+            .transformer
+            .weights()
+            .map(SharedTensor::bytes)
+            .sum();
+        let blocks = self.base.transformer.blocked_bytes();
         base + blocks + self.adapter.as_ref().map_or(0, Adapter::memory_bytes)
     }
 

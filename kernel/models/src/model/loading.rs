@@ -8,10 +8,10 @@ use super::handle::Base;
 use super::rendering::Rendering;
 use crate::ModelError;
 use crate::chat::{self, Sources};
-use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint, RandomCheckpoint};
+use crate::checkpoint::{Checkpoint, GgufCheckpoint, RandomCheckpoint, SafetensorsCheckpoint};
 use crate::gguf::Gguf;
 use crate::load::LoadOptions;
-use crate::locate::{Located, locate};
+use crate::locate::{LocatedModel, locate};
 use crate::tokenizer::Tokenizer;
 use crate::transformer::Transformer;
 
@@ -41,7 +41,7 @@ impl Model {
         let file;
         let (source, tokenizer, templates): (Box<dyn Checkpoint>, _, _);
         if located.path.is_dir() {
-            source = Box::new(FolderCheckpoint::open(&located.path)?);
+            source = Box::new(SafetensorsCheckpoint::open(&located.path)?);
             source.configuration()?;
             tokenizer = Tokenizer::from_folder(&located.path)?;
             templates = chat::of_folder(&located.path)?;
@@ -61,7 +61,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn with_random_weights(folder: &Path, options: &LoadOptions) -> Result<Self, ModelError> {
-        let located = Located {
+        let located = LocatedModel {
             name: "random weights".to_owned(),
             path: folder.to_owned(),
             thinking: None,
@@ -73,7 +73,7 @@ impl Model {
     }
 
     fn assemble(
-        located: &Located,
+        located: &LocatedModel,
         source: &dyn Checkpoint,
         tokenizer: Tokenizer,
         templates: Sources,
@@ -91,7 +91,7 @@ impl Model {
             transformer,
             tokenizer,
             templates,
-            device: placement.first(),
+            device: placement.first_device(),
             stopped: Mutex::new(None),
         };
         Ok(Self {

@@ -7,7 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::parameter::Parameter;
 
 /// A tensor under its Hugging Face name, still where the model has it.
-pub(crate) struct Stored {
+pub(crate) struct CheckpointTensor {
     pub(crate) name: String,
     /// What is joined along the first dimension.
     parts: Vec<Tensor>,
@@ -16,7 +16,7 @@ pub(crate) struct Stored {
     added: f64,
 }
 
-impl Stored {
+impl CheckpointTensor {
     pub(super) fn new(name: &str, tensor: Tensor) -> Self {
         Self {
             name: name.to_owned(),
@@ -48,7 +48,7 @@ impl Stored {
     }
 }
 
-impl From<&Parameter> for Stored {
+impl From<&Parameter> for CheckpointTensor {
     fn from(parameter: &Parameter) -> Self {
         Self {
             added: parameter.added,
@@ -60,7 +60,7 @@ impl From<&Parameter> for Stored {
 /// Puts the weights of all experts of a layer into one tensor, as Gemma 4 has them: `gate_up_proj`,
 /// `[experts, 2 * width, hidden]`, and `down_proj`, `[experts, hidden, width]`. The maps of one
 /// expert follow those of the one before.
-pub(super) fn with_stacked_experts(tensors: Vec<Stored>) -> Vec<Stored> {
+pub(super) fn with_stacked_experts(tensors: Vec<CheckpointTensor>) -> Vec<CheckpointTensor> {
     let (mut plain, mut stacks) = (Vec::new(), BTreeMap::<String, Vec<Tensor>>::new());
     for tensor in tensors {
         match stack_of(&tensor.name) {
@@ -71,7 +71,7 @@ pub(super) fn with_stacked_experts(tensors: Vec<Stored>) -> Vec<Stored> {
     plain.extend(stacks.into_iter().map(|(name, parts)| {
         let (rows, columns) = (parts[0].size()[0], parts[0].size()[1]);
         let maps = if name.ends_with("gate_up_proj") { 2 } else { 1 };
-        Stored {
+        CheckpointTensor {
             name,
             shape: vec![parts.len() as i64 / maps, maps * rows, columns],
             parts,

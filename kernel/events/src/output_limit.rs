@@ -6,14 +6,10 @@
 
 use std::borrow::Cow;
 
+use offmodel_support::environment::{DISPLAY_LIMIT_MB, TEXT_LIMIT_MB};
 use serde_json::Value;
 
 use crate::{Event, MimeBundle, Stream};
-
-/// Millions of bytes of text that a cell shows.
-pub const TEXT_VARIABLE: &str = "OFFMODEL_TEXT_LIMIT_MB";
-/// Millions of bytes of values that a cell shows.
-pub const DISPLAY_VARIABLE: &str = "OFFMODEL_DISPLAY_LIMIT_MB";
 
 const TEXT_DEFAULT: usize = 2;
 const DISPLAY_DEFAULT: usize = 16;
@@ -22,7 +18,7 @@ const EXCERPT: usize = 4096;
 
 /// What a cell may still show.
 #[derive(Debug, Clone)]
-pub(crate) struct Allowance {
+pub(crate) struct OutputLimiter {
     text: usize,
     display: usize,
     text_left: usize,
@@ -39,7 +35,7 @@ struct Withheld {
     end: String,
 }
 
-impl Allowance {
+impl OutputLimiter {
     /// The limits that the environment sets, or the usual ones.
     pub(crate) fn from_environment() -> Self {
         let megabytes = |variable, usual| {
@@ -47,8 +43,8 @@ impl Allowance {
             set.and_then(|value| value.parse().ok()).unwrap_or(usual)
         };
         Self::new(
-            megabytes(TEXT_VARIABLE, TEXT_DEFAULT).saturating_mul(1_000_000),
-            megabytes(DISPLAY_VARIABLE, DISPLAY_DEFAULT).saturating_mul(1_000_000),
+            megabytes(TEXT_LIMIT_MB, TEXT_DEFAULT).saturating_mul(1_000_000),
+            megabytes(DISPLAY_LIMIT_MB, DISPLAY_DEFAULT).saturating_mul(1_000_000),
         )
     }
 
@@ -134,7 +130,7 @@ impl Allowance {
             return None;
         }
         let notice = format!(
-            "a value of {} is not shown: a cell shows {} of values ({DISPLAY_VARIABLE} sets how much)",
+            "a value of {} is not shown: a cell shows {} of values ({DISPLAY_LIMIT_MB} sets how much)",
             megabytes(size),
             megabytes(self.display),
         );
@@ -189,7 +185,7 @@ impl Withheld {
         self.cut();
         let lines = self.end.bytes().filter(|&byte| byte == b'\n').count();
         format!(
-            "\n[{} in {} lines are not shown: a cell shows {} of text ({TEXT_VARIABLE} sets how much); its end:]\n{}",
+            "\n[{} in {} lines are not shown: a cell shows {} of text ({TEXT_LIMIT_MB} sets how much); its end:]\n{}",
             megabytes(self.bytes - self.end.len()),
             self.lines - lines,
             megabytes(limit),
@@ -232,12 +228,12 @@ mod tests {
     }
 
     /// The text that is shown of a cell that prints `texts`.
-    fn shown(allowance: &mut Allowance, texts: &[&str]) -> String {
+    fn shown(limiter: &mut OutputLimiter, texts: &[&str]) -> String {
         let mut events: Vec<Event> = texts.iter().map(|text| stdout(text)).collect();
         events.push(finished());
         let admitted = events
             .iter()
-            .flat_map(|event| allowance.admit(event))
+            .flat_map(|event| limiter.admit(event))
             .map(Cow::into_owned);
         admitted
             .filter_map(|event| match event {
@@ -249,44 +245,39 @@ mod tests {
 
     #[test]
     fn of_a_long_text_both_ends_are_shown_and_what_is_missing_is_counted() {
-        let mut allowance = Allowance::new(100, 100);
+        let mut limiter = OutputLimiter::new(100, 100);
         let lines: Vec<String> = (0..10_000).map(|line| format!("line {line}\n")).collect();
         let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let text = shown(&mut allowance, &texts);
+        let text = shown(&mut limiter, &texts);
         assert!(text.starts_with("line 0\nline 1\n"), "{text}");
         assert!(text.ends_with("line 9998\nline 9999\n"), "{text}");
         assert!(text.contains("lines are not shown"), "{text}");
         assert!(text.len() < 5000, "{}", text.len());
         // The next cell begins anew.
-        assert_eq!(shown(&mut allowance, &["short\n"]), "short\n");
+        assert_eq!(shown(&mut limiter, &["short\n"]), "short\n");
     }
 
     #[test]
     fn the_notice_comes_before_the_error_that_ended_the_cell() {
-        let mut allowance = Allowance::new(4, 4);
+        let mut limiter = OutputLimiter::new(4, 4);
         assert!(matches!(
-            &*allowance.admit(&stdout("before after"))[0],
+            &*limiter.admit(&stdout("before after"))[0],
             Event::Stream { text, .. } if text == "befo"
         ));
         let error = Event::Error {
-            error: crate::CellError {
-                name: "panic".to_owned(),
-                value: String::new(),
-                traceback: vec![],
-                line: None,
-            },
+            error: crate::CellError::new("panic", ""),
         };
-        let events = allowance.admit(&error);
+        let events = limiter.admit(&error);
         assert!(matches!(&*events[0], Event::Stream { text, .. } if text.ends_with("re after")));
         assert_eq!(*events[1], error);
     }
 
     #[test]
     fn a_large_value_becomes_a_notice_with_the_beginning_of_its_text() {
-        let mut allowance = Allowance::new(100, 10_000);
+        let mut limiter = OutputLimiter::new(100, 10_000);
         let data = MimeBundle::text("x".repeat(9_000)).with("text/html", "y".repeat(9_000));
         let result = Event::Result { data };
-        let Event::Result { data } = allowance.admit(&result).remove(0).into_owned() else {
+        let Event::Result { data } = limiter.admit(&result).remove(0).into_owned() else {
             panic!("a result stays one");
         };
         let text = data.get("text/plain").unwrap();
@@ -298,18 +289,18 @@ mod tests {
         let small = Event::Result {
             data: MimeBundle::text("4"),
         };
-        assert_eq!(*allowance.admit(&small)[0], small);
+        assert_eq!(*limiter.admit(&small)[0], small);
     }
 
     #[test]
     fn a_bar_may_update_for_ever() {
-        let mut allowance = Allowance::new(100, 50);
+        let mut limiter = OutputLimiter::new(100, 50);
         let update = Event::UpdateDisplay {
             data: MimeBundle::text("12345678901234567890"),
             display_id: "bar".to_owned(),
         };
         for _ in 0..100 {
-            assert_eq!(*allowance.admit(&update)[0], update);
+            assert_eq!(*limiter.admit(&update)[0], update);
         }
     }
 
@@ -321,7 +312,7 @@ mod tests {
         ) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let whole = texts.concat();
-            let text = shown(&mut Allowance::new(limit, 0), &texts);
+            let text = shown(&mut OutputLimiter::new(limit, 0), &texts);
             if whole.len() <= limit {
                 prop_assert_eq!(text, whole);
             } else {

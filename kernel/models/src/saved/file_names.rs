@@ -1,11 +1,11 @@
 //! Which files are part of a saved model.
 
-use super::companions::{COMPANIONS, TEMPLATES};
+use super::auxiliary_files::{AUXILIARY_FILES, TEMPLATES};
 use super::config::CONFIG;
 use super::weights::INDEX;
 
 /// Whether a file or folder of this name is part of a saved model, of ours or of `transformers`.
-pub(crate) fn is_part(name: &str) -> bool {
+pub(crate) fn is_model_file(name: &str) -> bool {
     let shard = name.strip_prefix("model");
     let is_shard = |rest: &str| {
         let number = rest.strip_suffix(".safetensors");
@@ -19,7 +19,7 @@ pub(crate) fn is_part(name: &str) -> bool {
     name == CONFIG
         || name == INDEX
         || name == TEMPLATES
-        || COMPANIONS.contains(&name)
+        || AUXILIARY_FILES.contains(&name)
         || shard.is_some_and(is_shard)
 }
 
@@ -37,7 +37,7 @@ mod tests {
             "tokenizer.json",
             "additional_chat_templates",
         ] {
-            assert!(is_part(name), "{name}");
+            assert!(is_model_file(name), "{name}");
         }
         for name in [
             "README.md",
@@ -46,7 +46,7 @@ mod tests {
             "adapter_config.json",
             "",
         ] {
-            assert!(!is_part(name), "{name}");
+            assert!(!is_model_file(name), "{name}");
         }
     }
 }

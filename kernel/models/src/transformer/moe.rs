@@ -6,7 +6,7 @@ use super::linear::Linear;
 use super::mlp::Mlp;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
-use super::parts::Parts;
+use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::{Adapters, Share};
 use crate::configuration::{Experts as Shape, Scoring};
@@ -40,32 +40,32 @@ struct Scales {
 
 impl Experts {
     /// Reads the experts of the block named `prefix`, such as `model.layers.0.mlp`.
-    pub(super) fn load(parts: &Parts, shape: &Shape, prefix: &str) -> Result<Self, ModelError> {
+    pub(super) fn load(weights: &Weights, shape: &Shape, prefix: &str) -> Result<Self, ModelError> {
         let mut experts = Vec::new();
         for expert in 0..shape.count {
             let prefix = format!("{prefix}.experts.{expert}");
-            experts.push(Mlp::load(parts, &prefix, shape.intermediate_size)?);
+            experts.push(Mlp::load(weights, &prefix, shape.intermediate_size)?);
         }
         let shared = match shape.shared_intermediate_size {
             0 => None,
             width => Some(Mlp::load(
-                parts,
+                weights,
                 &format!("{prefix}.shared_experts"),
                 width,
             )?),
         };
         let (kind, bias) = match shape.scoring {
-            Scoring::Softmax | Scoring::NormedSoftmax => (parts.kind, None),
+            Scoring::Softmax | Scoring::NormedSoftmax => (weights.kind, None),
             Scoring::Sigmoid { .. } => {
                 let bias = format!("{prefix}.gate.e_score_correction_bias");
-                let bias = parts.exact_weight(&bias, &[shape.count])?;
+                let bias = weights.exact_weight(&bias, &[shape.count])?;
                 // The reference computes these scores in f32 whatever the kind of the model.
                 (Kind::Float, Some(bias))
             }
         };
-        let gate = [("gate", parts.configuration.hidden_size, shape.count)];
+        let gate = [("gate", weights.configuration.hidden_size, shape.count)];
         let router = Router {
-            gate: Parts { kind, ..*parts }.linear(prefix, &gate, false)?,
+            gate: Weights { kind, ..*weights }.linear(prefix, &gate, false)?,
             bias,
             scales: None,
             shape: shape.clone(),
@@ -80,14 +80,14 @@ impl Experts {
     /// Reads experts that the checkpoint has as one tensor, and their router, of the layer named
     /// `prefix`, such as `model.layers.0`.
     pub(super) fn load_stacked(
-        parts: &Parts,
+        weights: &Weights,
         shape: &Shape,
         prefix: &str,
     ) -> Result<Self, ModelError> {
         let (count, width) = (shape.count, shape.intermediate_size);
-        let hidden = parts.configuration.hidden_size;
+        let hidden = weights.configuration.hidden_size;
         let stacked =
-            |name: &str, size: [i64; 3]| parts.tensor(&format!("{prefix}.experts.{name}"), &size);
+            |name: &str, size: [i64; 3]| weights.tensor(&format!("{prefix}.experts.{name}"), &size);
         let gate_up = stacked("gate_up_proj", [count, 2 * width, hidden])?;
         let down = stacked("down_proj", [count, hidden, width])?;
         let mut experts = Vec::new();
@@ -96,17 +96,17 @@ impl Experts {
                 gate_up.f_select(0, expert)?,
                 down.f_select(0, expert)?,
                 &format!("{prefix}.experts.{expert}"),
-                parts.configuration.variations.activation,
+                weights.configuration.variations.activation,
             )?);
         }
         let router = |name: &str| format!("{prefix}.router.{name}");
         let scales = Scales {
-            norm: parts.plain_norm(hidden),
-            input: parts.weight(&router("scale"), &[hidden])?,
-            expert: parts.weight(&router("per_expert_scale"), &[count])?,
+            norm: weights.plain_norm(hidden),
+            input: weights.weight(&router("scale"), &[hidden])?,
+            expert: weights.weight(&router("per_expert_scale"), &[count])?,
         };
         let router = Router {
-            gate: parts.linear(
+            gate: weights.linear(
                 &format!("{prefix}.router"),
                 &[("proj", hidden, count)],
                 false,

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::linear::{Linear, LinearMap};
+use super::linear::{Linear, LinearModule};
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
 use crate::checkpoint::Checkpoint;
@@ -10,14 +10,14 @@ use crate::{Configuration, ModelError};
 
 /// Where parts come from, what shape they have, where they go and as what kind of numbers.
 #[derive(Clone, Copy)]
-pub(super) struct Parts<'a> {
+pub(super) struct Weights<'a> {
     pub(super) checkpoint: &'a dyn Checkpoint,
     pub(super) configuration: &'a Configuration,
     pub(super) device: Device,
     pub(super) kind: Kind,
 }
 
-impl Parts<'_> {
+impl Weights<'_> {
     /// The tensor of this name and shape.
     pub(super) fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
         self.tensor_of(name, shape, self.kind)
@@ -70,10 +70,10 @@ impl Parts<'_> {
         maps: &[(&str, i64, i64)],
         bias: bool,
     ) -> Result<Linear, ModelError> {
-        let named = maps.iter().map(|&(name, inputs, outputs)| LinearMap {
-            module: format!("{prefix}.{name}"),
-            inputs,
-            outputs,
+        let named = maps.iter().map(|&(name, inputs, outputs)| LinearModule {
+            name: format!("{prefix}.{name}"),
+            in_features: inputs,
+            out_features: outputs,
             device: self.device,
         });
         Linear::load(self, named.collect(), bias)

@@ -15,7 +15,7 @@ const TEMPLATE: &str = "chat_template.jinja";
 /// The folder of further templates.
 pub(super) const TEMPLATES: &str = "additional_chat_templates";
 /// Files that are taken over where a model has them.
-pub(super) const COMPANIONS: [&str; 10] = [
+pub(super) const AUXILIARY_FILES: [&str; 10] = [
     "added_tokens.json",
     "chat_template.json",
     TEMPLATE,
@@ -29,8 +29,8 @@ pub(super) const COMPANIONS: [&str; 10] = [
 ];
 
 /// Copies them from the folder that a model came from.
-pub(crate) fn copy_companions(from: &Path, to: &Path) -> Result<(), ModelError> {
-    for name in COMPANIONS {
+pub(crate) fn copy_auxiliary_files(from: &Path, to: &Path) -> Result<(), ModelError> {
+    for name in AUXILIARY_FILES {
         // Without its tokenizer a model is not complete, so its absence is an error.
         if name == TOKENIZER || from.join(name).is_file() {
             copy(&from.join(name), &to.join(name))?;
@@ -55,7 +55,7 @@ pub(crate) fn copy_companions(from: &Path, to: &Path) -> Result<(), ModelError> 
 }
 
 /// Writes them for a model that did not come from such a folder.
-pub(crate) fn write_companions(
+pub(crate) fn write_auxiliary_files(
     to: &Path,
     tokenizer: &Tokenizer,
     templates: &Sources,

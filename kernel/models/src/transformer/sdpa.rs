@@ -2,10 +2,10 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::pass::{Fill, Pass, Step};
+use super::forward_pass::{Fill, ForwardPass, Step};
 
 /// What the kinds of attention have in common once heads are projected and rotated.
-pub(super) struct Attend {
+pub(super) struct Sdpa {
     /// Its place in a cache.
     pub(super) slot: usize,
     pub(super) query_heads: i64,
@@ -23,19 +23,21 @@ pub(super) struct Attend {
     pub(super) window: Option<i64>,
 }
 
-impl Attend {
+impl Sdpa {
     /// Heads are `[tokens, heads, size]`; the result is `[tokens, query_heads * value_size]`.
     pub(super) fn forward(
         &self,
-        pass: &mut Pass,
+        pass: &mut ForwardPass,
         queries: &Tensor,
         keys: &Tensor,
         values: &Tensor,
     ) -> Result<Tensor, TchError> {
         match pass {
-            Pass::Sequences(lengths) => self.sequences(lengths, None, queries, keys, values),
-            Pass::Fill(lengths, fill) => self.sequences(lengths, Some(fill), queries, keys, values),
-            Pass::Step(step) => self.step(step, queries, keys, values),
+            ForwardPass::Sequences(lengths) => self.sequences(lengths, None, queries, keys, values),
+            ForwardPass::Fill(lengths, fill) => {
+                self.sequences(lengths, Some(fill), queries, keys, values)
+            }
+            ForwardPass::Step(step) => self.step(step, queries, keys, values),
         }
     }
 
@@ -139,7 +141,7 @@ impl Attend {
     }
 }
 
-impl Attend {
+impl Sdpa {
     /// Attention with capped logits, step by step as `eager_attention_forward` of `transformers`:
     /// the fused ones have no cap. Queries are `[..., queries, size]`, keys and values
     /// `[..., tokens, size]`; the mask is true, or 0, where a token is seen and false, or -inf,

@@ -7,16 +7,16 @@
 
 use tch::TchError;
 
-use super::slab::{CacheSlot, Layout, Slab};
+use super::kv_bucket::{Bucket, CacheLayer, Layout};
 
 /// Tokens that fit into the shortest rows.
 const SHORTEST: usize = 256;
 
 /// One row for each response in progress, known by its owner's number.
-pub(crate) struct KeyValueCache {
+pub(crate) struct KvCache {
     layout: Layout,
     /// Shortest rows first.
-    pub(super) slabs: Vec<Slab>,
+    pub(super) slabs: Vec<Bucket>,
     /// Bytes that may be allocated.
     limit: u64,
 }
@@ -34,14 +34,14 @@ pub(crate) enum CacheError {
 
 /// Where a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RowLocation {
     pub(super) slab: usize,
     pub(super) row: usize,
 }
 
-impl KeyValueCache {
+impl KvCache {
     /// An empty cache that takes at most `limit` bytes.
-    pub(crate) fn new(slots: &[CacheSlot], limit: u64) -> Self {
+    pub(crate) fn new(slots: &[CacheLayer], limit: u64) -> Self {
         Self {
             layout: Layout::new(slots),
             slabs: vec![],
@@ -50,22 +50,22 @@ impl KeyValueCache {
     }
 
     /// Tokens for which a row that must hold `tokens` has room.
-    pub(crate) fn room_for(tokens: usize) -> usize {
+    pub(crate) fn row_capacity(tokens: usize) -> usize {
         tokens.max(SHORTEST).next_power_of_two()
     }
 
     /// Bytes of one token of one row.
-    pub(crate) fn token_bytes(&self) -> u64 {
-        self.layout.token_bytes()
+    pub(crate) fn bytes_per_token(&self) -> u64 {
+        self.layout.bytes_per_token()
     }
 
     /// Bytes that the rows may take together.
-    pub(crate) fn limit(&self) -> u64 {
+    pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit
     }
 
     /// The owners of all rows, in the order in which a step takes them.
-    pub(crate) fn owners(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn sequences(&self) -> impl Iterator<Item = usize> {
         self.slabs
             .iter()
             .flat_map(|slab| slab.owners.iter().copied())
@@ -79,7 +79,7 @@ impl KeyValueCache {
 
     /// Makes an empty row with room for `tokens`.
     pub(crate) fn insert(&mut self, owner: usize, tokens: usize) -> Result<(), CacheError> {
-        let slab = self.reserve(Self::room_for(tokens) as i64, 1)?;
+        let slab = self.reserve(Self::row_capacity(tokens) as i64, 1)?;
         self.slabs[slab].push(owner);
         Ok(())
     }
@@ -101,18 +101,18 @@ impl KeyValueCache {
 
     /// Gives a row with room for exactly as much as `tokens` need to another owner, who goes on
     /// after the first `shared`; whether there is such a row.
-    pub(crate) fn hand_over(
+    pub(crate) fn reuse(
         &mut self,
         from: usize,
         owner: usize,
         shared: usize,
         tokens: usize,
     ) -> bool {
-        let Some(Place { slab, row }) = self.place(from) else {
+        let Some(RowLocation { slab, row }) = self.place(from) else {
             return false;
         };
         let slab = &mut self.slabs[slab];
-        if slab.capacity as usize != Self::room_for(tokens) {
+        if slab.capacity as usize != Self::row_capacity(tokens) {
             return false;
         }
         slab.owners[row] = owner;
@@ -122,7 +122,7 @@ impl KeyValueCache {
 
     /// Forgets what a row has beyond `length` tokens, if it is there.
     pub(crate) fn truncate(&mut self, owner: usize, length: usize) {
-        if let Some(Place { slab, row }) = self.place(owner) {
+        if let Some(RowLocation { slab, row }) = self.place(owner) {
             let present = &mut self.slabs[slab].lengths[row];
             *present = (*present).min(length as i64);
         }
@@ -143,7 +143,7 @@ impl KeyValueCache {
     }
 
     /// Moves full rows to longer ones, so that every row has room for one more token.
-    pub(crate) fn make_room(&mut self) -> Result<(), CacheError> {
+    pub(crate) fn grow_full_rows(&mut self) -> Result<(), CacheError> {
         // A reservation that failed leaves an empty slab.
         self.slabs.retain(|slab| !slab.owners.is_empty());
         let capacities: Vec<i64> = self.slabs.iter().map(|slab| slab.capacity).collect();
@@ -180,10 +180,10 @@ impl KeyValueCache {
     }
 
     /// Where the row of `owner` is; of several, the one in the shortest slab.
-    pub(super) fn place(&self, owner: usize) -> Option<Place> {
+    pub(super) fn place(&self, owner: usize) -> Option<RowLocation> {
         self.slabs.iter().enumerate().find_map(|(slab, rows)| {
             let row = rows.owners.iter().position(|&other| other == owner)?;
-            Some(Place { slab, row })
+            Some(RowLocation { slab, row })
         })
     }
 
@@ -196,7 +196,7 @@ impl KeyValueCache {
             Ok(index) => index,
             Err(index) => {
                 self.slabs
-                    .insert(index, Slab::new(self.layout.clone(), capacity)?);
+                    .insert(index, Bucket::new(self.layout.clone(), capacity)?);
                 index
             }
         };
@@ -243,7 +243,7 @@ impl KeyValueCache {
     }
 
     /// Copies the beginning of a row to the last row of the slab `to`.
-    fn copy(&mut self, from: Place, to: usize, length: i64) -> Result<(), TchError> {
+    fn copy(&mut self, from: RowLocation, to: usize, length: i64) -> Result<(), TchError> {
         if from.slab == to {
             return self.slabs[to].copy_to_last(None, from.row, length);
         }
@@ -259,32 +259,32 @@ impl KeyValueCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::CachedHeads;
+    use crate::configuration::KvHeads;
     use tch::{Device, Kind, Tensor};
 
     const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
-    fn cache(limit: u64) -> KeyValueCache {
-        let heads = CachedHeads {
+    fn cache(limit: u64) -> KvCache {
+        let heads = KvHeads {
             heads: 2,
             key_size: 8,
             value_size: 8,
         };
         let (kind, device) = OPTIONS;
-        let slot = CacheSlot {
+        let slot = CacheLayer {
             heads,
             kind,
             device,
         };
-        KeyValueCache::new(&[slot; 2], limit)
+        KvCache::new(&[slot; 2], limit)
     }
 
     /// Bytes of a row for 256 tokens: 2 layers, 2 heads, 8 numbers of key and of value.
     const ROW: u64 = 256 * 2 * 2 * (8 + 8) * 4;
 
     /// Writes `value` as all keys and values of a row of `length` tokens.
-    fn fill(cache: &mut KeyValueCache, owner: usize, length: i64, value: f64) {
-        let Place { slab, row } = cache.place(owner).unwrap();
+    fn fill(cache: &mut KvCache, owner: usize, length: i64, value: f64) {
+        let RowLocation { slab, row } = cache.place(owner).unwrap();
         let sequence = Tensor::full([2, length, 8], value, OPTIONS);
         for layer in 0..2 {
             cache.slabs[slab]
@@ -295,9 +295,9 @@ mod tests {
     }
 
     /// Asserts that the row has `length` tokens, all of `value`.
-    fn assert_row(cache: &KeyValueCache, owner: usize, length: usize, value: f64) {
+    fn assert_row(cache: &KvCache, owner: usize, length: usize, value: f64) {
         assert_eq!(cache.length(owner), Some(length));
-        let Place { slab, row } = cache.place(owner).unwrap();
+        let RowLocation { slab, row } = cache.place(owner).unwrap();
         for layer in 0..2 {
             for tensor in cache.slabs[slab].read(layer, row, length as i64).unwrap() {
                 assert!(
@@ -308,7 +308,7 @@ mod tests {
         }
     }
 
-    fn allocated(cache: &KeyValueCache) -> u64 {
+    fn allocated(cache: &KvCache) -> u64 {
         cache.bytes_with(usize::MAX, 0)
     }
 
@@ -322,8 +322,8 @@ mod tests {
 
     #[test]
     fn memory_beyond_the_end_of_a_row_is_finite_also_after_growing() {
-        let finite = |cache: &KeyValueCache| {
-            let mut tensors = cache.slabs.iter().flat_map(Slab::tensors);
+        let finite = |cache: &KvCache| {
+            let mut tensors = cache.slabs.iter().flat_map(Bucket::tensors);
             tensors.all(|tensor| bool::try_from(tensor.isfinite().all()).unwrap())
         };
         leave_nans_behind([1, 2, 256, 8]);
@@ -331,7 +331,7 @@ mod tests {
         cache.insert(7, 3).unwrap();
         fill(&mut cache, 7, 256, 2.0);
         leave_nans_behind([1, 2, 512, 8]);
-        cache.make_room().unwrap();
+        cache.grow_full_rows().unwrap();
         assert!(finite(&cache));
         assert_eq!(cache.slabs[0].capacity, 512);
         assert_row(&cache, 7, 256, 2.0);
@@ -348,9 +348,9 @@ mod tests {
         cache.insert(8, 10).unwrap();
         fill(&mut cache, 8, 256, 8.0);
         cache.fork(2, 9, 200, 210).unwrap();
-        cache.make_room().unwrap();
-        assert!(cache.hand_over(3, 10, 150, 500));
-        assert!(!cache.hand_over(4, 11, 150, 200), "a shorter row would do");
+        cache.grow_full_rows().unwrap();
+        assert!(cache.reuse(3, 10, 150, 500));
+        assert!(!cache.reuse(4, 11, 150, 200), "a shorter row would do");
         for (owner, length, value) in [(0, 300, 0.0), (2, 302, 2.0), (4, 304, 4.0)] {
             assert_row(&cache, owner, length, value);
         }
@@ -360,7 +360,7 @@ mod tests {
         let capacity = |owner| cache.slabs[cache.place(owner).unwrap().slab].capacity;
         assert_eq!([8, 9, 10].map(capacity), [512, 256, 512]);
         assert_eq!((cache.length(1), cache.length(3)), (None, None));
-        assert_eq!(cache.owners().count(), 6);
+        assert_eq!(cache.sequences().count(), 6);
     }
 
     #[test]

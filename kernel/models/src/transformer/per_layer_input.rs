@@ -9,7 +9,7 @@ use super::decoder::rounded;
 use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
-use super::parts::Parts;
+use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::{Activation, PerLayerInput};
@@ -35,17 +35,18 @@ pub(super) struct PerLayerGate {
 }
 
 impl PerLayerEmbedding {
-    pub(super) fn load(parts: &Parts, shape: PerLayerInput) -> Result<Self, ModelError> {
-        let layers = parts.configuration.num_hidden_layers;
-        let hidden = parts.configuration.hidden_size;
+    pub(super) fn load(weights: &Weights, shape: PerLayerInput) -> Result<Self, ModelError> {
+        let layers = weights.configuration.num_hidden_layers;
+        let hidden = weights.configuration.hidden_size;
         let PerLayerInput { vocab_size, size } = shape;
         let width = layers * size;
         let projection = [("per_layer_model_projection", hidden, width)];
         Ok(Self {
-            embedding: parts.weight("model.embed_tokens_per_layer.weight", &[vocab_size, width])?,
-            factor: rounded((size as f64).sqrt(), parts.kind)?,
-            projection: parts.linear("model", &projection, false)?,
-            norm: parts.norm("model.per_layer_projection_norm", size)?,
+            embedding: weights
+                .weight("model.embed_tokens_per_layer.weight", &[vocab_size, width])?,
+            factor: rounded((size as f64).sqrt(), weights.kind)?,
+            projection: weights.linear("model", &projection, false)?,
+            norm: weights.norm("model.per_layer_projection_norm", size)?,
             layers,
             size,
         })
@@ -80,15 +81,15 @@ impl PerLayerEmbedding {
 }
 
 impl PerLayerGate {
-    pub(super) fn load(parts: &Parts, size: i64, prefix: &str) -> Result<Self, ModelError> {
-        let hidden = parts.configuration.hidden_size;
+    pub(super) fn load(weights: &Weights, size: i64, prefix: &str) -> Result<Self, ModelError> {
+        let hidden = weights.configuration.hidden_size;
         let linear =
-            |name, inputs, outputs| parts.linear(prefix, &[(name, inputs, outputs)], false);
+            |name, inputs, outputs| weights.linear(prefix, &[(name, inputs, outputs)], false);
         Ok(Self {
             gate: linear("per_layer_input_gate", hidden, size)?,
             projection: linear("per_layer_projection", size, hidden)?,
-            norm: parts.norm(&format!("{prefix}.post_per_layer_input_norm"), hidden)?,
-            activation: parts.configuration.variations.activation,
+            norm: weights.norm(&format!("{prefix}.post_per_layer_input_norm"), hidden)?,
+            activation: weights.configuration.variations.activation,
         })
     }
 

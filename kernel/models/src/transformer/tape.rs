@@ -7,13 +7,13 @@ use crate::ModelError;
 
 /// A pass whose gradient graph is cut between the layers: gradients go back one layer at a time,
 /// which frees its memory, and an interrupt is heard in between.
-pub(crate) struct Trace {
+pub(crate) struct Tape {
     /// The input of each layer, a leaf of the graph, and the output of the layer before it.
     pub(super) layers: Vec<(Tensor, Tensor)>,
     pub(super) output: Tensor,
 }
 
-impl Trace {
+impl Tape {
     /// The last layer's output, `[tokens, hidden]`.
     pub(crate) fn output(&self) -> &Tensor {
         &self.output

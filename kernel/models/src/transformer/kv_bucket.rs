@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::configuration::CachedHeads;
+use crate::configuration::KvHeads;
 
 /// What the cache keeps of one token in one layer, and where.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CacheSlot {
-    pub(crate) heads: CachedHeads,
+pub(crate) struct CacheLayer {
+    pub(crate) heads: KvHeads,
     pub(crate) kind: Kind,
     pub(crate) device: Device,
 }
 
 /// What the cache keeps of one token.
 #[derive(Debug, Clone)]
-pub(super) struct Layout(Arc<[CacheSlot]>);
+pub(super) struct Layout(Arc<[CacheLayer]>);
 
 /// Keys and values of some rows. Rows are dense: a removed row is replaced by the last one.
-pub(super) struct Slab {
+pub(super) struct Bucket {
     /// Tokens that fit into a row.
     pub(super) capacity: i64,
     /// Whose each row is.
@@ -32,7 +32,7 @@ pub(super) struct Slab {
     layout: Layout,
 }
 
-impl CacheSlot {
+impl CacheLayer {
     /// Size of a key and of a value.
     fn sizes(&self) -> [i64; 2] {
         [self.heads.key_size, self.heads.value_size]
@@ -49,12 +49,12 @@ impl CacheSlot {
 }
 
 impl Layout {
-    pub(super) fn new(slots: &[CacheSlot]) -> Self {
+    pub(super) fn new(slots: &[CacheLayer]) -> Self {
         Self(slots.into())
     }
 
     /// Bytes of one token in all layers.
-    pub(super) fn token_bytes(&self) -> u64 {
+    pub(super) fn bytes_per_token(&self) -> u64 {
         let bytes = self.0.iter().map(|slot| {
             let numbers = slot.heads.heads * slot.sizes().iter().sum::<i64>();
             numbers as u64 * slot.kind.elt_size_in_bytes() as u64
@@ -63,7 +63,7 @@ impl Layout {
     }
 }
 
-impl Slab {
+impl Bucket {
     /// No rows yet, and no memory.
     pub(super) fn new(layout: Layout, capacity: i64) -> Result<Self, TchError> {
         let mut layers = Vec::new();
@@ -86,7 +86,7 @@ impl Slab {
     }
 
     pub(super) fn row_bytes(&self) -> u64 {
-        self.capacity as u64 * self.layout.token_bytes()
+        self.capacity as u64 * self.layout.bytes_per_token()
     }
 
     /// Gives memory to exactly `rows` rows, at least those in use. Layer by layer, so that old and

@@ -5,15 +5,15 @@ use std::ops::Deref;
 use tch::Tensor;
 
 /// A tensor that is only read once it is shared.
-pub(crate) struct Weight(Tensor);
+pub(crate) struct SharedTensor(Tensor);
 
 // SAFETY: `tch::Tensor` is not `Sync` because its in-place methods write through shared storage.
-// A `Weight` hands out `&Tensor` only, in-place methods need `&mut Tensor`, and the one place that
+// A `SharedTensor` hands out `&Tensor` only, in-place methods need `&mut Tensor`, and the one place that
 // writes to a weight's storage (the optimizer, before anyone else has the adapter) owns it alone.
 // Reading a tensor, its reference count included, is thread-safe in libtorch.
-unsafe impl Sync for Weight {}
+unsafe impl Sync for SharedTensor {}
 
-impl Weight {
+impl SharedTensor {
     pub(crate) fn new(tensor: Tensor) -> Self {
         Self(tensor)
     }
@@ -24,7 +24,7 @@ impl Weight {
     }
 }
 
-impl Deref for Weight {
+impl Deref for SharedTensor {
     type Target = Tensor;
 
     fn deref(&self) -> &Tensor {
@@ -32,7 +32,7 @@ impl Deref for Weight {
     }
 }
 
-impl std::fmt::Debug for Weight {
+impl std::fmt::Debug for SharedTensor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(formatter, "{:?} {:?}", self.0.kind(), self.0.size())
     }

@@ -2,15 +2,15 @@
 
 use tch::{TchError, Tensor};
 
-use super::Pass;
+use super::ForwardPass;
 use super::attention::{Attention, SharedKeyValues};
 use super::decoder::Rotations;
 use super::feed_forward::FeedForward;
 use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
-use super::parts::Parts;
-use super::per_layer::PerLayerGate;
+use super::per_layer_input::PerLayerGate;
+use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::Adapters;
 
@@ -33,13 +33,13 @@ pub(super) struct Layer {
 
 impl Layer {
     /// Reads `layer`, whose keys and values are in this slot of a cache.
-    pub(super) fn load(parts: &Parts, layer: i64, slot: usize) -> Result<Self, ModelError> {
+    pub(super) fn load(weights: &Weights, layer: i64, slot: usize) -> Result<Self, ModelError> {
         let prefix = format!("model.layers.{layer}");
         let (hidden, variations) = (
-            parts.configuration.hidden_size,
-            &parts.configuration.variations,
+            weights.configuration.hidden_size,
+            &weights.configuration.variations,
         );
-        let norm = |name: &str| parts.norm(&format!("{prefix}.{name}"), hidden);
+        let norm = |name: &str| weights.norm(&format!("{prefix}.{name}"), hidden);
         let attention = format!("{prefix}.self_attn");
         // Llama names the norm before the MLP after what precedes it.
         let (after_attention, before_mlp, after_mlp) = match variations.sandwich_norms {
@@ -52,20 +52,20 @@ impl Layer {
         };
         Ok(Self {
             attention_norm: norm("input_layernorm")?,
-            attention: Attention::load(parts, layer, slot, &attention)?,
+            attention: Attention::load(weights, layer, slot, &attention)?,
             after_attention,
             mlp_norm: norm(before_mlp)?,
-            mlp: FeedForward::load(parts, layer, &prefix)?,
+            mlp: FeedForward::load(weights, layer, &prefix)?,
             after_mlp,
             per_layer: match variations.per_layer_input {
-                Some(shape) => Some(PerLayerGate::load(parts, shape.size, &prefix)?),
+                Some(shape) => Some(PerLayerGate::load(weights, shape.size, &prefix)?),
                 None => None,
             },
             scalar: match variations.layer_scalar {
-                true => Some(parts.weight(&format!("{prefix}.layer_scalar"), &[1])?),
+                true => Some(weights.weight(&format!("{prefix}.layer_scalar"), &[1])?),
                 false => None,
             },
-            is_local: parts.configuration.local(layer).is_some(),
+            is_local: weights.configuration.local(layer).is_some(),
         })
     }
 
@@ -100,7 +100,7 @@ impl Layer {
         own: Option<&Tensor>,
         rotations: &Rotations,
         shared: &mut SharedKeyValues,
-        pass: &mut Pass,
+        pass: &mut ForwardPass,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let after = |norm: &Option<RmsNorm>, added: Tensor| match norm {

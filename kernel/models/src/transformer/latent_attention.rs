@@ -5,8 +5,8 @@ use tch::{TchError, Tensor};
 use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
-use super::parts::Parts;
 use super::rope::Rotation;
+use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::LatentAttention;
@@ -37,18 +37,19 @@ enum Query {
 
 impl LatentProjection {
     pub(super) fn load(
-        parts: &Parts,
+        weights: &Weights,
         shape: &LatentAttention,
         prefix: &str,
     ) -> Result<Self, ModelError> {
-        let configuration = parts.configuration;
+        let configuration = weights.configuration;
         let (hidden, heads) = (configuration.hidden_size, configuration.num_attention_heads);
         let bias = configuration.attention_bias;
         let queries = heads * (shape.qk_nope_head_dim + shape.qk_rope_head_dim);
         let linear =
-            |name, inputs, outputs, bias| parts.linear(prefix, &[(name, inputs, outputs)], bias);
-        let norm =
-            |name: &str, size| parts.norm_with_epsilon(&format!("{prefix}.{name}"), size, EPSILON);
+            |name, inputs, outputs, bias| weights.linear(prefix, &[(name, inputs, outputs)], bias);
+        let norm = |name: &str, size| {
+            weights.norm_with_epsilon(&format!("{prefix}.{name}"), size, EPSILON)
+        };
         let query = match shape.q_lora_rank {
             None => Query::Direct(linear("q_proj", hidden, queries, false)?),
             Some(rank) => Query::Latent {

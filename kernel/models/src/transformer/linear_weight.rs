@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use tch::{Device, TchError, Tensor};
 
-use super::Weight;
+use super::SharedTensor;
 use super::onednn::BlockedWeight;
-use super::product::{MANY_TOKENS, product};
+use super::product::{MANY_TOKENS, linear};
 use crate::device::free_memory;
 
 /// Of the memory that is free on the host, what second copies may take: half is for the keys and
@@ -19,22 +19,22 @@ const SHARE_FOR_BLOCKS: f64 = 0.3;
 /// which all later products without gradients use. SmolLM2 on two cores of an EPYC 9005: 2.2 times
 /// as fast with 16 tokens, 1.9 times with one (`tests/reference/smollm2_speed.py`).
 #[derive(Debug)]
-pub(crate) struct Matrix {
-    rows: Weight,
+pub(crate) struct LinearWeight {
+    rows: SharedTensor,
     /// `None` inside where there is to be none.
     blocks: OnceLock<Option<BlockedWeight>>,
 }
 
-impl Matrix {
+impl LinearWeight {
     pub(crate) fn new(weight: Tensor) -> Self {
         Self {
-            rows: Weight::new(weight),
+            rows: SharedTensor::new(weight),
             blocks: OnceLock::new(),
         }
     }
 
     /// It as it was read, `[outputs, inputs]`.
-    pub(crate) fn rows(&self) -> &Weight {
+    pub(crate) fn tensor(&self) -> &SharedTensor {
         &self.rows
     }
 
@@ -54,7 +54,7 @@ impl Matrix {
     }
 
     /// Bytes of the second copy, if it was made.
-    pub(crate) fn block_bytes(&self) -> u64 {
+    pub(crate) fn blocked_bytes(&self) -> u64 {
         let blocks = self.blocks.get().and_then(Option::as_ref);
         blocks.map_or(0, BlockedWeight::bytes)
     }
@@ -69,7 +69,7 @@ impl Matrix {
         {
             return Ok(result);
         }
-        product(x, &self.rows)
+        linear(x, &self.rows)
     }
 
     fn blocks(&self, tokens: i64) -> Option<&BlockedWeight> {
@@ -92,13 +92,13 @@ mod tests {
 
     #[test]
     fn the_first_product_of_few_tokens_makes_the_blocks() {
-        let matrix = Matrix::new(Tensor::randn([64, 48], CPU));
+        let matrix = LinearWeight::new(Tensor::randn([64, 48], CPU));
         let many = Tensor::randn([MANY_TOKENS, 48], CPU);
         let before = matrix.product(&many).unwrap();
-        assert_eq!(matrix.block_bytes(), 0);
+        assert_eq!(matrix.blocked_bytes(), 0);
         let few = matrix.product(&many.narrow(0, 0, 2)).unwrap();
         assert_eq!(
-            matrix.block_bytes() > 0,
+            matrix.blocked_bytes() > 0,
             cfg!(all(target_os = "linux", target_arch = "x86_64"))
         );
         let after = matrix.product(&many).unwrap();
@@ -110,11 +110,11 @@ mod tests {
 
     #[test]
     fn gradients_go_through_the_rows() {
-        let matrix = Matrix::new(Tensor::randn([3, 2], CPU));
+        let matrix = LinearWeight::new(Tensor::randn([3, 2], CPU));
         let _ = matrix.product(&Tensor::ones([1, 2], CPU)).unwrap();
         let x = Tensor::ones([1, 2], CPU).set_requires_grad(true);
         matrix.product(&x).unwrap().sum(Kind::Float).backward();
-        let expected = matrix.rows().sum_dim_intlist(0, false, Kind::Float);
+        let expected = matrix.tensor().sum_dim_intlist(0, false, Kind::Float);
         assert!(x.grad().view(-1).allclose(&expected, 1e-5, 1e-6, false));
     }
 
@@ -122,10 +122,10 @@ mod tests {
     fn where_memory_is_short_there_are_none() {
         // As large as all memory that there is, of one number.
         let whole = free_memory(Device::Cpu).unwrap() / 4;
-        let large = Matrix::new(Tensor::ones([1], CPU).expand([whole as i64 / 2, 2], false));
-        let matrices = [large, Matrix::new(Tensor::ones([3, 2], CPU))];
-        Matrix::spare_memory(matrices.iter());
+        let large = LinearWeight::new(Tensor::ones([1], CPU).expand([whole as i64 / 2, 2], false));
+        let matrices = [large, LinearWeight::new(Tensor::ones([3, 2], CPU))];
+        LinearWeight::spare_memory(matrices.iter());
         let _ = matrices[1].product(&Tensor::ones([1, 2], CPU)).unwrap();
-        assert_eq!(matrices[1].block_bytes(), 0);
+        assert_eq!(matrices[1].blocked_bytes(), 0);
     }
 }

@@ -2,10 +2,10 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::cache::{KeyValueCache, Place};
+use super::kv_cache::{KvCache, RowLocation};
 
 /// What attention does with the tokens of a pass.
-pub(crate) enum Pass<'a> {
+pub(crate) enum ForwardPass<'a> {
     /// Whole sequences of these lengths, one after another; each token sees itself and the
     /// earlier ones of its sequence.
     Sequences(&'a [i64]),
@@ -16,7 +16,7 @@ pub(crate) enum Pass<'a> {
     Step(Step<'a>),
 }
 
-impl Pass<'_> {
+impl ForwardPass<'_> {
     /// Counts the tokens, which every layer has written to the cache, as present.
     pub(super) fn end(self) {
         match self {
@@ -28,7 +28,7 @@ impl Pass<'_> {
 }
 
 /// Sequences as flat tokens.
-pub(crate) struct Packed {
+pub(crate) struct PackedSequences {
     /// `[tokens]`
     pub(crate) tokens: Tensor,
     /// Position of each token in its sequence: `[tokens]`.
@@ -37,17 +37,17 @@ pub(crate) struct Packed {
     pub(crate) lengths: Vec<i64>,
 }
 
-impl Packed {
+impl PackedSequences {
     /// Whole sequences.
     pub(crate) fn new<'a>(
         sequences: impl IntoIterator<Item = &'a [u32]>,
         device: Device,
     ) -> Result<Self, TchError> {
-        Self::parts(sequences.into_iter().map(|sequence| (0, sequence)), device)
+        Self::chunks(sequences.into_iter().map(|sequence| (0, sequence)), device)
     }
 
-    /// Parts of sequences: the position of the first token of each, and its tokens.
-    pub(crate) fn parts<'a>(
+    /// Weights of sequences: the position of the first token of each, and its tokens.
+    pub(crate) fn chunks<'a>(
         parts: impl IntoIterator<Item = (usize, &'a [u32])>,
         device: Device,
     ) -> Result<Self, TchError> {
@@ -67,12 +67,12 @@ impl Packed {
 
 /// Rows of the cache that get the next tokens of their sequences.
 pub(crate) struct Fill<'a> {
-    cache: &'a mut KeyValueCache,
+    cache: &'a mut KvCache,
     rows: Vec<FilledRow>,
 }
 
 struct FilledRow {
-    place: Place,
+    place: RowLocation,
     /// Tokens that the row has already.
     start: i64,
     /// 0 where a new token sees one of the row, -inf where not, `[tokens, start + tokens]`; absent
@@ -83,7 +83,7 @@ struct FilledRow {
 impl<'a> Fill<'a> {
     /// `owners` of rows, each with the number of tokens that it gets, for which it has room.
     pub(super) fn new(
-        cache: &'a mut KeyValueCache,
+        cache: &'a mut KvCache,
         owners: &[usize],
         lengths: &[i64],
         (kind, device): (Kind, Device),
@@ -135,7 +135,7 @@ impl<'a> Fill<'a> {
 
 /// All rows of the cache, each of which gets one more token.
 pub(crate) struct Step<'a> {
-    cache: &'a mut KeyValueCache,
+    cache: &'a mut KvCache,
     /// Where the new token of each row goes: `[rows]`.
     pub(super) positions: Tensor,
     segments: Vec<Segment>,
@@ -163,7 +163,7 @@ struct Segment {
 impl<'a> Step<'a> {
     /// All rows of the cache, in each of which there is room for one more token.
     pub(super) fn new(
-        cache: &'a mut KeyValueCache,
+        cache: &'a mut KvCache,
         (kind, device): (Kind, Device),
     ) -> Result<Self, TchError> {
         let lengths: Vec<i64> = cache
