@@ -31,7 +31,7 @@ pub(super) enum Kind {
 }
 
 impl Line {
-    pub fn parse(line: &str) -> Self {
+    pub(super) fn parse(line: &str) -> Self {
         let rendered = Styled::parse(line);
         let text = rendered.text();
         // Everything skipped below is ASCII, so byte offsets are character offsets.
@@ -70,7 +70,7 @@ impl Line {
     }
 
     /// Renders the line with `label` in a margin of `width` characters.
-    pub fn with_margin(&self, label: &str, width: usize) -> String {
+    pub(super) fn with_margin(&self, label: &str, width: usize) -> String {
         let indentation = " ".repeat(width);
         let rest = &self.rest;
         match self.kind {
@@ -93,7 +93,7 @@ impl Line {
 
     /// Removes generated code from a numbered line. Returns the columns that it was in, from the
     /// last to the first.
-    pub fn remove_inserted(&mut self, inserted: &[&str]) -> Vec<Range<usize>> {
+    pub(super) fn remove_inserted(&mut self, inserted: &[&str]) -> Vec<Range<usize>> {
         let mut removed = Vec::new();
         for code in inserted {
             // From the back, so that the offsets of earlier matches stay valid.
@@ -108,7 +108,7 @@ impl Line {
     }
 
     /// Removes the same columns from a line of marks, so that marks stay under their code.
-    pub fn remove_columns(&mut self, removed: &[Range<usize>]) {
+    pub(super) fn remove_columns(&mut self, removed: &[Range<usize>]) {
         for range in removed {
             let text: Vec<char> = self.rest.text().chars().collect();
             let gap = text.get(range.start..range.end.min(text.len()));
@@ -120,7 +120,7 @@ impl Line {
     }
 
     /// Removes everything behind the user's own line.
-    pub fn truncate_behind(&mut self, original: &str) {
+    pub(super) fn truncate_behind(&mut self, original: &str) {
         let text = self.rest.text();
         let shown = text.get(2..).unwrap_or_default();
         if !original.is_empty() && shown.starts_with(original) {

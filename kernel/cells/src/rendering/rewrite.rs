@@ -57,7 +57,7 @@ pub fn render_in_cells(rendered: &str, file: &str, source_map: &impl SourceMap) 
                 }
             }
             Kind::Marks => line.remove_columns(&removed),
-            Kind::Position | Kind::Note | Kind::Elided | Kind::Plain => {
+            Kind::Position | Kind::Note | Kind::Omission | Kind::Plain => {
                 line.rest = with_cell_positions(&line.rest, file, source_map);
             }
         }

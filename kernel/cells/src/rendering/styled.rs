@@ -14,7 +14,7 @@ const RESET: &str = "\u{1b}[0m";
 
 impl Styled {
     /// Parses a line with escape sequences.
-    pub fn parse(line: &str) -> Self {
+    pub(super) fn parse(line: &str) -> Self {
         let mut characters = Vec::new();
         let mut style: Rc<str> = Rc::from("");
         let mut rest = line;
@@ -38,22 +38,22 @@ impl Styled {
     }
 
     /// The visible characters.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.0.iter().map(|(character, _)| character).collect()
     }
 
     /// The part from the character `start` on.
-    pub fn from(&self, start: usize) -> Self {
+    pub(super) fn from(&self, start: usize) -> Self {
         Self(self.0.get(start..).unwrap_or_default().to_vec())
     }
 
     /// Keeps the first `length` characters.
-    pub fn truncate(&mut self, length: usize) {
+    pub(super) fn truncate(&mut self, length: usize) {
         self.0.truncate(length);
     }
 
     /// Replaces a range of characters by a text in the style of the first of them.
-    pub fn replace(&mut self, range: Range<usize>, text: &str) {
+    pub(super) fn replace(&mut self, range: Range<usize>, text: &str) {
         let range = range.start.min(self.0.len())..range.end.min(self.0.len());
         let style = self.style(range.start);
         let replacement: Vec<_> = text.chars().map(|c| (c, Rc::clone(&style))).collect();
@@ -61,7 +61,7 @@ impl Styled {
     }
 
     /// A text in the style of the character `index`.
-    pub fn like(&self, index: usize, text: &str) -> Self {
+    pub(super) fn like(&self, index: usize, text: &str) -> Self {
         let style = self.style(index);
         Self(text.chars().map(|c| (c, Rc::clone(&style))).collect())
     }

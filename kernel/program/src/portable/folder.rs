@@ -1,40 +1,41 @@
-//! A notebook as a folder that runs on a machine without Rust.
+//! Builds the folder and recognises it again.
 //!
 //! ```text
 //! FOLDER/run              starts the notebook: ./run -p NAME=VALUE -o OUT.ipynb
 //! FOLDER/notebook.ipynb   the notebook, without outputs
 //! FOLDER/program          the compiled notebook
-//! FOLDER/lib/             the prelude, libtorch, and what these need beyond the system's own
-//! FOLDER/bin/offmodel     the runner, which also sweeps over the notebook and reports
-//! FOLDER/versions.json    what the program was made of
-//! FOLDER/build.json       written last: what this is
+//! FOLDER/lib/             the prelude, libtorch, and the libraries that these need
+//! FOLDER/bin/offmodel     the runner, which also runs sweeps of the notebook and reports on them
+//! FOLDER/versions.json    the inputs of the program
+//! FOLDER/build.json       marks the folder as built by offmodel; written last
 //! ```
 //!
-//! All paths in it are relative: it can be moved and copied.
+//! All paths in the folder are relative, so that it can be moved and copied.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
+use offmodel_support::atomic_file;
 use offmodel_toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 
-use crate::compile::{CompileError, Identity, compile_portable};
-use crate::elf::{Dynamic, search_own_folder};
-use crate::{Cache, Notebook, Program, Versions};
+use super::elf::search_own_folder;
+use super::libraries::{Libraries, find_libraries};
+use crate::cache::Cache;
+use crate::compile::{Identity, Program, compile_portable};
+use crate::errors::CompileError;
+use crate::notebook::Notebook;
+use crate::versions::Versions;
 
-/// The version of `build.json`.
+/// The format version of `build.json`.
 pub const BUILD_VERSION: u64 = 1;
 
-const BUILD: &str = "build.json";
-const NOTEBOOK: &str = "notebook.ipynb";
-const PROGRAM: &str = "program";
-const LIBRARIES: &str = "lib";
-
-/// libtorch's part for NVIDIA devices, which is loaded at run time where it is present.
-const CUDA: &str = "libtorch_cuda.so";
+const BUILD_FILE: &str = "build.json";
+const NOTEBOOK_FILE: &str = "notebook.ipynb";
+const PROGRAM_FILE: &str = "program";
+const LIBRARY_FOLDER: &str = "lib";
 
 const LAUNCHER: &str = r#"#!/bin/sh
 # Runs the notebook: ./run -p NAME=VALUE -o OUT.ipynb; ./run --help tells more.
@@ -42,20 +43,20 @@ here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P) || exit 1
 exec "$here/bin/offmodel" run "$here/notebook.ipynb" "$@"
 "#;
 
-/// A folder's `build.json`.
+/// The content of `build.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    /// Of this structure.
+    /// Format version; readers ignore files of another one.
     pub version: u64,
-    /// The notebook's code, as [`Notebook::code_hash`] has it.
+    /// [`Notebook::code_hash`] of the notebook.
     pub code_hash: String,
-    /// The program's name: source, compiler and prelude.
+    /// [`Program::key`] of the program.
     pub program: String,
     /// The version of offmodel.
     pub offmodel: String,
-    /// The libraries in the folder.
+    /// The names of the libraries in the folder.
     pub libraries: Vec<String>,
-    /// Libraries that the machine must have itself.
+    /// The names of the libraries that the machine itself must have.
     pub system: Vec<String>,
 }
 
@@ -66,14 +67,15 @@ pub enum BuildError {
     /// The notebook does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// There is something where the folder is to be.
+    /// Something else is at the folder's path.
     #[error("{} exists and was not built by offmodel; choose another folder", folder.display())]
     Occupied {
         /// The folder.
         folder: PathBuf,
     },
-    /// Data that would have to be carried to a place outside of the folder.
-    #[error("{} does not lie in the notebook's folder, so that the notebook would not find it in the built one", path.display())]
+    /// A data file is outside of the notebook's folder, so its relative path would lead out of the
+    /// built one.
+    #[error("{} is not in the notebook's folder, so the notebook in the built folder would not find it; move it there", path.display())]
     Outside {
         /// The file or folder.
         path: PathBuf,
@@ -83,7 +85,7 @@ pub enum BuildError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file cannot be written.
@@ -91,14 +93,15 @@ pub enum BuildError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Builds the folder: beside its name, renamed when it is whole. An earlier build of the same
-/// name is replaced. `runner` is the program `offmodel`; `data` are files and folders that lie in
-/// the notebook's folder and are carried along.
+/// Builds the folder, which replaces an earlier build at the same path.
+///
+/// `runner` is the executable `offmodel`. `data` are files and folders in the notebook's folder that
+/// are copied along. The folder is filled under a temporary name and renamed when it is complete.
 ///
 /// # Errors
 /// When the notebook does not compile, or a file cannot be read or written.
@@ -110,34 +113,31 @@ pub fn build(
     data: &[PathBuf],
     folder: &Path,
 ) -> Result<Build, BuildError> {
-    if folder.exists() && !folder.join(BUILD).is_file() && !is_empty(folder) {
+    if folder.exists() && !folder.join(BUILD_FILE).is_file() && !is_empty(folder) {
         return Err(BuildError::Occupied {
             folder: folder.to_owned(),
         });
     }
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = atomic_file::parent(folder);
     fs::create_dir_all(parent).map_err(unwritable(parent))?;
-    let workplace = tempfile::Builder::new()
+    let work_folder = tempfile::Builder::new()
         .prefix(".building-")
         .tempdir_in(parent)
         .map_err(unwritable(parent))?;
-    let whole = workplace.path().join("whole");
-    let build = fill(notebook, toolchain, cache, runner, data, &whole)?;
-    replace(&whole, folder, workplace.path()).map_err(unwritable(folder))?;
+    let complete = work_folder.path().join("complete");
+    let build = fill(notebook, toolchain, cache, runner, data, &complete)?;
+    replace(&complete, folder, work_folder.path()).map_err(unwritable(folder))?;
     Ok(build)
 }
 
-/// The program of a notebook that lies in a built folder; `None` if it does not, or has changed
-/// since it was built.
+/// The program of a notebook in a built folder; none if the notebook is elsewhere or has changed
+/// since the folder was built.
 pub fn built_program(notebook: &Notebook) -> Option<Program> {
     let folder = notebook.folder();
-    let text = fs::read_to_string(folder.join(BUILD)).ok()?;
+    let text = fs::read_to_string(folder.join(BUILD_FILE)).ok()?;
     let build: Build = serde_json::from_str(&text).ok()?;
     let is_same = build.version == BUILD_VERSION && build.code_hash == notebook.code_hash();
-    let executable = std::path::absolute(folder.join(PROGRAM)).ok()?;
+    let executable = std::path::absolute(folder.join(PROGRAM_FILE)).ok()?;
     let versions = Versions::read(folder)?;
     (is_same && executable.is_file()).then_some(Program {
         executable,
@@ -147,6 +147,7 @@ pub fn built_program(notebook: &Notebook) -> Option<Program> {
     })
 }
 
+/// Writes the files of the folder; `build.json` last.
 fn fill(
     notebook: &Notebook,
     toolchain: &Toolchain,
@@ -155,7 +156,7 @@ fn fill(
     data: &[PathBuf],
     folder: &Path,
 ) -> Result<Build, BuildError> {
-    let libraries = folder.join(LIBRARIES);
+    let libraries = folder.join(LIBRARY_FOLDER);
     for folder in [&libraries, &folder.join("bin")] {
         fs::create_dir_all(folder).map_err(unwritable(folder))?;
     }
@@ -163,24 +164,22 @@ fn fill(
     fs::create_dir(&compiling).map_err(unwritable(&compiling))?;
     let Identity { key, versions } = compile_portable(notebook, toolchain, cache, &compiling)?;
     versions.write(folder).map_err(unwritable(folder))?;
-    // Others may be meant to run it.
-    let told = folder.join("versions.json");
-    fs::set_permissions(&told, fs::Permissions::from_mode(0o644)).map_err(unwritable(&told))?;
-    let program = folder.join(PROGRAM);
-    fs::rename(compiling.join(PROGRAM), &program).map_err(unwritable(&program))?;
+    let program = folder.join(PROGRAM_FILE);
+    fs::rename(compiling.join(PROGRAM_FILE), &program).map_err(unwritable(&program))?;
     fs::remove_dir_all(&compiling).map_err(unwritable(&compiling))?;
-    let Closure { found, system } = closure(&program, toolchain)?;
+    let Libraries { found, system } =
+        find_libraries(&program, toolchain).map_err(|(path, source)| unreadable(&path)(source))?;
     for (name, source) in &found {
         let target = libraries.join(name);
         copy(source, &target)?;
-        // Copies are ours to change, whatever the originals are.
+        // A copy of a read-only library is read-only, but its search path must be changed.
         fs::set_permissions(&target, fs::Permissions::from_mode(0o755))
             .map_err(unwritable(&target))?;
         search_own_folder(&target).map_err(unwritable(&target))?;
     }
-    let own = folder.join("bin/offmodel");
-    copy(runner, &own)?;
-    search_own_folder(&own).map_err(unwritable(&own))?;
+    let runner_copy = folder.join("bin/offmodel");
+    copy(runner, &runner_copy)?;
+    search_own_folder(&runner_copy).map_err(unwritable(&runner_copy))?;
     for path in data {
         let relative = path.strip_prefix(notebook.folder()).unwrap_or(path);
         let is_inside = relative
@@ -195,7 +194,7 @@ fn fill(
     write(&launcher, LAUNCHER.as_bytes())?;
     fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755))
         .map_err(unwritable(&launcher))?;
-    let path = folder.join(NOTEBOOK);
+    let path = folder.join(NOTEBOOK_FILE);
     let document = nbformat::Notebook::V4(notebook.document.clone());
     let text = nbformat::serialize_notebook(&document)
         .map_err(|error| unwritable(&path)(io::Error::other(error.to_string())))?;
@@ -208,75 +207,29 @@ fn fill(
         libraries: found.into_keys().collect(),
         system,
     };
-    let path = folder.join(BUILD);
+    let path = folder.join(BUILD_FILE);
     let text = serde_json::to_vec_pretty(&build).map_err(io::Error::other);
     write(&path, &text.map_err(unwritable(&path))?)?;
     Ok(build)
 }
 
-/// The libraries that a program needs, and those that these need.
-struct Closure {
-    /// By the name under which they are needed.
-    found: BTreeMap<String, PathBuf>,
-    /// Those that are neither ours nor libtorch's.
-    system: Vec<String>,
-}
-
-fn closure(program: &Path, toolchain: &Toolchain) -> Result<Closure, BuildError> {
-    let prelude = toolchain.prelude.parent().unwrap_or(Path::new("/"));
-    let ours = [prelude.to_owned(), toolchain.libtorch_lib.clone()];
-    let mut found = BTreeMap::new();
-    let mut system = Vec::new();
-    let mut waiting = VecDeque::from([program.to_owned()]);
-    let cuda = toolchain.libtorch_lib.join(CUDA);
-    if cuda.exists() {
-        found.insert(CUDA.to_owned(), cuda.clone());
-        waiting.push_back(cuda);
-    }
-    while let Some(path) = waiting.pop_front() {
-        // Where links lead: a library finds its neighbours from there.
-        let path = path.canonicalize().map_err(unreadable(&path))?;
-        let dynamic = Dynamic::read(&path).map_err(unreadable(&path))?;
-        for name in &dynamic.needed {
-            if found.contains_key(name) || system.contains(name) {
-                continue;
-            }
-            let folders = ours.iter().cloned().chain(dynamic.folders(&path));
-            let library = folders
-                .map(|folder| folder.join(name))
-                .find(|library| library.is_file() && !is_of_the_system(library));
-            match library {
-                Some(library) => {
-                    found.insert(name.clone(), library.clone());
-                    waiting.push_back(library);
-                }
-                None => system.push(name.clone()),
-            }
-        }
-    }
-    system.sort();
-    Ok(Closure { found, system })
-}
-
-/// The C library and its like must be those of the machine that runs the program.
-fn is_of_the_system(library: &Path) -> bool {
-    ["/lib", "/lib64", "/usr/lib", "/usr/lib64"]
-        .iter()
-        .any(|folder| library.starts_with(folder))
-}
-
-/// Puts a folder in the place of another one, which may exist.
-fn replace(whole: &Path, folder: &Path, workplace: &Path) -> io::Result<()> {
+/// Moves `complete` to `folder`. What is there already ends up in the work folder and is removed
+/// with it.
+///
+/// Not `offmodel_support::atomic_folder`: an earlier build holds data files under any name, and
+/// there is no telling them from foreign ones.
+fn replace(complete: &Path, folder: &Path, work_folder: &Path) -> io::Result<()> {
     if folder.exists() {
-        fs::rename(folder, workplace.join("replaced"))?;
+        fs::rename(folder, work_folder.join("replaced"))?;
     }
-    fs::rename(whole, folder)
+    fs::rename(complete, folder)
 }
 
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
+/// Copies a file, or a folder with everything in it.
 fn copy_all(source: &Path, target: &Path) -> Result<(), BuildError> {
     if !source.is_dir() {
         if let Some(folder) = target.parent() {
@@ -293,7 +246,7 @@ fn copy_all(source: &Path, target: &Path) -> Result<(), BuildError> {
 }
 
 fn copy(source: &Path, target: &Path) -> Result<(), BuildError> {
-    // Opened first, so that it is clear which of the two is at fault.
+    // Open the source first: the error of `fs::copy` does not say which of the two failed.
     fs::File::open(source).map_err(unreadable(source))?;
     fs::copy(source, target).map_err(unwritable(target))?;
     Ok(())

@@ -1,4 +1,4 @@
-//! What a program or shared library says about the libraries that it needs.
+//! The dynamic section of programs and shared libraries: see `elf(5)`.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -9,71 +9,72 @@ use object::elf;
 use object::read::elf::{Dyn, FileHeader, SectionHeader};
 use object::{Endianness, elf::FileHeader64};
 
-/// The word for the folder of the file itself, in search paths.
+/// Stands for the folder of the file itself in search paths: see `ld.so(8)`.
 const ORIGIN: &str = "$ORIGIN";
 
-/// The dynamic section of a file.
+/// The parts of a file's dynamic section that name libraries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Dynamic {
-    /// Names of the libraries that it needs (`DT_NEEDED`).
+pub(super) struct Dynamic {
+    /// The names of the libraries that the file needs (`DT_NEEDED`).
     pub needed: Vec<String>,
-    /// Where they are searched: `DT_RPATH` and `DT_RUNPATH`.
-    pub search: Vec<SearchPath>,
+    /// Where the loader looks for them (`DT_RPATH` and `DT_RUNPATH`).
+    pub search_paths: Vec<SearchPath>,
 }
 
 /// A list of folders, separated by colons.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SearchPath {
-    /// As written.
+pub(super) struct SearchPath {
+    /// The list as it is in the file.
     pub text: String,
-    /// Where in the file the text begins.
+    /// The text's byte offset in the file.
     offset: u64,
 }
 
 impl Dynamic {
-    /// Reads it; a file without one, such as a linker script, has none.
-    pub fn read(path: &Path) -> io::Result<Self> {
+    /// Reads the dynamic section; empty for files without one, such as linker scripts.
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: the file is only read here. Libraries are replaced by renaming, not rewritten;
-        // one that is cut short meanwhile would end this process, as it would end any that runs
-        // from it.
+        // SAFETY: the map is only read, and dropped at the end of this function. Package managers
+        // and linkers replace libraries by renaming and do not truncate them in place, which would
+        // end this process just as every process that has the library loaded.
         let data = unsafe { Mmap::map(&file)? };
         parse(&data).map_err(io::Error::other)
     }
 
-    /// The folders that a library at `path` has searched.
-    pub fn folders(&self, path: &Path) -> Vec<PathBuf> {
+    /// The folders in which the loader looks for the libraries that the file at `path` needs.
+    pub(super) fn search_folders(&self, path: &Path) -> Vec<PathBuf> {
         let origin = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
-        self.search
+        self.search_paths
             .iter()
-            .flat_map(|search| search.text.split(':'))
+            .flat_map(|search_path| search_path.text.split(':'))
             .map(|folder| PathBuf::from(folder.replace(ORIGIN, &origin)))
             .collect()
     }
 }
 
-/// Lets a library search the folder that it lies in, and no folder of this machine.
-pub(crate) fn search_own_folder(path: &Path) -> io::Result<()> {
+/// Changes the search paths of a library to its own folder, unless all of them are relative to it
+/// already.
+pub(super) fn search_own_folder(path: &Path) -> io::Result<()> {
     let dynamic = Dynamic::read(path)?;
-    for search in &dynamic.search {
-        if search
+    for search_path in &dynamic.search_paths {
+        if search_path
             .text
             .split(':')
             .all(|folder| folder.starts_with(ORIGIN))
         {
             continue;
         }
-        if search.text.len() < ORIGIN.len() {
+        if search_path.text.len() < ORIGIN.len() {
             let path = path.display();
             return Err(io::Error::other(format!(
                 "the search path `{}` of {path} is too short to be replaced",
-                search.text
+                search_path.text
             )));
         }
-        // In place: the table's strings keep their positions. What follows the end of the new
-        // text stays, because other strings may share it.
+        // Overwrite in place, so that all strings of the table keep their offsets. The remainder of
+        // the old text stays, because the linker may have let other strings share it.
         let mut file = File::options().write(true).open(path)?;
-        file.seek(SeekFrom::Start(search.offset))?;
+        file.seek(SeekFrom::Start(search_path.offset))?;
         file.write_all(format!("{ORIGIN}\0").as_bytes())?;
     }
     Ok(())
@@ -100,7 +101,7 @@ fn parse(data: &[u8]) -> Result<Dynamic, object::Error> {
         };
         match entry.tag32(endian) {
             Some(elf::DT_NEEDED) => dynamic.needed.push(text()?),
-            Some(elf::DT_RPATH | elf::DT_RUNPATH) => dynamic.search.push(SearchPath {
+            Some(elf::DT_RPATH | elf::DT_RUNPATH) => dynamic.search_paths.push(SearchPath {
                 text: text()?,
                 offset: start + entry.d_val(endian),
             }),
