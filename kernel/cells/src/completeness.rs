@@ -2,8 +2,8 @@
 
 use offmodel_events::completion::Completeness;
 
+use crate::cell::parse;
 use crate::lexer::{Lexed, TextEnd, TokenKind, closing_bracket, lex};
-use crate::parse;
 
 const INDENT: &str = "    ";
 

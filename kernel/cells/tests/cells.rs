@@ -119,7 +119,7 @@ fn names_captured_by_format_strings_are_mentioned() {
 }
 
 #[test]
-fn incomplete_text_is_told_from_invalid_text() {
+fn incomplete_text_is_distinguished_from_invalid_text() {
     assert_eq!(completeness("let x = 1;"), Completeness::Complete);
     assert_eq!(completeness("1 + 1"), Completeness::Complete);
     assert_eq!(

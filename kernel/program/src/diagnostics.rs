@@ -4,7 +4,9 @@ use offmodel_cells::generated::GeneratedCode;
 use offmodel_cells::rendering::{SourceMap, render_in_cells};
 use serde::Deserialize;
 
-use crate::generate::FILE;
+/// The name of the generated file, as it appears in rustc's messages. The runtime recognises it in
+/// the locations of panics and of `?`.
+pub(crate) const SOURCE_FILE: &str = "notebook.rs";
 
 /// An error of the compiler in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub(crate) fn parse(stderr: &[u8], code: &GeneratedCode) -> Diagnostics {
             continue;
         }
         let text = message.rendered.as_deref().unwrap_or(&message.message);
-        let rendered = render_in_cells(text, FILE, code);
+        let rendered = render_in_cells(text, SOURCE_FILE, code);
         // The primary span may be in generated code; then another span may be in a cell.
         let position = message
             .spans

@@ -10,11 +10,9 @@ use offmodel_cells::generated::{
 use offmodel_cells::parameters::{Parameter, parameters};
 use offmodel_toolchain::extra_crates::CrateRequestError;
 
+use crate::diagnostics::SOURCE_FILE;
 use crate::notebook::{CodeCell, Notebook, PARAMETERS_TAG};
 use crate::shown_error::{ExcludedCells, ShownError};
-
-/// The name of the generated file. The runtime recognises it in the locations of panics and of `?`.
-pub(crate) const FILE: &str = "notebook.rs";
 
 /// Why a notebook cannot become a program, found without the compiler.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -274,7 +272,7 @@ fn push_main(code: &mut GeneratedCode, segments: &[Segment], uses_await: bool) {
         );
     }
     code.push(&format!(
-        "static __OFFMODEL_NOTEBOOK: ::offmodel::batch::Notebook = ::offmodel::batch::Notebook {{ file: {FILE:?}, segments: &[{entries}] }};"
+        "static __OFFMODEL_NOTEBOOK: ::offmodel::batch::Notebook = ::offmodel::batch::Notebook {{ file: {SOURCE_FILE:?}, segments: &[{entries}] }};"
     ));
     code.push(&format!(
         "fn main() {{ ::offmodel::batch::main(&__OFFMODEL_NOTEBOOK, || {opening}__offmodel_cells(){closing}) }}"
@@ -290,9 +288,10 @@ mod tests {
     fn program(cells: &[(&str, &[&str])]) -> String {
         let cells: Vec<_> = cells
             .iter()
-            .map(|(source, tags)| {
+            .enumerate()
+            .map(|(index, (source, tags))| {
                 serde_json::json!({
-                    "cell_type": "code", "id": "a", "metadata": { "tags": tags }, "source": source,
+                    "cell_type": "code", "id": format!("cell-{index}"), "metadata": { "tags": tags }, "source": source,
                     "outputs": [], "execution_count": null,
                 })
             })

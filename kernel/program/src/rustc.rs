@@ -10,9 +10,8 @@ use offmodel_toolchain::Toolchain;
 use offmodel_toolchain::extra_crates::ExtraCrates;
 
 use crate::cache::Cache;
-use crate::diagnostics::{self, CellDiagnostic};
+use crate::diagnostics::{self, CellDiagnostic, SOURCE_FILE};
 use crate::errors::CompileError;
-use crate::generate::FILE;
 use crate::notebook::Notebook;
 
 /// The compiler, with the inputs of one notebook.
@@ -49,7 +48,7 @@ impl Rustc<'_> {
                 "--error-format",
                 "json",
             ])
-            .args(["-o", "program", FILE])
+            .args(["-o", "program", SOURCE_FILE])
             // rustc names files in messages as they are passed to it: here without a folder.
             .current_dir(self.work_folder)
             .output()
@@ -84,7 +83,7 @@ impl Rustc<'_> {
             ])
             .args(["--error-format", "json"])
             .arg("--json=diagnostic-rendered-ansi")
-            .arg(FILE)
+            .arg(SOURCE_FILE)
             // The flags with `-Z` are unstable.
             .env("RUSTC_BOOTSTRAP", "1")
             .current_dir(self.work_folder)
@@ -103,9 +102,11 @@ impl Rustc<'_> {
     }
 
     fn write(&self, code: &GeneratedCode) -> Result<(), CompileError> {
-        fs::write(self.work_folder.join(FILE), code.text()).map_err(|source| CompileError::Cache {
-            folder: self.cache.folder().to_owned(),
-            source,
+        fs::write(self.work_folder.join(SOURCE_FILE), code.text()).map_err(|source| {
+            CompileError::Cache {
+                folder: self.cache.folder().to_owned(),
+                source,
+            }
         })
     }
 

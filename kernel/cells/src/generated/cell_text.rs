@@ -1,7 +1,7 @@
 //! The text of a cell on its way into generated code.
 
-use super::GeneratedCode;
-use crate::Cell;
+use super::code::{GeneratedCode, Insertion};
+use crate::cell::Cell;
 use crate::position::line_and_column;
 
 /// The text of a cell, with code to insert into it.
@@ -11,15 +11,6 @@ pub struct CellText {
     text: String,
     /// By byte offset of the text.
     insertions: Vec<(usize, String)>,
-}
-
-/// Code that was inserted into a line of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Insertion {
-    /// The column, from 1, of the character in the user's line that the code stands before.
-    pub column: usize,
-    /// Its length in characters.
-    pub length: usize,
 }
 
 impl CellText {
@@ -89,7 +80,7 @@ impl CellText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse;
+    use crate::cell::parse;
     use crate::rendering::SourceMap;
 
     #[test]

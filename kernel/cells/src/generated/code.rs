@@ -1,7 +1,6 @@
 //! Generated code that records where each of its lines came from.
 
-use super::cell_text::Insertion;
-use crate::generated::{BIND_TAIL, SHOW_OPENING};
+use super::wrapper::{BIND_TAIL, SHOW_OPENING};
 use crate::rendering::{CellPosition, SourceMap};
 
 /// Rust code under construction, with the origin of every line.
@@ -35,6 +34,15 @@ struct CellLine {
     original: String,
     /// Code inserted into the line, from left to right.
     insertions: Vec<Insertion>,
+}
+
+/// Code that was inserted into a line of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Insertion {
+    /// The column, from 1, of the character in the user's line that the code stands before.
+    pub column: usize,
+    /// Its length in characters.
+    pub length: usize,
 }
 
 impl<L> Default for GeneratedCode<L> {

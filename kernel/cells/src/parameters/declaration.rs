@@ -3,10 +3,9 @@
 use serde_json::Value;
 use syn::parse::Parser;
 
-use super::ParameterType;
 use super::literal::value_of_literal;
-use super::parameter_type::SUPPORTED_TYPES;
-use crate::Cell;
+use super::parameter_type::{ParameterType, SUPPORTED_TYPES};
+use crate::cell::Cell;
 use crate::position::offset_of;
 
 /// One parameter of a notebook.

@@ -1,27 +1,28 @@
-//! HTML of documentation as markdown, which front ends show and people read as it is.
+//! Converts rustdoc's HTML to Markdown, which front ends render and consoles can show as it is.
 
-/// Text under construction.
+/// Markdown under construction.
 #[derive(Debug, Default)]
-pub(crate) struct Prose {
+pub(super) struct Markdown {
     text: String,
-    /// Inside `pre`, where all white space counts.
-    preformatted: bool,
-    /// The text is code as a whole.
-    code: bool,
+    /// Whether white space is significant, as inside `pre`.
+    is_preformatted: bool,
+    /// Whether the whole text is code, without any markup.
+    is_code: bool,
 }
 
-impl Prose {
-    /// For a declaration or a signature: its text as it is.
-    pub fn code() -> Self {
+impl Markdown {
+    /// A declaration or signature, whose text is copied as it is.
+    pub(super) fn code() -> Self {
         Self {
-            preformatted: true,
-            code: true,
+            is_preformatted: true,
+            is_code: true,
             ..Self::default()
         }
     }
 
-    pub fn open(&mut self, element: &[u8]) {
-        if self.code {
+    /// Begins an HTML element.
+    pub(super) fn open(&mut self, element: &[u8]) {
+        if self.is_code {
             return;
         }
         match element {
@@ -35,35 +36,37 @@ impl Prose {
             b"pre" => {
                 self.paragraph();
                 self.text.push_str("```rust\n");
-                self.preformatted = true;
+                self.is_preformatted = true;
             }
-            b"code" if !self.preformatted => self.text.push('`'),
+            b"code" if !self.is_preformatted => self.text.push('`'),
             b"td" | b"th" => self.text.push_str("  "),
             _ => {}
         }
     }
 
-    pub fn close(&mut self, element: &[u8]) {
-        if self.code {
+    /// Ends an HTML element.
+    pub(super) fn close(&mut self, element: &[u8]) {
+        if self.is_code {
             return;
         }
         match element {
             b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" => self.text.push_str("**\n"),
             b"pre" => {
-                self.preformatted = false;
+                self.is_preformatted = false;
                 self.text.push_str("\n```\n");
             }
-            b"code" if !self.preformatted => self.text.push('`'),
+            b"code" if !self.is_preformatted => self.text.push('`'),
             _ => {}
         }
     }
 
-    pub fn text(&mut self, text: &str) {
-        // The sign of a link to the heading itself.
+    /// Appends text of the current element.
+    pub(super) fn push(&mut self, text: &str) {
+        // rustdoc puts this sign behind every heading, as a link to it.
         if text == "§" {
             return;
         }
-        if self.preformatted {
+        if self.is_preformatted {
             self.text.push_str(text);
             return;
         }
@@ -76,14 +79,15 @@ impl Prose {
         }
     }
 
-    /// The whole, without blank ends.
-    pub fn finish(self) -> String {
+    /// The finished text, without surrounding white space.
+    pub(super) fn finish(self) -> String {
         self.text.trim().to_owned()
     }
 
+    /// Separates the following text by a blank line.
     fn paragraph(&mut self) {
-        let kept = self.text.trim_end().len();
-        self.text.truncate(kept);
+        let length = self.text.trim_end().len();
+        self.text.truncate(length);
         if !self.text.is_empty() {
             self.text.push_str("\n\n");
         }

@@ -9,7 +9,7 @@ use offmodel_toolchain::extra_crates::CrateRequest;
 
 use crate::Notebook;
 
-pub fn are_used_by_later_cells() -> Result<(), Failed> {
+pub(crate) fn are_used_by_later_cells() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
     notebook.shows("let kept = vec![1, 2];");
     notebook.shows(":dep itoa = \"1\"\nlet mut buffer = itoa::Buffer::new();");
@@ -45,7 +45,7 @@ pub fn are_used_by_later_cells() -> Result<(), Failed> {
     Ok(())
 }
 
-pub fn have_one_state_for_all_cells() -> Result<(), Failed> {
+pub(crate) fn have_one_state_for_all_cells() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let library = "use std::sync::atomic::{AtomicUsize, Ordering};
         static CALLS: AtomicUsize = AtomicUsize::new(0);
@@ -66,7 +66,7 @@ pub fn have_one_state_for_all_cells() -> Result<(), Failed> {
 }
 
 /// Generic code is compiled in the cell and calls C functions from there.
-pub fn may_have_c_code() -> Result<(), Failed> {
+pub(crate) fn may_have_c_code() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let build = r#"
         fn main() {
@@ -96,7 +96,7 @@ pub fn may_have_c_code() -> Result<(), Failed> {
 
 /// Two kernels that start with the same `:dep` line at once: each build waits for the other's, and
 /// what was built needs no network afterwards.
-pub fn are_built_once_for_several_sessions() -> Result<(), Failed> {
+pub(crate) fn are_built_once_for_several_sessions() -> Result<(), Failed> {
     let toolchain = offmodel_toolchain::Toolchain::locate()?;
     let request = CrateRequest::parse("either = \"=1.15.0\"", Path::new("/"))?;
     let builds: Vec<_> = std::thread::scope(|scope| {
@@ -115,7 +115,7 @@ pub fn are_built_once_for_several_sessions() -> Result<(), Failed> {
     Ok(())
 }
 
-pub fn in_a_folder_may_change() -> Result<(), Failed> {
+pub(crate) fn in_a_folder_may_change() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     package(folder.path(), "pub fn answer() -> i32 { 41 }", None)?;
     let line = format!(":dep local_answer = {{ path = {:?} }}", folder.path());
@@ -139,7 +139,7 @@ pub fn in_a_folder_may_change() -> Result<(), Failed> {
     Ok(())
 }
 
-pub fn are_not_built_after_an_interrupt() -> Result<(), Failed> {
+pub(crate) fn are_not_built_after_an_interrupt() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let slow = "fn main() { std::thread::sleep(std::time::Duration::from_secs(100)); }";
     package(folder.path(), "", Some(slow))?;
