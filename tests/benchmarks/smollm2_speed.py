@@ -5,7 +5,7 @@ OMP_NUM_THREADS=1: threads that wait for each other suffer most.
 
     cargo build -p offmodel-models --example speed
     venv/bin/pip install torch==2.11.0 transformers==5.24.0 gguf==0.19.0 peft==0.21.2
-    venv/bin/python tests/reference/smollm2_speed.py PATH/SmolLM2-135M-Instruct.Q4_1.gguf \
+    venv/bin/python tests/benchmarks/smollm2_speed.py PATH/SmolLM2-135M-Instruct.Q4_1.gguf \
         target/debug/examples/speed [decode_1,decode_16,sample_16,adapted_16,sft]
 """
 

@@ -7,7 +7,7 @@ starts trials, and starts the runner again whenever it is gone, until all kills 
 again by the runner's next start. At the end every trial must have exactly one result that
 succeeded, with the rows of the undisturbed run, and no file may be half written.
 
-Usage: tests/kill_sweep.py [--offmodel target/debug/offmodel] [--kills 500] [--trials 200] [--seed 1]
+Usage: tests/stress/kill_sweep.py [--offmodel target/debug/offmodel] [--kills 500] [--trials 200] [--seed 1]
 Prints one JSON object; exits with 1 if anything differs.
 """
 
@@ -28,7 +28,7 @@ LONGEST_WAIT = 0.9
 
 
 def main():
-    repository = Path(__file__).resolve().parent.parent
+    repository = Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--offmodel", type=Path, default=repository / "target/debug/offmodel")
     parser.add_argument("--kills", type=int, default=500)

@@ -11,7 +11,7 @@ Measures, on this machine:
   with `papermill` and `ipykernel`, in 2 processes that stay, before and after the sweep; offmodel
   must do at least 50 times as many trials per minute.
 
-Usage: tests/bench_sweep.py [--offmodel target/debug/offmodel] [--trials 10000]
+Usage: tests/benchmarks/sweep.py [--offmodel target/debug/offmodel] [--trials 10000]
                             [--papermill VENV/bin/python] [--papermill-trials 20]
 Prints one JSON object; exits with 1 if a limit is exceeded.
 """
@@ -46,7 +46,7 @@ for i in range(first, first + count):
 
 
 def main():
-    repository = Path(__file__).resolve().parent.parent
+    repository = Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--offmodel", type=Path, default=repository / "target/debug/offmodel")
     parser.add_argument("--trials", type=int, default=10_000)

@@ -4,7 +4,7 @@
     cargo build --workspace
     cargo install evcxr_jupyter --version 0.22.0 --locked --root FOLDER
     venv/bin/pip install -r tests/requirements.txt
-    venv/bin/python tests/bench_against_evcxr.py FOLDER/bin/evcxr_jupyter [--rounds 3]
+    venv/bin/python tests/benchmarks/against_evcxr.py FOLDER/bin/evcxr_jupyter [--rounds 3]
 
 evcxr compiles polars in its first cell (ten minutes on two cores), which is told apart. Then every
 cell runs in one kernel and in the other before the next; times are of the front end, from sending

@@ -4,7 +4,7 @@ cell of a notebook of twenty, beside a bare call of rustc on a polars cell in th
 
     cargo build --workspace
     venv/bin/pip install -r tests/requirements.txt
-    venv/bin/python tests/bench_cells.py [--kernels 3] [--rounds 3]
+    venv/bin/python tests/benchmarks/cells.py [--kernels 3] [--rounds 3]
 
 `--kernels` are started at the same time for the second measurement of the start. Times are of the
 front end: from sending a request until the kernel is idle again. Prints one JSON object.
@@ -21,7 +21,7 @@ import time
 
 from jupyter_client.manager import KernelManager
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 FRAME = 'df!("level" => [1i64, 1, 2, 2], "score" => [0.5, 1.0, 0.0, 0.25])?'
 CELLS = [
     f"let frame = {FRAME};\nframe",

@@ -3,7 +3,7 @@
 cells; after each, the kernel must answer the next cell, and after an interrupt with the variables
 that it had.
 
-    venv/bin/python tests/stress_kernel.py [--kills 200] [--interrupts 200] [--seed 1]
+    venv/bin/python tests/stress/kernel.py [--kills 200] [--interrupts 200] [--seed 1]
 
 Prints one JSON object; exits with 1 at the first cell that is not answered.
 """
