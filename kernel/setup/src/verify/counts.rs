@@ -42,10 +42,11 @@ pub(super) fn of_junit(xml: &str) -> Option<Counts> {
         value.split_once('"')?.0.parse().ok()
     };
     let failed = attribute("failures")? + attribute("errors")?;
+    let skipped = attribute("skipped").unwrap_or(0);
     Some(Counts {
-        passed: attribute("tests")?.checked_sub(failed)?,
+        passed: attribute("tests")?.checked_sub(failed + skipped)?,
         failed,
-        skipped: 0,
+        skipped,
     })
 }
 
@@ -71,12 +72,12 @@ mod tests {
     #[test]
     fn a_junit_report_has_its_counts_in_the_root_element() {
         let xml = r#"<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="nextest-run" tests="12" failures="2" errors="1" uuid="8f0c" time="9.4">
+<testsuites name="nextest-run" tests="12" skipped="1" failures="2" errors="1" uuid="8f0c" time="9.4">
     <testsuite name="offmodel-setup" tests="7" disabled="0" errors="0" failures="0">"#;
         let expected = Counts {
-            passed: 9,
+            passed: 8,
             failed: 3,
-            skipped: 0,
+            skipped: 1,
         };
         assert_eq!(of_junit(xml), Some(expected));
         assert_eq!(of_junit("<testsuites name=\"nextest-run\">"), None);
