@@ -19,10 +19,10 @@ use crate::executor::slurm::{self, SlurmExecutor, SlurmSweep, WhenStopped};
 use crate::executor::{Context, Executor, Layout, LocalAttempts, LocalExecutor, Slots, Work};
 use crate::exit_code::ExitCode;
 use crate::progress::Progress;
-use crate::spec::{SweepSpec, Trials};
 use crate::store::{
     DataContent, Provenance, Submission, SubmittedProgram, SweepFolder, changed_since, compact,
 };
+use crate::sweep::{SweepSpec, Trials};
 use crate::terminal::{note, tell};
 
 /// A sweep with everything that running it needs.

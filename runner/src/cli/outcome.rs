@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::json::VERSION;
 use crate::assignment::{Assignment, described};
 use crate::dispatcher::Summary;
-use crate::spec::Trial;
 use crate::store::{Cause, Standing, SweepFolder};
+use crate::sweep::Trial;
 use crate::terminal::note;
 
 /// After this many failures the pattern is clear, and `offmodel status` lists the rest.

@@ -13,8 +13,8 @@ use crate::compare::{CollectedSweep, Compared, changes_table, compare, groups_ta
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::report::{Comparison, Page, ReportedNotebook, Standings};
-use crate::spec::Trial;
 use crate::store::{Standing, SweepFolder, compact, read_results, write_atomically};
+use crate::sweep::Trial;
 use crate::terminal::tell;
 
 /// A page with the figures of more trials than this is no longer read.

@@ -11,8 +11,8 @@ use crate::error::RunnerError;
 use crate::estimate::Estimate;
 use crate::executor::Layout;
 use crate::exit_code::ExitCode;
-use crate::spec::Trials;
 use crate::store::{Standing, SweepFolder};
+use crate::sweep::Trials;
 use crate::terminal::{note, tell};
 
 /// What `--dry-run` says, as JSON.

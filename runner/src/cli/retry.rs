@@ -9,8 +9,8 @@ use super::{RetryArguments, status};
 use crate::error::RunnerError;
 use crate::executor::Work;
 use crate::exit_code::ExitCode;
-use crate::spec::{SweepSpec, Trials};
 use crate::store::{SweepFolder, changed_since};
+use crate::sweep::{SweepSpec, Trials};
 
 /// Runs trials of a sweep again, as it was submitted: those that failed, or those named.
 pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError> {

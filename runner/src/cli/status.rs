@@ -14,10 +14,10 @@ use crate::error::RunnerError;
 use crate::estimate::Estimate;
 use crate::executor::slurm::{JobState, LiveJobs, LiveTask, SlurmError, glance};
 use crate::exit_code::ExitCode;
-use crate::spec::{SweepSpec, Trial, trials};
 use crate::store::{
     AttemptResult, DataError, RunnerRecord, Standing, Submission, SweepFolder, TrialState,
 };
+use crate::sweep::{SweepSpec, Trial, trials};
 use crate::terminal::tell;
 
 /// Where a sweep stands.

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::selection::Selection;
 use crate::executor::Work;
-use crate::spec::{DataHashes, Trial, identity};
 use crate::store::{AttemptResult, Standing, Submission, SweepFolder, TrialState};
+use crate::sweep::{DataHashes, Trial, identity};
 
 /// A trial and whether it is to run.
 #[derive(Debug)]

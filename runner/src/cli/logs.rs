@@ -13,8 +13,8 @@ use super::{LogsArguments, status};
 use crate::error::RunnerError;
 use crate::executor::slurm::glance;
 use crate::exit_code::ExitCode;
-use crate::spec::Trial;
 use crate::store::{Standing, SweepFolder};
+use crate::sweep::Trial;
 use crate::terminal::note;
 
 /// How often running trials are looked at.

@@ -13,8 +13,8 @@ use crate::error::RunnerError;
 use crate::executor::record_cancelled;
 use crate::executor::slurm::{cancel_trials as cancel_in_slurm, has_jobs};
 use crate::exit_code::ExitCode;
-use crate::spec::Trial;
 use crate::store::{RunnerRecord, Standing, SweepFolder};
+use crate::sweep::Trial;
 use crate::terminal::tell;
 
 /// A runner hears of it at once, gives the trial 5 s to stop, and kills it; one that uses Slurm

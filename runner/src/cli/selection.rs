@@ -4,8 +4,8 @@ use offmodel_program::Notebook;
 
 use crate::assignment::{Assignment, from_command_line};
 use crate::error::RunnerError;
-use crate::spec::Trial;
 use crate::store::SweepFolder;
+use crate::sweep::Trial;
 
 /// Trials chosen by how their names begin, by values of parameters, or by both.
 #[derive(Debug, Clone, PartialEq, Default)]

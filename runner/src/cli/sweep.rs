@@ -7,8 +7,8 @@ use super::{SharedArguments, SweepArguments};
 use crate::error::RunnerError;
 use crate::executor::{Layout, Place, Work, own_cores, own_gpus};
 use crate::exit_code::ExitCode;
-use crate::spec::{SweepSpec, trials};
 use crate::store::{DataSet, SweepFolder};
+use crate::sweep::{SweepSpec, trials};
 
 /// Executes a notebook for every trial that is not done.
 pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError> {

@@ -6,12 +6,12 @@ use offmodel_program::Notebook;
 use serde_json::json;
 
 use super::{AddArguments, NamedArguments};
-use crate::command::check_sweep_arguments;
+use crate::cli::check_sweep_arguments;
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::schedule::{Clock, Entry, Schedule, ScheduleError, SystemClock, Timetable};
-use crate::spec::{SweepSpec, trials};
 use crate::store::DataSet;
+use crate::sweep::{SweepSpec, trials};
 use crate::terminal::{note, tell};
 
 /// Adds a schedule, once everything that can be wrong with it by day has been looked at.
