@@ -227,8 +227,14 @@ fn a_model_from_a_gguf_file_becomes_a_folder() {
         again.tokenizer().decode(&ids).unwrap(),
         model.tokenizer().decode(&ids).unwrap()
     );
-    assert_eq!(again.tokenizer().end(), model.tokenizer().end());
-    assert_eq!(again.tokenizer().beginning(), model.tokenizer().beginning());
+    assert_eq!(
+        again.tokenizer().eos_token_ids(),
+        model.tokenizer().eos_token_ids()
+    );
+    assert_eq!(
+        again.tokenizer().bos_token_id(),
+        model.tokenizer().bos_token_id()
+    );
     let chat = Chat::user("hi").assistant("there");
     assert_eq!(
         again.render(&chat, false).unwrap(),
