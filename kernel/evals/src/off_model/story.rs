@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_boxed_answer_is_the_right_one() {
-        for Exchange { prompt, response } in compose(60, &mut ChaCha8Rng::seed_from_u64(5)) {
+        for Exchange { prompt, response } in exchanges(60, &mut ChaCha8Rng::seed_from_u64(5)) {
             let numbers: Vec<u32> = prompt
                 .split(|c: char| !c.is_ascii_digit())
                 .filter_map(|word| word.parse().ok())

@@ -11,10 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use offmodel_evals::{
-    ApiKey, ApiModel, Endpoint, FinishReason, LanguageModel, Teacher, UsageSummary,
-    generate_responses,
+    ApiKey, ApiModel, Endpoint, LanguageModel, Teacher, UsageSummary, generate_responses,
 };
-use offmodel_models::{Model, Sampling};
+use offmodel_models::{FinishReason, Model, Sampling};
 
 use crate::server::{chats, quick, sampled};
 
@@ -113,13 +112,8 @@ impl Drop for LlamaServer {
 
 /// The file of the default model.
 fn model_file() -> PathBuf {
-    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
-    let cache = || {
-        let cache = set("OFFMODEL_CACHE").map(PathBuf::from);
-        cache.unwrap_or_else(|| dirs::cache_dir().unwrap().join("offmodel"))
-    };
-    let models = set("OFFMODEL_MODELS").map_or_else(|| cache().join("models"), PathBuf::from);
-    models.join("SmolLM2-135M-Instruct.Q4_1.gguf")
+    let folder = offmodel_support::environment::models_folder().unwrap();
+    folder.join("SmolLM2-135M-Instruct.Q4_1.gguf")
 }
 
 #[test]

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use offmodel_evals::{
-    FinishReason, LanguageModel, Teacher, UsageSummary, arithmetic_ladder, evaluate,
-    generate_responses,
+    LanguageModel, Teacher, UsageSummary, arithmetic_ladder, evaluate, generate_responses,
 };
-use offmodel_models::{Chat, Sampling};
+use offmodel_models::{Chat, FinishReason, Sampling};
 use serde_json::json;
 
 use crate::server::{Act, Server, chats, completion, finished, said, sampled};
