@@ -1,4 +1,5 @@
-//! Answers one prompt: `cargo run -p offmodel-models --example generate -- "Why is the sky blue?"`
+//! Generates a response to one prompt:
+//! `cargo run -p offmodel-models --example generate -- "Why is the sky blue?"`
 
 use offmodel_models::{Chat, Model, ModelError, Sampling};
 

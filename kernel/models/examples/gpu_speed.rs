@@ -1,7 +1,9 @@
-//! Tokens per second of a model in the shape of Qwen3-4B with random weights, as one line of JSON:
-//! decoding with batches of 1 and 128, LoRA fine-tuning, and what the device can do at most.
-//! `tests/reference/gpu_speed.py` runs it with the libtorch of a Python environment, in turns with
-//! `transformers`. With `tiny` as its argument the shape is one that any CPU computes in seconds.
+//! Measures tokens per second of a model with the shape of Qwen3-4B and random weights, and prints
+//! them as one line of JSON.
+//!
+//! It measures decoding with batches of 1 and 128, LoRA fine-tuning, and the peak of the device.
+//! `tests/reference/gpu_speed.py` runs it with the libtorch of a Python environment, alternately with
+//! `transformers`. With the argument `tiny`, the shape is one that any CPU computes in seconds.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,19 +12,21 @@ use offmodel_models::{BestDevice, Chat, LoadOptions, Model, ModelError, Precisio
 use offmodel_models::{SftOptions, fine_tune};
 use tch::{Cuda, Device, Kind, Tensor};
 
-/// What is measured on which shape.
+/// The model's shape, and the sizes of the measurements.
 struct Plan {
     config: serde_json::Value,
     /// Words of a prompt.
-    prompt: usize,
-    /// New tokens of each row.
-    tokens: usize,
+    prompt_words: usize,
+    /// Generated tokens of each sequence.
+    new_tokens: usize,
+    /// Sequences of a batch in decoding.
     batches: [usize; 2],
-    /// Words of a response in training, and chats of a step.
-    response: usize,
-    chats: usize,
-    /// Side of the square matrices whose product shows the peak.
-    side: i64,
+    /// Words of a response in training.
+    response_words: usize,
+    /// Chats of a training step.
+    batch_size: usize,
+    /// Rows and columns of the matrices whose product gives the peak.
+    matrix_size: i64,
 }
 
 impl Plan {
@@ -36,12 +40,12 @@ impl Plan {
                 "rms_norm_eps": 1e-6, "rope_theta": 5e6, "tie_word_embeddings": true,
                 "eos_token_id": 1,
             }),
-            prompt: 128,
-            tokens: 128,
+            prompt_words: 128,
+            new_tokens: 128,
             batches: [1, 128],
-            response: 960,
-            chats: 16,
-            side: 8192,
+            response_words: 960,
+            batch_size: 16,
+            matrix_size: 8192,
         }
     }
 
@@ -54,12 +58,12 @@ impl Plan {
                 "rms_norm_eps": 1e-6, "rope_theta": 1e4, "tie_word_embeddings": true,
                 "eos_token_id": 1,
             }),
-            prompt: 4,
-            tokens: 8,
+            prompt_words: 4,
+            new_tokens: 8,
             batches: [1, 4],
-            response: 12,
-            chats: 4,
-            side: 64,
+            response_words: 12,
+            batch_size: 4,
+            matrix_size: 64,
         }
     }
 }
@@ -86,7 +90,7 @@ fn measure(plan: &Plan, folder: &Path) -> Result<serde_json::Value, ModelError> 
     let single = decode(&model, plan, plan.batches[0])?;
     let batched = decode(&model, plan, plan.batches[1])?;
     let trained = train(&model, plan)?;
-    // Forward, and backward to the inputs: the base weights have no gradients of their own.
+    // Two operations a parameter forward and two backward, because base weights have no gradients.
     let operations = 4.0 * model.parameter_count() as f64 * trained;
     Ok(serde_json::json!({
         "device": format!("{device:?}"),
@@ -102,9 +106,9 @@ fn measure(plan: &Plan, folder: &Path) -> Result<serde_json::Value, ModelError> 
     }))
 }
 
-/// New tokens per second of `rows` rows, without the time to the first token.
-fn decode(model: &Model, plan: &Plan, rows: usize) -> Result<f64, ModelError> {
-    let chats = vec![Chat::user(words(plan.prompt)); rows];
+/// Generated tokens per second of `count` sequences, without the time to the first token.
+fn decode(model: &Model, plan: &Plan, count: usize) -> Result<f64, ModelError> {
+    let chats = vec![Chat::user(words(plan.prompt_words)); count];
     let timed = |tokens: usize| {
         let started = Instant::now();
         let sampling = Sampling::greedy().max_new_tokens(tokens);
@@ -112,30 +116,31 @@ fn decode(model: &Model, plan: &Plan, rows: usize) -> Result<f64, ModelError> {
         let tokens: usize = responses.iter().map(|response| response.tokens.len()).sum();
         Ok::<_, ModelError>((tokens as f64, started.elapsed().as_secs_f64()))
     };
+    // The first call warms up.
     timed(2)?;
-    let (few, whole) = (timed(1)?, timed(plan.tokens)?);
-    // Random weights may end a response early; the rate stays the same.
-    Ok((whole.0 - few.0) / (whole.1 - few.1))
+    let (first, all) = (timed(1)?, timed(plan.new_tokens)?);
+    // Random weights may end a response early, which does not affect the rate.
+    Ok((all.0 - first.0) / (all.1 - first.1))
 }
 
-/// Tokens per second, prompts included, of the steps after the first.
+/// Tokens per second of fine-tuning, prompts included. The first step is not counted.
 fn train(model: &Model, plan: &Plan) -> Result<f64, ModelError> {
-    let chat = Chat::user(words(plan.prompt)).assistant(words(plan.response));
+    let chat = Chat::user(words(plan.prompt_words)).assistant(words(plan.response_words));
     let tokens = model
         .tokenizer()
         .encode(&model.render(&chat, false)?)?
         .len();
     let options = SftOptions {
-        batch_size: plan.chats,
+        batch_size: plan.batch_size,
         ..SftOptions::default()
     };
-    let tuned = fine_tune(model, &vec![chat; 4 * plan.chats], &options)?;
+    let tuned = fine_tune(model, &vec![chat; 4 * plan.batch_size], &options)?;
     let steps = &tuned.steps[1..];
     let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
-    Ok((tokens * plan.chats * steps.len()) as f64 / seconds)
+    Ok((tokens * plan.batch_size * steps.len()) as f64 / seconds)
 }
 
-/// Bytes per second of a copy within the device, read and written.
+/// Bytes per second, read and written, of a copy within the device.
 fn bandwidth(device: Device) -> Result<f64, ModelError> {
     let bytes = if device == Device::Cpu {
         1 << 24
@@ -149,12 +154,12 @@ fn bandwidth(device: Device) -> Result<f64, ModelError> {
 
 /// Operations per second of a product of square matrices in bf16.
 fn peak(plan: &Plan, device: Device) -> Result<f64, ModelError> {
-    let matrix = Tensor::f_ones([plan.side; 2], (Kind::BFloat16, device))?;
-    let operations = 2.0 * (plan.side as f64).powi(3);
+    let matrix = Tensor::f_ones([plan.matrix_size; 2], (Kind::BFloat16, device))?;
+    let operations = 2.0 * (plan.matrix_size as f64).powi(3);
     rate(device, operations, || Ok(matrix.f_mm(&matrix)?))
 }
 
-/// `amount` per second of the best of some runs.
+/// `amount` per second in the fastest of ten runs.
 fn rate<T>(
     device: Device,
     amount: f64,
@@ -181,7 +186,7 @@ fn words(count: usize) -> String {
     vec!["word"; count].join(" ")
 }
 
-/// A configuration, a tokenizer of five words and a chat template.
+/// Writes a configuration, a tokenizer of five words and a chat template.
 fn write_folder(folder: &Path, plan: &Plan) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let tokenizer = serde_json::json!({

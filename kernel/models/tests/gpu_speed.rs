@@ -1,12 +1,12 @@
-//! The benchmark of `examples/gpu_speed.rs` on a shape that any CPU computes in seconds: what it
-//! measures there means nothing, but nothing in it is run for the first time on a GPU.
+//! Runs the benchmark `examples/gpu_speed.rs` on a tiny model, so that it does not run for the first
+//! time on a GPU. The speeds that it measures here mean nothing.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Cargo builds examples beside the folder of the tests.
+/// The path of the example: Cargo puts examples beside the folder of test binaries.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent()
@@ -16,7 +16,7 @@ fn example() -> PathBuf {
 }
 
 #[test]
-fn every_speed_is_measured() {
+fn the_benchmark_reports_every_speed() {
     if !example().is_file() {
         offmodel_support::testing::skip(
             "example gpu_speed is not built (cargo build --workspace --examples)",
@@ -29,8 +29,8 @@ fn every_speed_is_measured() {
         "{}",
         String::from_utf8_lossy(&run.stderr)
     );
-    let said = String::from_utf8(run.stdout).unwrap();
-    let line = said.lines().last().unwrap();
+    let stdout = String::from_utf8(run.stdout).unwrap();
+    let line = stdout.lines().last().unwrap();
     let measured: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(measured["parameters"], 41_184);
     for speed in [
