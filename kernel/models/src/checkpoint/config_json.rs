@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::configuration::{Experts, LatentAttention, RopeScaling, Scoring, Variations, Yarn};
+use crate::configuration::{
+    LatentAttention, MixtureOfExperts, RopeScaling, Scoring, Variations, Yarn,
+};
 use crate::{Configuration, ModelError};
 
 const ARCHITECTURES: &str =
@@ -155,9 +157,9 @@ impl<'a> Fields<'a> {
             tie_word_embeddings: self.flag("tie_word_embeddings", false)?,
             attention_bias: self.flag("attention_bias", false)?,
             mlp_bias: self.flag("mlp_bias", false)?,
-            query_key_norm: qwen,
-            latent,
-            experts: match model_type {
+            qk_norm: qwen,
+            latent_attention: latent,
+            moe: match model_type {
                 "qwen3_moe" => self.softmax_experts(num_hidden_layers)?,
                 "deepseek_v3" => self.sigmoid_experts(num_hidden_layers)?,
                 _ => None,
@@ -240,7 +242,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn softmax_experts(&self, layers: i64) -> Result<Option<Experts>, ModelError> {
+    fn softmax_experts(&self, layers: i64) -> Result<Option<MixtureOfExperts>, ModelError> {
         let count = match self.optional_size("num_experts")? {
             Some(count) => count,
             None => self.size("num_local_experts")?,
@@ -256,11 +258,11 @@ impl<'a> Fields<'a> {
             return Err(self.unsupported("num_experts_per_tok", "at most num_experts"));
         }
         let sparse = |layer: &i64| !dense.contains(layer) && (layer + 1) % step == 0;
-        Ok(Some(Experts {
-            count,
-            per_token,
-            intermediate_size: self.size("moe_intermediate_size")?,
-            shared_intermediate_size: 0,
+        Ok(Some(MixtureOfExperts {
+            num_experts: count,
+            num_experts_per_tok: per_token,
+            moe_intermediate_size: self.size("moe_intermediate_size")?,
+            shared_expert_intermediate_size: 0,
             norm_topk_prob: self.flag("norm_topk_prob", false)?,
             scoring: Scoring::Softmax,
             layers: (0..layers).filter(sparse).collect(),
@@ -268,7 +270,7 @@ impl<'a> Fields<'a> {
         }))
     }
 
-    fn sigmoid_experts(&self, layers: i64) -> Result<Option<Experts>, ModelError> {
+    fn sigmoid_experts(&self, layers: i64) -> Result<Option<MixtureOfExperts>, ModelError> {
         let count = self.size("n_routed_experts")?;
         let per_token = self.size("num_experts_per_tok")?;
         let (n_group, topk_group) = (self.size("n_group")?, self.size("topk_group")?);
@@ -286,11 +288,12 @@ impl<'a> Fields<'a> {
             Some(Some(dense)) if dense >= 0 => dense,
             _ => return Err(self.unsupported("first_k_dense_replace", "numbers of layers")),
         };
-        Ok(Some(Experts {
-            count,
-            per_token,
-            intermediate_size: width,
-            shared_intermediate_size: width * self.optional_size("n_shared_experts")?.unwrap_or(0),
+        Ok(Some(MixtureOfExperts {
+            num_experts: count,
+            num_experts_per_tok: per_token,
+            moe_intermediate_size: width,
+            shared_expert_intermediate_size: width
+                * self.optional_size("n_shared_experts")?.unwrap_or(0),
             norm_topk_prob: self.flag("norm_topk_prob", true)?,
             scoring: Scoring::Sigmoid {
                 n_group,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::config_json::Fields;
 use crate::configuration::{
-    Activation, Experts, LocalAttention, PerLayerInput, RopeScaling, Scoring, Variations,
+    Activation, MixtureOfExperts, PerLayerInput, RopeScaling, Scoring, SlidingAttention, Variations,
 };
 use crate::{Configuration, ModelError};
 
@@ -48,7 +48,7 @@ impl Fields<'_> {
         let mut configuration = self.gemma_text("gemma2", &defaults, tied)?;
         let context = self.optional_size("max_position_embeddings")?;
         configuration.max_position_embeddings = context.unwrap_or(8192) as usize;
-        configuration.query_key_norm = false;
+        configuration.qk_norm = false;
         let rope = self.rope()?;
         (configuration.rope_theta, configuration.rope_scaling) = rope;
         // Here null switches off what is on where nothing is said.
@@ -58,8 +58,8 @@ impl Fields<'_> {
         };
         let scalar = self.optional_float("query_pre_attn_scalar")?;
         let variations = &mut configuration.variations;
-        variations.norms_less_one = true;
-        variations.attention_factor = Some(scalar.unwrap_or(256.0).powf(-0.5));
+        variations.zero_centered_norms = true;
+        variations.attention_scaling = Some(scalar.unwrap_or(256.0).powf(-0.5));
         variations.attn_logit_softcapping = cap("attn_logit_softcapping", 50.0)?;
         variations.final_logit_softcapping = cap("final_logit_softcapping", 30.0)?;
         let mut layers = self.local_layers(configuration.num_hidden_layers, Some(PATTERN_2))?;
@@ -89,8 +89,8 @@ impl Fields<'_> {
         let head_dim = configuration.head_dim;
         let [global, local] = self.gemma3_ropes()?;
         (configuration.rope_theta, configuration.rope_scaling) = global;
-        configuration.variations.norms_less_one = true;
-        configuration.variations.attention_factor = Some(scalar.unwrap_or(256.0).powf(-0.5));
+        configuration.variations.zero_centered_norms = true;
+        configuration.variations.attention_scaling = Some(scalar.unwrap_or(256.0).powf(-0.5));
         let pattern = self
             .optional_size("sliding_window_pattern")?
             .or(self.optional_size("_sliding_window_pattern")?);
@@ -135,10 +135,12 @@ impl Fields<'_> {
         let size = self.optional_count("hidden_size_per_layer_input")?;
         let vocab_size = self.optional_size("vocab_size_per_layer_input")?;
         let per_layer_input = PerLayerInput {
-            vocab_size: vocab_size.unwrap_or(defaults.vocab_size),
-            size: size.unwrap_or(256),
+            vocab_size_per_layer_input: vocab_size.unwrap_or(defaults.vocab_size),
+            hidden_size_per_layer_input: size.unwrap_or(256),
         };
-        if per_layer_input.size > 0 && per_layer_input.vocab_size < configuration.vocab_size {
+        if per_layer_input.hidden_size_per_layer_input > 0
+            && per_layer_input.vocab_size_per_layer_input < configuration.vocab_size
+        {
             return Err(self.unsupported("vocab_size_per_layer_input", "at least vocab_size"));
         }
         configuration = Configuration {
@@ -146,14 +148,15 @@ impl Fields<'_> {
             num_key_value_heads,
             rope_theta,
             rope_scaling,
-            experts: self.gemma_experts(configuration.num_hidden_layers)?,
+            moe: self.gemma_experts(configuration.num_hidden_layers)?,
             variations: Variations {
-                attention_factor: Some(1.0),
-                value_norm: true,
+                attention_scaling: Some(1.0),
+                v_norm: true,
                 attention_k_eq_v: self.flag("attention_k_eq_v", false)?,
                 num_kv_shared_layers: shared,
                 use_double_wide_mlp: self.flag("use_double_wide_mlp", false)?,
-                per_layer_input: (per_layer_input.size > 0).then_some(per_layer_input),
+                per_layer_input: (per_layer_input.hidden_size_per_layer_input > 0)
+                    .then_some(per_layer_input),
                 layer_scalar: true,
                 ..configuration.variations
             },
@@ -216,11 +219,11 @@ impl Fields<'_> {
             tie_word_embeddings: self.flag("tie_word_embeddings", tied)?,
             attention_bias: self.flag("attention_bias", false)?,
             mlp_bias: false,
-            query_key_norm: true,
-            latent: None,
-            experts: None,
+            qk_norm: true,
+            latent_attention: None,
+            moe: None,
             variations: Variations {
-                activation: Activation::GeluTanh,
+                hidden_activation: Activation::GeluTanh,
                 sandwich_norms: true,
                 scaled_embedding: true,
                 final_logit_softcapping: self.optional_float("final_logit_softcapping")?,
@@ -279,14 +282,15 @@ impl Fields<'_> {
         defaults: &Defaults,
     ) -> Result<(), ModelError> {
         let window = self.optional_size("sliding_window")?;
-        configuration.variations.local = (!layers.is_empty()).then_some(LocalAttention {
-            window: window.unwrap_or(defaults.sliding_window),
-            layers,
-            head_dim,
-            num_key_value_heads,
-            rope_theta,
-            rope_scaling,
-        });
+        configuration.variations.sliding_attention =
+            (!layers.is_empty()).then_some(SlidingAttention {
+                sliding_window: window.unwrap_or(defaults.sliding_window),
+                layers,
+                head_dim,
+                num_key_value_heads,
+                rope_theta,
+                rope_scaling,
+            });
         Ok(())
     }
 
@@ -338,7 +342,7 @@ impl Fields<'_> {
         Ok((head_dim, count))
     }
 
-    fn gemma_experts(&self, layers: i64) -> Result<Option<Experts>, ModelError> {
+    fn gemma_experts(&self, layers: i64) -> Result<Option<MixtureOfExperts>, ModelError> {
         if !self.flag("enable_moe_block", false)? {
             return Ok(None);
         }
@@ -346,11 +350,11 @@ impl Fields<'_> {
         if per_token > count {
             return Err(self.unsupported("top_k_experts", "at most num_experts"));
         }
-        Ok(Some(Experts {
-            count,
-            per_token,
-            intermediate_size: self.size("moe_intermediate_size")?,
-            shared_intermediate_size: 0,
+        Ok(Some(MixtureOfExperts {
+            num_experts: count,
+            num_experts_per_tok: per_token,
+            moe_intermediate_size: self.size("moe_intermediate_size")?,
+            shared_expert_intermediate_size: 0,
             norm_topk_prob: true,
             scoring: Scoring::NormedSoftmax,
             layers: (0..layers).collect(),

@@ -130,9 +130,9 @@ impl Checkpoint for GgufCheckpoint<'_> {
             rope_scaling: RopeScaling::Default,
             attention_bias: false,
             mlp_bias: false,
-            query_key_norm: false,
-            latent: None,
-            experts: None,
+            qk_norm: false,
+            latent_attention: None,
+            moe: None,
             variations: Variations::default(),
         })
     }

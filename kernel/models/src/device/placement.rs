@@ -27,7 +27,7 @@ pub(crate) struct Numbers {
 
 impl Placement {
     /// All layers on one device.
-    pub(crate) fn on(device: Device, layers: i64, kind: Kind) -> Self {
+    pub(crate) fn single(device: Device, layers: i64, kind: Kind) -> Self {
         Self {
             stages: vec![(device, 0..layers)],
             kind,
@@ -51,7 +51,7 @@ impl Placement {
         let total = outside + layers.iter().sum::<u64>();
         let fits_alone = |room: &&Room| room.bytes.is_none_or(|bytes| bytes >= total);
         if let Some(room) = rooms.iter().find(fits_alone) {
-            return Some(Self::on(room.device, layers.len() as i64, kind));
+            return Some(Self::single(room.device, layers.len() as i64, kind));
         }
         let bytes: Vec<u64> = rooms.iter().filter_map(|room| room.bytes).collect();
         let filled = |share: f64| {

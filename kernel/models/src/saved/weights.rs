@@ -86,7 +86,7 @@ fn write_shard(
     let mut numbers = Vec::with_capacity(shard.len());
     for tensor in shard {
         interrupt::check()?;
-        let numbers_of = Numbers::new(tensor.tensor(kind_of(tensor, kind))?);
+        let numbers_of = Numbers::new(tensor.to_cpu(kind_of(tensor, kind))?);
         numbers.push((tensor.name.as_str(), numbers_of));
     }
     interrupt::check()?;
