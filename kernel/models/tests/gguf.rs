@@ -12,8 +12,8 @@ use serde_json::Value as Json;
 #[test]
 fn metadata_and_tensors_are_read() {
     let bytes = good_file();
-    let contents = Header::parse(&bytes).unwrap();
-    let value = |key: &str| contents.metadata[key].clone();
+    let header = Header::parse(&bytes).unwrap();
+    let value = |key: &str| header.metadata[key].clone();
     assert_eq!(value("small"), MetadataValue::Signed(-3));
     assert_eq!(value("large"), MetadataValue::Unsigned(u64::MAX));
     assert_eq!(value("half"), MetadataValue::Float(0.5));
@@ -30,9 +30,9 @@ fn metadata_and_tensors_are_read() {
             MetadataArray::Signed(vec![])
         ]))
     );
-    let tensor = &contents.tensors["second"];
+    let tensor = &header.tensor_infos["second"];
     assert_eq!(
-        (tensor.shape.as_slice(), tensor.encoding),
+        (tensor.shape.as_slice(), tensor.ggml_type),
         (&[3, 32][..], GgmlType::Q8_0)
     );
     assert_eq!(tensor.start + tensor.bytes, bytes.len() as u64);
