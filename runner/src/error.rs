@@ -183,7 +183,7 @@ impl RunnerError {
             Self::Compile(
                 CompileError::Cells { .. }
                 | CompileError::Generate(_)
-                | CompileError::FurtherCrates { .. },
+                | CompileError::ExtraCrates { .. },
             ) => ExitCode::CompileFailed,
             Self::Compile(CompileError::Cache { .. }) | Self::NoCache | Self::Write { .. } => {
                 ExitCode::Unwritable

@@ -43,7 +43,12 @@ fn locate_with(name_or_path: &str, settings: &HubSettings) -> Result<LocatedMode
     if let Some(model) = PREPARED_MODELS.iter().find(is_named) {
         let folder = environment::models_folder().unwrap_or_default();
         let hint = || "run `cargo demo` or `offmodel-setup` to download it".to_owned();
-        return existing(name_or_path, model.name.to_owned(), folder.join(model.file), hint);
+        return existing(
+            name_or_path,
+            model.name.to_owned(),
+            folder.join(model.file),
+            hint,
+        );
     }
     if aliases::is_behind_api(name_or_path) {
         return Err(ModelError::BehindApi {

@@ -121,7 +121,7 @@ fn run_program(
     program: &Program,
     notebook: &Notebook,
     folder: &Path,
-) -> Result<(offmodel_program::protocol::Ending, bool), RunnerError> {
+) -> Result<(offmodel_events::batch::ExitStatus, bool), RunnerError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use offmodel_cells::parameters::Parameter;
+use offmodel_events::batch::ExitStatus;
 use offmodel_program::Notebook;
-use offmodel_program::protocol::Ending;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
@@ -205,7 +205,7 @@ enum Execution {
     /// It came to an end.
     Ended {
         folder: PathBuf,
-        ended: Result<Ending, ExecutorError>,
+        ended: Result<ExitStatus, ExecutorError>,
         exceeded: Option<Cause>,
     },
 }
@@ -281,7 +281,7 @@ pub(super) fn publish(
     parameters: &[Parameter],
     work: &Work,
     folder: &Path,
-    ended: Result<Ending, ExecutorError>,
+    ended: Result<ExitStatus, ExecutorError>,
     exceeded: Option<Cause>,
     stopping: bool,
 ) -> Result<Outcome, RunnerError> {
@@ -334,7 +334,7 @@ pub fn record_cancelled(folder: &SweepFolder, trial: &Trial) -> Result<(), Runne
 pub(super) fn result(
     work: &Work,
     cause: Option<Cause>,
-    ending: Option<&Ending>,
+    ending: Option<&ExitStatus>,
     frames: Vec<String>,
 ) -> AttemptResult {
     let seconds = ending.map_or(0.0, |ending| ending.seconds);

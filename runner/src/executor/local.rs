@@ -5,8 +5,8 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use offmodel_program::protocol::{AttemptRequest, Ending, REPORTS_VARIABLE, Report};
-use offmodel_toolchain::waiting;
+use offmodel_events::batch::{AttemptRequest, ExitStatus, Report};
+use offmodel_toolchain::openmp;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
@@ -147,7 +147,7 @@ impl LocalExecutor {
         folder: &Path,
         place: &Place,
         started: impl FnOnce(i32),
-    ) -> Result<Ending, ExecutorError> {
+    ) -> Result<ExitStatus, ExecutorError> {
         // The program works in the notebook's folder, where a relative path means another.
         let folder = std::path::absolute(folder).map_err(|error| ExecutorError::Refused {
             reason: error.to_string(),
@@ -177,9 +177,9 @@ impl LocalExecutor {
                     }
                 }
                 Report::Refused { reason, .. } => return Err(ExecutorError::Refused { reason }),
-                Report::Ended { ending, .. } => {
+                Report::Ended { exit_status, .. } => {
                     self.deaths.store(0, Ordering::Relaxed);
-                    return Ok(ending);
+                    return Ok(exit_status);
                 }
                 Report::Ready => {}
             }
@@ -276,8 +276,8 @@ fn server_command(start: &Start, reports: &std::io::PipeWriter) -> Command {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .env(REPORTS_VARIABLE, reports.as_raw_fd().to_string())
-        .envs(waiting::environment())
+        .env(offmodel_support::environment::REPORTS_FD, reports.as_raw_fd().to_string())
+        .envs(openmp::environment())
         // Ctrl-C in a terminal reaches the runner alone, which tells its attempts in order.
         .process_group(0)
         .kill_on_drop(true);

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use offmodel_cells::parameters::Parameter;
 use offmodel_events::CellError;
+use offmodel_events::batch::ExitStatus;
 use offmodel_program::Notebook;
-use offmodel_program::protocol::Ending;
 
 use crate::assignment::Assignment;
 use crate::error::RunnerError;
@@ -34,7 +34,7 @@ pub struct Executed {
 /// When there are none, or the notebook cannot be expressed as a file.
 pub fn executed(
     folder: &Path,
-    ending: &Ending,
+    ending: &ExitStatus,
     notebook: &Notebook,
     parameters: &[Parameter],
     given: &Assignment,
@@ -90,11 +90,5 @@ pub fn executed(
 
 /// An end that the program could not report itself, as the error of the cell that ran.
 fn program_error(cause: &Cause) -> CellError {
-    let value = cause.to_string();
-    CellError {
-        name: "program ended".to_owned(),
-        traceback: vec![value.clone()],
-        value,
-        line: None,
-    }
+    CellError::new("program ended", cause.to_string())
 }

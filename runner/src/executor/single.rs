@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use offmodel_program::protocol::Ending;
-use offmodel_toolchain::waiting;
+use offmodel_events::batch::ExitStatus;
+use offmodel_toolchain::openmp;
 use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -29,7 +29,7 @@ pub async fn run(
     directory: &Path,
     folder: &Path,
     mut tick: impl FnMut(),
-) -> Result<(Ending, bool), ExecutorError> {
+) -> Result<(ExitStatus, bool), ExecutorError> {
     let failed = |error: std::io::Error| ExecutorError::Start {
         program: program.to_owned(),
         reason: error.to_string(),
@@ -42,7 +42,7 @@ pub async fn run(
         .arg("--attempt")
         .arg(folder)
         .current_dir(directory)
-        .envs(waiting::environment())
+        .envs(openmp::environment())
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true)
@@ -67,7 +67,7 @@ pub async fn run(
         }
     };
     tick();
-    let ending = Ending {
+    let ending = ExitStatus {
         exit_code: status.code(),
         signal: status.signal(),
         seconds: started.elapsed().as_secs_f64(),

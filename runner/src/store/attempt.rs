@@ -1,7 +1,7 @@
 //! What an attempt is asked to do, and what became of it.
 
 use offmodel_events::CellError;
-use offmodel_program::protocol::{Ending, SPEC_VERSION, exit_code};
+use offmodel_events::batch::{ExitStatus, SPEC_VERSION, exit_code};
 use serde::{Deserialize, Serialize};
 
 use super::Provenance;
@@ -275,7 +275,7 @@ pub fn cause_of_error(cell: usize, error: &CellError) -> Cause {
 }
 
 /// The cause told by how a process ended, `None` if it ended well. `cell` is the one that ran.
-pub fn cause_of_ending(ending: &Ending, cell: Option<usize>) -> Option<Cause> {
+pub fn cause_of_ending(ending: &ExitStatus, cell: Option<usize>) -> Option<Cause> {
     match (ending.signal, ending.exit_code) {
         (Some(signal), _) => Some(Cause::Signal { signal, cell }),
         (None, Some(exit_code::SUCCESS)) if cell.is_none() => None,
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_program_that_ends_itself_in_a_cell_did_not_succeed() {
-        let ending = |code, signal| Ending {
+        let ending = |code, signal| ExitStatus {
             exit_code: code,
             signal,
             seconds: 0.0,

@@ -127,7 +127,7 @@ impl<'a> ConfigJson<'a> {
         if self.flag("use_sliding_window", false)? {
             return Err(self.unsupported("use_sliding_window", "false"));
         }
-                let hidden_size = self.size("hidden_size")?;
+        let hidden_size = self.size("hidden_size")?;
         let num_attention_heads = self.size("num_attention_heads")?;
         let num_key_value_heads = self
             .optional_size("num_key_value_heads")?
@@ -198,7 +198,7 @@ impl<'a> ConfigJson<'a> {
         nested: &Value,
         default_base: f64,
     ) -> Result<(f64, RopeScaling), ModelError> {
-        let rope = Self::new(self.path, nested);
+        let rope = ConfigJson::new(self.path, nested);
         let base = rope.optional_float("rope_theta")?.unwrap_or(default_base);
         let original = || match rope.optional_float("original_max_position_embeddings")? {
             Some(original) => Ok(original),

@@ -64,7 +64,10 @@ impl ConfigJson<'_> {
         variations.attention_scaling = Some(scalar.unwrap_or(256.0).powf(-0.5));
         variations.attn_logit_softcapping = cap("attn_logit_softcapping", 50.0)?;
         variations.final_logit_softcapping = cap("final_logit_softcapping", 30.0)?;
-        let mut layers = self.sliding_layers(configuration.num_hidden_layers, Some(GEMMA2_SLIDING_WINDOW_PATTERN))?;
+        let mut layers = self.sliding_layers(
+            configuration.num_hidden_layers,
+            Some(GEMMA2_SLIDING_WINDOW_PATTERN),
+        )?;
         if self.is_null("sliding_window") {
             layers.clear();
         }
@@ -173,7 +176,8 @@ impl ConfigJson<'_> {
         )?;
         let has_no_source = |layer: i64| configuration.kv_source_layer(layer).is_none();
         if (0..configuration.num_hidden_layers).any(has_no_source) {
-            let supported = "fewer, so that a layer of each attention type has keys and values of its own";
+            let supported =
+                "fewer, so that a layer of each attention type has keys and values of its own";
             return Err(self.unsupported("num_kv_shared_layers", supported));
         }
         Ok(configuration)

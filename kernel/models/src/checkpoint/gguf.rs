@@ -60,7 +60,11 @@ impl<'a> GgufCheckpoint<'a> {
         if self.file.get(DIMENSIONS).is_some() {
             let rotated = self.file.integer(DIMENSIONS)?;
             if rotated != head_dim.unsigned_abs() {
-                return Err(self.unsupported(DIMENSIONS, rotated.to_string(), "the size of a head"));
+                return Err(self.unsupported(
+                    DIMENSIONS,
+                    rotated.to_string(),
+                    "the size of a head",
+                ));
             }
         }
         match self.file.get(SCALING) {

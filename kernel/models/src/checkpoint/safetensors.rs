@@ -54,7 +54,9 @@ impl SafetensorsCheckpoint {
         let mut locations = HashMap::new();
         for (index, shard) in shards.iter().enumerate() {
             for name in shard.header.tensors().into_keys() {
-                let prefix = TEXT_MODEL_PREFIXES.iter().find(|(long, _)| name.starts_with(long));
+                let prefix = TEXT_MODEL_PREFIXES
+                    .iter()
+                    .find(|(long, _)| name.starts_with(long));
                 let text_name = match prefix {
                     Some((long, short)) => format!("{short}{}", &name[long.len()..]),
                     None => name.clone(),

@@ -53,7 +53,11 @@ impl Placement {
     ) -> Option<Self> {
         let element_bytes = kind.elt_size_in_bytes() as u64;
         let outside = counts.outside_layers * element_bytes;
-        let layers: Vec<u64> = counts.layers.iter().map(|count| count * element_bytes).collect();
+        let layers: Vec<u64> = counts
+            .layers
+            .iter()
+            .map(|count| count * element_bytes)
+            .collect();
         let total = outside + layers.iter().sum::<u64>();
         let fits_alone = |budget: &&DeviceBudget| budget.bytes.is_none_or(|bytes| bytes >= total);
         if let Some(budget) = budgets.iter().find(fits_alone) {
@@ -226,7 +230,10 @@ mod tests {
             (counts.outside_layers, counts.layers.as_slice()),
             (22, [3, 5].as_slice())
         );
-        assert_eq!(ParameterCounts::from_tensors(tensors, 2, true).outside_layers, 12);
+        assert_eq!(
+            ParameterCounts::from_tensors(tensors, 2, true).outside_layers,
+            12
+        );
         assert_eq!(counts.bytes(Kind::Half), 60);
     }
 

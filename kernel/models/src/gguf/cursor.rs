@@ -65,7 +65,9 @@ impl<'a> Cursor<'a> {
         if length > MAX_STRING_BYTES {
             return Err(GgufError::Metadata {
                 key: what.to_owned(),
-                detail: format!("a string of {length} bytes, at most {MAX_STRING_BYTES} are allowed"),
+                detail: format!(
+                    "a string of {length} bytes, at most {MAX_STRING_BYTES} are allowed"
+                ),
             });
         }
         let bytes = self.take(length, what)?;

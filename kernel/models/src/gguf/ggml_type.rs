@@ -63,11 +63,19 @@ impl GgmlType {
             }
             Self::F16 => {
                 let (chunks, _) = bytes.as_chunks::<2>();
-                elements.extend(chunks.iter().map(|&chunk| f16::from_le_bytes(chunk).to_f32()));
+                elements.extend(
+                    chunks
+                        .iter()
+                        .map(|&chunk| f16::from_le_bytes(chunk).to_f32()),
+                );
             }
             Self::Bf16 => {
                 let (chunks, _) = bytes.as_chunks::<2>();
-                elements.extend(chunks.iter().map(|&chunk| bf16::from_le_bytes(chunk).to_f32()));
+                elements.extend(
+                    chunks
+                        .iter()
+                        .map(|&chunk| bf16::from_le_bytes(chunk).to_f32()),
+                );
             }
             Self::Q4_1 => {
                 for block in bytes.as_chunks::<Q4_1_BLOCK_BYTES>().0 {
@@ -141,6 +149,9 @@ mod tests {
         block[2] = 0x80;
         block[33] = 0x7f;
         let elements = dequantize_q8_0(&block);
-        assert_eq!((elements[0], elements[1], elements[31]), (-32.0, 0.0, 31.75));
+        assert_eq!(
+            (elements[0], elements[1], elements[31]),
+            (-32.0, 0.0, 31.75)
+        );
     }
 }

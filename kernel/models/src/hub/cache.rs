@@ -103,7 +103,11 @@ pub(crate) fn shard_names(index: &[u8]) -> Result<Vec<String>, String> {
             Some(name) if Path::new(name).file_name() == Some(name.as_ref()) => {
                 names.push(name.to_owned());
             }
-            _ => return Err(format!("the shard of {tensor} is {shard}, expected a file name")),
+            _ => {
+                return Err(format!(
+                    "the shard of {tensor} is {shard}, expected a file name"
+                ));
+            }
         }
     }
     names.sort_unstable();

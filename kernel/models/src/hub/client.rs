@@ -333,7 +333,10 @@ impl IncompleteFile {
             hasher.update(bytes);
         }
         if self.length > self.expected {
-            let detail = format!("the server sent more than the file's {} bytes", self.expected);
+            let detail = format!(
+                "the server sent more than the file's {} bytes",
+                self.expected
+            );
             let _ = self.restart();
             return Err(DownloadError::Permanent(detail));
         }

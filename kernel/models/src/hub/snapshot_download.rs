@@ -96,7 +96,9 @@ async fn download(repo: &Repo, settings: &HubSettings) -> Result<PathBuf, Downlo
     } else {
         None
     };
-    let weight_files = info.weight_files(shards).map_err(DownloadError::Permanent)?;
+    let weight_files = info
+        .weight_files(shards)
+        .map_err(DownloadError::Permanent)?;
     let weight_files: Vec<&str> = weight_files.iter().map(String::as_str).collect();
     snapshot_files.download(&weight_files).await?;
     if !cache::is_commit(revision) {

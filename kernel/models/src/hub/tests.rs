@@ -309,7 +309,9 @@ fn a_cut_connection_is_resumed() {
         .requests
         .iter()
         .filter(|(path, ..)| path == "/blob/one.safetensors");
-    let ranges: Vec<_> = shard_requests.filter_map(|(_, range, _)| range.clone()).collect();
+    let ranges: Vec<_> = shard_requests
+        .filter_map(|(_, range, _)| range.clone())
+        .collect();
     assert!(
         !ranges.is_empty() && ranges.iter().all(|range| range.starts_with("bytes=")),
         "{ranges:?}"
@@ -340,7 +342,9 @@ fn an_incomplete_download_is_never_used() {
         offline: true,
         ..server.settings(cache.path())
     };
-    let error = snapshot_download(&repo(), &offline).unwrap_err().to_string();
+    let error = snapshot_download(&repo(), &offline)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("HF_HUB_OFFLINE"), "{error}");
     // Once the server responds again, the rest is downloaded.
     server.change(|hub| hub.busy = 0);
@@ -384,7 +388,10 @@ fn a_file_with_the_wrong_hash_is_discarded() {
 
 #[test]
 fn requests_to_a_busy_server_are_retried() {
-    let server = Server::start(Hub { busy: 3, ..repository() });
+    let server = Server::start(Hub {
+        busy: 3,
+        ..repository()
+    });
     let cache = tempfile::tempdir().unwrap();
     assert!(snapshot_download(&repo(), &server.settings(cache.path())).is_ok());
     server.change(|hub| hub.busy = 100);
@@ -484,7 +491,11 @@ fn the_token_is_sent_to_no_other_server() {
         ..front.settings(cache.path())
     };
     snapshot_download(&repo(), &settings).unwrap();
-    assert_eq!(*tokens_seen.lock().unwrap(), 7, "the list of files and six files");
+    assert_eq!(
+        *tokens_seen.lock().unwrap(),
+        7,
+        "the list of files and six files"
+    );
     let hub = storage.hub.lock().unwrap();
     assert_eq!(hub.requests.len(), 6);
     assert!(hub.requests.iter().all(|(_, _, with_token)| !with_token));

@@ -48,7 +48,11 @@ pub(crate) fn write_weights(
 }
 
 /// Splits the tensors, in order, into runs of at most `max_shard_bytes` or of one tensor.
-fn split_into_shards(tensors: Vec<CheckpointTensor>, kind: Kind, max_shard_bytes: u64) -> Vec<Vec<CheckpointTensor>> {
+fn split_into_shards(
+    tensors: Vec<CheckpointTensor>,
+    kind: Kind,
+    max_shard_bytes: u64,
+) -> Vec<Vec<CheckpointTensor>> {
     let (mut shards, mut used) = (vec![Vec::new()], 0);
     for tensor in tensors {
         let bytes = bytes(&tensor, kind);

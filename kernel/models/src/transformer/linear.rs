@@ -75,7 +75,7 @@ impl Linear {
         adapters: &Adapters,
     ) -> Result<Vec<Tensor>, TchError> {
         let first = self.modules.first();
-        let merged = first.and_then(|module| adapters.merged(&module.name));
+        let merged = first.and_then(|module| adapters.merged_weight(&module.name));
         let mut fused = merged.unwrap_or(&self.weight).forward(x)?;
         if let Some(bias) = &self.bias {
             fused = fused.f_add(bias)?;
@@ -91,13 +91,13 @@ impl Linear {
         }
         let modules = self.modules.iter().zip(outputs);
         modules
-            .map(|(module, output)| adapters.adapt(&module.name, x, output))
+            .map(|(module, output)| adapters.add_update(&module.name, x, output))
             .collect()
     }
 
     /// The fused weight with the updates of `adapter`, if the adapter holds it merged.
     pub(super) fn merged_in<'a>(&self, adapter: Option<&'a Adapter>) -> Option<&'a LinearWeight> {
-        adapter?.merged(&self.modules.first()?.name)
+        adapter?.merged_weight(&self.modules.first()?.name)
     }
 
     /// Adds the updates of `adapter` to a copy of the fused weight, and returns it under the name of
@@ -111,14 +111,14 @@ impl Linear {
         let is_adapted = self
             .modules
             .iter()
-            .any(|module| adapter.adapts(&module.name));
+            .any(|module| adapter.has_module(&module.name));
         let Some(first) = self.modules.first().filter(|_| is_adapted) else {
             return Ok(None);
         };
         let base = self.weight.tensor();
         let mut weights = base.f_split_with_sizes(self.out_features(), 0)?;
         for (module, weight) in self.modules.iter().zip(&mut weights) {
-            if let Some(update) = adapter.change(&module.name)? {
+            if let Some(update) = adapter.delta_weight(&module.name)? {
                 let update = update.f_to_device(weight.device())?;
                 *weight = weight.f_add(&update)?.f_to_kind(base.kind())?;
             }

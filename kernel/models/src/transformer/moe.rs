@@ -8,7 +8,7 @@ use super::norm::RmsNorm;
 use super::parameter::Parameter;
 use super::weights::Weights;
 use crate::ModelError;
-use crate::adapter::{Adapters, Share};
+use crate::adapter::{AdapterGroup, Adapters};
 use crate::configuration::{MixtureOfExperts, Scoring};
 
 /// Experts in place of an MLP (`Qwen3MoeSparseMoeBlock`, `DeepseekV3MoE`, `Gemma4TextExperts`).
@@ -137,14 +137,14 @@ impl SparseMoe {
         router_input: &Tensor,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let Adapters::Several(shares) = adapters else {
+        let Adapters::Several(groups) = adapters else {
             return self.forward_with_one_adapter(x, router_input, adapters);
         };
-        // The tokens of an expert are gathered anew in every forward pass, so the shares are
-        // computed one after the other. That costs little: the few tokens of each share have few
+        // The tokens of an expert are gathered anew in every forward pass, so the groups are
+        // computed one after the other. That costs little: the few tokens of each group have few
         // experts in common.
         let mut output = x.f_empty_like()?;
-        for Share { adapter, tokens } in shares {
+        for AdapterGroup { adapter, tokens } in groups {
             let tokens = tokens.f_to_device(x.device())?;
             let select = |tensor: &Tensor| tensor.f_index_select(0, &tokens);
             let (x, router_input) = (select(x)?, select(router_input)?);

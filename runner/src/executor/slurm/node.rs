@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use offmodel_events::batch::{ExitStatus, exit_code};
 use offmodel_program::Notebook;
-use offmodel_program::protocol::{Ending, exit_code};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
@@ -184,7 +184,7 @@ enum Stop {
 }
 
 struct Execution {
-    ended: Result<Ending, ExecutorError>,
+    ended: Result<ExitStatus, ExecutorError>,
     exceeded: Option<Cause>,
     stop: Option<Stop>,
 }
@@ -250,10 +250,10 @@ async fn execute(
     }
 }
 
-fn has_failed(ended: &Result<Ending, ExecutorError>) -> bool {
+fn has_failed(ended: &Result<ExitStatus, ExecutorError>) -> bool {
     !matches!(
         ended,
-        Ok(Ending {
+        Ok(ExitStatus {
             exit_code: Some(exit_code::SUCCESS),
             ..
         })

@@ -11,11 +11,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::FurtherCrates;
+use super::ExtraCrates;
 use crate::Toolchain;
 
 /// The name by which generated code mentions the library, so that cells are linked with it.
-pub const SHARED: &str = "offmodel_further";
+pub const SHARED_CRATE: &str = "offmodel_further";
 
 /// The linker of the library: the usual one, but all C functions are in the library and exported,
 /// because generic and inlined code of crates with C code calls them from the cells. rustc takes
@@ -44,7 +44,10 @@ impl Toolchain {
     ///
     /// # Errors
     /// When files cannot be written or the compiler not started.
-    pub fn shared_arguments(&self, crates: &FurtherCrates) -> io::Result<Option<Vec<OsString>>> {
+    pub fn shared_library_arguments(
+        &self,
+        crates: &ExtraCrates,
+    ) -> io::Result<Option<Vec<OsString>>> {
         let Some(folder) = crates.folder() else {
             return Ok(None);
         };
@@ -53,7 +56,7 @@ impl Toolchain {
         if !library.is_file() && !self.build_shared(crates, &name, folder, &library)? {
             return Ok(None);
         }
-        let mut named = OsString::from(format!("{SHARED}="));
+        let mut named = OsString::from(format!("{SHARED_CRATE}="));
         named.push(&library);
         let (flag, separator) = match self.interface {
             Some(_) => ("-rpath", "="),
@@ -70,7 +73,7 @@ impl Toolchain {
     /// False if the compiler or the linker refuses.
     fn build_shared(
         &self,
-        crates: &FurtherCrates,
+        crates: &ExtraCrates,
         name: &str,
         folder: &Path,
         library: &Path,

@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 
 /// Crates that were built for cells and programs, beyond those of the prelude.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FurtherCrates {
+pub struct ExtraCrates {
     /// Identifies crates, versions, features and compiler; empty for none.
     key: String,
     arguments: Vec<OsString>,
@@ -44,7 +44,7 @@ impl Record {
     }
 }
 
-impl FurtherCrates {
+impl ExtraCrates {
     /// Identifies crates, versions, features and compiler; empty if there are none.
     pub fn key(&self) -> &str {
         &self.key
@@ -110,7 +110,7 @@ pub(super) fn publish(
     let _ = fs::remove_dir_all(&temporary);
     let written = write(record, libraries, &temporary).and_then(|()| {
         // One that is there was found not to be whole.
-        if FurtherCrates::read(&entry).is_none() {
+        if ExtraCrates::read(&entry).is_none() {
             let _ = fs::remove_dir_all(&entry);
         }
         fs::rename(&temporary, &entry)
@@ -118,7 +118,7 @@ pub(super) fn publish(
     if let Err(error) = written {
         let _ = fs::remove_dir_all(&temporary);
         // Another process may have published the same first.
-        if FurtherCrates::read(&entry).is_none() {
+        if ExtraCrates::read(&entry).is_none() {
             return Err(error);
         }
     }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::cargo::{self, Ended, Stop, TARGET};
-use super::entry::{FurtherCrates, Record, content_key, publish};
+use super::cargo::{self, CancellationToken, Ended, TARGET};
+use super::entry::{ExtraCrates, Record, content_key, publish};
 use super::manifest::{key, write_package};
-use super::prelude_crates::in_prelude;
-use super::request::Request;
+use super::prelude_crates::version_in_prelude;
+use super::request::CrateRequest;
 use crate::Toolchain;
 
 /// Beside the prelude: what `cargo clean` removes with it.
@@ -21,7 +21,7 @@ const BUILT: &str = "target";
 /// Why crates could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FurtherCratesError {
+pub enum ExtraCratesError {
     /// Cargo does not know them, or they do not compile.
     #[error("{reason}")]
     Cargo {
@@ -36,7 +36,7 @@ pub enum FurtherCratesError {
     },
     /// Someone asked the build to stop.
     #[error("interrupted")]
-    Stopped,
+    Cancelled,
     /// Files could not be written or Cargo not started.
     #[error("failed to build further crates in {}: {source}", folder.display())]
     Files {
@@ -49,37 +49,37 @@ pub enum FurtherCratesError {
 
 impl Toolchain {
     /// Builds crates, or finds them built. Of two requests of one name, the later counts; those
-    /// that the [prelude has](in_prelude) need nothing.
+    /// that the [prelude has](version_in_prelude) need nothing.
     ///
     /// `progress` hears what Cargo does. `stop`, if given, ends that within a few hundredths of a
     /// second; what was built so far is kept, and nothing of it counts as built that is not.
     ///
     /// # Errors
     /// When Cargo cannot find or compile them, in its own words, or was stopped.
-    pub fn further_crates(
+    pub fn extra_crates(
         &self,
-        requests: &[Request],
-        stop: Option<&Stop>,
+        requests: &[CrateRequest],
+        stop: Option<&CancellationToken>,
         progress: &mut dyn FnMut(&str),
-    ) -> Result<FurtherCrates, FurtherCratesError> {
-        let mut wanted: Vec<Request> = Vec::new();
+    ) -> Result<ExtraCrates, ExtraCratesError> {
+        let mut wanted: Vec<CrateRequest> = Vec::new();
         for request in requests {
             wanted.retain(|known| known.name() != request.name());
-            if in_prelude(request.name()).is_none() {
+            if version_in_prelude(request.name()).is_none() {
                 wanted.push(request.clone());
             }
         }
         if wanted.is_empty() {
-            return Ok(FurtherCrates::default());
+            return Ok(ExtraCrates::default());
         }
         let cache = self.prelude.parent().unwrap_or(Path::new("/")).join(CACHE);
-        let files = |source| FurtherCratesError::Files {
+        let files = |source| ExtraCratesError::Files {
             folder: cache.clone(),
             source,
         };
         let key = key(&wanted, self).map_err(files)?;
-        let is_local = wanted.iter().any(Request::is_local);
-        if !is_local && let Some(built) = FurtherCrates::read(&cache.join(&key)) {
+        let is_local = wanted.iter().any(CrateRequest::is_local);
+        if !is_local && let Some(built) = ExtraCrates::read(&cache.join(&key)) {
             return Ok(built);
         }
         // One package for every key: Cargo finds it as it was, and its lock with it.
@@ -92,12 +92,12 @@ impl Toolchain {
             key
         };
         let entry = publish(&built.record, &built.libraries, &cache, &key).map_err(files)?;
-        FurtherCrates::read(&entry).ok_or_else(|| files(io::ErrorKind::NotFound.into()))
+        ExtraCrates::read(&entry).ok_or_else(|| files(io::ErrorKind::NotFound.into()))
     }
 }
 
 /// The package appears whole; one that is there keeps its lock file.
-fn prepare(requests: &[Request], cache: &Path, package: &Path) -> io::Result<()> {
+fn prepare(requests: &[CrateRequest], cache: &Path, package: &Path) -> io::Result<()> {
     if package.is_dir() {
         return Ok(());
     }
@@ -123,15 +123,15 @@ fn build(
     toolchain: &Toolchain,
     package: &Path,
     cache: &Path,
-    stop: Option<&Stop>,
+    stop: Option<&CancellationToken>,
     progress: &mut dyn FnMut(&str),
-) -> Result<Built, FurtherCratesError> {
-    let mut run = |command| -> Result<Vec<String>, FurtherCratesError> {
+) -> Result<Built, ExtraCratesError> {
+    let mut run = |command| -> Result<Vec<String>, ExtraCratesError> {
         match cargo::run(command, stop, progress) {
             Ok(Ended::Succeeded { stdout }) => Ok(stdout),
-            Ok(Ended::Failed { reason }) => Err(FurtherCratesError::Cargo { reason }),
-            Ok(Ended::Stopped) => Err(FurtherCratesError::Stopped),
-            Err(source) => Err(FurtherCratesError::Files {
+            Ok(Ended::Failed { reason }) => Err(ExtraCratesError::Cargo { reason }),
+            Ok(Ended::Stopped) => Err(ExtraCratesError::Cancelled),
+            Err(source) => Err(ExtraCratesError::Files {
                 folder: package.to_owned(),
                 source,
             }),
@@ -157,7 +157,7 @@ fn build(
     sort_out(&messages, direct)
 }
 
-fn sort_out(messages: &[Message], direct: Vec<Dependency>) -> Result<Built, FurtherCratesError> {
+fn sort_out(messages: &[Message], direct: Vec<Dependency>) -> Result<Built, ExtraCratesError> {
     let libraries: Vec<(&str, &Path)> = messages
         .iter()
         .filter(|message| message.reason == "compiler-artifact")
@@ -167,7 +167,7 @@ fn sort_out(messages: &[Message], direct: Vec<Dependency>) -> Result<Built, Furt
     for Dependency { name, pkg } in direct {
         let library = libraries.iter().find(|(package, _)| *package == pkg);
         let Some((_, library)) = library else {
-            return Err(FurtherCratesError::NoLibrary { name });
+            return Err(ExtraCratesError::NoLibrary { name });
         };
         let file = library.file_name().unwrap_or_default().to_string_lossy();
         crates.push((name, file.into_owned()));

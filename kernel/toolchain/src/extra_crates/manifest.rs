@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::prelude_crates::WORKSPACE_LOCK;
-use super::request::Request;
+use super::request::CrateRequest;
 use crate::Toolchain;
 
 /// The name of the generated package.
@@ -18,7 +18,7 @@ const SOURCE: &str = "empty.rs";
 ///
 /// It is a workspace of its own, wherever it lies. Optimisation is the prelude's: at level 1 the
 /// compiler shares generic code with the cells.
-pub(super) fn manifest(requests: &[Request]) -> String {
+pub(super) fn manifest(requests: &[CrateRequest]) -> String {
     let mut dependencies = Table::new();
     for request in requests {
         let detail = Value::Table(request.detail().clone());
@@ -50,14 +50,14 @@ pub(super) fn manifest(requests: &[Request]) -> String {
 }
 
 /// Writes the package into an empty folder.
-pub(super) fn write_package(requests: &[Request], folder: &Path) -> io::Result<()> {
+pub(super) fn write_package(requests: &[CrateRequest], folder: &Path) -> io::Result<()> {
     fs::write(folder.join("Cargo.toml"), manifest(requests))?;
     fs::write(folder.join(SOURCE), "")?;
     fs::write(folder.join("Cargo.lock"), WORKSPACE_LOCK)
 }
 
 /// Names what is to be built: the lines, whatever their order, with compiler and prelude.
-pub(super) fn key(requests: &[Request], toolchain: &Toolchain) -> io::Result<String> {
+pub(super) fn key(requests: &[CrateRequest], toolchain: &Toolchain) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(b"offmodel further crates 1\0");
     hash.update(manifest(requests));

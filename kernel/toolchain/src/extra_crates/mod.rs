@@ -19,9 +19,9 @@ mod prelude_crates;
 mod request;
 mod shared;
 
-pub use build::FurtherCratesError;
-pub use cargo::Stop;
-pub use entry::FurtherCrates;
-pub use prelude_crates::in_prelude;
-pub use request::{Request, RequestError};
-pub use shared::SHARED;
+pub use build::ExtraCratesError;
+pub use cargo::CancellationToken;
+pub use entry::ExtraCrates;
+pub use prelude_crates::version_in_prelude;
+pub use request::{CrateRequest, CrateRequestError};
+pub use shared::SHARED_CRATE;

@@ -11,7 +11,7 @@ pub(super) const PRELUDE_CRATES: [&str; 5] = ["plotters", "polars", "serde_json"
 pub(super) const WORKSPACE_LOCK: &str = include_str!("../../../../Cargo.lock");
 
 /// The version of a crate that cells have from the prelude, if it is one of those.
-pub fn in_prelude(name: &str) -> Option<&'static str> {
+pub fn version_in_prelude(name: &str) -> Option<&'static str> {
     let name = PRELUDE_CRATES.into_iter().find(|known| *known == name)?;
     static LOCK: OnceLock<Table> = OnceLock::new();
     let lock = LOCK.get_or_init(|| WORKSPACE_LOCK.parse().unwrap_or_default());

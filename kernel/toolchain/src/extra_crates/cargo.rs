@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use offmodel_support::environment::RUSTC_WRAPPER;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::Toolchain;
-use crate::wrapper::WRAPPER_VARIABLE;
 
 /// What further crates are built for. Named to Cargo, so that libraries for cells and those for
 /// macros and build scripts lie apart.
@@ -20,20 +20,21 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// Stops a build, from another thread. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct CancellationToken(Arc<AtomicBool>);
 
-impl Stop {
-    /// Asks the running build to stop; without one, the next, unless it is [cleared](Self::clear).
-    pub fn request(&self) {
+impl CancellationToken {
+    /// Cancels the running build; if none runs, the next one, unless [`reset`](Self::reset) is
+    /// called before it starts.
+    pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Forgets an earlier request.
-    pub fn clear(&self) {
+    /// Forgets an earlier cancellation.
+    pub fn reset(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 
-    fn is_requested(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -66,7 +67,7 @@ pub(super) fn command(toolchain: &Toolchain, folder: &Path, subcommand: &str) ->
         .env("CARGO_TERM_QUIET", "false");
     // What is meant for cells, or for the user's own builds.
     for variable in [
-        WRAPPER_VARIABLE,
+        RUSTC_WRAPPER,
         "RUSTC_WRAPPER",
         "RUSTC_WORKSPACE_WRAPPER",
         "RUSTFLAGS",
@@ -85,7 +86,7 @@ pub(super) fn command(toolchain: &Toolchain, folder: &Path, subcommand: &str) ->
 /// that is requested. Without, they share the terminal's Ctrl-C with the caller.
 pub(super) fn run(
     mut command: Command,
-    stop: Option<&Stop>,
+    stop: Option<&CancellationToken>,
     progress: &mut dyn FnMut(&str),
 ) -> io::Result<Ended> {
     command
@@ -150,11 +151,11 @@ fn read_lines(
 fn wait(
     child: &mut Child,
     lines: &Receiver<Line>,
-    stop: Option<&Stop>,
+    stop: Option<&CancellationToken>,
     hear: &mut dyn FnMut(Line),
 ) -> io::Result<Option<ExitStatus>> {
     loop {
-        if stop.is_some_and(Stop::is_requested) {
+        if stop.is_some_and(CancellationToken::is_cancelled) {
             // It may just have ended.
             let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
             child.wait()?;

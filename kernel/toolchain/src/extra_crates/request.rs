@@ -2,11 +2,11 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::prelude_crates::in_prelude;
+use super::prelude_crates::version_in_prelude;
 
 /// One crate that a notebook asks for: a line of a Cargo manifest's `[dependencies]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub struct CrateRequest {
     name: String,
     /// What Cargo is told about it; paths are absolute.
     detail: Table,
@@ -15,7 +15,7 @@ pub struct Request {
 /// A `:dep` line that asks for nothing that could be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RequestError {
+pub enum CrateRequestError {
     /// The line is neither a name nor what a manifest could hold.
     #[error(
         "`:dep {line}` is not understood ({reason}); write `:dep NAME`, `:dep NAME@1.2`, \
@@ -41,24 +41,24 @@ pub enum RequestError {
     },
 }
 
-impl Request {
+impl CrateRequest {
     /// Reads what stands behind `:dep`. A relative `path` is one from `folder`.
     ///
     /// # Errors
     /// When it is not understood, or asks for another copy of what the prelude has.
-    pub fn parse(line: &str, folder: &Path) -> Result<Self, RequestError> {
-        let (name, mut detail) = read(line).map_err(|reason| RequestError::Syntax {
+    pub fn parse(line: &str, folder: &Path) -> Result<Self, CrateRequestError> {
+        let (name, mut detail) = read(line).map_err(|reason| CrateRequestError::Syntax {
             line: line.to_owned(),
             reason,
         })?;
         let contradicts = ["path", "git", "registry", "package"]
             .iter()
             .any(|key| detail.contains_key(*key));
-        if let Some(version) = in_prelude(&name)
+        if let Some(version) = version_in_prelude(&name)
             && (contradicts || !version_fits(detail.get("version"), version))
         {
             let version = version.to_owned();
-            return Err(RequestError::InPrelude { name, version });
+            return Err(CrateRequestError::InPrelude { name, version });
         }
         if let Some(Value::String(path)) = detail.get_mut("path") {
             let absolute = std::path::absolute(folder.join(path.as_str()));
@@ -141,10 +141,10 @@ fn version_fits(wanted: Option<&Value>, version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::further_crates::prelude_crates::PRELUDE_CRATES;
+    use crate::extra_crates::prelude_crates::PRELUDE_CRATES;
 
     fn detail(line: &str) -> String {
-        let request = Request::parse(line, Path::new("/notebooks")).unwrap();
+        let request = CrateRequest::parse(line, Path::new("/notebooks")).unwrap();
         format!("{} {}", request.name(), request.detail())
             .trim_end()
             .replace('\n', ", ")
@@ -176,7 +176,7 @@ mod tests {
             "../x",
             "a = \"1\"\nb = \"1\"",
         ] {
-            let error = Request::parse(line, Path::new("/")).unwrap_err();
+            let error = CrateRequest::parse(line, Path::new("/")).unwrap_err();
             assert!(
                 error.to_string().contains(":dep NAME@1.2"),
                 "{line}: {error}"
@@ -187,10 +187,10 @@ mod tests {
     #[test]
     fn crates_of_the_prelude_are_used_as_they_are_or_refused() {
         for name in PRELUDE_CRATES {
-            let version = in_prelude(name).unwrap();
-            Request::parse(name, Path::new("/")).unwrap();
-            Request::parse(&format!("{name}@{version}"), Path::new("/")).unwrap();
-            let error = Request::parse(&format!("{name} = \"=0.0.1\""), Path::new("/"));
+            let version = version_in_prelude(name).unwrap();
+            CrateRequest::parse(name, Path::new("/")).unwrap();
+            CrateRequest::parse(&format!("{name}@{version}"), Path::new("/")).unwrap();
+            let error = CrateRequest::parse(&format!("{name} = \"=0.0.1\""), Path::new("/"));
             assert!(error.unwrap_err().to_string().contains(version), "{name}");
         }
     }
