@@ -38,9 +38,10 @@ impl<'a> GemmaMetadata<'a> {
         let layers = self.integer("block_count")?;
         let head_dim = self.integer("attention.key_length")?;
         let is_27b = LAYERS_OF_27B.contains(&(self.architecture, layers));
-        let query_pre_attn_scalar = match is_27b && heads > 0 {
-            true => hidden / heads,
-            false => head_dim,
+        let query_pre_attn_scalar = if is_27b && heads > 0 {
+            hidden / heads
+        } else {
+            head_dim
         };
         let mut config = json!({
             "vocab_size": self.file.strings("tokenizer.ggml.tokens")?.len(),
