@@ -2,7 +2,7 @@
 //! greedily, 16 sampled at temperature 1, 16 greedily with an adapter, and LoRA fine-tuning. Arguments
 //! select some of these measurements.
 //!
-//! `tests/reference/smollm2_speed.py` runs it in turns with `transformers`.
+//! `tests/benchmarks/smollm2_speed.py` runs it in turns with `transformers`.
 
 use std::time::Instant;
 

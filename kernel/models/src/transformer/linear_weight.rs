@@ -23,7 +23,7 @@ const TRANSPOSED_MAX_TOKENS: i64 = 3;
 ///
 /// The first product of few tokens, as decoding makes them, creates a second copy in oneDNN's blocked
 /// layout, which all later products without gradients use. With SmolLM2 on two cores of an EPYC 9005
-/// that is 2.2 times as fast for 16 tokens and 1.9 times for one (`tests/reference/smollm2_speed.py`).
+/// that is 2.2 times as fast for 16 tokens and 1.9 times for one (`tests/benchmarks/smollm2_speed.py`).
 #[derive(Debug)]
 pub(crate) struct LinearWeight {
     row_major: SharedTensor,
