@@ -1,5 +1,4 @@
-//! Generates a response to one prompt:
-//! `cargo run -p offmodel-models --example generate -- "Why is the sky blue?"`
+//! Generates one response: `cargo run -p offmodel-models --example generate -- "Why is the sky blue?"`
 
 use offmodel_models::{Chat, Model, ModelError, Sampling};
 

@@ -1,9 +1,9 @@
-//! Measures tokens per second of a model with the shape of Qwen3-4B and random weights, and prints
-//! them as one line of JSON.
+//! Measures tokens per second of a model in the shape of Qwen3-4B with random weights, and prints one
+//! line of JSON: decoding with batches of 1 and 128, LoRA fine-tuning, and the peak rates of the
+//! device.
 //!
-//! It measures decoding with batches of 1 and 128, LoRA fine-tuning, and the peak of the device.
-//! `tests/reference/gpu_speed.py` runs it with the libtorch of a Python environment, alternately with
-//! `transformers`. With the argument `tiny`, the shape is one that any CPU computes in seconds.
+//! `tests/benchmarks/gpu_speed.py` runs it with the libtorch of a Python environment, in turns with
+//! `transformers`. With the argument `tiny` the model is so small that any CPU takes seconds.
 
 use std::path::Path;
 use std::time::Instant;
@@ -12,21 +12,20 @@ use offmodel_models::{BestDevice, Chat, LoadOptions, Model, ModelError, Precisio
 use offmodel_models::{SftOptions, fine_tune};
 use tch::{Cuda, Device, Kind, Tensor};
 
-/// The model's shape, and the sizes of the measurements.
+/// The model and the amounts of work that are measured.
 struct Plan {
     config: serde_json::Value,
     /// Words of a prompt.
     prompt_words: usize,
-    /// Generated tokens of each sequence.
+    /// New tokens of each sequence.
     new_tokens: usize,
-    /// Sequences of a batch in decoding.
     batches: [usize; 2],
     /// Words of a response in training.
     response_words: usize,
     /// Chats of a training step.
-    batch_size: usize,
-    /// Rows and columns of the matrices whose product gives the peak.
-    matrix_size: i64,
+    chats_per_step: usize,
+    /// Side of the square matrices whose product measures the peak rate.
+    matrix_side: i64,
 }
 
 impl Plan {
@@ -44,8 +43,8 @@ impl Plan {
             new_tokens: 128,
             batches: [1, 128],
             response_words: 960,
-            batch_size: 16,
-            matrix_size: 8192,
+            chats_per_step: 16,
+            matrix_side: 8192,
         }
     }
 
@@ -62,8 +61,8 @@ impl Plan {
             new_tokens: 8,
             batches: [1, 4],
             response_words: 12,
-            batch_size: 4,
-            matrix_size: 64,
+            chats_per_step: 4,
+            matrix_side: 64,
         }
     }
 }
@@ -90,7 +89,7 @@ fn measure(plan: &Plan, folder: &Path) -> Result<serde_json::Value, ModelError> 
     let single = decode(&model, plan, plan.batches[0])?;
     let batched = decode(&model, plan, plan.batches[1])?;
     let trained = train(&model, plan)?;
-    // Two operations a parameter forward and two backward, because base weights have no gradients.
+    // Forward, and backward to the inputs: the base weights have no gradients of their own.
     let operations = 4.0 * model.parameter_count() as f64 * trained;
     Ok(serde_json::json!({
         "device": format!("{device:?}"),
@@ -106,9 +105,9 @@ fn measure(plan: &Plan, folder: &Path) -> Result<serde_json::Value, ModelError> 
     }))
 }
 
-/// Generated tokens per second of `count` sequences, without the time to the first token.
-fn decode(model: &Model, plan: &Plan, count: usize) -> Result<f64, ModelError> {
-    let chats = vec![Chat::user(words(plan.prompt_words)); count];
+/// New tokens per second of `batch_size` sequences, without the time to the first token.
+fn decode(model: &Model, plan: &Plan, batch_size: usize) -> Result<f64, ModelError> {
+    let chats = vec![Chat::user(words(plan.prompt_words)); batch_size];
     let timed = |tokens: usize| {
         let started = Instant::now();
         let sampling = Sampling::greedy().max_new_tokens(tokens);
@@ -116,14 +115,13 @@ fn decode(model: &Model, plan: &Plan, count: usize) -> Result<f64, ModelError> {
         let tokens: usize = responses.iter().map(|response| response.tokens.len()).sum();
         Ok::<_, ModelError>((tokens as f64, started.elapsed().as_secs_f64()))
     };
-    // The first call warms up.
     timed(2)?;
-    let (first, all) = (timed(1)?, timed(plan.new_tokens)?);
-    // Random weights may end a response early, which does not affect the rate.
-    Ok((all.0 - first.0) / (all.1 - first.1))
+    let (few, whole) = (timed(1)?, timed(plan.new_tokens)?);
+    // Random weights may end a response early, so the tokens are counted rather than assumed.
+    Ok((whole.0 - few.0) / (whole.1 - few.1))
 }
 
-/// Tokens per second of fine-tuning, prompts included. The first step is not counted.
+/// Tokens per second, including prompts, of the training steps after the first.
 fn train(model: &Model, plan: &Plan) -> Result<f64, ModelError> {
     let chat = Chat::user(words(plan.prompt_words)).assistant(words(plan.response_words));
     let tokens = model
@@ -131,16 +129,16 @@ fn train(model: &Model, plan: &Plan) -> Result<f64, ModelError> {
         .encode(&model.render(&chat, false)?)?
         .len();
     let options = SftOptions {
-        batch_size: plan.batch_size,
+        batch_size: plan.chats_per_step,
         ..SftOptions::default()
     };
-    let tuned = fine_tune(model, &vec![chat; 4 * plan.batch_size], &options)?;
+    let tuned = fine_tune(model, &vec![chat; 4 * plan.chats_per_step], &options)?;
     let steps = &tuned.steps[1..];
     let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
-    Ok((tokens * plan.batch_size * steps.len()) as f64 / seconds)
+    Ok((tokens * plan.chats_per_step * steps.len()) as f64 / seconds)
 }
 
-/// Bytes per second, read and written, of a copy within the device.
+/// Bytes per second that a copy within the device reads and writes.
 fn bandwidth(device: Device) -> Result<f64, ModelError> {
     let bytes = if device == Device::Cpu {
         1 << 24
@@ -152,14 +150,14 @@ fn bandwidth(device: Device) -> Result<f64, ModelError> {
     rate(device, 2.0 * bytes as f64, || Ok(target.f_copy_(&source)?))
 }
 
-/// Operations per second of a product of square matrices in bf16.
+/// Floating-point operations per second of a product of square matrices in bf16.
 fn peak(plan: &Plan, device: Device) -> Result<f64, ModelError> {
-    let matrix = Tensor::f_ones([plan.matrix_size; 2], (Kind::BFloat16, device))?;
-    let operations = 2.0 * (plan.matrix_size as f64).powi(3);
+    let matrix = Tensor::f_ones([plan.matrix_side; 2], (Kind::BFloat16, device))?;
+    let operations = 2.0 * (plan.matrix_side as f64).powi(3);
     rate(device, operations, || Ok(matrix.f_mm(&matrix)?))
 }
 
-/// `amount` per second in the fastest of ten runs.
+/// `amount` divided by the seconds of the fastest of ten runs.
 fn rate<T>(
     device: Device,
     amount: f64,

@@ -1,19 +1,20 @@
-//! Measures tokens per second of SmolLM2 and prints them as one line of JSON.
+//! Measures tokens per second of SmolLM2 and prints one line of JSON: decoding 1 and 16 sequences
+//! greedily, 16 sampled at temperature 1, 16 greedily with an adapter, and LoRA fine-tuning. Arguments
+//! select some of these measurements.
 //!
-//! It measures greedy decoding of 1 and of 16 sequences, 16 sequences sampled at temperature 1, 16
-//! sequences with an adapter, and LoRA fine-tuning; only some of them if they are named as arguments.
-//! `tests/reference/smollm2_speed.py` runs it alternately with `transformers`.
+//! `tests/benchmarks/smollm2_speed.py` runs it in turns with `transformers`.
 
 use std::time::Instant;
 
 use offmodel_models::{Chat, Model, ModelError, Sampling, SftOptions, fine_tune};
 
-/// Generated tokens of each sequence.
+/// New tokens per sequence.
 const NEW_TOKENS: usize = 64;
 
 fn main() -> Result<(), ModelError> {
-    let chosen: Vec<String> = std::env::args().skip(1).collect();
-    let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|other| other == name);
+    let selected: Vec<String> = std::env::args().skip(1).collect();
+    let is_selected =
+        |name: &str| selected.is_empty() || selected.iter().any(|other| other == name);
     let model = Model::load("smollm2")?;
     let adapted = {
         let adapter = model.untrained_adapter(&SftOptions::default().lora, 1)?;
@@ -21,17 +22,17 @@ fn main() -> Result<(), ModelError> {
     };
     let mut speeds = serde_json::Map::new();
     let (greedy, sampled) = (Sampling::greedy(), Sampling::temperature(1.0));
-    for (name, model, count, sampling) in [
+    for (name, model, batch_size, sampling) in [
         ("decode_1", &model, 1, &greedy),
         ("decode_16", &model, 16, &greedy),
         ("sample_16", &model, 16, &sampled),
         ("adapted_16", &adapted, 16, &greedy),
     ] {
-        if is_chosen(name) {
-            speeds.insert(name.to_owned(), decode(model, count, sampling)?.into());
+        if is_selected(name) {
+            speeds.insert(name.to_owned(), decode(model, batch_size, sampling)?.into());
         }
     }
-    if is_chosen("sft") {
+    if is_selected("sft") {
         let (tokens_per_step, speed) = sft(&model)?;
         speeds.insert("sft".to_owned(), speed.into());
         speeds.insert("sft_tokens_per_step".to_owned(), tokens_per_step.into());
@@ -41,10 +42,10 @@ fn main() -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Generated tokens per second of `count` sequences, without the time to the first token.
-fn decode(model: &Model, count: usize, sampling: &Sampling) -> Result<f64, ModelError> {
-    // The greedy response to this prompt is longer than NEW_TOKENS.
-    let chats = vec![Chat::user("Write a short story about a lighthouse keeper."); count];
+/// New tokens per second of `batch_size` sequences, without the time to the first token.
+fn decode(model: &Model, batch_size: usize, sampling: &Sampling) -> Result<f64, ModelError> {
+    // This prompt's likeliest response is longer than NEW_TOKENS.
+    let chats = vec![Chat::user("Write a short story about a lighthouse keeper."); batch_size];
     let run = |tokens: usize| {
         let started = Instant::now();
         let responses = model.generate(&chats, &sampling.clone().max_new_tokens(tokens))?;
@@ -55,8 +56,8 @@ fn decode(model: &Model, count: usize, sampling: &Sampling) -> Result<f64, Model
     Ok((all.0 - first.0) as f64 / (all.1 - first.1))
 }
 
-/// Tokens per step and per second of fine-tuning with 16 chats a step, prompts included. The first
-/// step is not counted.
+/// Tokens per step, and tokens per second, both including prompts, of training with 16 chats a step.
+/// The first step is not counted.
 fn sft(model: &Model) -> Result<(usize, f64), ModelError> {
     let response = "The lighthouse keeper climbed the stairs every evening to light the lamp. ";
     let chats: Vec<Chat> = (0..48)

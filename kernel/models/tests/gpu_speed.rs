@@ -1,12 +1,12 @@
-//! Runs the benchmark `examples/gpu_speed.rs` on a tiny model, so that it does not run for the first
-//! time on a GPU. The speeds that it measures here mean nothing.
+//! Runs the benchmark `examples/gpu_speed.rs` with a tiny model on any device, so that it is known
+//! to work before it is run on a GPU. The speeds that it measures here mean nothing.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The path of the example: Cargo puts examples beside the folder of test binaries.
+/// The path of the example: Cargo puts examples into a folder beside that of the test programs.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent()
@@ -16,7 +16,7 @@ fn example() -> PathBuf {
 }
 
 #[test]
-fn the_benchmark_reports_every_speed() {
+fn every_speed_is_measured() {
     if !example().is_file() {
         offmodel_support::testing::skip(
             "example gpu_speed is not built (cargo build --workspace --examples)",
