@@ -37,20 +37,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The values that the cells displayed and recorded.
 #[derive(Default)]
-pub struct Page {
+pub(crate) struct Page {
     /// Frames given to `record`, with their names.
-    pub recorded: Vec<(String, DataFrame)>,
+    pub(crate) recorded: Vec<(String, DataFrame)>,
     /// Displayed figures.
-    pub figures: Vec<Figure>,
+    pub(crate) figures: Vec<Figure>,
     /// Displayed frames.
-    pub frames: Vec<DataFrame>,
+    pub(crate) frames: Vec<DataFrame>,
 }
 
 /// Runs the cells in order.
 ///
 /// # Errors
 /// The error of the first cell that fails.
-pub fn run() -> Result<Page, Box<dyn Error>> {
+pub(crate) fn run() -> Result<Page, Box<dyn Error>> {
     PAGE.take();
 
     let left_out_family: String = String::from("llama");

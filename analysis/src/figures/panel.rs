@@ -7,6 +7,7 @@ use super::scene::{Align, Point, Scene, Stroke, Text};
 use super::ticks::Ticks;
 use super::typeface::{Weight, fitting, text_width};
 
+const TICK_LENGTH: f64 = 4.0;
 /// Em size of tick labels, legends and categories.
 pub(crate) const TICK_LABEL_SIZE: f64 = 11.0;
 /// Em size of the label of an axis.
@@ -15,10 +16,10 @@ pub(crate) const LABEL_SIZE: f64 = 12.0;
 pub(crate) const TITLE_SIZE: f64 = 14.0;
 /// Free space around a figure.
 pub(crate) const MARGIN: f64 = 14.0;
+/// Height below a panel for horizontal tick labels and the label of its x axis.
+pub(crate) const BOTTOM_SPACE: f64 = TICK_LENGTH + 4.0 + TICK_LABEL_SIZE + 8.0 + LABEL_SIZE + 2.0;
 /// A longer title does not widen its figure; it is cut.
 const MAX_TITLE_WIDTH: f64 = 720.0;
-
-const TICK_LENGTH: f64 = 4.0;
 
 /// The rectangle of the data in scene coordinates.
 #[derive(Clone, Debug)]
@@ -31,47 +32,6 @@ pub(crate) struct Panel {
     pub(crate) x: (f64, f64),
     /// Values of y at the bottom and top edge.
     pub(crate) y: (f64, f64),
-}
-
-/// Height of a title at the top of a figure; 0 without one.
-pub(crate) fn title_height(title: &str) -> f64 {
-    if title.is_empty() {
-        0.0
-    } else {
-        TITLE_SIZE + 12.0
-    }
-}
-
-/// The width of a figure whose parts need `width`, widened for its title.
-pub(crate) fn width_with_title(width: f64, title: &str) -> f64 {
-    let title = text_width(title, TITLE_SIZE, Weight::Bold) + 2.0 * MARGIN;
-    width.max(title.min(MAX_TITLE_WIDTH)).ceil()
-}
-
-/// Draws the title at the top left of the scene.
-pub(crate) fn draw_title(scene: &mut Scene, title: &str) {
-    if title.is_empty() {
-        return;
-    }
-    let width = scene.width - 2.0 * MARGIN;
-    let content = fitting(title, TITLE_SIZE, Weight::Bold, width);
-    scene.text(Text::new(content, (MARGIN, MARGIN + TITLE_SIZE * 0.8), TITLE_SIZE).bold());
-}
-
-/// Width left of a panel for the tick labels and the label of its y axis.
-pub(crate) fn left_space(labels: &[String]) -> f64 {
-    widest(labels, TICK_LABEL_SIZE) + TICK_LENGTH + 6.0 + LABEL_SIZE + 10.0
-}
-
-/// Height below a panel for horizontal tick labels and the label of its x axis.
-pub(crate) const BOTTOM_SPACE: f64 = TICK_LENGTH + 4.0 + TICK_LABEL_SIZE + 8.0 + LABEL_SIZE + 2.0;
-
-/// Width of the widest of some texts.
-pub(crate) fn widest(labels: &[String], size: f64) -> f64 {
-    labels
-        .iter()
-        .map(|label| text_width(label, size, Weight::Regular))
-        .fold(0.0, f64::max)
 }
 
 /// Starts a figure with one panel: title, y axis, and space for the legend at the right and for the x
@@ -108,6 +68,44 @@ pub(super) fn start_numeric_figure(
     panel.draw_x_ticks(&mut scene, x_ticks);
     panel.draw_x_label(&mut scene, &options.x_label, BOTTOM_SPACE - 4.0);
     (scene, panel)
+}
+
+/// Height of a title at the top of a figure; 0 without one.
+pub(crate) fn title_height(title: &str) -> f64 {
+    if title.is_empty() {
+        0.0
+    } else {
+        TITLE_SIZE + 12.0
+    }
+}
+
+/// The width of a figure whose parts need `width`, widened for its title.
+pub(crate) fn width_with_title(width: f64, title: &str) -> f64 {
+    let title = text_width(title, TITLE_SIZE, Weight::Bold) + 2.0 * MARGIN;
+    width.max(title.min(MAX_TITLE_WIDTH)).ceil()
+}
+
+/// Draws the title at the top left of the scene.
+pub(crate) fn draw_title(scene: &mut Scene, title: &str) {
+    if title.is_empty() {
+        return;
+    }
+    let width = scene.width - 2.0 * MARGIN;
+    let content = fitting(title, TITLE_SIZE, Weight::Bold, width);
+    scene.text(Text::new(content, (MARGIN, MARGIN + TITLE_SIZE * 0.8), TITLE_SIZE).bold());
+}
+
+/// Width left of a panel for the tick labels and the label of its y axis.
+pub(crate) fn left_space(labels: &[String]) -> f64 {
+    widest(labels, TICK_LABEL_SIZE) + TICK_LENGTH + 6.0 + LABEL_SIZE + 10.0
+}
+
+/// Width of the widest of some texts.
+pub(crate) fn widest(labels: &[String], size: f64) -> f64 {
+    labels
+        .iter()
+        .map(|label| text_width(label, size, Weight::Regular))
+        .fold(0.0, f64::max)
 }
 
 impl Panel {

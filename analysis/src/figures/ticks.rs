@@ -36,7 +36,7 @@ impl Ticks {
             (low - margin, low + margin)
         };
         let step = round_step((high - low) / count.max(1) as f64);
-        // The tolerance keeps rounding from adding or losing a tick at an end.
+        // The tolerance keeps rounding errors from adding a tick at either end.
         let first = (low / step + 1e-9).floor();
         let last = (high / step - 1e-9).ceil();
         let steps = (last - first) as usize;

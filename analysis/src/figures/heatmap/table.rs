@@ -31,7 +31,7 @@ impl Table {
     pub(super) fn read(frame: &DataFrame, axes: &HeatmapAxes) -> Result<Self, FigureError> {
         let rows = Categories::read(frame, &axes.options.y)?;
         let columns = Categories::read(frame, &axes.options.x)?;
-        let names = Categories::read_optional(frame, axes.panels.as_deref())?;
+        let panel_names = Categories::read_optional(frame, axes.panels.as_deref())?;
         let values = optional_numbers(frame, &axes.value)?;
         let present: Vec<f64> = values.iter().copied().flatten().collect();
         if present.is_empty() {
@@ -44,14 +44,14 @@ impl Table {
         for (what, count, limit) in [
             ("rows", rows.names.len(), MAX_SIDE),
             ("columns", columns.names.len(), MAX_SIDE),
-            ("panels", names.names.len(), MAX_PANELS),
+            ("panels", panel_names.names.len(), MAX_PANELS),
         ] {
             if count > limit {
                 return Err(FigureError::TooMany { what, count, limit });
             }
         }
         let cells = rows.names.len() * columns.names.len();
-        let mut panels: Vec<PanelValues> = names
+        let mut panels: Vec<PanelValues> = panel_names
             .names
             .iter()
             .map(|name| PanelValues {
@@ -61,10 +61,10 @@ impl Table {
             .collect();
         let mut has_row = vec![false; panels.len() * cells];
         for (row, value) in values.into_iter().enumerate() {
-            let panel = names.of_row[row];
+            let panel = panel_names.of_row[row];
             let cell = rows.of_row[row] * columns.names.len() + columns.of_row[row];
             if std::mem::replace(&mut has_row[panel * cells + cell], true) {
-                let labels = [rows.label(row), columns.label(row), names.label(row)];
+                let labels = [rows.label(row), columns.label(row), panel_names.label(row)];
                 let labels: Vec<&str> = labels
                     .into_iter()
                     .filter(|label| !label.is_empty())
