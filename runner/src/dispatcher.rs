@@ -15,8 +15,8 @@ use crate::error::RunnerError;
 use crate::executor::single::{GRACE, StopSignals, signal_group};
 use crate::executor::{Executor, Halt, Outcome, Step, Work};
 use crate::progress::Progress;
-use crate::spec::Policy;
 use crate::store::{AttemptResult, Status};
+use crate::sweep::Policy;
 
 /// What a sweep came to.
 #[derive(Debug, Default)]
@@ -343,8 +343,8 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    use crate::spec::Retry;
     use crate::store::{Cause, RESULT_VERSION};
+    use crate::sweep::Retry;
 
     fn failed() -> Step {
         Step::Done(Ok(Outcome::Published(Box::new(AttemptResult {

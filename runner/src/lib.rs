@@ -1,8 +1,8 @@
 //! The runner: notebooks executed as native programs, once or as sweeps.
 //!
-//! - [`command`]: what `offmodel run | sweep | status | logs | retry | cancel | clean | report`
+//! - [`cli`]: what `offmodel run | sweep | status | logs | retry | cancel | clean | report`
 //!   do, step by step;
-//! - [`spec`]: the sweep file and the trials that it asks for;
+//! - [`sweep`]: the sweep file and the trials that it asks for;
 //! - [`store`]: the truth on disk: sweep, trial and attempt folders;
 //! - [`cancellations`]: requests to cancel single trials;
 //! - [`dispatcher`]: which attempt runs when, in one linear order of events;
@@ -15,7 +15,7 @@
 
 pub mod assignment;
 pub mod cancellations;
-pub mod command;
+pub mod cli;
 pub mod compare;
 pub mod compilation;
 pub mod dispatcher;
@@ -27,8 +27,8 @@ pub mod notebook_output;
 pub mod progress;
 pub mod report;
 pub mod schedule;
-pub mod spec;
 pub mod store;
 mod suggestion;
+pub mod sweep;
 mod terminal;
 pub mod trace;

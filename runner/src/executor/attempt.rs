@@ -12,11 +12,11 @@ use tokio::task::spawn_blocking;
 use super::limits::within;
 use super::{Executor, ExecutorError, Halt, LocalExecutor, Place, Slots, Steps, executed};
 use crate::error::RunnerError;
-use crate::spec::{Policy, Trial};
 use crate::store::{
     AttemptResult, AttemptSpec, Cause, Provenance, RESULT_VERSION, Status, SweepFolder,
     write_atomically,
 };
+use crate::sweep::{Policy, Trial};
 
 /// What all attempts of a sweep share.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::single::{GRACE, signal_group};
-use crate::spec::Policy;
 use crate::store::Cause;
+use crate::sweep::Policy;
 
 /// How often memory is looked at. A limit on address space would not do: libtorch reserves much
 /// more of it than it uses.

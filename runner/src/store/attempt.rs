@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Provenance;
 use crate::assignment::Assignment;
-use crate::spec::{DataHashes, Retry};
+use crate::sweep::{DataHashes, Retry};
 
 /// The version of `result.json`.
 pub const RESULT_VERSION: u64 = 1;

@@ -8,7 +8,7 @@ use super::answers::{self, Answer, ArrayId, TaskId};
 use super::call;
 use super::script::job_limit;
 use crate::exit_code::ExitCode;
-use crate::spec::Policy;
+use crate::sweep::Policy;
 
 /// Array size where `scontrol` does not tell it: Slurm's default.
 const DEFAULT_ARRAY_SIZE: u64 = 1001;

@@ -42,7 +42,7 @@ mod tests {
 
     use super::super::record::{ArrayRecord, TaskRecord, records};
     use super::*;
-    use crate::spec::Policy;
+    use crate::sweep::Policy;
 
     #[tokio::test]
     async fn nobody_is_asked_about_jobs_that_are_done() {

@@ -208,7 +208,7 @@ mod tests {
     use super::super::answers;
     use super::super::record::TaskRecord;
     use super::*;
-    use crate::spec::Policy;
+    use crate::sweep::Policy;
 
     #[test]
     fn only_tasks_that_have_not_ended_are_live_and_unknown_states_count_as_live() {

@@ -22,8 +22,8 @@ use crate::executor::limits::within;
 use crate::executor::single::{GRACE, signal_group};
 use crate::executor::{ExecutorError, LocalExecutor, Outcome, Place, Work};
 use crate::exit_code::ExitCode;
-use crate::spec::Trial;
 use crate::store::{Cause, Machine, Standing, Status, SweepFolder};
+use crate::sweep::Trial;
 use crate::terminal::note;
 
 /// How much later a signal may reach us than the program, when Slurm signals both.

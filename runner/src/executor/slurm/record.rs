@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::answers::ArrayId;
 use super::commands::SlurmError;
 use crate::error::RunnerError;
-use crate::spec::{Policy, Resources};
 use crate::store::{SweepFolder, write_atomically};
+use crate::sweep::{Policy, Resources};
 
 /// The version of records.
 const VERSION: u64 = 1;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::spec::Policy;
+use crate::sweep::Policy;
 
 /// How long before the job's limit a program is asked to stop, unless the sweep file says.
 const CHECKPOINT: Duration = Duration::from_secs(60);
@@ -165,7 +165,7 @@ fn quoted_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Resources, SlurmSettings};
+    use crate::sweep::{Resources, SlurmSettings};
 
     fn text(policy: &Policy, folder: &str) -> String {
         let folder = Path::new(folder);

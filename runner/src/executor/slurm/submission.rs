@@ -12,8 +12,8 @@ use super::script::BatchScript;
 use crate::error::RunnerError;
 use crate::executor::Work;
 use crate::executor::attempt::blocking;
-use crate::spec::Policy;
 use crate::store::{AttemptSpec, Provenance, SweepFolder, write_atomically};
+use crate::sweep::Policy;
 
 /// What all arrays of a sweep share.
 #[derive(Debug)]
