@@ -1,33 +1,36 @@
-//! The header of a GGUF file: everything but the weights themselves.
+//! The header of a GGUF file: everything but the tensor data.
 
 use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
-use super::{GgmlType, GgufError, MetadataValue, value};
+use super::{GgmlType, GgufError, MetadataValue, metadata};
 
-/// Most dimensions of a tensor (`GGML_MAX_DIMS`).
-const MOST_DIMENSIONS: u32 = 4;
+/// `GGML_MAX_DIMS` of llama.cpp.
+const MAX_DIMENSIONS: u32 = 4;
+/// `GGUF_DEFAULT_ALIGNMENT` of llama.cpp, in bytes.
 const DEFAULT_ALIGNMENT: u64 = 32;
+/// A larger alignment is taken for damage.
+const MAX_ALIGNMENT: u64 = 1 << 20;
 
 /// The header of a GGUF file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// Metadata by key.
     pub metadata: BTreeMap<String, MetadataValue>,
-    /// Tensors by name.
-    pub tensors: BTreeMap<String, TensorInfo>,
+    /// Tensor infos by the tensor's name.
+    pub tensor_infos: BTreeMap<String, TensorInfo>,
 }
 
-/// Where a tensor is in the file and what it looks like.
+/// The shape and type of a tensor, and where its data is in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
-    /// Sizes, slowest first (the file has them the other way round).
+    /// Dimensions, slowest first (the file has them in reverse).
     pub shape: Vec<i64>,
-    /// How the weights are stored.
-    pub encoding: GgmlType,
+    /// How the elements are stored.
+    pub ggml_type: GgmlType,
     /// First byte of the data in the file.
     pub start: u64,
-    /// Bytes of the data; 0 where the encoding is unknown.
+    /// Bytes of the data; 0 if the type is unknown.
     pub bytes: u64,
 }
 
@@ -35,7 +38,7 @@ impl Header {
     /// Reads the header at the start of `bytes`, the whole file.
     ///
     /// # Errors
-    /// When the file is foreign, damaged or truncated, wherever that is.
+    /// The file is not GGUF, or it is damaged or truncated anywhere.
     pub fn parse(bytes: &[u8]) -> Result<Self, GgufError> {
         let mut cursor = Cursor::new(bytes);
         let magic = cursor.array("magic")?;
@@ -52,7 +55,7 @@ impl Header {
         let mut metadata = BTreeMap::new();
         for _ in 0..metadata_count {
             let key = cursor.string("metadata key")?;
-            let value = value::read(&mut cursor, &key)?;
+            let value = metadata::read(&mut cursor, &key)?;
             if metadata.insert(key.clone(), value).is_some() {
                 return Err(GgufError::Metadata {
                     key,
@@ -60,68 +63,71 @@ impl Header {
                 });
             }
         }
-        let mut described = Vec::new();
+        let mut relative_infos = Vec::new();
         for _ in 0..tensor_count {
-            described.push(describe(&mut cursor)?);
+            relative_infos.push(read_tensor_info(&mut cursor)?);
         }
         let alignment = alignment(&metadata)?;
         let data_start = (cursor.position() as u64).next_multiple_of(alignment);
-        let tensors = place(described, data_start, alignment, bytes.len() as u64)?;
-        Ok(Self { metadata, tensors })
+        let file_size = bytes.len() as u64;
+        let tensor_infos = absolute_infos(relative_infos, data_start, alignment, file_size)?;
+        Ok(Self {
+            metadata,
+            tensor_infos,
+        })
     }
 }
 
-/// Reads one tensor description; `start` is still relative to the data section.
-fn describe(cursor: &mut Cursor) -> Result<(String, TensorInfo), GgufError> {
+/// Reads one tensor info, whose `start` is still relative to the tensor data.
+fn read_tensor_info(cursor: &mut Cursor) -> Result<(String, TensorInfo), GgufError> {
     let name = cursor.string("tensor name")?;
-    let wrong = |detail| GgufError::Tensor {
+    let error = |detail| GgufError::Tensor {
         name: name.clone(),
         detail,
     };
     let dimensions = cursor.u32(&name)?;
-    if dimensions > MOST_DIMENSIONS {
-        return Err(wrong(format!(
-            "{dimensions} dimensions, the most is {MOST_DIMENSIONS}"
+    if dimensions > MAX_DIMENSIONS {
+        return Err(error(format!(
+            "{dimensions} dimensions, at most {MAX_DIMENSIONS} are allowed"
         )));
     }
     let mut shape = Vec::new();
     for _ in 0..dimensions {
         let size = cursor.u64(&name)?;
-        shape.push(i64::try_from(size).map_err(|_| wrong(format!("a dimension of {size}")))?);
+        shape.push(i64::try_from(size).map_err(|_| error(format!("a dimension of {size}")))?);
     }
-    let encoding = GgmlType::of(cursor.u32(&name)?);
+    let ggml_type = GgmlType::from_code(cursor.u32(&name)?);
     let start = cursor.u64(&name)?;
 
-    let weights = shape
+    let overflow = || error(format!("dimensions {shape:?} overflow"));
+    let elements = shape
         .iter()
         .try_fold(1_u64, |product, &size| {
             product.checked_mul(size.unsigned_abs())
         })
-        .ok_or_else(|| wrong(format!("dimensions {shape:?} overflow")))?;
-    let bytes = match encoding.unit() {
+        .ok_or_else(overflow)?;
+    let bytes = match ggml_type.block() {
         None => 0,
-        Some((unit, bytes)) => {
+        Some((block_elements, block_bytes)) => {
             let row = shape.first().copied().unwrap_or(1).unsigned_abs();
-            if !row.is_multiple_of(unit) {
-                return Err(wrong(format!(
-                    "rows of {row} weights as {encoding} blocks of {unit}"
+            if !row.is_multiple_of(block_elements) {
+                return Err(error(format!(
+                    "rows of {row} weights as {ggml_type} blocks of {block_elements}"
                 )));
             }
-            (weights / unit)
-                .checked_mul(bytes)
-                .ok_or_else(|| wrong(format!("dimensions {shape:?} overflow")))?
+            (elements / block_elements)
+                .checked_mul(block_bytes)
+                .ok_or_else(overflow)?
         }
     };
     shape.reverse();
-    Ok((
-        name,
-        TensorInfo {
-            shape,
-            encoding,
-            start,
-            bytes,
-        },
-    ))
+    let info = TensorInfo {
+        shape,
+        ggml_type,
+        start,
+        bytes,
+    };
+    Ok((name, info))
 }
 
 fn alignment(metadata: &BTreeMap<String, MetadataValue>) -> Result<u64, GgufError> {
@@ -129,7 +135,7 @@ fn alignment(metadata: &BTreeMap<String, MetadataValue>) -> Result<u64, GgufErro
     match metadata.get(KEY) {
         None => Ok(DEFAULT_ALIGNMENT),
         Some(&MetadataValue::Unsigned(alignment))
-            if alignment.is_power_of_two() && alignment <= 1 << 20 =>
+            if alignment.is_power_of_two() && alignment <= MAX_ALIGNMENT =>
         {
             Ok(alignment)
         }
@@ -140,35 +146,35 @@ fn alignment(metadata: &BTreeMap<String, MetadataValue>) -> Result<u64, GgufErro
     }
 }
 
-/// Turns relative starts into positions in the file of `size` bytes, all of them inside it.
-fn place(
-    described: Vec<(String, TensorInfo)>,
+/// Makes the starts of tensors relative to the file, and checks that all data lies within it.
+fn absolute_infos(
+    relative: Vec<(String, TensorInfo)>,
     data_start: u64,
     alignment: u64,
-    size: u64,
+    file_size: u64,
 ) -> Result<BTreeMap<String, TensorInfo>, GgufError> {
-    let mut tensors = BTreeMap::new();
-    for (name, mut entry) in described {
-        if !entry.start.is_multiple_of(alignment) {
-            let detail = format!("offset {} is not a multiple of {alignment}", entry.start);
+    let mut infos = BTreeMap::new();
+    for (name, mut info) in relative {
+        if !info.start.is_multiple_of(alignment) {
+            let detail = format!("offset {} is not a multiple of {alignment}", info.start);
             return Err(GgufError::Tensor { name, detail });
         }
-        entry.start = entry.start.saturating_add(data_start);
-        let end = entry.start.saturating_add(entry.bytes);
-        if end > size {
+        info.start = info.start.saturating_add(data_start);
+        let end = info.start.saturating_add(info.bytes);
+        if end > file_size {
             return Err(GgufError::TensorBeyondEnd {
                 name,
-                start: entry.start,
+                start: info.start,
                 end,
-                found: size,
+                found: file_size,
             });
         }
-        if tensors.insert(name.clone(), entry).is_some() {
+        if infos.insert(name.clone(), info).is_some() {
             return Err(GgufError::Tensor {
                 name,
                 detail: "occurs twice".to_owned(),
             });
         }
     }
-    Ok(tensors)
+    Ok(infos)
 }
