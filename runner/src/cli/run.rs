@@ -129,7 +129,7 @@ fn run_program(
             path: folder.to_owned(),
             source,
         })?;
-    let mut progress = Progress::new(notebook.executed().count(), "cells");
+    let mut progress = Progress::new(notebook.executed_cells().count(), "cells");
     let events = folder.join("events.jsonl");
     let ran = runtime.block_on(single::run(
         &program.executable,
