@@ -11,8 +11,9 @@ use crate::configuration::{
 };
 use crate::{Configuration, ModelError};
 
-/// One layer in so many has full attention, if the file has no `layer_types`.
+/// The last of every six layers has full attention, if the file has no `layer_types`.
 const SLIDING_WINDOW_PATTERN: i64 = 6;
+/// In Gemma 2 it is the last of every two.
 const GEMMA2_SLIDING_WINDOW_PATTERN: i64 = 2;
 
 /// Defaults in which the generations differ.
