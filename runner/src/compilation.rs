@@ -4,7 +4,7 @@ use offmodel_program::{Cache, Notebook, Program, built_program, compile};
 use offmodel_toolchain::Toolchain;
 
 use crate::error::RunnerError;
-use crate::terminal::note;
+use crate::terminal::errln;
 
 /// Finds the toolchain and compiles the notebook, unless it is in the cache or comes with its
 /// program.
@@ -18,9 +18,9 @@ pub fn compile_notebook(notebook: &Notebook) -> Result<Program, RunnerError> {
     }
     let toolchain = Toolchain::locate()?;
     let cache = Cache::of_user().ok_or(RunnerError::NoCache)?;
-    let program = compile(notebook, &toolchain, &cache, &mut |step| note!("{step}"))?;
+    let program = compile(notebook, &toolchain, &cache, &mut |step| errln!("{step}"))?;
     if let Some(duration) = program.compiled_in {
-        note!(
+        errln!(
             "compiled {} in {:.1} s",
             notebook.path.display(),
             duration.as_secs_f64()

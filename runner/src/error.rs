@@ -138,6 +138,26 @@ pub enum RunnerError {
         /// Those found or given.
         found: Vec<String>,
     },
+    /// The system does not give the runner its threads or timers.
+    #[error("failed to start the runner's threads: {source}")]
+    Runtime {
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// The system does not let the runner handle signals.
+    #[error("failed to handle signals (Ctrl-C, SIGTERM): {source}")]
+    Signals {
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// A bug in the runner.
+    #[error("failed to {task}: {message}; this is a bug in offmodel")]
+    TaskPanicked {
+        /// The task, as an infinitive.
+        task: &'static str,
+        /// The message of the panic.
+        message: String,
+    },
     /// A folder was not built.
     #[error(transparent)]
     Build(BuildError),
@@ -185,9 +205,12 @@ impl RunnerError {
                 | CompileError::Generate(_)
                 | CompileError::FurtherCrates { .. },
             ) => ExitCode::CompileFailed,
-            Self::Compile(CompileError::Cache { .. }) | Self::NoCache | Self::Write { .. } => {
-                ExitCode::Unwritable
-            }
+            Self::Compile(CompileError::Cache { .. })
+            | Self::NoCache
+            | Self::Write { .. }
+            | Self::Runtime { .. }
+            | Self::Signals { .. }
+            | Self::TaskPanicked { .. } => ExitCode::Unwritable,
             Self::Compile(_) | Self::Toolchain(_) | Self::Kernel { .. } => ExitCode::Toolchain,
             Self::Busy { .. }
             | Self::Elsewhere { .. }

@@ -4,9 +4,8 @@
 //!   do, step by step;
 //! - [`spec`]: the sweep file and the trials that it asks for;
 //! - [`store`]: the truth on disk: sweep, trial and attempt folders;
-//! - [`cancellations`]: requests to cancel single trials;
-//! - [`dispatcher`]: which attempt runs when, in one linear order of events;
-//! - [`executor`]: one attempt from its folder to its published result;
+//! - [`engine`]: which attempt runs when, and how a sweep ends;
+//! - [`executor`]: attempts on this machine and on Slurm, each from its folder to its result;
 //! - [`notebook_output`]: events as the outputs of an executed notebook;
 //! - [`schedule`]: sweeps at appointed times;
 //! - [`compare`]: what changed from one sweep to another;
@@ -14,11 +13,11 @@
 //! - [`exit_code`]: what the process's exit code says.
 
 pub mod assignment;
-pub mod cancellations;
+pub mod attempt_events;
 pub mod command;
 pub mod compare;
 pub mod compilation;
-pub mod dispatcher;
+pub mod engine;
 pub mod error;
 pub mod estimate;
 pub mod executor;
@@ -31,4 +30,3 @@ pub mod spec;
 pub mod store;
 mod suggestion;
 mod terminal;
-pub mod trace;

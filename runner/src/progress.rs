@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::estimate::{at_this_pace, in_words};
-use crate::executor::Work;
+use crate::executor::AttemptSpec;
 use crate::store::{AttemptResult, Status};
-use crate::terminal::note;
+use crate::terminal::errln;
 
 /// In sweeps of more trials than this, a plain line a second tells enough.
 const EVERY_TRIAL: usize = 50;
@@ -48,25 +48,25 @@ impl Progress {
     }
 
     /// Says a line.
-    pub fn say(&self, line: &str) {
+    pub fn println(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| note!("{line}")),
-            None => note!("{line}"),
+            Some(bar) => bar.suspend(|| errln!("{line}")),
+            None => errln!("{line}"),
         }
     }
 
     /// An attempt of a sweep ended.
-    pub fn attempt_ended(&mut self, work: &Work, result: &AttemptResult) {
+    pub fn attempt_ended(&mut self, spec: &AttemptSpec, result: &AttemptResult) {
         self.advance(self.done + 1);
         if let Some(cause) = &result.cause {
             let what = match result.status {
                 Status::Cancelled => format!("was cancelled in attempt {}", result.attempt),
                 _ => format!("failed in attempt {}: {cause}", result.attempt),
             };
-            self.say(&format!(
+            self.println(&format!(
                 "trial {} {what} ({})",
                 result.trial,
-                described(work)
+                described(spec)
             ));
             return;
         }
@@ -84,11 +84,11 @@ impl Progress {
                 .map_or_else(String::new, |left| {
                     format!(", about {} left", in_words(left))
                 });
-            self.say(&format!(
+            self.println(&format!(
                 "[{done}/{total}] trial {} succeeded in {:.2} s ({}){left}",
                 result.trial,
                 result.seconds,
-                described(work)
+                described(spec)
             ));
         }
     }
@@ -114,9 +114,9 @@ impl Progress {
     }
 }
 
-fn described(work: &Work) -> String {
-    if work.trial.given.is_empty() {
+fn described(spec: &AttemptSpec) -> String {
+    if spec.trial.given.is_empty() {
         return "default parameters".to_owned();
     }
-    crate::assignment::described(&work.trial.given)
+    crate::assignment::described(&spec.trial.given)
 }

@@ -4,7 +4,7 @@
 //! These macros drop the line instead.
 
 /// Writes a line of the command's result to standard output.
-macro_rules! tell {
+macro_rules! outln {
     ($($argument:tt)*) => {{
         use std::io::Write as _;
         let _ = writeln!(std::io::stdout(), $($argument)*);
@@ -12,11 +12,11 @@ macro_rules! tell {
 }
 
 /// Writes a line about the work to standard error.
-macro_rules! note {
+macro_rules! errln {
     ($($argument:tt)*) => {{
         use std::io::Write as _;
         let _ = writeln!(std::io::stderr(), $($argument)*);
     }};
 }
 
-pub(crate) use {note, tell};
+pub(crate) use {errln, outln};

@@ -69,13 +69,13 @@ pub enum Report {
         /// Its folder.
         folder: PathBuf,
         /// How.
-        ending: Ending,
+        ending: ExitStatus,
     },
 }
 
 /// How a process ended and what it used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Ending {
+pub struct ExitStatus {
     /// Its exit code, unless a signal ended it.
     pub exit_code: Option<i32>,
     /// The signal that ended it.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Instant;
 
-use super::protocol::{AttemptRequest, Ending, REPORTS_VARIABLE, Report, exit_code};
+use super::protocol::{AttemptRequest, ExitStatus, REPORTS_VARIABLE, Report, exit_code};
 use super::{Notebook, attempt};
 use crate::live::Raised;
 
@@ -172,7 +172,7 @@ impl Server {
                 continue;
             };
             let exited = libc::WIFEXITED(status);
-            let ending = Ending {
+            let ending = ExitStatus {
                 exit_code: exited.then(|| libc::WEXITSTATUS(status)),
                 signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
                 seconds: started.elapsed().as_secs_f64(),

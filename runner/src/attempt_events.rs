@@ -8,7 +8,7 @@ use offmodel_events::{CellError, Event};
 
 /// What the events of an attempt tell, besides its outputs.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Trace {
+pub struct EventSummary {
     /// The cell that began last and did not end.
     pub running: Option<usize>,
     /// The error after which no further cell began, with the number of its cell (0 if no cell
@@ -17,10 +17,10 @@ pub struct Trace {
     /// Names of the recorded frames, in order of first recording.
     pub frames: Vec<String>,
     /// Cells that ended well.
-    pub finished: usize,
+    pub finished_cells: usize,
 }
 
-impl Trace {
+impl EventSummary {
     /// Takes one more event into account.
     pub fn add(&mut self, event: &Event) {
         match event {
@@ -31,7 +31,7 @@ impl Trace {
             }
             Event::CellFinished { succeeded, .. } => {
                 self.running = None;
-                self.finished += usize::from(*succeeded);
+                self.finished_cells += usize::from(*succeeded);
             }
             Event::Error { error } if self.error.is_none() => {
                 self.error = Some((self.running.unwrap_or_default(), error.clone()));
