@@ -10,8 +10,8 @@ use crate::executor::ExecutorError;
 use crate::executor::slurm::SlurmError;
 use crate::exit_code::ExitCode;
 use crate::schedule::ScheduleError;
-use crate::spec::SpecError;
 use crate::store::RunnerRecord;
+use crate::sweep::SpecError;
 
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -203,7 +203,7 @@ impl RunnerError {
             Self::Compile(
                 CompileError::Cells { .. }
                 | CompileError::Generate(_)
-                | CompileError::FurtherCrates { .. },
+                | CompileError::ExtraCrates { .. },
             ) => ExitCode::CompileFailed,
             Self::Compile(CompileError::Cache { .. })
             | Self::NoCache

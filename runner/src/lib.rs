@@ -1,8 +1,8 @@
 //! The runner: notebooks executed as native programs, once or as sweeps.
 //!
-//! - [`command`]: what `offmodel run | sweep | status | logs | retry | cancel | clean | report`
+//! - [`cli`]: what `offmodel run | sweep | status | logs | retry | cancel | clean | report`
 //!   do, step by step;
-//! - [`spec`]: the sweep file and the trials that it asks for;
+//! - [`sweep`]: the sweep file and the trials that it asks for;
 //! - [`store`]: the truth on disk: sweep, trial and attempt folders;
 //! - [`engine`]: which attempt runs when, and how a sweep ends;
 //! - [`executor`]: attempts on this machine and on Slurm, each from its folder to its result;
@@ -14,7 +14,7 @@
 
 pub mod assignment;
 pub mod attempt_events;
-pub mod command;
+pub mod cli;
 pub mod compare;
 pub mod compilation;
 pub mod engine;
@@ -26,7 +26,7 @@ pub mod notebook_output;
 pub mod progress;
 pub mod report;
 pub mod schedule;
-pub mod spec;
 pub mod store;
 mod suggestion;
+pub mod sweep;
 mod terminal;

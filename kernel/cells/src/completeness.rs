@@ -1,18 +1,6 @@
-use crate::parse;
+use offmodel_events::completion::Completeness;
 
-/// Whether a text can be run as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Completeness {
-    /// It can.
-    Complete,
-    /// More lines are needed; the next one is to be indented so.
-    Incomplete {
-        /// White space for the next line.
-        indent: String,
-    },
-    /// No further line can make it right.
-    Invalid,
-}
+use crate::parse;
 
 /// Tells line-by-line front ends whether to run a text or to ask for another line.
 pub fn completeness(source: &str) -> Completeness {

@@ -22,7 +22,7 @@ pub mod rendering;
 pub use cell::{
     Binding, Cell, Command, Item, ItemKind, ParseError, Statement, parse, without_commands,
 };
-pub use completeness::{Completeness, completeness};
+pub use completeness::completeness;
 pub use members::{ItemMember, MemberKind, members_of};
 pub use names::mentioned_names;
 pub use position::{byte_offset, line_and_column};

@@ -2,9 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-use offmodel_cells::{
-    Completeness, ItemKind, MemberKind, completeness, members_of, mentioned_names, parse,
-};
+use offmodel_cells::{ItemKind, MemberKind, completeness, members_of, mentioned_names, parse};
+use offmodel_events::completion::Completeness;
 use proptest::prelude::*;
 
 fn tail(source: &str) -> Option<String> {

@@ -3,82 +3,85 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One thing that a running cell says.
+use crate::CellError;
+
+/// A message from a running cell to the kernel or runner that started it.
 ///
-/// Serialised as one JSON object with the field `event` naming the variant. Readers skip
-/// variants they do not know, so that a newer program can be read by an older runner.
+/// Each event is one JSON object whose field `event` names the variant. Readers skip variants that
+/// they do not know, so that an older runner can read the events of a newer program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
-    /// A cell begins. `cell` counts the notebook's code cells from 1 (live: the execution count).
+    /// A cell of a program begins.
     CellStarted {
-        /// The cell's number.
+        /// The cell's place among the notebook's code cells, from 1.
         cell: usize,
     },
-    /// Text written to standard output or standard error, as it came: possibly half a line.
+    /// Text written to standard output or standard error, as it arrived: possibly half a line.
     Stream {
-        /// Which of the two.
+        /// The stream it was written to.
         stream: Stream,
-        /// The text; invalid UTF-8 is replaced.
+        /// The text, with invalid UTF-8 replaced by U+FFFD.
         text: String,
     },
-    /// Something to show.
+    /// A value to show: Jupyter's `display_data`.
     Display {
-        /// The same thing in several formats, richest chosen by the reader.
+        /// The value in several formats; the front end shows the richest one it supports.
         data: MimeBundle,
         /// Names the display for a later [`Event::UpdateDisplay`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         display_id: Option<String>,
     },
-    /// New content for an earlier display.
+    /// New content for an earlier display: Jupyter's `update_display_data`.
     UpdateDisplay {
         /// The new content.
         data: MimeBundle,
-        /// The display it replaces.
+        /// The display whose content is replaced.
         display_id: String,
     },
-    /// The cell's output so far is to be cleared.
+    /// Clear the cell's outputs so far.
     ClearOutput {
         /// Wait for the next output before clearing, which avoids flicker.
         wait: bool,
     },
-    /// The cell asks a question and waits for its [`Answer`](crate::ask::Answer).
+    /// The cell asks the user for input and waits for the [`InputReply`](crate::input::InputReply).
     InputRequest {
-        /// Names the question in its answer.
+        /// Identifies the request in its reply.
         id: String,
-        /// The question.
+        /// The prompt.
         prompt: String,
-        /// Whether what is typed is not to be shown.
+        /// Whether the front end must not echo the input.
         password: bool,
     },
-    /// The value of the cell's last expression.
+    /// The value of the cell's last expression: Jupyter's `execute_result`.
     Result {
         /// The value in several formats.
         data: MimeBundle,
     },
     /// The cell failed.
     Error {
-        /// What happened and where.
+        /// The message and its place in the cell.
         error: CellError,
     },
     /// A frame was recorded as a result of the trial.
     Recorded {
-        /// The name it was recorded under.
+        /// The name under which it was recorded.
         name: String,
-        /// Its file, relative to the attempt's folder.
+        /// The frame's file, relative to the attempt's folder.
         file: String,
     },
-    /// A variable of a live session holds a frame with these columns, for completion.
+    /// A notebook variable of a live session holds a frame; its columns are candidates for
+    /// completion.
     Columns {
         /// The variable's name.
         variable: String,
         /// The columns, in order.
         columns: Vec<String>,
     },
-    /// A cell ended, well or not.
+    /// A cell ended, with or without an error. In a live session this is its last event.
     CellFinished {
-        /// The cell's number.
+        /// The cell's place among the notebook's code cells, from 1; live, the execution count.
         cell: usize,
         /// Wall-clock time in seconds.
         seconds: f64,
@@ -97,15 +100,16 @@ pub enum Stream {
     Stderr,
 }
 
-/// One thing in several formats: a map from MIME type to content, as Jupyter has it.
+/// One value in several formats: Jupyter's map from MIME type to content.
 ///
-/// Text formats hold a JSON string, binary ones (`image/png`) a base64 string.
+/// The content of a text format is a JSON string; that of a binary one (`image/png`) is a base64
+/// string.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MimeBundle(pub BTreeMap<String, Value>);
 
 impl MimeBundle {
-    /// A bundle with a plain-text form only.
+    /// A bundle with one format, `text/plain`.
     pub fn text(text: impl Into<String>) -> Self {
         Self::default().with("text/plain", text)
     }
@@ -118,28 +122,8 @@ impl MimeBundle {
         self
     }
 
-    /// The content in one format, if it is there as text.
+    /// The content of one format, if the bundle has it as a string.
     pub fn get(&self, mime: &str) -> Option<&str> {
         self.0.get(mime).and_then(Value::as_str)
-    }
-}
-
-/// Why a cell failed, in the terms of a Jupyter error reply.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CellError {
-    /// The kind: `panic`, `compile error`, `interrupted`, or the type of the error behind `?`.
-    pub name: String,
-    /// The message.
-    pub value: String,
-    /// Lines to show, coloured with ANSI sequences where that helps.
-    pub traceback: Vec<String>,
-    /// The line within the cell, from 1, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
-}
-
-impl std::fmt::Display for CellError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}: {}", self.name, self.value)
     }
 }

@@ -1,78 +1,70 @@
-//! Where a process's events go: one pipe or file, chosen once at its start.
+//! The file to which a process writes its events: a pipe to the session, or `events.jsonl`.
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{FromRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::allowance::Allowance;
-use crate::{Event, Stream, capture};
+use offmodel_support::environment::EVENTS_FD;
 
-/// The environment variable that names the inherited file descriptor events are written to.
-pub const DESCRIPTOR_VARIABLE: &str = "OFFMODEL_EVENTS_FD";
+use crate::output_limit::OutputLimiter;
+use crate::{Event, Stream, capture, inherited_file};
 
 static SINK: Mutex<Option<Sink>> = Mutex::new(None);
-static LOST: AtomicBool = AtomicBool::new(false);
+static EVENTS_LOST: AtomicBool = AtomicBool::new(false);
 
 struct Sink {
     file: File,
-    allowance: Allowance,
+    limiter: OutputLimiter,
 }
 
 /// Sends all later events of this process to `file`, one JSON object a line.
 pub fn install(file: File) {
-    let allowance = Allowance::from_environment();
-    *lock() = Some(Sink { file, allowance });
+    let limiter = OutputLimiter::from_environment();
+    *lock() = Some(Sink { file, limiter });
 }
 
-/// Takes the sink from [`DESCRIPTOR_VARIABLE`], and says whether there was one.
-pub fn install_from_environment() -> bool {
-    let descriptor = std::env::var(DESCRIPTOR_VARIABLE)
-        .ok()
-        .and_then(|value| value.parse::<RawFd>().ok())
-        .filter(|&descriptor| descriptor > 2 && is_open(descriptor));
-    let Some(descriptor) = descriptor else {
-        return false;
-    };
-    // SAFETY: the parent passed this open descriptor to us alone, for exactly this use, and it
-    // is taken once, at the start of the process.
-    install(unsafe { File::from_raw_fd(descriptor) });
-    true
+/// Sends all later events to the file descriptor that [`EVENTS_FD`] names, if it names one. Call at
+/// most once per process.
+pub fn install_from_environment() {
+    if let Some(file) = inherited_file::take(EVENTS_FD) {
+        install(file);
+    }
 }
 
-/// Writes one event, or less of it where a cell shows more than it may
-/// ([`allowance`](crate::allowance)).
+/// Writes one event, shortened if the cell exceeds its output limits (`OFFMODEL_TEXT_LIMIT_MB` and
+/// `OFFMODEL_DISPLAY_LIMIT_MB`).
 ///
-/// Without a sink (a plain Rust program, a test) displays print their text form. A reader that
-/// went away is not an error of the cell: the event is dropped, and [`has_lost`] tells.
+/// Without a sink, as in a test or a program started by hand, it prints the event's text form. A
+/// failed write is not an error of the cell: the event is dropped, and [`events_lost`] reports it.
 pub fn emit(event: &Event) {
     if !matches!(event, Event::Stream { .. }) {
-        capture::catch_up();
+        capture::drain_current();
     }
     let mut sink = lock();
-    let Some(Sink { file, allowance }) = sink.as_mut() else {
+    let Some(Sink { file, limiter }) = sink.as_mut() else {
+        // Printing may block or emit; neither may happen under the lock.
         drop(sink);
-        print_plainly(event);
+        print_text(event);
         return;
     };
-    for admitted in allowance.admit(event) {
+    for admitted in limiter.admit(event) {
         if let Ok(mut line) = serde_json::to_vec(&admitted) {
             line.push(b'\n');
-            // One write a line, under the lock, keeps the events of several threads whole.
+            // Whole lines in single writes under the lock: events of several threads never mix.
             if file.write_all(&line).is_err() {
-                LOST.store(true, Ordering::Relaxed);
+                EVENTS_LOST.store(true, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// Whether an event of this process could not be written, for example because the disk is full.
-pub fn has_lost() -> bool {
-    LOST.load(Ordering::Relaxed)
+/// Whether any event of this process could not be written, for example because the disk is full.
+pub fn events_lost() -> bool {
+    EVENTS_LOST.load(Ordering::Relaxed)
 }
 
-fn print_plainly(event: &Event) {
+fn print_text(event: &Event) {
     match event {
         Event::Display { data, .. } | Event::Result { data } => {
             if let Some(text) = data.get("text/plain") {
@@ -90,11 +82,6 @@ fn print_plainly(event: &Event) {
         Event::Error { error } => eprintln!("{error}"),
         _ => {}
     }
-}
-
-pub(crate) fn is_open(descriptor: RawFd) -> bool {
-    // SAFETY: F_GETFD only reads the descriptor's flags; a bad descriptor gives -1.
-    unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
 }
 
 fn lock() -> MutexGuard<'static, Option<Sink>> {

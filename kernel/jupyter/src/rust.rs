@@ -1,44 +1,40 @@
-//! The live session as a language of the protocol.
+//! The live session as the [`Language`] of the kernel.
 
 use std::sync::Arc;
 
 use offmodel_events::{CellError, Event, MimeBundle};
 use offmodel_jupyter::Language;
 use offmodel_jupyter::language::{
-    Candidate, Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
+    Cell, Completeness, Completions, DetailLevel, Frontend, Interrupter, KernelInfo, LanguageInfo,
 };
 use offmodel_session::{Listener, Session};
 
-/// Rust, with the session's variables and definitions.
+/// Rust, with the variables and definitions of one session.
 #[derive(Debug)]
-pub struct Rust(Session);
+pub(crate) struct Rust(Session);
 
 impl Language for Rust {
-    fn description() -> Description {
-        Description {
+    fn kernel_info() -> KernelInfo {
+        KernelInfo {
             implementation: "offmodel-kernel".to_owned(),
             implementation_version: env!("CARGO_PKG_VERSION").to_owned(),
             banner: format!(
                 "Rust (offmodel {}): polars, tch and the models are at hand; :help lists commands",
                 env!("CARGO_PKG_VERSION")
             ),
-            name: "rust".to_owned(),
-            version: env!("CARGO_PKG_RUST_VERSION").to_owned(),
-            mimetype: "text/rust".to_owned(),
-            file_extension: ".rs".to_owned(),
-            pygments_lexer: "rust".to_owned(),
-            codemirror_mode: "rust".to_owned(),
+            language_info: LanguageInfo {
+                name: "rust".to_owned(),
+                version: env!("CARGO_PKG_RUST_VERSION").to_owned(),
+                mimetype: "text/rust".to_owned(),
+                file_extension: ".rs".to_owned(),
+                pygments_lexer: "rust".to_owned(),
+                codemirror_mode: "rust".to_owned(),
+            },
         }
     }
 
     fn is_complete(source: &str) -> Completeness {
-        match offmodel_session::is_complete(source) {
-            offmodel_session::Completeness::Complete => Completeness::Complete,
-            offmodel_session::Completeness::Incomplete { indent } => {
-                Completeness::Incomplete { indent }
-            }
-            offmodel_session::Completeness::Invalid => Completeness::Invalid,
-        }
+        offmodel_session::is_complete(source)
     }
 
     fn start() -> Result<Self, CellError> {
@@ -54,13 +50,8 @@ impl Language for Rust {
                 traceback.push(format!("because: {error}"));
                 cause = error.source();
             }
-            traceback.push("Restart the kernel when this is put right.".to_owned());
-            CellError {
-                name: "kernel not ready".to_owned(),
-                value,
-                traceback,
-                line: None,
-            }
+            traceback.push("Fix the cause, then restart the kernel.".to_owned());
+            CellError::new("kernel not ready", value).with_traceback(traceback)
         })
     }
 
@@ -96,41 +87,27 @@ impl Language for Rust {
         self.0
             .execute(expression.execution_count, expression.source, &mut listener)?;
         value.ok_or_else(|| {
-            let value = format!("`{}` has no value", expression.source);
-            let traceback = vec![value.clone()];
-            CellError {
-                name: "no value".to_owned(),
-                value,
-                traceback,
-                line: None,
-            }
+            CellError::new("no value", format!("`{}` has no value", expression.source))
         })
     }
 
     fn complete(&mut self, source: &str, cursor: usize) -> Completions {
-        let found = self.0.complete(source, cursor);
-        Completions {
-            start: found.start,
-            end: found.end,
-            candidates: found.candidates.into_iter().map(candidate).collect(),
-        }
+        self.0.complete(source, cursor)
     }
 
-    fn inspect(&mut self, source: &str, cursor: usize, _detail: Detail) -> Option<MimeBundle> {
+    /// Documentation at either level: the session has no source code of the prelude.
+    fn inspect(
+        &mut self,
+        source: &str,
+        cursor: usize,
+        _detail_level: DetailLevel,
+    ) -> Option<MimeBundle> {
         self.0.inspect(source, cursor)
     }
 }
 
-fn candidate(found: offmodel_session::Candidate) -> Candidate {
-    Candidate {
-        text: found.name,
-        kind: found.kind.to_owned(),
-        signature: found.signature,
-    }
-}
-
-/// Passes everything on to the front end; the value of an expression goes elsewhere if there is
-/// a place for it.
+/// Passes the session's events on to the front end, and keeps the value of an expression if there is
+/// a slot for it.
 struct FrontendListener<'a> {
     frontend: &'a mut dyn Frontend,
     value: Option<&'a mut Option<MimeBundle>>,

@@ -244,7 +244,7 @@ pub enum Scoring {
 
 /// The heads of one layer's keys and values, as attention sees them and a cache keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CachedHeads {
+pub(crate) struct KvHeads {
     pub(crate) heads: i64,
     pub(crate) key_size: i64,
     pub(crate) value_size: i64,
@@ -252,19 +252,19 @@ pub(crate) struct CachedHeads {
 
 impl Configuration {
     /// The heads of `layer`.
-    pub(crate) fn cached_heads(&self, layer: i64) -> CachedHeads {
+    pub(crate) fn kv_heads(&self, layer: i64) -> KvHeads {
         match (&self.latent, self.local(layer)) {
-            (Some(latent), _) => CachedHeads {
+            (Some(latent), _) => KvHeads {
                 heads: self.num_attention_heads,
                 key_size: latent.qk_nope_head_dim + latent.qk_rope_head_dim,
                 value_size: latent.v_head_dim,
             },
-            (None, Some(local)) => CachedHeads {
+            (None, Some(local)) => KvHeads {
                 heads: local.num_key_value_heads,
                 key_size: local.head_dim,
                 value_size: local.head_dim,
             },
-            (None, None) => CachedHeads {
+            (None, None) => KvHeads {
                 heads: self.num_key_value_heads,
                 key_size: self.head_dim,
                 value_size: self.head_dim,
@@ -274,7 +274,7 @@ impl Configuration {
 
     /// The layer whose keys and values `layer` attends to: itself, or the last one of its kind
     /// that has some of its own. `None` if there is no such layer.
-    pub(crate) fn key_value_layer(&self, layer: i64) -> Option<i64> {
+    pub(crate) fn kv_source_layer(&self, layer: i64) -> Option<i64> {
         let own = self.own_key_values();
         if layer < own {
             return Some(layer);
@@ -292,7 +292,7 @@ impl Configuration {
     }
 
     /// Numbers of a head that are rotated, in layers that see everything.
-    pub(crate) fn rotated(&self) -> i64 {
+    pub(crate) fn rotary_dim(&self) -> i64 {
         self.latent
             .as_ref()
             .map_or(self.head_dim, |latent| latent.qk_rope_head_dim)

@@ -109,7 +109,7 @@ pub enum ModelError {
         "{name} needs {:.1} GB for its weights in {precision}; there is room for {rooms}",
         *needed as f64 / 1e9
     )]
-    NoRoom {
+    InsufficientMemory {
         /// The model.
         name: String,
         /// Bytes that it needs.
@@ -203,6 +203,10 @@ pub enum ModelError {
         /// The allocator's own words.
         detail: String,
     },
+    /// A generation call ended early, for one of the other reasons. The error carries the responses
+    /// that were finished, and can be continued.
+    #[error(transparent)]
+    Stopped(Box<crate::StoppedGeneration>),
     /// The work was asked to stop.
     #[error(transparent)]
     Interrupted(#[from] offmodel_events::Interrupted),

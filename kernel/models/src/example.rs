@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tch::{Device, TchError, Tensor};
 
-use crate::transformer::Packed;
+use crate::transformer::PackedSequences;
 
 /// A prompt and the response to it, end token included.
 pub(crate) struct Example {
@@ -26,7 +26,7 @@ impl Example {
 
 /// Several examples in one pass, and what is to be predicted where.
 pub(crate) struct PackedExamples {
-    pub(crate) inputs: Packed,
+    pub(crate) inputs: PackedSequences,
     /// Flat positions whose next token is part of a response: `[targets]`.
     pub(crate) positions: Tensor,
     /// Those next tokens: `[targets]`.
@@ -43,7 +43,7 @@ impl PackedExamples {
             start += example.input().len();
         }
         Ok(Self {
-            inputs: Packed::new(examples.iter().map(|example| example.input()), device)?,
+            inputs: PackedSequences::new(examples.iter().map(|example| example.input()), device)?,
             positions: Tensor::f_from_slice(&positions)?.f_to_device(device)?,
             targets: Tensor::f_from_slice(&targets)?.f_to_device(device)?,
         })

@@ -95,15 +95,17 @@ impl LoadOptions {
                 let tied = configuration.tie_word_embeddings;
                 let numbers = Numbers::count(tensors, layers, tied);
                 let rooms = rooms(&devices);
-                Placement::spread(&numbers, kind, &rooms).ok_or_else(|| ModelError::NoRoom {
-                    name: name.to_owned(),
-                    needed: numbers.bytes(kind),
-                    precision: Precision::of(kind),
-                    rooms: rooms
-                        .iter()
-                        .map(Room::to_string)
-                        .collect::<Vec<_>>()
-                        .join(", "),
+                Placement::spread(&numbers, kind, &rooms).ok_or_else(|| {
+                    ModelError::InsufficientMemory {
+                        name: name.to_owned(),
+                        needed: numbers.bytes(kind),
+                        precision: Precision::from_kind(kind),
+                        rooms: rooms
+                            .iter()
+                            .map(Room::to_string)
+                            .collect::<Vec<_>>()
+                            .join(", "),
+                    }
                 })?
             }
         };
@@ -122,7 +124,7 @@ impl Precision {
     }
 
     /// Weights have no other kinds.
-    pub(crate) fn of(kind: Kind) -> Self {
+    pub(crate) fn from_kind(kind: Kind) -> Self {
         match kind {
             Kind::Half => Self::F16,
             Kind::BFloat16 => Self::Bf16,

@@ -25,7 +25,7 @@ const KNOWN: [Known; 1] = [Known {
 
 /// A model file or folder, and the name to show.
 #[derive(Debug)]
-pub(crate) struct Located {
+pub(crate) struct LocatedModel {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     /// Whether it is to reason before it answers, where the name says so.
@@ -34,11 +34,11 @@ pub(crate) struct Located {
 
 /// Finds a model by its path, one of the study's names, or its name on the hub; downloads what is
 /// on the hub only.
-pub(crate) fn locate(name_or_path: &str) -> Result<Located, ModelError> {
+pub(crate) fn locate(name_or_path: &str) -> Result<LocatedModel, ModelError> {
     locate_with(name_or_path, &Settings::from_environment())
 }
 
-fn locate_with(name_or_path: &str, settings: &Settings) -> Result<Located, ModelError> {
+fn locate_with(name_or_path: &str, settings: &Settings) -> Result<LocatedModel, ModelError> {
     let known = |known: &&Known| {
         known.name.eq_ignore_ascii_case(name_or_path)
             || known.alias.eq_ignore_ascii_case(name_or_path)
@@ -57,7 +57,7 @@ fn locate_with(name_or_path: &str, settings: &Settings) -> Result<Located, Model
     let alias = aliases::resolve(name_or_path);
     let on_hub = alias.map_or(name_or_path, |alias| alias.model);
     match Repository::parse(on_hub) {
-        Some(repository) if !path.exists() => Ok(Located {
+        Some(repository) if !path.exists() => Ok(LocatedModel {
             name: last_part(&repository.name),
             path: hub::model(&repository, settings)?,
             thinking: alias.and_then(|alias| alias.thinking),
@@ -79,9 +79,9 @@ fn at(
     name: String,
     path: PathBuf,
     hint: impl Fn() -> String,
-) -> Result<Located, ModelError> {
+) -> Result<LocatedModel, ModelError> {
     if path.is_file() || path.join("config.json").is_file() {
-        return Ok(Located {
+        return Ok(LocatedModel {
             name,
             path,
             thinking: None,

@@ -30,10 +30,10 @@ pub(crate) fn log_probabilities(
     for run in runs(&lengths, PASS_TOKENS) {
         let run: Vec<&Example> = examples[run].iter().collect();
         let packed = PackedExamples::new(&run, device)?;
-        let output = transformer.sequences(&packed.inputs, adapters)?;
+        let output = transformer.forward(&packed.inputs, adapters)?;
         let output = output.f_index_select(0, &packed.positions)?;
         let mut flat: Vec<f32> = Vec::new();
-        let chunk = (HELD_LOGITS / transformer.vocabulary()).max(1);
+        let chunk = (HELD_LOGITS / transformer.vocab_size()).max(1);
         let targets = packed.targets.f_split(chunk, 0)?;
         for (output, targets) in output.f_split(chunk, 0)?.iter().zip(&targets) {
             interrupt::check()?;

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use offmodel_models::gguf::{Array, Contents, Encoding, Gguf, GgufError, Value};
+use offmodel_models::gguf::{GgmlType, Gguf, GgufError, Header, MetadataArray, MetadataValue};
 use offmodel_models::{Model, ModelError};
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -12,28 +12,28 @@ use serde_json::Value as Json;
 #[test]
 fn metadata_and_tensors_are_read() {
     let bytes = good_file();
-    let contents = Contents::parse(&bytes).unwrap();
+    let contents = Header::parse(&bytes).unwrap();
     let value = |key: &str| contents.metadata[key].clone();
-    assert_eq!(value("small"), Value::Signed(-3));
-    assert_eq!(value("large"), Value::Unsigned(u64::MAX));
-    assert_eq!(value("half"), Value::Float(0.5));
-    assert_eq!(value("yes"), Value::Bool(true));
-    assert_eq!(value("name"), Value::String("größe".to_owned()));
+    assert_eq!(value("small"), MetadataValue::Signed(-3));
+    assert_eq!(value("large"), MetadataValue::Unsigned(u64::MAX));
+    assert_eq!(value("half"), MetadataValue::Float(0.5));
+    assert_eq!(value("yes"), MetadataValue::Bool(true));
+    assert_eq!(value("name"), MetadataValue::String("größe".to_owned()));
     assert_eq!(
         value("words"),
-        Value::Array(Array::String(vec!["a".into(), String::new()]))
+        MetadataValue::Array(MetadataArray::String(vec!["a".into(), String::new()]))
     );
     assert_eq!(
         value("nested"),
-        Value::Array(Array::Array(vec![
-            Array::Signed(vec![1, -1]),
-            Array::Signed(vec![])
+        MetadataValue::Array(MetadataArray::Array(vec![
+            MetadataArray::Signed(vec![1, -1]),
+            MetadataArray::Signed(vec![])
         ]))
     );
     let tensor = &contents.tensors["second"];
     assert_eq!(
         (tensor.shape.as_slice(), tensor.encoding),
-        (&[3, 32][..], Encoding::Q8_0)
+        (&[3, 32][..], GgmlType::Q8_0)
     );
     assert_eq!(tensor.start + tensor.bytes, bytes.len() as u64);
 }
@@ -43,7 +43,7 @@ fn a_file_cut_off_at_any_byte_is_an_error() {
     let bytes = good_file();
     for length in 0..bytes.len() {
         assert!(
-            Contents::parse(&bytes[..length]).is_err(),
+            Header::parse(&bytes[..length]).is_err(),
             "cut to {length} bytes"
         );
     }
@@ -75,7 +75,7 @@ fn a_length_beyond_the_file_is_refused_before_anything_is_allocated() {
         file.extend(9_u32.to_le_bytes());
         file.extend(code.to_le_bytes());
         file.extend(count.to_le_bytes());
-        let error = Contents::parse(&file).unwrap_err();
+        let error = Header::parse(&file).unwrap_err();
         assert!(
             matches!(error, GgufError::Truncated { found: 0, .. }),
             "{error}"
@@ -83,9 +83,9 @@ fn a_length_beyond_the_file_is_refused_before_anything_is_allocated() {
     }
     let mut file = header(0, 1);
     file.extend((1_u64 << 62).to_le_bytes());
-    assert!(Contents::parse(&file).is_err());
-    assert!(Contents::parse(&header(u64::MAX, 0)).is_err());
-    assert!(Contents::parse(&header(0, u64::MAX)).is_err());
+    assert!(Header::parse(&file).is_err());
+    assert!(Header::parse(&header(u64::MAX, 0)).is_err());
+    assert!(Header::parse(&header(0, u64::MAX)).is_err());
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn deeply_nested_arrays_are_refused() {
         file.extend(9_u32.to_le_bytes());
         file.extend(1_u64.to_le_bytes());
     }
-    let error = Contents::parse(&file).unwrap_err().to_string();
+    let error = Header::parse(&file).unwrap_err().to_string();
     assert!(error.contains("nested"), "{error}");
 }
 
@@ -107,7 +107,7 @@ fn impossible_tensors_are_refused() {
         let mut file = header(1, 0);
         tensor(&mut file, "bad", dimensions, code, offset);
         file.resize(file.len() + 4096, 0);
-        Contents::parse(&file).unwrap_err().to_string()
+        Header::parse(&file).unwrap_err().to_string()
     };
     let error = describe(&[1 << 40, 1 << 40], 0, 0);
     assert!(
@@ -150,7 +150,7 @@ fn unknown_encodings_are_an_error_only_when_the_tensor_is_needed() {
     let path = written(&file);
     let error = Gguf::open(path.path())
         .unwrap()
-        .weights("exotic")
+        .dequantize("exotic")
         .unwrap_err()
         .to_string();
     assert!(
@@ -194,7 +194,10 @@ fn weights_equal_those_of_the_gguf_package_bit_for_bit() {
         file.resize(file.len().next_multiple_of(32), 0);
         file.extend(data);
         let path = written(&file);
-        let found = Gguf::open(path.path()).unwrap().weights("weights").unwrap();
+        let found = Gguf::open(path.path())
+            .unwrap()
+            .dequantize("weights")
+            .unwrap();
         assert_eq!(bits(&found), expected_bits(case), "{encoding}");
     }
 }
@@ -205,10 +208,10 @@ fn rows_of_smollm2_equal_those_of_the_gguf_package() {
     let file = Gguf::open(&path).unwrap();
     for case in fixture()["smollm2"].as_array().unwrap() {
         let name = case["tensor"].as_str().unwrap();
-        let width = file.entry(name).unwrap().shape[1] as usize;
+        let width = file.tensor_info(name).unwrap().shape[1] as usize;
         let row = case["row"].as_u64().unwrap() as usize;
         let expected = expected_bits(case);
-        let weights = file.weights(name).unwrap();
+        let weights = file.dequantize(name).unwrap();
         assert_eq!(
             bits(&weights[row * width..][..expected.len()]),
             expected,
@@ -229,14 +232,14 @@ proptest! {
             *byte = damage;
         }
         // Damage to weights or text is still a valid file; what counts is that it returns.
-        let _ = Contents::parse(&bytes);
+        let _ = Header::parse(&bytes);
     }
 
     #[test]
     fn arbitrary_bytes_after_the_magic_never_panic(rest in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut bytes = b"GGUF\x03\x00\x00\x00".to_vec();
         bytes.extend(rest);
-        let _ = Contents::parse(&bytes);
+        let _ = Header::parse(&bytes);
     }
 }
 
@@ -348,7 +351,7 @@ fn smollm2() -> Option<PathBuf> {
     let folder = set("OFFMODEL_MODELS").or_else(|| Some(cache?.join("models")))?;
     let path = folder.join("SmolLM2-135M-Instruct.Q4_1.gguf");
     if !path.is_file() {
-        println!("skipped: {} is absent", path.display());
+        offmodel_support::testing::skip("no default model (`cargo demo` fetches it)");
         return None;
     }
     Some(path)

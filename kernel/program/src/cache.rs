@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use offmodel_toolchain::Toolchain;
-use offmodel_toolchain::further_crates::FurtherCrates;
+use offmodel_toolchain::extra_crates::ExtraCrates;
 use sha2::{Digest, Sha256};
 
 use crate::source::Source;
@@ -132,7 +132,7 @@ fn size(folder: &Path) -> u64 {
 /// would take longer than many runs.
 pub(crate) fn key(
     source: &Source,
-    further: &FurtherCrates,
+    further: &ExtraCrates,
     toolchain: &Toolchain,
 ) -> io::Result<String> {
     let mut hash = Sha256::new();

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use offmodel_toolchain::Toolchain;
-use offmodel_toolchain::further_crates::{FurtherCrates, FurtherCratesError};
+use offmodel_toolchain::extra_crates::{ExtraCrates, ExtraCratesError};
 
 use crate::diagnostics::{self, CellDiagnostic};
 use crate::generate::{FILE, dependencies, generate_without};
@@ -53,7 +53,7 @@ pub enum CompileError {
     Generate(#[from] GenerateError),
     /// A crate that a `:dep` line asks for cannot be built.
     #[error("{}, cell {cell}, line {line}: {reason}", notebook.display())]
-    FurtherCrates {
+    ExtraCrates {
         /// The notebook.
         notebook: PathBuf,
         /// The cell's number.
@@ -61,7 +61,7 @@ pub enum CompileError {
         /// Line in the cell, from 1.
         line: usize,
         /// What Cargo said.
-        reason: FurtherCratesError,
+        reason: ExtraCratesError,
     },
     /// The compiler failed without naming a cell.
     #[error("failed to compile {}: {output}", notebook.display())]
@@ -183,7 +183,7 @@ pub fn identify(
 
 fn identity(
     source: &Source,
-    further: &FurtherCrates,
+    further: &ExtraCrates,
     toolchain: &Toolchain,
     cache: &Cache,
 ) -> Result<Identity, CompileError> {
@@ -208,17 +208,17 @@ fn further_crates(
     notebook: &Notebook,
     toolchain: &Toolchain,
     progress: &mut dyn FnMut(&str),
-) -> Result<FurtherCrates, CompileError> {
+) -> Result<ExtraCrates, CompileError> {
     let dependencies = dependencies(notebook)?;
     let Some(last) = dependencies.last() else {
-        return Ok(FurtherCrates::default());
+        return Ok(ExtraCrates::default());
     };
     let requests: Vec<_> = dependencies
         .iter()
         .map(|dependency| dependency.request.clone())
         .collect();
     toolchain
-        .further_crates(&requests, None, progress)
+        .extra_crates(&requests, None, progress)
         .map_err(|reason| {
             // Cargo names the crate: its line is the place, else the last that was added.
             let told = reason.to_string();
@@ -226,7 +226,7 @@ fn further_crates(
                 .iter()
                 .find(|dependency| told.contains(&format!("`{}`", dependency.request.name())))
                 .unwrap_or(last);
-            CompileError::FurtherCrates {
+            CompileError::ExtraCrates {
                 notebook: notebook.path.clone(),
                 cell: place.cell,
                 line: place.line,
@@ -238,7 +238,7 @@ fn further_crates(
 /// Calls of the compiler for one notebook.
 struct Compiler<'a> {
     notebook: &'a Notebook,
-    further: &'a FurtherCrates,
+    further: &'a ExtraCrates,
     toolchain: &'a Toolchain,
     cache: &'a Cache,
     workplace: &'a Path,
@@ -365,7 +365,7 @@ fn with_compilers_words(
     };
     let compiler = Compiler {
         notebook,
-        further: &FurtherCrates::default(),
+        further: &ExtraCrates::default(),
         toolchain,
         cache,
         workplace: workplace.path(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use offmodel_cells::parameters::{Parameter, parameters};
 use offmodel_cells::{Cell, line_and_column};
-use offmodel_toolchain::further_crates::{Request, RequestError};
+use offmodel_toolchain::extra_crates::{CrateRequest, CrateRequestError};
 
 use crate::notebook::PARAMETERS_TAG;
 use crate::refusal::{Refusal, Refusals};
@@ -52,7 +52,7 @@ pub enum GenerateError {
         /// Line in the cell, from 1.
         line: usize,
         /// What is wrong with it.
-        reason: RequestError,
+        reason: CrateRequestError,
     },
 }
 
@@ -155,7 +155,7 @@ fn around(code: &CodeCell, cell: &Cell) -> (&'static str, &'static str) {
 pub(crate) struct Dependency {
     pub cell: usize,
     pub line: usize,
-    pub request: Request,
+    pub request: CrateRequest,
 }
 
 /// The `:dep` lines of a notebook, in order; relative paths are from the notebook's folder.
@@ -167,7 +167,7 @@ pub(crate) fn dependencies(notebook: &Notebook) -> Result<Vec<Dependency>, Gener
             continue;
         };
         for command in cell.commands.iter().filter(|command| command.name == "dep") {
-            let request = Request::parse(&command.arguments, folder).map_err(|reason| {
+            let request = CrateRequest::parse(&command.arguments, folder).map_err(|reason| {
                 GenerateError::Dependency {
                     notebook: notebook.path.clone(),
                     cell: code.number,

@@ -3,8 +3,9 @@
 //! - [`Notebook`]: what a `.ipynb` file holds, read once, with its code cells numbered;
 //! - [`compile`]: its code cells as one Rust program ([`generate`]), compiled against the prelude
 //!   and kept in a cache by content; errors are told in the cells' own lines;
-//! - [`build`]: a folder with the program and all its libraries, for machines without Rust;
-//! - [`protocol`]: how to speak to the program.
+//! - [`build`]: a folder with the program and all its libraries, for machines without Rust.
+//!
+//! `offmodel_events::batch` is the protocol between a runner and the running program.
 //!
 //! The program reads its parameters at run time, so that one compilation serves every trial of
 //! a sweep.
@@ -16,8 +17,6 @@ mod elf;
 mod generate;
 mod notebook;
 mod portable;
-#[path = "../../lab/src/batch/protocol.rs"]
-pub mod protocol;
 mod refusal;
 mod source;
 mod versions;

@@ -9,7 +9,7 @@ use std::process::Command;
 use offmodel_cells::ParseError;
 use offmodel_cells::rendering::headline;
 use offmodel_toolchain::Toolchain;
-use offmodel_toolchain::further_crates::FurtherCrates;
+use offmodel_toolchain::extra_crates::ExtraCrates;
 
 use crate::diagnostics::{self, CellDiagnostic};
 use crate::generate::{FILE, generate_without};
@@ -149,7 +149,7 @@ impl From<GenerateError> for CheckError {
 #[derive(Debug)]
 pub(crate) struct Check<'a> {
     pub toolchain: &'a Toolchain,
-    pub further: &'a FurtherCrates,
+    pub further: &'a ExtraCrates,
     pub workplace: &'a Path,
 }
 

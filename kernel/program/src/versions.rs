@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use offmodel_toolchain::Toolchain;
-use offmodel_toolchain::further_crates::FurtherCrates;
+use offmodel_toolchain::extra_crates::ExtraCrates;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -38,7 +38,7 @@ impl Versions {
     /// Of a program about to be compiled.
     pub(crate) fn of(
         source: &Source,
-        further: &FurtherCrates,
+        further: &ExtraCrates,
         toolchain: &Toolchain,
     ) -> io::Result<Self> {
         Ok(Self {

@@ -7,12 +7,11 @@ use std::process::{Child, Command};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use offmodel_events::ask::{self, Answer};
-use offmodel_events::sink::DESCRIPTOR_VARIABLE;
+use offmodel_events::input::InputReply;
 use offmodel_events::{Event, Stream};
-use offmodel_toolchain::further_crates::Stop;
-use offmodel_toolchain::waiting;
-use offmodel_toolchain::wrapper::WRAPPER_VARIABLE;
+use offmodel_support::environment::{EVENTS_FD, INPUT_FD, RUSTC_WRAPPER};
+use offmodel_toolchain::extra_crates::CancellationToken;
+use offmodel_toolchain::openmp;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -27,10 +26,10 @@ pub(crate) fn child_command() -> io::Result<(Command, EventPipe, AnswerPipe)> {
     let_inherit(&answers)?;
     let mut command = Command::new(std::env::current_exe()?);
     command
-        .env(DESCRIPTOR_VARIABLE, writer.as_raw_fd().to_string())
-        .env(ask::DESCRIPTOR_VARIABLE, answers.as_raw_fd().to_string())
-        .envs(waiting::environment())
-        .env_remove(WRAPPER_VARIABLE)
+        .env(EVENTS_FD, writer.as_raw_fd().to_string())
+        .env(INPUT_FD, answers.as_raw_fd().to_string())
+        .envs(openmp::environment())
+        .env_remove(RUSTC_WRAPPER)
         .env_remove("RUSTC_WRAPPER");
     Ok((
         command,
@@ -55,7 +54,7 @@ pub(crate) struct AnswerPipe {
 
 impl AnswerPipe {
     /// Answers a question of the child. A child that died meanwhile does not read it.
-    pub fn answer(&mut self, answer: &Answer) {
+    pub fn answer(&mut self, answer: &InputReply) {
         if let Ok(mut line) = serde_json::to_vec(answer) {
             line.push(b'\n');
             let _ = self.writer.write_all(&line);
@@ -126,24 +125,24 @@ pub(crate) fn forward_lines(
 pub struct Interrupter {
     child: Arc<Mutex<Child>>,
     /// Of a build of further crates.
-    build: Stop,
+    build: CancellationToken,
 }
 
 impl Interrupter {
-    pub(crate) fn new(child: Arc<Mutex<Child>>, build: Stop) -> Self {
+    pub(crate) fn new(child: Arc<Mutex<Child>>, build: CancellationToken) -> Self {
         Self { child, build }
     }
 
     /// Asks the running cell to stop: work in offmodel's own library ends at its next step and
     /// keeps every variable.
     pub fn interrupt(&self) {
-        self.build.request();
+        self.build.cancel();
         self.signal(Signal::INT);
     }
 
     /// Ends the child process; all variables are lost.
     pub fn kill(&self) {
-        self.build.request();
+        self.build.cancel();
         self.signal(Signal::KILL);
     }
 

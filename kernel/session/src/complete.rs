@@ -3,34 +3,13 @@
 use std::collections::BTreeMap;
 
 use offmodel_cells::members_of;
+use offmodel_events::completion::{Candidate, Completions};
 
 use crate::cursor::{Before, Place};
 use crate::environment::Environment;
 use crate::expression_type::expression_type;
 use crate::notebook_state::NotebookState;
 use crate::reference::{Member, MemberKind, Reference};
-
-/// Names that could stand at the cursor.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Completions {
-    /// Start of the text they replace, in bytes.
-    pub start: usize,
-    /// End of that text: the cursor.
-    pub end: usize,
-    /// The names, the likeliest first.
-    pub candidates: Vec<Candidate>,
-}
-
-/// One name that could stand at the cursor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// The name.
-    pub name: String,
-    /// What it is, in a word.
-    pub kind: &'static str,
-    /// Its signature or type, if known.
-    pub signature: String,
-}
 
 /// What is known when names are completed or looked up.
 #[derive(Clone, Copy)]
@@ -54,9 +33,9 @@ pub(crate) fn complete(known: Known, source: &str, cursor: usize) -> Completions
         Place::Path { path } => known.names_in(path),
         Place::Name => known.names(word),
     };
-    candidates.retain(|candidate| candidate.name.starts_with(word));
+    candidates.retain(|candidate| candidate.text.starts_with(word));
     let mut names = std::collections::BTreeSet::new();
-    candidates.retain(|candidate| names.insert(candidate.name.clone()));
+    candidates.retain(|candidate| names.insert(candidate.text.clone()));
     Completions {
         start: before.word_start,
         end: before.text().len(),
@@ -170,7 +149,7 @@ impl Known<'_> {
 
 fn candidate(name: &str, kind: &'static str, signature: String) -> Candidate {
     Candidate {
-        name: name.to_owned(),
+        text: name.to_owned(),
         kind,
         signature,
     }
@@ -184,7 +163,7 @@ fn sorted(mut members: Vec<Member>) -> Vec<Candidate> {
     members
         .into_iter()
         .map(|member| Candidate {
-            name: member.name,
+            text: member.name,
             kind: member.kind.word(),
             signature: member.signature,
         })

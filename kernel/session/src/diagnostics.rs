@@ -129,16 +129,10 @@ pub(crate) fn cell_error(
         Some(Place { line, column, .. }) => headline(message, line, column),
         None => message.to_owned(),
     };
-    let traceback = errors
-        .iter()
-        .map(|error| render(error, file, state))
-        .collect();
-    CellError {
-        name: "compile error".to_owned(),
-        value,
-        traceback,
-        line: place.map(|place| place.line),
-    }
+    let traceback = errors.iter().map(|error| render(error, file, state));
+    CellError::new("compile error", value)
+        .with_traceback(traceback)
+        .at_line(place.map(|place| place.line))
 }
 
 /// A message as rustc shows it, in lines and columns of the cell.

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use offmodel_support::environment;
 use offmodel_toolchain::Toolchain;
-use offmodel_toolchain::further_crates::FurtherCrates;
-use offmodel_toolchain::wrapper::{self, FURTHER_CRATES_VARIABLE, WRAPPER_VARIABLE};
+use offmodel_toolchain::extra_crates::ExtraCrates;
+use offmodel_toolchain::wrapper;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::SessionError;
@@ -44,7 +45,7 @@ pub fn child_process_hook() {
     if is_session() {
         return;
     }
-    if std::env::var_os(offmodel_events::sink::DESCRIPTOR_VARIABLE).is_some() {
+    if std::env::var_os(environment::EVENTS_FD).is_some() {
         // A kernel that is killed cannot end its child, which would keep its GPU. If the system
         // refuses, only that is lost.
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
@@ -120,15 +121,15 @@ impl Environment {
 impl Environment {
     /// The compiler's arguments for the crates that `:dep` asked for.
     pub fn further_arguments(&self) -> Vec<OsString> {
-        wrapper::further_arguments(&self.folder.join(FURTHER_CRATES))
+        wrapper::read_arguments(&self.folder.join(FURTHER_CRATES))
     }
 
     /// Compiles cells with these further crates from now on; true if all cells share one library
     /// of them.
-    pub fn use_further_crates(&self, crates: &FurtherCrates) -> std::io::Result<bool> {
-        let shared = self.toolchain.shared_arguments(crates)?;
+    pub fn use_further_crates(&self, crates: &ExtraCrates) -> std::io::Result<bool> {
+        let shared = self.toolchain.shared_library_arguments(crates)?;
         let arguments = shared.as_deref().unwrap_or(crates.arguments());
-        wrapper::write_further_arguments(&self.folder.join(FURTHER_CRATES), arguments)?;
+        wrapper::write_arguments(&self.folder.join(FURTHER_CRATES), arguments)?;
         Ok(shared.is_some())
     }
 }
@@ -164,8 +165,11 @@ fn variables(
         // Cargo and rustc themselves: rustup's proxies cost 50 ms a call.
         ("PATH", path),
         ("RUSTC_WRAPPER", program),
-        (WRAPPER_VARIABLE, "1".into()),
-        (FURTHER_CRATES_VARIABLE, folder.join(FURTHER_CRATES).into()),
+        (environment::RUSTC_WRAPPER, "1".into()),
+        (
+            environment::EXTRA_CRATES,
+            folder.join(FURTHER_CRATES).into(),
+        ),
         ("LD_LIBRARY_PATH", toolchain.library_path()),
     ]
 }

@@ -64,26 +64,17 @@ impl SessionError {
 
 /// A cell that is no Rust.
 pub(crate) fn parse_failure(source: &str, error: &offmodel_cells::ParseError) -> CellError {
-    CellError {
-        name: "compile error".to_owned(),
-        value: headline(&error.message, error.line, error.column),
-        traceback: vec![error.rendered(source)],
-        line: Some(error.line),
-    }
+    let value = headline(&error.message, error.line, error.column);
+    CellError::new("compile error", value)
+        .with_traceback([error.rendered(source)])
+        .at_line(error.line)
 }
 
 /// A compiler's message about no line of the cell.
 pub(crate) fn compile_failure(rendered: &str) -> CellError {
-    CellError {
-        name: "compile error".to_owned(),
-        value: rendered
-            .lines()
-            .next()
-            .unwrap_or("the cell does not compile")
-            .to_owned(),
-        traceback: rendered.lines().map(str::to_owned).collect(),
-        line: None,
-    }
+    let first = rendered.lines().next();
+    let value = first.unwrap_or("the cell does not compile");
+    CellError::new("compile error", value).with_traceback(rendered.lines())
 }
 
 /// The end of the child process, and the variables that it had.
@@ -93,26 +84,15 @@ pub(crate) fn died(cause: &str, lost: &[String]) -> CellError {
         names => format!("lost with it: {}", names.join(", ")),
     };
     let value = format!("the process that runs the cells ended: {}", cause.trim());
-    CellError {
-        name: "process died".to_owned(),
-        traceback: vec![
-            value.clone(),
-            format!("{what}; definitions of functions and types are kept"),
-        ],
-        value,
-        line: None,
-    }
+    let kept = format!("{what}; definitions of functions and types are kept");
+    CellError::new("process died", value.clone()).with_traceback([value, kept])
 }
 
 /// A command that is none.
 pub(crate) fn unknown_command(name: &str, line: usize) -> CellError {
-    CellError {
-        name: "unknown command".to_owned(),
-        value: format!("there is no command :{name}; :help lists them"),
-        traceback: vec![
-            format!("line {line}: there is no command :{name}"),
-            crate::commands::HELP.to_owned(),
-        ],
-        line: Some(line),
-    }
+    let value = format!("there is no command :{name}; :help lists them");
+    let place = format!("line {line}: there is no command :{name}");
+    CellError::new("unknown command", value)
+        .with_traceback([place, crate::commands::HELP.to_owned()])
+        .at_line(line)
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use offmodel_cells::Command;
 use offmodel_events::{CellError, Event, MimeBundle};
-use offmodel_toolchain::further_crates::{FurtherCratesError, Request, Stop, in_prelude};
+use offmodel_toolchain::extra_crates::{
+    CancellationToken, CrateRequest, ExtraCratesError, version_in_prelude,
+};
 
 use crate::commands::text;
 use crate::listener::Listener;
@@ -14,11 +16,11 @@ use crate::session::Session;
 /// What the session has asked for so far.
 #[derive(Debug, Default)]
 pub(crate) struct Further {
-    requests: Vec<Request>,
+    requests: Vec<CrateRequest>,
     /// Whether cells link one library of all crates.
     pub shared: bool,
     /// Of the build that may run just now.
-    pub stop: Stop,
+    pub stop: CancellationToken,
 }
 
 impl Session {
@@ -29,9 +31,9 @@ impl Session {
         listener: &mut dyn Listener,
     ) -> Result<(), CellError> {
         let folder = std::env::current_dir().unwrap_or_else(|_| Path::new(".").to_owned());
-        let request = Request::parse(&command.arguments, &folder)
+        let request = CrateRequest::parse(&command.arguments, &folder)
             .map_err(|error| failure("dep", &error.to_string(), command.line))?;
-        if let Some(version) = in_prelude(request.name()) {
+        if let Some(version) = version_in_prelude(request.name()) {
             let name = request.name();
             listener.event(text(format!(
                 "`{name}` {version} is part of the prelude already, with the features that it has there"
@@ -45,12 +47,12 @@ impl Session {
         let crates = self
             .environment
             .toolchain
-            .further_crates(&requests, Some(&self.further.stop), &mut |step| {
+            .extra_crates(&requests, Some(&self.further.stop), &mut |step| {
                 display.show(step);
             })
             .map_err(|error| {
                 let name = match error {
-                    FurtherCratesError::Stopped => "Interrupted",
+                    ExtraCratesError::Cancelled => "Interrupted",
                     _ => "dep",
                 };
                 failure(name, &error.to_string(), command.line)
@@ -116,17 +118,13 @@ fn failure(name: &str, reason: &str, line: usize) -> CellError {
         .lines()
         .next()
         .unwrap_or("the crate could not be built");
-    CellError {
-        name: if name == "dep" {
-            "dependency error"
-        } else {
-            name
-        }
-        .to_owned(),
-        value: value.to_owned(),
-        traceback: std::iter::once(format!("line {line}:"))
-            .chain(reason.lines().map(str::to_owned))
-            .collect(),
-        line: Some(line),
-    }
+    let name = if name == "dep" {
+        "dependency error"
+    } else {
+        name
+    };
+    let place = format!("line {line}:");
+    CellError::new(name, value)
+        .with_traceback(std::iter::once(place.as_str()).chain(reason.lines()))
+        .at_line(line)
 }

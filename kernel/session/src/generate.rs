@@ -2,7 +2,7 @@
 //! takes variables out of the store and puts them back.
 
 use offmodel_cells::Cell;
-use offmodel_toolchain::further_crates::SHARED;
+use offmodel_toolchain::extra_crates::SHARED_CRATE;
 
 use crate::leaves::{Leaf, Leaves};
 use crate::notebook_state::{NotebookState, Variable};
@@ -41,7 +41,7 @@ pub(crate) fn cell_statement(
     let mut source = Source::default();
     source.generated("{");
     if shares_crates {
-        source.generated(&format!("use ::{SHARED} as _;"));
+        source.generated(&format!("use ::{SHARED_CRATE} as _;"));
     }
     let stale: Vec<String> = state.stale().map(|name| format!("\"{name}\"")).collect();
     if !stale.is_empty() {

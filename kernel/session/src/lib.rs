@@ -41,10 +41,9 @@ mod source;
 mod type_names;
 
 pub use child::Interrupter;
-pub use complete::{Candidate, Completions};
 pub use environment::{child_process_hook, enter_session_environment};
 pub use failures::SessionError;
 pub use listener::Listener;
-pub use offmodel_cells::{Completeness, completeness as is_complete};
+pub use offmodel_cells::completeness as is_complete;
 pub use reference::{ReferenceError, write_reference};
 pub use session::Session;

@@ -235,13 +235,7 @@ pub(crate) fn compile(
 
 /// What a compiler call failed at that never got to the cell.
 pub(crate) fn failure(what: &str, error: impl Display) -> CellError {
-    let value = format!("failed to {what}: {error}");
-    CellError {
-        name: "compile error".to_owned(),
-        traceback: vec![value.clone()],
-        value,
-        line: None,
-    }
+    CellError::new("compile error", format!("failed to {what}: {error}"))
 }
 
 /// The variable whose type an error tells.

@@ -5,12 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use offmodel_cells::{Cell, Item};
-use offmodel_events::ask::Answer;
+use offmodel_events::completion::Completions;
+use offmodel_events::input::InputReply;
 use offmodel_events::{CellError, Event, MimeBundle, Stream};
 
 use crate::child::Interrupter;
 use crate::commands::times;
-use crate::complete::{Completions, Known, complete};
+use crate::complete::{Known, complete};
 use crate::death::LastWords;
 use crate::diagnostics::{self, CellFile};
 use crate::environment::Environment;
@@ -99,7 +100,7 @@ impl Session {
         listener: &mut dyn Listener,
     ) -> Result<(), CellError> {
         let cell = offmodel_cells::parse(source).map_err(|error| parse_failure(source, &error))?;
-        self.further.stop.clear();
+        self.further.stop.reset();
         let mut timed = self.timing;
         for command in &cell.commands {
             timed |= command.name == "time";
@@ -327,8 +328,8 @@ impl Session {
                     prompt,
                     password,
                 })) => {
-                    let answer = listener.input(&prompt, password);
-                    self.evaluator.answers.answer(&Answer { id, answer });
+                    let value = listener.input(&prompt, password);
+                    self.evaluator.answers.answer(&InputReply { id, value });
                 }
                 Ok(Message::Event(Event::Columns { variable, columns })) => {
                     self.columns.insert(variable, columns);

@@ -4,14 +4,14 @@
 //! workspace and link dynamically to one prebuilt library, the prelude `liboffmodel.so`, which
 //! holds polars, tch, tokenizers, plotters and all of offmodel. [`Toolchain::locate`] finds the
 //! parts; [`Toolchain::rustc_command`] is a compiler call with the flags in place;
-//! [`wrapper`] gives the same flags to the compiler calls of evcxr; [`further_crates`] builds
-//! what a notebook wants beyond the prelude; [`waiting`] is for whoever starts what was compiled.
+//! [`wrapper`] gives the same flags to the compiler calls of evcxr; [`extra_crates`] builds
+//! what a notebook wants beyond the prelude; [`openmp`] is for whoever starts what was compiled.
 
-pub mod further_crates;
+pub mod extra_crates;
 mod interface;
 mod locate;
+pub mod openmp;
 mod sysroot;
-pub mod waiting;
 pub mod wrapper;
 
 pub use locate::{Toolchain, ToolchainError};

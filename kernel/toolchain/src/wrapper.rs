@@ -12,13 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use offmodel_support::environment::{EXTRA_CRATES, RUSTC_WRAPPER};
+
 use crate::Toolchain;
-
-/// Set in the environment of evcxr's Cargo, this makes our program act as the wrapper.
-pub const WRAPPER_VARIABLE: &str = "OFFMODEL_RUSTC_WRAPPER";
-
-/// Names the file with the [arguments](further_arguments) for crates beyond the prelude.
-pub const FURTHER_CRATES_VARIABLE: &str = "OFFMODEL_FURTHER_CRATES";
 
 /// The crate that evcxr compiles for every cell.
 const CELL_CRATE: &str = "ctx";
@@ -27,7 +23,7 @@ const CELL_CRATE: &str = "ctx";
 ///
 /// To be called first in `main`.
 pub fn hook() {
-    if std::env::var_os(WRAPPER_VARIABLE).is_none() {
+    if std::env::var_os(RUSTC_WRAPPER).is_none() {
         return;
     }
     let mut arguments = std::env::args_os().skip(1);
@@ -43,8 +39,8 @@ pub fn hook() {
                 command
                     .args(for_cell(&arguments))
                     .args(toolchain.cell_arguments());
-                if let Some(file) = std::env::var_os(FURTHER_CRATES_VARIABLE) {
-                    command.args(further_arguments(Path::new(&file)));
+                if let Some(file) = std::env::var_os(EXTRA_CRATES) {
+                    command.args(read_arguments(Path::new(&file)));
                 }
             }
             Err(error) => {
@@ -64,7 +60,7 @@ pub fn hook() {
 }
 
 /// The arguments in a file, one a line; none if there is no file.
-pub fn further_arguments(file: &Path) -> Vec<OsString> {
+pub fn read_arguments(file: &Path) -> Vec<OsString> {
     let text = fs::read(file).unwrap_or_default();
     text.split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
@@ -76,7 +72,7 @@ pub fn further_arguments(file: &Path) -> Vec<OsString> {
 ///
 /// # Errors
 /// When it cannot be written; the earlier ones are then still there.
-pub fn write_further_arguments(file: &Path, arguments: &[OsString]) -> io::Result<()> {
+pub fn write_arguments(file: &Path, arguments: &[OsString]) -> io::Result<()> {
     let temporary = file.with_extension("new");
     fs::write(
         &temporary,

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use crate::error::RunnerError;
 use crate::executor::{AttemptOutcome, Shutdown};
-use crate::spec::Policy;
 use crate::store::{AttemptResult, FailureReason, Status};
+use crate::sweep::Policy;
 
 #[cfg(test)]
 mod tests;

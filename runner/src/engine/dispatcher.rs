@@ -9,7 +9,7 @@ use super::{Action, CancelRequests, Core, Event, Summary};
 use crate::executor::process::{GRACE_PERIOD, StopSignals};
 use crate::executor::{AttemptOutcome, AttemptSpec, Executor, ExecutorEvent};
 use crate::progress::Progress;
-use crate::spec::Policy;
+use crate::sweep::Policy;
 
 /// What the dispatcher listens to, besides its own timers.
 #[derive(Debug)]

@@ -10,8 +10,8 @@
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::error::RunnerError;
-use crate::spec::Trial;
 use crate::store::AttemptResult;
+use crate::sweep::Trial;
 
 mod blocking;
 mod local;

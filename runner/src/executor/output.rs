@@ -2,8 +2,8 @@ use std::path::Path;
 
 use offmodel_cells::parameters::Parameter;
 use offmodel_events::CellError;
+use offmodel_events::batch::ExitStatus;
 use offmodel_program::Notebook;
-use offmodel_program::protocol::ExitStatus;
 
 use crate::assignment::Assignment;
 use crate::attempt_events::{EventSummary, read_events};
@@ -82,11 +82,5 @@ pub fn collect_output(
 
 /// An end that the program could not report itself, shown as an error of the cell that was running.
 fn error_of_program(failure: &FailureReason) -> CellError {
-    let value = failure.to_string();
-    CellError {
-        name: "program ended".to_owned(),
-        traceback: vec![value.clone()],
-        value,
-        line: None,
-    }
+    CellError::new("program ended", failure.to_string())
 }

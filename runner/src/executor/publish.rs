@@ -2,17 +2,17 @@ use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use offmodel_cells::parameters::Parameter;
+use offmodel_events::batch::ExitStatus;
 use offmodel_program::Notebook;
-use offmodel_program::protocol::ExitStatus;
 
 use super::local::{Allocation, ExecutorError};
 use super::output::collect_output;
 use super::{AttemptOutcome, AttemptSpec};
 use crate::error::RunnerError;
-use crate::spec::Trial;
 use crate::store::{
     AttemptResult, FailureReason, RESULT_VERSION, Status, SweepFolder, write_atomically,
 };
+use crate::sweep::Trial;
 
 /// An attempt whose process has ended.
 #[derive(Debug)]

@@ -3,8 +3,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use offmodel_program::protocol::ExitStatus;
-use offmodel_toolchain::waiting;
+use offmodel_events::batch::ExitStatus;
+use offmodel_toolchain::openmp;
 use tokio::process::Command;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
@@ -43,7 +43,7 @@ pub async fn run_once(
         .arg("--attempt")
         .arg(folder)
         .current_dir(directory)
-        .envs(waiting::environment())
+        .envs(openmp::environment())
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true)

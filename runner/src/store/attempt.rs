@@ -1,12 +1,12 @@
 //! What an attempt is asked to do, and what became of it.
 
 use offmodel_events::CellError;
-use offmodel_program::protocol::{ExitStatus, SPEC_VERSION, exit_code};
+use offmodel_events::batch::{ExitStatus, SPEC_VERSION, exit_code};
 use serde::{Deserialize, Serialize};
 
 use super::Provenance;
 use crate::assignment::Assignment;
-use crate::spec::{DataHashes, Retry};
+use crate::sweep::{DataHashes, Retry};
 
 /// The version of `result.json`.
 pub const RESULT_VERSION: u64 = 1;

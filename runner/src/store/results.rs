@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{AttemptResult, FailureReason, Standing, SweepFolder};
 use crate::error::RunnerError;
-use crate::spec::Trial;
+use crate::sweep::Trial;
 
 /// Frames recorded under this name become `results.parquet`.
 pub const RESULT: &str = "result";

@@ -164,7 +164,7 @@ impl<'a> Fields<'a> {
             },
             variations: Variations::default(),
         };
-        if configuration.rotated() <= 0 || configuration.rotated() % 2 != 0 {
+        if configuration.rotary_dim() <= 0 || configuration.rotary_dim() % 2 != 0 {
             return Err(self.unsupported("head_dim", "even sizes"));
         }
         Ok(configuration)

@@ -166,7 +166,7 @@ impl Fields<'_> {
             local_rope,
             &defaults,
         )?;
-        let sourceless = |layer: i64| configuration.key_value_layer(layer).is_none();
+        let sourceless = |layer: i64| configuration.kv_source_layer(layer).is_none();
         if (0..configuration.num_hidden_layers).any(sourceless) {
             let supported = "fewer: a layer of each kind must have keys and values";
             return Err(self.unsupported("num_kv_shared_layers", supported));

@@ -8,7 +8,7 @@ use super::config_json::Fields;
 use super::gguf_gemma::GemmaMetadata;
 use super::gguf_names::{gguf_name, hugging_face_name};
 use crate::configuration::{RopeScaling, Variations};
-use crate::gguf::{Gguf, Value};
+use crate::gguf::{Gguf, MetadataValue};
 use crate::{Configuration, ModelError};
 
 /// Sizes above this are damage, not models: the largest published vocabulary is 262,144.
@@ -39,7 +39,7 @@ impl<'a> GgufCheckpoint<'a> {
 
     /// Whether it is one of Gemma's generations.
     fn is_gemma(&self) -> bool {
-        let architecture = self.file.text("general.architecture");
+        let architecture = self.file.string("general.architecture");
         architecture.is_ok_and(|name| GEMMAS.contains(&name))
     }
 
@@ -64,13 +64,13 @@ impl<'a> GgufCheckpoint<'a> {
         }
         match self.file.get(SCALING) {
             None => {}
-            Some(Value::String(kind)) if kind == "none" => {}
+            Some(MetadataValue::String(kind)) if kind == "none" => {}
             Some(other) => {
                 return Err(self.unsupported(SCALING, format!("{other:?}"), "none"));
             }
         }
         // Llama 3.1 files carry their scaled frequencies as a tensor.
-        if self.file.entry("rope_freqs.weight").is_some() {
+        if self.file.tensor_info("rope_freqs.weight").is_some() {
             return Err(self.unsupported("rope_freqs.weight", "present".to_owned(), "absent"));
         }
         Ok(())
@@ -79,7 +79,7 @@ impl<'a> GgufCheckpoint<'a> {
 
 impl Checkpoint for GgufCheckpoint<'_> {
     fn configuration(&self) -> Result<Configuration, ModelError> {
-        let model_type = self.file.text("general.architecture")?;
+        let model_type = self.file.string("general.architecture")?;
         if self.is_gemma() {
             let json = self.config_json()?;
             return Fields::new(self.file.path(), &json).configuration();
@@ -126,7 +126,7 @@ impl Checkpoint for GgufCheckpoint<'_> {
                 Some(_) => self.file.float("llama.rope.freq_base")?,
                 None => 10_000.0,
             },
-            tie_word_embeddings: self.file.entry("output.weight").is_none(),
+            tie_word_embeddings: self.file.tensor_info("output.weight").is_none(),
             rope_scaling: RopeScaling::Default,
             attention_bias: false,
             mlp_bias: false,
@@ -151,7 +151,7 @@ impl Checkpoint for GgufCheckpoint<'_> {
             path: self.file.path().to_owned(),
             tensor: tensor.clone(),
         };
-        let found = &self.file.entry(&tensor).ok_or_else(missing)?.shape;
+        let found = &self.file.tensor_info(&tensor).ok_or_else(missing)?.shape;
         if found != shape {
             return Err(ModelError::Shape {
                 path: self.file.path().to_owned(),
@@ -160,7 +160,7 @@ impl Checkpoint for GgufCheckpoint<'_> {
                 found: found.clone(),
             });
         }
-        let weights = Tensor::f_from_slice(&self.file.weights(&tensor)?)?.f_view(shape)?;
+        let weights = Tensor::f_from_slice(&self.file.dequantize(&tensor)?)?.f_view(shape)?;
         if is_gemma {
             // The converter has added one to the weights of norms, and rows are where they were.
             return match name.ends_with("norm.weight") {
@@ -184,7 +184,7 @@ impl Checkpoint for GgufCheckpoint<'_> {
     }
 
     fn numbers(&self) -> Vec<(String, u64)> {
-        let (entries, is_gemma) = (self.file.entries(), self.is_gemma());
+        let (entries, is_gemma) = (self.file.tensor_infos(), self.is_gemma());
         let counted = entries.map(|(name, entry)| {
             let count = entry.shape.iter().map(|size| size.unsigned_abs()).product();
             (hugging_face_name(name, is_gemma), count)

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::config_json::MOST_LAYERS;
 use crate::ModelError;
-use crate::gguf::{Gguf, Value};
+use crate::gguf::{Gguf, MetadataValue};
 
 /// Layers of the models of 27 billion parameters, whose attention has another factor.
 const LAYERS_OF_27B: [(&str, u64); 2] = [("gemma2", 46), ("gemma3", 62)];
@@ -24,7 +24,7 @@ impl<'a> GemmaMetadata<'a> {
     pub(super) fn new(file: &'a Gguf) -> Result<Self, ModelError> {
         Ok(Self {
             file,
-            architecture: file.text("general.architecture")?,
+            architecture: file.string("general.architecture")?,
         })
     }
 
@@ -52,7 +52,7 @@ impl<'a> GemmaMetadata<'a> {
             "max_position_embeddings": self.integer("context_length")?,
             "rms_norm_eps": self.file.float(&self.key("attention.layer_norm_rms_epsilon"))?,
             "query_pre_attn_scalar": query_pre_attn_scalar,
-            "tie_word_embeddings": self.file.entry("output.weight").is_none(),
+            "tie_word_embeddings": self.file.tensor_info("output.weight").is_none(),
             "final_logit_softcapping": self.optional_float("final_logit_softcapping")?,
         });
         let window = self.optional_integer("attention.sliding_window")?;
@@ -94,8 +94,8 @@ impl<'a> GemmaMetadata<'a> {
         const TYPE: &str = "rope.scaling.type";
         match self.file.get(&self.key(TYPE)) {
             None => {}
-            Some(Value::String(kind)) if kind == "none" => {}
-            Some(Value::String(kind)) if kind == "linear" => {
+            Some(MetadataValue::String(kind)) if kind == "none" => {}
+            Some(MetadataValue::String(kind)) if kind == "linear" => {
                 let factor = self.file.float(&self.key("rope.scaling.factor"))?;
                 return Ok(json!({"rope_type": "linear", "rope_theta": base, "factor": factor}));
             }
@@ -108,7 +108,7 @@ impl<'a> GemmaMetadata<'a> {
         const TYPE: &str = "rope.scaling.type";
         match self.file.get(&self.key(TYPE)) {
             None => Ok(()),
-            Some(Value::String(kind)) if kind == "none" => Ok(()),
+            Some(MetadataValue::String(kind)) if kind == "none" => Ok(()),
             Some(other) => Err(self.unsupported(TYPE, other, "none")),
         }
     }
@@ -133,7 +133,12 @@ impl<'a> GemmaMetadata<'a> {
         found.map(|_| self.file.float(&key)).transpose()
     }
 
-    fn unsupported(&self, name: &str, found: &Value, supported: &'static str) -> ModelError {
+    fn unsupported(
+        &self,
+        name: &str,
+        found: &MetadataValue,
+        supported: &'static str,
+    ) -> ModelError {
         ModelError::Unsupported {
             path: self.file.path().to_owned(),
             field: self.key(name),

@@ -21,7 +21,7 @@ use crate::{Configuration, ModelError};
 pub(crate) use config_json::Fields;
 pub(crate) use gguf::GgufCheckpoint;
 pub(crate) use random::RandomCheckpoint;
-pub(crate) use safetensors::{FolderCheckpoint, read_json};
+pub(crate) use safetensors::{SafetensorsCheckpoint, read_json};
 
 /// A source of weights.
 pub(crate) trait Checkpoint {

@@ -17,7 +17,7 @@ use crate::{Configuration, ModelError};
 
 /// The tensors of a folder with `config.json` and `model.safetensors`, or the shards that
 /// `model.safetensors.index.json` names.
-pub(crate) struct FolderCheckpoint {
+pub(crate) struct SafetensorsCheckpoint {
     config_path: PathBuf,
     config: Value,
     shards: Vec<Shard>,
@@ -43,7 +43,7 @@ const PREFIXES: [(&str, &str); 3] = [
     ("language_model.lm_head.", "lm_head."),
 ];
 
-impl FolderCheckpoint {
+impl SafetensorsCheckpoint {
     pub(crate) fn open(folder: &Path) -> Result<Self, ModelError> {
         let config_path = folder.join("config.json");
         let config = read_json(&config_path)?;
@@ -126,7 +126,7 @@ impl FolderCheckpoint {
     }
 }
 
-impl Checkpoint for FolderCheckpoint {
+impl Checkpoint for SafetensorsCheckpoint {
     fn configuration(&self) -> Result<Configuration, ModelError> {
         let method = &self.config["quantization_config"]["quant_method"];
         if !method.is_null() && method != "fp8" {

@@ -35,7 +35,7 @@ impl Placement {
     }
 
     /// Where the first layer is, with all that is outside the layers.
-    pub(crate) fn first(&self) -> Device {
+    pub(crate) fn first_device(&self) -> Device {
         self.stages.first().map_or(Device::Cpu, |stage| stage.0)
     }
 

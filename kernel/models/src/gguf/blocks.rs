@@ -11,7 +11,7 @@ const BLOCK: usize = 32;
 /// How the weights of a tensor are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Encoding {
+pub enum GgmlType {
     /// 32-bit floats.
     F32,
     /// 16-bit IEEE floats.
@@ -26,7 +26,7 @@ pub enum Encoding {
     Unknown(u32),
 }
 
-impl Encoding {
+impl GgmlType {
     pub(super) fn of(code: u32) -> Self {
         match code {
             0 => Self::F32,
@@ -89,7 +89,7 @@ impl Encoding {
     }
 }
 
-impl std::fmt::Display for Encoding {
+impl std::fmt::Display for GgmlType {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self {
             Self::F32 => formatter.write_str("F32"),

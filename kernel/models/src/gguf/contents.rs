@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
-use super::{Encoding, GgufError, Value, value};
+use super::{GgmlType, GgufError, MetadataValue, value};
 
 /// Most dimensions of a tensor (`GGML_MAX_DIMS`).
 const MOST_DIMENSIONS: u32 = 4;
@@ -11,27 +11,27 @@ const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// The header of a GGUF file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Contents {
+pub struct Header {
     /// Metadata by key.
-    pub metadata: BTreeMap<String, Value>,
+    pub metadata: BTreeMap<String, MetadataValue>,
     /// Tensors by name.
-    pub tensors: BTreeMap<String, TensorEntry>,
+    pub tensors: BTreeMap<String, TensorInfo>,
 }
 
 /// Where a tensor is in the file and what it looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorEntry {
+pub struct TensorInfo {
     /// Sizes, slowest first (the file has them the other way round).
     pub shape: Vec<i64>,
     /// How the weights are stored.
-    pub encoding: Encoding,
+    pub encoding: GgmlType,
     /// First byte of the data in the file.
     pub start: u64,
     /// Bytes of the data; 0 where the encoding is unknown.
     pub bytes: u64,
 }
 
-impl Contents {
+impl Header {
     /// Reads the header at the start of `bytes`, the whole file.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Contents {
 }
 
 /// Reads one tensor description; `start` is still relative to the data section.
-fn describe(cursor: &mut Cursor) -> Result<(String, TensorEntry), GgufError> {
+fn describe(cursor: &mut Cursor) -> Result<(String, TensorInfo), GgufError> {
     let name = cursor.string("tensor name")?;
     let wrong = |detail| GgufError::Tensor {
         name: name.clone(),
@@ -89,7 +89,7 @@ fn describe(cursor: &mut Cursor) -> Result<(String, TensorEntry), GgufError> {
         let size = cursor.u64(&name)?;
         shape.push(i64::try_from(size).map_err(|_| wrong(format!("a dimension of {size}")))?);
     }
-    let encoding = Encoding::of(cursor.u32(&name)?);
+    let encoding = GgmlType::of(cursor.u32(&name)?);
     let start = cursor.u64(&name)?;
 
     let weights = shape
@@ -115,7 +115,7 @@ fn describe(cursor: &mut Cursor) -> Result<(String, TensorEntry), GgufError> {
     shape.reverse();
     Ok((
         name,
-        TensorEntry {
+        TensorInfo {
             shape,
             encoding,
             start,
@@ -124,11 +124,11 @@ fn describe(cursor: &mut Cursor) -> Result<(String, TensorEntry), GgufError> {
     ))
 }
 
-fn alignment(metadata: &BTreeMap<String, Value>) -> Result<u64, GgufError> {
+fn alignment(metadata: &BTreeMap<String, MetadataValue>) -> Result<u64, GgufError> {
     const KEY: &str = "general.alignment";
     match metadata.get(KEY) {
         None => Ok(DEFAULT_ALIGNMENT),
-        Some(&Value::Unsigned(alignment))
+        Some(&MetadataValue::Unsigned(alignment))
             if alignment.is_power_of_two() && alignment <= 1 << 20 =>
         {
             Ok(alignment)
@@ -142,11 +142,11 @@ fn alignment(metadata: &BTreeMap<String, Value>) -> Result<u64, GgufError> {
 
 /// Turns relative starts into positions in the file of `size` bytes, all of them inside it.
 fn place(
-    described: Vec<(String, TensorEntry)>,
+    described: Vec<(String, TensorInfo)>,
     data_start: u64,
     alignment: u64,
     size: u64,
-) -> Result<BTreeMap<String, TensorEntry>, GgufError> {
+) -> Result<BTreeMap<String, TensorInfo>, GgufError> {
     let mut tensors = BTreeMap::new();
     for (name, mut entry) in described {
         if !entry.start.is_multiple_of(alignment) {

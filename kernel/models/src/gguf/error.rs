@@ -1,6 +1,6 @@
 //! What can be wrong with a GGUF file.
 
-use super::Encoding;
+use super::GgmlType;
 
 /// A damaged, foreign or unsupported GGUF file. The path is in the error around it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,10 +63,10 @@ pub enum GgufError {
     },
     /// A quantisation this reader does not decode.
     #[error("tensor {name} is stored as {encoding}, supported are F32, F16, BF16, Q4_1 and Q8_0")]
-    Encoding {
+    GgmlType {
         /// The tensor's name.
         name: String,
         /// How it is stored.
-        encoding: Encoding,
+        encoding: GgmlType,
     },
 }

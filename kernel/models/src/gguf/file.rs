@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use super::{Array, Contents, GgufError, TensorEntry, Value};
+use super::{GgufError, Header, MetadataArray, MetadataValue, TensorInfo};
 use crate::ModelError;
 
 /// An open GGUF file. Weights are decoded when they are asked for.
@@ -13,7 +13,7 @@ use crate::ModelError;
 pub struct Gguf {
     path: PathBuf,
     bytes: Mmap,
-    contents: Contents,
+    contents: Header,
 }
 
 impl Gguf {
@@ -31,7 +31,7 @@ impl Gguf {
         // finished temporary file and are not rewritten in place; every length is checked against
         // the size of the mapping.
         let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let contents = Contents::parse(&bytes).map_err(|source| ModelError::Gguf {
+        let contents = Header::parse(&bytes).map_err(|source| ModelError::Gguf {
             path: path.to_owned(),
             source,
         })?;
@@ -48,37 +48,37 @@ impl Gguf {
     }
 
     /// Metadata and tensor descriptions.
-    pub fn contents(&self) -> &Contents {
+    pub fn contents(&self) -> &Header {
         &self.contents
     }
 
     /// The description of a tensor, if the file has it.
-    pub fn entry(&self, tensor: &str) -> Option<&TensorEntry> {
+    pub fn tensor_info(&self, tensor: &str) -> Option<&TensorInfo> {
         self.contents.tensors.get(tensor)
     }
 
     /// Names and descriptions of all tensors.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &TensorEntry)> {
+    pub fn tensor_infos(&self) -> impl Iterator<Item = (&str, &TensorInfo)> {
         let entries = self.contents.tensors.iter();
         entries.map(|(name, entry)| (name.as_str(), entry))
     }
 
-    /// The weights of a tensor as `f32`, in row-major order of [`TensorEntry::shape`].
+    /// The weights of a tensor as `f32`, in row-major order of [`TensorInfo::shape`].
     ///
     /// # Errors
     /// When the file has no such tensor or its encoding is not supported.
-    pub fn weights(&self, tensor: &str) -> Result<Vec<f32>, ModelError> {
-        let Some(entry) = self.entry(tensor) else {
+    pub fn dequantize(&self, tensor: &str) -> Result<Vec<f32>, ModelError> {
+        let Some(entry) = self.tensor_info(tensor) else {
             return Err(ModelError::MissingTensor {
                 path: self.path.clone(),
                 tensor: tensor.to_owned(),
             });
         };
-        // `Contents::parse` has checked that start + bytes lies within the file.
+        // `Header::parse` has checked that start + bytes lies within the file.
         let data = &self.bytes[entry.start as usize..(entry.start + entry.bytes) as usize];
         let mut weights = Vec::with_capacity(entry.shape.iter().product::<i64>() as usize);
         if !entry.encoding.decode(data, &mut weights) {
-            return Err(self.wrong(GgufError::Encoding {
+            return Err(self.wrong(GgufError::GgmlType {
                 name: tensor.to_owned(),
                 encoding: entry.encoding,
             }));
@@ -90,9 +90,9 @@ impl Gguf {
     ///
     /// # Errors
     /// When the key is absent or not text.
-    pub fn text(&self, key: &str) -> Result<&str, ModelError> {
+    pub fn string(&self, key: &str) -> Result<&str, ModelError> {
         match self.value(key)? {
-            Value::String(text) => Ok(text),
+            MetadataValue::String(text) => Ok(text),
             _ => Err(self.mistyped(key, "a string")),
         }
     }
@@ -103,8 +103,8 @@ impl Gguf {
     /// When the key is absent or not such an integer.
     pub fn integer(&self, key: &str) -> Result<u64, ModelError> {
         match *self.value(key)? {
-            Value::Unsigned(value) => Ok(value),
-            Value::Signed(value) if value >= 0 => Ok(value.unsigned_abs()),
+            MetadataValue::Unsigned(value) => Ok(value),
+            MetadataValue::Signed(value) if value >= 0 => Ok(value.unsigned_abs()),
             _ => Err(self.mistyped(key, "a non-negative integer")),
         }
     }
@@ -115,7 +115,7 @@ impl Gguf {
     /// When the key is absent or not a float.
     pub fn float(&self, key: &str) -> Result<f64, ModelError> {
         match *self.value(key)? {
-            Value::Float(value) => Ok(value),
+            MetadataValue::Float(value) => Ok(value),
             _ => Err(self.mistyped(key, "a float")),
         }
     }
@@ -126,17 +126,17 @@ impl Gguf {
     /// When the key is absent or not an array of strings.
     pub fn strings(&self, key: &str) -> Result<&[String], ModelError> {
         match self.value(key)? {
-            Value::Array(Array::String(strings)) => Ok(strings),
+            MetadataValue::Array(MetadataArray::String(strings)) => Ok(strings),
             _ => Err(self.mistyped(key, "an array of strings")),
         }
     }
 
     /// The value under `key`, if there is one.
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub fn get(&self, key: &str) -> Option<&MetadataValue> {
         self.contents.metadata.get(key)
     }
 
-    fn value(&self, key: &str) -> Result<&Value, ModelError> {
+    fn value(&self, key: &str) -> Result<&MetadataValue, ModelError> {
         self.get(key)
             .ok_or_else(|| self.wrong_metadata(key, "is missing".to_owned()))
     }

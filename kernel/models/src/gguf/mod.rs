@@ -17,8 +17,8 @@ mod error;
 mod file;
 mod value;
 
-pub use blocks::Encoding;
-pub use contents::{Contents, TensorEntry};
+pub use blocks::GgmlType;
+pub use contents::{Header, TensorInfo};
 pub use error::GgufError;
 pub use file::Gguf;
-pub use value::{Array, Value};
+pub use value::{MetadataArray, MetadataValue};

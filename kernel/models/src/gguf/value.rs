@@ -8,7 +8,7 @@ const DEEPEST_ARRAY: usize = 4;
 
 /// A metadata value. Integers of every width are widened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum MetadataValue {
     /// `uint8` to `uint64`.
     Unsigned(u64),
     /// `int8` to `int64`.
@@ -20,12 +20,12 @@ pub enum Value {
     /// UTF-8 text.
     String(String),
     /// Values of one type.
-    Array(Array),
+    Array(MetadataArray),
 }
 
 /// The elements of an array value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Array {
+pub enum MetadataArray {
     /// Unsigned integers.
     Unsigned(Vec<u64>),
     /// Signed integers.
@@ -37,25 +37,29 @@ pub enum Array {
     /// Strings.
     String(Vec<String>),
     /// Arrays.
-    Array(Vec<Array>),
+    Array(Vec<MetadataArray>),
 }
 
 /// Reads the value of `key`: a type code, then the value.
-pub(super) fn read(cursor: &mut Cursor, key: &str) -> Result<Value, GgufError> {
+pub(super) fn read(cursor: &mut Cursor, key: &str) -> Result<MetadataValue, GgufError> {
     let code = cursor.u32(key)?;
     if code == ARRAY {
-        return Ok(Value::Array(read_array(cursor, key, DEEPEST_ARRAY)?));
+        return Ok(MetadataValue::Array(read_array(
+            cursor,
+            key,
+            DEEPEST_ARRAY,
+        )?));
     }
     Ok(match Kind::of(code, key)? {
-        Kind::Unsigned(width) => Value::Unsigned(unsigned(cursor, width, key)?),
-        Kind::Signed(width) => Value::Signed(signed(cursor, width, key)?),
-        Kind::Float(width) => Value::Float(float(cursor, width, key)?),
-        Kind::Bool => Value::Bool(boolean(cursor, key)?),
-        Kind::String => Value::String(cursor.string(key)?),
+        Kind::Unsigned(width) => MetadataValue::Unsigned(unsigned(cursor, width, key)?),
+        Kind::Signed(width) => MetadataValue::Signed(signed(cursor, width, key)?),
+        Kind::Float(width) => MetadataValue::Float(float(cursor, width, key)?),
+        Kind::Bool => MetadataValue::Bool(boolean(cursor, key)?),
+        Kind::String => MetadataValue::String(cursor.string(key)?),
     })
 }
 
-fn read_array(cursor: &mut Cursor, key: &str, deepest: usize) -> Result<Array, GgufError> {
+fn read_array(cursor: &mut Cursor, key: &str, deepest: usize) -> Result<MetadataArray, GgufError> {
     if deepest == 0 {
         return Err(GgufError::Metadata {
             key: key.to_owned(),
@@ -67,18 +71,22 @@ fn read_array(cursor: &mut Cursor, key: &str, deepest: usize) -> Result<Array, G
     if code == ARRAY {
         // An array takes at least its element type and its length.
         let count = fitting(cursor, count, 12, key)?;
-        return Ok(Array::Array(collect(count, || {
+        return Ok(MetadataArray::Array(collect(count, || {
             read_array(cursor, key, deepest - 1)
         })?));
     }
     let kind = Kind::of(code, key)?;
     let count = fitting(cursor, count, kind.least_bytes(), key)?;
     Ok(match kind {
-        Kind::Unsigned(width) => Array::Unsigned(collect(count, || unsigned(cursor, width, key))?),
-        Kind::Signed(width) => Array::Signed(collect(count, || signed(cursor, width, key))?),
-        Kind::Float(width) => Array::Float(collect(count, || float(cursor, width, key))?),
-        Kind::Bool => Array::Bool(collect(count, || boolean(cursor, key))?),
-        Kind::String => Array::String(collect(count, || cursor.string(key))?),
+        Kind::Unsigned(width) => {
+            MetadataArray::Unsigned(collect(count, || unsigned(cursor, width, key))?)
+        }
+        Kind::Signed(width) => {
+            MetadataArray::Signed(collect(count, || signed(cursor, width, key))?)
+        }
+        Kind::Float(width) => MetadataArray::Float(collect(count, || float(cursor, width, key))?),
+        Kind::Bool => MetadataArray::Bool(collect(count, || boolean(cursor, key))?),
+        Kind::String => MetadataArray::String(collect(count, || cursor.string(key))?),
     })
 }
 

@@ -12,7 +12,7 @@ impl Model {
     /// # Errors
     /// When the adapter was made for a model of another shape.
     pub fn with_adapter(&self, adapter: &Adapter) -> Result<Self, ModelError> {
-        adapter.check_fits(self.base.transformer.linear_maps())?;
+        adapter.check_fits(self.base.transformer.linear_modules())?;
         Ok(Self {
             adapter: Some(adapter.clone()),
             ..self.clone()
@@ -24,8 +24,8 @@ impl Model {
     /// # Errors
     /// When the options make no sense or name modules that the model does not have.
     pub fn untrained_adapter(&self, lora: &LoraConfig, seed: u64) -> Result<Adapter, ModelError> {
-        let maps = self.base.transformer.linear_maps();
-        Adapter::initialise(self.name(), maps, lora, seed)
+        let maps = self.base.transformer.linear_modules();
+        Adapter::untrained(self.name(), maps, lora, seed)
     }
 
     /// A handle over the same weights with the adapter in `folder`, which PEFT or

@@ -1,17 +1,16 @@
 //! The handle itself and what it tells about the model.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tch::Device;
 
 use super::rendering::Rendering;
 use crate::adapter::{Adapter, Adapters};
-use crate::chat::Sources;
-use crate::generation::Work;
+use crate::chat::TemplateSources;
 use crate::tokenizer::Tokenizer;
-use crate::transformer::{Transformer, Weight};
+use crate::transformer::{SharedTensor, Transformer};
 use crate::{Configuration, Precision};
 
 /// A model on a device, with its tokenizer and chat template. Cloning is cheap; clones and
@@ -33,10 +32,8 @@ pub(super) struct Base {
     pub(super) folder: Option<PathBuf>,
     pub(super) transformer: Transformer,
     pub(super) tokenizer: Tokenizer,
-    pub(super) templates: Sources,
+    pub(super) templates: TemplateSources,
     pub(super) device: Device,
-    /// The last call for responses that ended early.
-    pub(super) stopped: Mutex<Option<Work>>,
 }
 
 impl Model {
@@ -57,7 +54,7 @@ impl Model {
 
     /// The precision of the weights.
     pub fn precision(&self) -> Precision {
-        Precision::of(self.base.transformer.kind())
+        Precision::from_kind(self.base.transformer.kind())
     }
 
     /// The model's tokenizer.
@@ -90,15 +87,20 @@ impl Model {
             }
         }
         if let Some((_, bytes)) = devices.iter_mut().find(|(known, _)| *known == Device::Cpu) {
-            *bytes += self.base.transformer.block_bytes();
+            *bytes += self.base.transformer.blocked_bytes();
         }
         devices
     }
 
     /// Bytes of the weights, those of an adapter included.
     pub fn memory_bytes(&self) -> u64 {
-        let base: u64 = self.base.transformer.weights().map(Weight::bytes).sum();
-        let blocks = self.base.transformer.block_bytes();
+        let base: u64 = self
+            .base
+            .transformer
+            .weights()
+            .map(SharedTensor::bytes)
+            .sum();
+        let blocks = self.base.transformer.blocked_bytes();
         base + blocks + self.adapter.as_ref().map_or(0, Adapter::memory_bytes)
     }
 
@@ -109,10 +111,6 @@ impl Model {
 
     pub(crate) fn shares_weights_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.base, &other.base)
-    }
-
-    pub(crate) fn stopped_work(&self) -> &Mutex<Option<Work>> {
-        &self.base.stopped
     }
 
     pub(crate) fn transformer(&self) -> &Transformer {

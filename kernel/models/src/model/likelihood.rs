@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::Model;
-use crate::transformer::Packed;
+use crate::transformer::PackedSequences;
 use crate::{Chat, ModelError, scoring};
 
 impl Model {
@@ -22,9 +22,9 @@ impl Model {
         }
         self.check_tokens(tokens)?;
         let _no_grad = tch::no_grad_guard();
-        let packed = Packed::new([tokens], self.base.device)?;
+        let packed = PackedSequences::new([tokens], self.base.device)?;
         let adapters = self.adapters();
-        let output = self.base.transformer.sequences(&packed, &adapters)?;
+        let output = self.base.transformer.forward(&packed, &adapters)?;
         Ok(self.base.transformer.logits(&output, &adapters)?)
     }
 

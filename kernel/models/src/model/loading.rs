@@ -1,17 +1,17 @@
 //! From files to a handle.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::Model;
 use super::handle::Base;
 use super::rendering::Rendering;
 use crate::ModelError;
-use crate::chat::{self, Sources};
-use crate::checkpoint::{Checkpoint, FolderCheckpoint, GgufCheckpoint, RandomCheckpoint};
+use crate::chat::{self, TemplateSources};
+use crate::checkpoint::{Checkpoint, GgufCheckpoint, RandomCheckpoint, SafetensorsCheckpoint};
 use crate::gguf::Gguf;
 use crate::load::LoadOptions;
-use crate::locate::{Located, locate};
+use crate::locate::{LocatedModel, locate};
 use crate::tokenizer::Tokenizer;
 use crate::transformer::Transformer;
 
@@ -41,16 +41,16 @@ impl Model {
         let file;
         let (source, tokenizer, templates): (Box<dyn Checkpoint>, _, _);
         if located.path.is_dir() {
-            source = Box::new(FolderCheckpoint::open(&located.path)?);
+            source = Box::new(SafetensorsCheckpoint::open(&located.path)?);
             source.configuration()?;
             tokenizer = Tokenizer::from_folder(&located.path)?;
-            templates = chat::of_folder(&located.path)?;
+            templates = chat::templates_from_folder(&located.path)?;
         } else {
             file = Gguf::open(&located.path)?;
             source = Box::new(GgufCheckpoint::new(&file));
             source.configuration()?;
             tokenizer = Tokenizer::from_gguf(&file)?;
-            templates = chat::of_gguf(&file)?;
+            templates = chat::templates_from_gguf(&file)?;
         }
         Self::assemble(&located, source.as_ref(), tokenizer, templates, options)
     }
@@ -61,22 +61,22 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn with_random_weights(folder: &Path, options: &LoadOptions) -> Result<Self, ModelError> {
-        let located = Located {
+        let located = LocatedModel {
             name: "random weights".to_owned(),
             path: folder.to_owned(),
             thinking: None,
         };
         let source = RandomCheckpoint::open(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
-        let templates = chat::of_folder(folder)?;
+        let templates = chat::templates_from_folder(folder)?;
         Self::assemble(&located, &source, tokenizer, templates, options)
     }
 
     fn assemble(
-        located: &Located,
+        located: &LocatedModel,
         source: &dyn Checkpoint,
         tokenizer: Tokenizer,
-        templates: Sources,
+        templates: TemplateSources,
         options: &LoadOptions,
     ) -> Result<Self, ModelError> {
         let rendering = Rendering::new(&templates, &tokenizer, located.thinking)?;
@@ -91,8 +91,7 @@ impl Model {
             transformer,
             tokenizer,
             templates,
-            device: placement.first(),
-            stopped: Mutex::new(None),
+            device: placement.first_device(),
         };
         Ok(Self {
             base: Arc::new(base),

@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::Model;
 use crate::atomic_folder::{write_file, write_folder};
-use crate::saved::{CONFIG, Described, copy_companions, is_part, write_companions, write_weights};
+use crate::saved::{
+    CONFIG, SavedConfig, copy_auxiliary_files, is_model_file, write_auxiliary_files, write_weights,
+};
 use crate::{ModelError, Precision};
 
 /// How a model is saved.
@@ -84,23 +86,26 @@ impl Model {
         }
         let precision = options.precision.unwrap_or(self.precision());
         let _no_grad = tch::no_grad_guard();
-        let tensors = self.base.transformer.stored(self.adapter.as_ref())?;
+        let tensors = self
+            .base
+            .transformer
+            .checkpoint_tensors(self.adapter.as_ref())?;
         let has_head = tensors.iter().any(|tensor| tensor.name == "lm_head.weight");
-        let described = Described {
+        let saved_config = SavedConfig {
             configuration: &self.base.configuration,
             precision,
             tied: !has_head,
         };
-        let mut config = described.json(&self.base.config_json);
+        let mut config = saved_config.json(&self.base.config_json);
         if self.base.folder.is_none() {
-            config["bos_token_id"] = json!(self.base.tokenizer.beginning());
-            config["eos_token_id"] = json!(self.base.tokenizer.end());
+            config["bos_token_id"] = json!(self.base.tokenizer.bos_token_id());
+            config["eos_token_id"] = json!(self.base.tokenizer.eos_token_ids());
         }
-        write_folder(folder.as_ref(), is_part, |folder| {
+        write_folder(folder.as_ref(), is_model_file, |folder| {
             write_file(&folder.join(CONFIG), format!("{config:#}\n").as_bytes())?;
             match &self.base.folder {
-                Some(from) => copy_companions(from, folder)?,
-                None => write_companions(
+                Some(from) => copy_auxiliary_files(from, folder)?,
+                None => write_auxiliary_files(
                     folder,
                     &self.base.tokenizer,
                     &self.base.templates,

@@ -13,14 +13,14 @@ const OUTER: [&str; 3] = ["bos_token_id", "eos_token_id", "pad_token_id"];
 const OUTDATED: [&str; 3] = ["quantization_config", "torch_dtype", "text_config"];
 
 /// What the file of a saved model says.
-pub(crate) struct Described<'a> {
+pub(crate) struct SavedConfig<'a> {
     pub(crate) configuration: &'a Configuration,
     pub(crate) precision: Precision,
     /// Whether the output layer is the embedding.
     pub(crate) tied: bool,
 }
 
-impl Described<'_> {
+impl SavedConfig<'_> {
     /// The file, from the one that the model came with.
     pub(crate) fn json(&self, original: &Value) -> Value {
         let inner = original.get("text_config").and_then(Value::as_object);
@@ -90,12 +90,12 @@ mod tests {
         let configuration = crate::checkpoint::Fields::new(Path::new(path), &original)
             .configuration()
             .unwrap();
-        let described = Described {
+        let saved_config = SavedConfig {
             configuration: &configuration,
             precision: Precision::Bf16,
             tied: true,
         };
-        let json = described.json(&original);
+        let json = saved_config.json(&original);
         let again = crate::checkpoint::Fields::new(Path::new(path), &json)
             .configuration()
             .unwrap();

@@ -1,14 +1,14 @@
 //! A model as a folder that `transformers` reads.
 //!
 //! - [`config`]: its `config.json`; [`weights`]: its safetensors files;
-//! - [`companions`]: tokenizer, chat templates and the like; [`names`]: which files are part of it.
+//! - [`auxiliary_files`]: tokenizer, chat templates and the like; [`file_names`]: which files are part of it.
 
-mod companions;
+mod auxiliary_files;
 mod config;
-mod names;
+mod file_names;
 mod weights;
 
-pub(crate) use companions::{copy_companions, write_companions};
-pub(crate) use config::{CONFIG, Described};
-pub(crate) use names::is_part;
+pub(crate) use auxiliary_files::{copy_auxiliary_files, write_auxiliary_files};
+pub(crate) use config::{CONFIG, SavedConfig};
+pub(crate) use file_names::is_model_file;
 pub(crate) use weights::write_weights;

@@ -10,9 +10,9 @@ use safetensors::tensor::{Dtype, View};
 use serde_json::json;
 use tch::{Kind, Tensor};
 
-use super::companions::write_json;
+use super::auxiliary_files::write_json;
 use crate::ModelError;
-use crate::transformer::Stored;
+use crate::transformer::CheckpointTensor;
 
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
@@ -23,11 +23,11 @@ const EXACT: &str = "e_score_correction_bias";
 /// each, or of one larger tensor, with an index.
 pub(crate) fn write_weights(
     folder: &Path,
-    tensors: Vec<Stored>,
+    tensors: Vec<CheckpointTensor>,
     kind: Kind,
     limit: u64,
 ) -> Result<(), ModelError> {
-    let parameters: u64 = tensors.iter().map(Stored::numel).sum();
+    let parameters: u64 = tensors.iter().map(CheckpointTensor::numel).sum();
     let total: u64 = tensors.iter().map(|tensor| bytes(tensor, kind)).sum();
     let mut progress = Progress::new("saving", total);
     let shards = shards(tensors, kind, limit);
@@ -48,7 +48,7 @@ pub(crate) fn write_weights(
 }
 
 /// The tensors in order, in runs of at most `limit` bytes or of one.
-fn shards(tensors: Vec<Stored>, kind: Kind, limit: u64) -> Vec<Vec<Stored>> {
+fn shards(tensors: Vec<CheckpointTensor>, kind: Kind, limit: u64) -> Vec<Vec<CheckpointTensor>> {
     let (mut shards, mut used) = (vec![Vec::new()], 0);
     for tensor in tensors {
         let bytes = bytes(&tensor, kind);
@@ -66,11 +66,11 @@ fn shards(tensors: Vec<Stored>, kind: Kind, limit: u64) -> Vec<Vec<Stored>> {
     shards
 }
 
-fn bytes(tensor: &Stored, kind: Kind) -> u64 {
+fn bytes(tensor: &CheckpointTensor, kind: Kind) -> u64 {
     tensor.numel() * kind_of(tensor, kind).elt_size_in_bytes() as u64
 }
 
-fn kind_of(tensor: &Stored, kind: Kind) -> Kind {
+fn kind_of(tensor: &CheckpointTensor, kind: Kind) -> Kind {
     match tensor.name.ends_with(EXACT) {
         true => Kind::Float,
         false => kind,
@@ -79,7 +79,7 @@ fn kind_of(tensor: &Stored, kind: Kind) -> Kind {
 
 fn write_shard(
     path: &Path,
-    shard: &[Stored],
+    shard: &[CheckpointTensor],
     kind: Kind,
     progress: &mut Progress,
 ) -> Result<(), ModelError> {
@@ -139,7 +139,7 @@ impl View for Numbers {
         if self.data_len() == 0 || first.is_null() {
             return Cow::Borrowed(&[]);
         }
-        // SAFETY: `Stored::tensor` gives contiguous tensors on the CPU, whose storage lives as long
+        // SAFETY: `CheckpointTensor::tensor` gives contiguous tensors on the CPU, whose storage lives as long
         // as the tensor, and nothing writes to a model's weights.
         Cow::Borrowed(unsafe { std::slice::from_raw_parts(first, self.data_len()) })
     }

@@ -9,7 +9,7 @@ use tokenizers::{AddedToken, Tokenizer as HuggingFace};
 
 use super::{Tokenizer, gguf_pieces as pieces, refused};
 use crate::ModelError;
-use crate::gguf::{Array, Gguf, Value};
+use crate::gguf::{Gguf, MetadataArray, MetadataValue};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const TYPES: &str = "tokenizer.ggml.token_type";
@@ -22,7 +22,7 @@ impl Tokenizer {
     /// Builds the tokenizer that the file describes: byte-level BPE, or SentencePiece's.
     pub(crate) fn from_gguf(file: &Gguf) -> Result<Self, ModelError> {
         let tokens = file.strings(TOKENS)?;
-        let inner = match file.text("tokenizer.ggml.model")? {
+        let inner = match file.string("tokenizer.ggml.model")? {
             "gpt2" => {
                 let mut inner = HuggingFace::new(byte_pairs(file, tokens)?);
                 inner.with_pre_tokenizer(Some(pre_tokenizer(file)?));
@@ -52,8 +52,8 @@ impl Tokenizer {
         ends.extend(turn.filter(|&turn| turn != end));
         Ok(Self {
             inner,
-            beginning: id("tokenizer.ggml.bos_token_id")?,
-            end: ends,
+            bos_token_id: id("tokenizer.ggml.bos_token_id")?,
+            eos_token_ids: ends,
         })
     }
 }
@@ -83,7 +83,7 @@ fn byte_pairs(file: &Gguf, tokens: &[String]) -> Result<BPE, ModelError> {
 fn pre_tokenizer(file: &Gguf) -> Result<PreTokenizerWrapper, ModelError> {
     const KEY: &str = "tokenizer.ggml.pre";
     let byte_level = ByteLevel::new(false, true, true);
-    match file.text(KEY)? {
+    match file.string(KEY)? {
         "gpt-2" | "default" => Ok(byte_level.into()),
         // SmolLM's own tokenizer: every digit is a token, then GPT-2's expression.
         "smollm" => Ok(Sequence::new(vec![Digits::new(true).into(), byte_level.into()]).into()),
@@ -119,7 +119,7 @@ pub(super) fn token_types<'a>(
     let Some(types) = file.get(TYPES) else {
         return Ok(None);
     };
-    let Value::Array(Array::Signed(types)) = types else {
+    let MetadataValue::Array(MetadataArray::Signed(types)) = types else {
         return Err(file.wrong_metadata(TYPES, "expected an array of integers".to_owned()));
     };
     if types.len() != tokens.len() {

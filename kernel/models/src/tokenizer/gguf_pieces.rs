@@ -17,7 +17,7 @@ use tokenizers::{AddedToken, Tokenizer as HuggingFace};
 use super::gguf::{CONTROL, USER_DEFINED, special_id, token_types, unsupported};
 use super::refused;
 use crate::ModelError;
-use crate::gguf::{Array, Gguf, Value};
+use crate::gguf::{Gguf, MetadataArray, MetadataValue};
 
 const SCORES: &str = "tokenizer.ggml.scores";
 const SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
@@ -32,7 +32,7 @@ const SPACE: &str = "▁";
 pub(super) fn tokenizer(file: &Gguf, tokens: &[String]) -> Result<HuggingFace, ModelError> {
     // Where nothing is said, llama.cpp adds a space.
     match file.get(SPACE_PREFIX) {
-        Some(Value::Bool(false)) => {}
+        Some(MetadataValue::Bool(false)) => {}
         other => {
             let found = other.map_or("missing".to_owned(), |value| format!("{value:?}"));
             return Err(unsupported(file, SPACE_PREFIX, &found, "false"));
@@ -66,7 +66,11 @@ pub(super) fn tokenizer(file: &Gguf, tokens: &[String]) -> Result<HuggingFace, M
 
 fn pairs(file: &Gguf, tokens: &[String], types: &[i64]) -> Result<BPE, ModelError> {
     let scores = match file.get(SCORES) {
-        Some(Value::Array(Array::Float(scores))) if scores.len() == tokens.len() => scores,
+        Some(MetadataValue::Array(MetadataArray::Float(scores)))
+            if scores.len() == tokens.len() =>
+        {
+            scores
+        }
         _ => {
             let detail = format!("expected {} floats", tokens.len());
             return Err(file.wrong_metadata(SCORES, detail));

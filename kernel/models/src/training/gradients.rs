@@ -15,16 +15,16 @@ pub(super) fn accumulate(
     transformer: &Transformer,
     adapter: &Adapter,
     batch: &[&Example],
-    tokens_at_once: usize,
+    micro_batch_tokens: usize,
     device: Device,
 ) -> Result<f64, ModelError> {
     let adapters = Adapters::One(adapter);
     let mut loss = 0.0;
     let lengths: Vec<usize> = batch.iter().map(|example| example.tokens.len()).collect();
-    for run in runs(&lengths, tokens_at_once) {
+    for run in runs(&lengths, micro_batch_tokens) {
         let packed = PackedExamples::new(&batch[run], device)?;
-        let trace = transformer.trace(&packed.inputs, &adapters)?;
-        let output = trace.output().f_detach()?;
+        let tape = transformer.forward_with_tape(&packed.inputs, &adapters)?;
+        let output = tape.output().f_detach()?;
         let (run_loss, gradient) = output_gradient(
             transformer,
             &adapters,
@@ -36,7 +36,7 @@ pub(super) fn accumulate(
         let gradient = output
             .f_zeros_like()?
             .f_index_copy(0, &packed.positions, &gradient)?;
-        trace.backward(gradient)?;
+        tape.backward(gradient)?;
     }
     Ok(loss)
 }
@@ -51,7 +51,7 @@ fn output_gradient(
     output: &Tensor,
     targets: &Tensor,
 ) -> Result<(f64, Tensor), ModelError> {
-    let vocabulary = transformer.vocabulary();
+    let vocabulary = transformer.vocab_size();
     let chunk = (HELD_LOGITS / vocabulary).max(1);
     let mut loss = 0.0;
     let mut gradients = Vec::new();

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use tch::{TchError, Tensor};
 
-use super::Pass;
-use super::attend::Attend;
-use super::latent::LatentProjection;
+use super::ForwardPass;
+use super::latent_attention::LatentProjection;
 use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
-use super::parts::Parts;
 use super::rope::Rotation;
+use super::sdpa::Sdpa;
+use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::RopeScaling;
@@ -19,7 +19,7 @@ use crate::configuration::RopeScaling;
 /// Causal attention with its projections.
 pub(super) struct Attention {
     projection: Projection,
-    attend: Attend,
+    attend: Sdpa,
     /// The layer whose keys and values it attends to.
     source: i64,
     output: Linear,
@@ -50,19 +50,19 @@ impl Attention {
     /// Reads the attention of `layer`, named `prefix`, such as `model.layers.0.self_attn`; `slot`
     /// is its place in a cache.
     pub(super) fn load(
-        parts: &Parts,
+        weights: &Weights,
         layer: i64,
         slot: usize,
         prefix: &str,
     ) -> Result<Self, ModelError> {
-        let configuration = parts.configuration;
-        let heads = configuration.cached_heads(layer);
+        let configuration = weights.configuration;
+        let heads = configuration.kv_heads(layer);
         let query_heads = configuration.num_attention_heads;
         // A configuration in which a layer has no source of keys is refused where it is read.
-        let source = configuration.key_value_layer(layer).unwrap_or(layer);
+        let source = configuration.kv_source_layer(layer).unwrap_or(layer);
         let (projection, scale) = match &configuration.latent {
             None => (
-                Projection::Grouped(Box::new(GroupedProjection::load(parts, layer, prefix)?)),
+                Projection::Grouped(Box::new(GroupedProjection::load(weights, layer, prefix)?)),
                 configuration.variations.attention_factor,
             ),
             Some(latent) => {
@@ -70,7 +70,7 @@ impl Attention {
                     RopeScaling::Yarn(yarn) => yarn.logit_factor(),
                     _ => 1.0,
                 };
-                let projection = LatentProjection::load(parts, latent, prefix)?;
+                let projection = LatentProjection::load(weights, latent, prefix)?;
                 (
                     Projection::Latent(Box::new(projection)),
                     Some(factor / (heads.key_size as f64).sqrt()),
@@ -83,10 +83,10 @@ impl Attention {
             configuration.hidden_size,
         )];
         let is_source =
-            |later: i64| later != layer && configuration.key_value_layer(later) == Some(layer);
+            |later: i64| later != layer && configuration.kv_source_layer(later) == Some(layer);
         Ok(Self {
             projection,
-            attend: Attend {
+            attend: Sdpa {
                 slot,
                 query_heads,
                 key_value_heads: heads.heads,
@@ -97,7 +97,7 @@ impl Attention {
                 window: configuration.local(layer).map(|local| local.window),
             },
             source,
-            output: parts.linear(prefix, &output, configuration.attention_bias)?,
+            output: weights.linear(prefix, &output, configuration.attention_bias)?,
             is_shared: (layer..configuration.num_hidden_layers).any(is_source),
         })
     }
@@ -132,7 +132,7 @@ impl Attention {
         x: &Tensor,
         rotation: &Rotation,
         shared: &mut SharedKeyValues,
-        pass: &mut Pass,
+        pass: &mut ForwardPass,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
         let [queries, keys, values] = match &self.projection {
@@ -154,14 +154,14 @@ impl Attention {
 }
 
 impl GroupedProjection {
-    fn load(parts: &Parts, layer: i64, prefix: &str) -> Result<Self, ModelError> {
-        let configuration = parts.configuration;
+    fn load(weights: &Weights, layer: i64, prefix: &str) -> Result<Self, ModelError> {
+        let configuration = weights.configuration;
         let hidden = configuration.hidden_size;
         let query_heads = configuration.num_attention_heads;
-        let heads = configuration.cached_heads(layer);
+        let heads = configuration.kv_heads(layer);
         let size = heads.key_size;
         let mut maps = vec![("q_proj", hidden, query_heads * size)];
-        let has_keys = configuration.key_value_layer(layer) == Some(layer);
+        let has_keys = configuration.kv_source_layer(layer) == Some(layer);
         let values_are_keys =
             configuration.variations.attention_k_eq_v && configuration.local(layer).is_none();
         if has_keys {
@@ -171,15 +171,15 @@ impl GroupedProjection {
             maps.push(("v_proj", hidden, heads.heads * size));
         }
         let norm = |name: &str, present: bool| match present && configuration.query_key_norm {
-            true => parts.norm(&format!("{prefix}.{name}"), size).map(Some),
+            true => weights.norm(&format!("{prefix}.{name}"), size).map(Some),
             false => Ok(None),
         };
         let normed_values = configuration.variations.value_norm && has_keys;
         Ok(Self {
-            query_key_value: parts.linear(prefix, &maps, configuration.attention_bias)?,
+            query_key_value: weights.linear(prefix, &maps, configuration.attention_bias)?,
             query_norm: norm("q_norm", true)?,
             key_norm: norm("k_norm", has_keys)?,
-            value_norm: normed_values.then(|| parts.plain_norm(size)),
+            value_norm: normed_values.then(|| weights.plain_norm(size)),
             query_heads,
             size,
         })

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use offmodel_events::interrupt;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::KeyValueCache;
+use super::KvCache;
 use super::attention::SharedKeyValues;
-use super::layer::Layer;
-use super::linear::{Linear, LinearMap};
+use super::checkpoint_tensor::{CheckpointTensor, with_stacked_experts};
+use super::decoder_layer::Layer;
+use super::forward_pass::{Fill, Step};
+use super::kv_bucket::CacheLayer;
+use super::linear::{Linear, LinearModule};
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
-use super::parts::Parts;
-use super::pass::{Fill, Step};
-use super::per_layer::PerLayerEmbedding;
+use super::per_layer_input::PerLayerEmbedding;
 use super::rope::{Rope, Rotation};
-use super::slab::CacheSlot;
-use super::stored::{Stored, with_stacked_experts};
-use super::trace::Trace;
-use super::{Matrix, Packed, Pass, Weight};
+use super::tape::Tape;
+use super::weights::Weights;
+use super::{ForwardPass, LinearWeight, PackedSequences, SharedTensor};
 use crate::adapter::{Adapter, Adapters};
 use crate::checkpoint::Checkpoint;
 use crate::device::Placement;
@@ -43,7 +43,7 @@ pub(crate) struct Transformer {
     /// `c` of the final `c * tanh(logits / c)`.
     softcap: Option<f64>,
     ropes: Ropes,
-    slots: Vec<CacheSlot>,
+    slots: Vec<CacheLayer>,
     /// Whether layers use another's keys and values.
     shares_keys: bool,
 }
@@ -73,52 +73,52 @@ impl Transformer {
         configuration: &Configuration,
         placement: &Placement,
     ) -> Result<Self, ModelError> {
-        let device = placement.first();
+        let device = placement.first_device();
         let kind = placement.kind;
-        let parts = Parts {
+        let weights = Weights {
             checkpoint,
             configuration,
             device,
             kind,
         };
         let (vocabulary, hidden) = (configuration.vocab_size, configuration.hidden_size);
-        let embedding = parts.weight("model.embed_tokens.weight", &[vocabulary, hidden])?;
-        let map = LinearMap {
-            module: "lm_head".to_owned(),
-            inputs: hidden,
-            outputs: vocabulary,
+        let embedding = weights.weight("model.embed_tokens.weight", &[vocabulary, hidden])?;
+        let map = LinearModule {
+            name: "lm_head".to_owned(),
+            in_features: hidden,
+            out_features: vocabulary,
             device,
         };
         let head = match configuration.tie_word_embeddings {
             true => Linear::tied(embedding.weight(), map),
-            false => Linear::load(&parts, vec![map], false)?,
+            false => Linear::load(&weights, vec![map], false)?,
         };
         let variations = &configuration.variations;
         let per_layer = match variations.per_layer_input {
-            Some(shape) => Some(PerLayerEmbedding::load(&parts, shape)?),
+            Some(shape) => Some(PerLayerEmbedding::load(&weights, shape)?),
             None => None,
         };
         let (mut stages, mut slots) = (Vec::new(), Vec::new());
         for (device, layers) in &placement.stages {
             // The slots of this stage, by the layer that fills them first.
             let mut slot_of = BTreeMap::new();
-            let parts = Parts {
+            let weights = Weights {
                 device: *device,
-                ..parts
+                ..weights
             };
             let mut stage = Vec::new();
             for layer in layers.clone() {
                 interrupt::check()?;
-                let source = configuration.key_value_layer(layer).unwrap_or(layer);
+                let source = configuration.kv_source_layer(layer).unwrap_or(layer);
                 let slot = *slot_of.entry(source).or_insert_with(|| {
-                    slots.push(CacheSlot {
-                        heads: configuration.cached_heads(layer),
+                    slots.push(CacheLayer {
+                        heads: configuration.kv_heads(layer),
                         kind,
                         device: *device,
                     });
                     slots.len() - 1
                 });
-                stage.push(Layer::load(&parts, layer, slot)?);
+                stage.push(Layer::load(&weights, layer, slot)?);
             }
             stages.push(Stage {
                 device: *device,
@@ -134,7 +134,7 @@ impl Transformer {
             },
             per_layer,
             stages,
-            norm: parts.norm("model.norm", hidden)?,
+            norm: weights.norm("model.norm", hidden)?,
             head,
             tied: configuration.tie_word_embeddings,
             stacked_experts: configuration
@@ -146,12 +146,12 @@ impl Transformer {
             slots,
             shares_keys: variations.num_kv_shared_layers > 0,
         };
-        Matrix::spare_memory(transformer.matrices());
+        LinearWeight::spare_memory(transformer.matrices());
         Ok(transformer)
     }
 
     /// Tokens of the vocabulary.
-    pub(crate) fn vocabulary(&self) -> i64 {
+    pub(crate) fn vocab_size(&self) -> i64 {
         self.embedding.size()[0]
     }
 
@@ -162,12 +162,12 @@ impl Transformer {
 
     /// What a cache of keys and values must hold: one slot for each layer that has its own, and in
     /// a stage for each other layer that has those of an earlier stage.
-    pub(crate) fn cache_slots(&self) -> &[CacheSlot] {
+    pub(crate) fn cache_layers(&self) -> &[CacheLayer] {
         &self.slots
     }
 
     /// The embedding or the output layer by its Hugging Face name, without `.weight`.
-    pub(crate) fn matrix(&self, name: &str) -> Option<&Tensor> {
+    pub(crate) fn embedding_or_head(&self, name: &str) -> Option<&Tensor> {
         match name {
             "model.embed_tokens" => Some(&*self.embedding),
             "lm_head" => self.head.weights().next().map(std::ops::Deref::deref),
@@ -176,41 +176,48 @@ impl Transformer {
     }
 
     /// The matrices that `adapter` changes, changed: `W + alpha / r * B A`.
-    pub(crate) fn merged(&self, adapter: &Adapter) -> Result<BTreeMap<String, Matrix>, TchError> {
+    pub(crate) fn merged(
+        &self,
+        adapter: &Adapter,
+    ) -> Result<BTreeMap<String, LinearWeight>, TchError> {
         let _no_grad = tch::no_grad_guard();
         let merged = self.linears().map(|linear| linear.merged(adapter));
         let merged = merged.filter_map(Result::transpose);
         let merged: BTreeMap<_, _> = merged.collect::<Result<_, _>>()?;
-        Matrix::spare_memory(merged.values());
+        LinearWeight::spare_memory(merged.values());
         Ok(merged)
     }
 
     /// The maps to which an adapter may be attached, in the order of the computation.
-    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &LinearMap> {
+    pub(crate) fn linear_modules(&self) -> impl Iterator<Item = &LinearModule> {
         self.linears().flat_map(Linear::maps)
     }
 
     /// Every weight once.
-    pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
+    pub(crate) fn weights(&self) -> impl Iterator<Item = &SharedTensor> {
         let others = self.other_weights().map(Parameter::weight);
         others.chain(self.own_linears().flat_map(Linear::weights))
     }
 
     /// Bytes of second copies of matrices, all of them on the host.
-    pub(crate) fn block_bytes(&self) -> u64 {
-        self.matrices().map(Matrix::block_bytes).sum()
+    pub(crate) fn blocked_bytes(&self) -> u64 {
+        self.matrices().map(LinearWeight::blocked_bytes).sum()
     }
 
-    fn matrices(&self) -> impl Iterator<Item = &Matrix> + Clone {
+    fn matrices(&self) -> impl Iterator<Item = &LinearWeight> + Clone {
         let per_layer = self.per_layer.iter().map(PerLayerEmbedding::projection);
         per_layer.chain(self.linears()).map(Linear::matrix)
     }
 
     /// Every tensor as a checkpoint has it, with the updates of `adapter` where they are merged.
     /// There is an output layer among them if it is not the embedding, or not any more.
-    pub(crate) fn stored(&self, adapter: Option<&Adapter>) -> Result<Vec<Stored>, TchError> {
+    pub(crate) fn checkpoint_tensors(
+        &self,
+        adapter: Option<&Adapter>,
+    ) -> Result<Vec<CheckpointTensor>, TchError> {
         let merged = |linear: &Linear| linear.merged_in(adapter).is_some();
-        let mut tensors: Vec<Stored> = self.other_weights().map(Stored::from).collect();
+        let mut tensors: Vec<CheckpointTensor> =
+            self.other_weights().map(CheckpointTensor::from).collect();
         for linear in self.own_linears() {
             tensors.extend(linear.stored(adapter)?);
         }
@@ -252,43 +259,43 @@ impl Transformer {
     }
 
     /// The last layer's output for whole sequences, `[tokens, hidden]`.
-    pub(crate) fn sequences(
+    pub(crate) fn forward(
         &self,
-        packed: &Packed,
+        packed: &PackedSequences,
         adapters: &Adapters,
     ) -> Result<Tensor, ModelError> {
-        let mut pass = Pass::Sequences(&packed.lengths);
-        self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)
+        let mut pass = ForwardPass::Sequences(&packed.lengths);
+        self.run(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
 
     /// Appends tokens to the rows of the cache that belong to `owners`.
-    pub(crate) fn fill(
+    pub(crate) fn prefill(
         &self,
-        packed: &Packed,
+        packed: &PackedSequences,
         owners: &[usize],
-        cache: &mut KeyValueCache,
+        cache: &mut KvCache,
         adapters: &Adapters,
     ) -> Result<(), ModelError> {
         let options = (self.kind(), packed.tokens.device());
         let fill = Fill::new(cache, owners, &packed.lengths, options)?;
-        let mut pass = Pass::Fill(&packed.lengths, fill);
-        let _ = self.forward(&packed.tokens, &packed.positions, &mut pass, adapters)?;
+        let mut pass = ForwardPass::Fill(&packed.lengths, fill);
+        let _ = self.run(&packed.tokens, &packed.positions, &mut pass, adapters)?;
         pass.end();
         Ok(())
     }
 
     /// The last layer's output, `[rows, hidden]`, for one more token of every row of the cache, in
     /// the order of its owners.
-    pub(crate) fn step(
+    pub(crate) fn decode(
         &self,
         tokens: &Tensor,
-        cache: &mut KeyValueCache,
+        cache: &mut KvCache,
         adapters: &Adapters,
     ) -> Result<Tensor, ModelError> {
         let step = Step::new(cache, (self.kind(), tokens.device()))?;
         let positions = step.positions.shallow_clone();
-        let mut pass = Pass::Step(step);
-        let output = self.forward(tokens, &positions, &mut pass, adapters)?;
+        let mut pass = ForwardPass::Step(step);
+        let output = self.run(tokens, &positions, &mut pass, adapters)?;
         pass.end();
         Ok(output)
     }
@@ -305,8 +312,12 @@ impl Transformer {
     }
 
     /// A pass over whole sequences that gradients can go back through.
-    pub(crate) fn trace(&self, packed: &Packed, adapters: &Adapters) -> Result<Trace, ModelError> {
-        let mut pass = Pass::Sequences(&packed.lengths);
+    pub(crate) fn forward_with_tape(
+        &self,
+        packed: &PackedSequences,
+        adapters: &Adapters,
+    ) -> Result<Tape, ModelError> {
+        let mut pass = ForwardPass::Sequences(&packed.lengths);
         // Layers that use another's keys and values, or inputs of their own, hang together.
         let is_chain = self.per_layer.is_none() && !self.shares_keys;
         let mut layers = Vec::new();
@@ -324,14 +335,14 @@ impl Transformer {
                 Ok(input)
             },
         )?;
-        Ok(Trace { layers, output })
+        Ok(Tape { layers, output })
     }
 
-    fn forward(
+    fn run(
         &self,
         tokens: &Tensor,
         positions: &Tensor,
-        pass: &mut Pass,
+        pass: &mut ForwardPass,
         adapters: &Adapters,
     ) -> Result<Tensor, ModelError> {
         self.through_layers(tokens, positions, pass, adapters, &mut Ok)
@@ -342,7 +353,7 @@ impl Transformer {
         &self,
         tokens: &Tensor,
         positions: &Tensor,
-        pass: &mut Pass,
+        pass: &mut ForwardPass,
         adapters: &Adapters,
         before_layer: &mut dyn FnMut(Tensor) -> Result<Tensor, TchError>,
     ) -> Result<Tensor, ModelError> {
@@ -390,7 +401,7 @@ impl Ropes {
             None => None,
         };
         Ok(Self {
-            all: Rope::new(base, configuration.rotated(), scaling, device)?,
+            all: Rope::new(base, configuration.rotary_dim(), scaling, device)?,
             local,
         })
     }

@@ -2,12 +2,12 @@
 
 use tch::{TchError, Tensor};
 
-use super::experts::Experts;
 use super::linear::Linear;
 use super::mlp::Mlp;
+use super::moe::Experts;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
-use super::parts::Parts;
+use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::Adapters;
 
@@ -28,35 +28,35 @@ pub(super) struct Both {
 
 impl FeedForward {
     /// Reads the block of `layer`, which is named `prefix`, such as `model.layers.0`.
-    pub(super) fn load(parts: &Parts, layer: i64, prefix: &str) -> Result<Self, ModelError> {
-        let configuration = parts.configuration;
+    pub(super) fn load(weights: &Weights, layer: i64, prefix: &str) -> Result<Self, ModelError> {
+        let configuration = weights.configuration;
         let experts = configuration.experts.as_ref();
         let experts = experts.filter(|experts| experts.layers.contains(&layer));
         let mlp = || {
-            let shares = configuration.key_value_layer(layer) != Some(layer);
+            let shares = configuration.kv_source_layer(layer) != Some(layer);
             let width = match configuration.variations.use_double_wide_mlp && shares {
                 true => 2 * configuration.intermediate_size,
                 false => configuration.intermediate_size,
             };
-            Mlp::load(parts, &format!("{prefix}.mlp"), width)
+            Mlp::load(weights, &format!("{prefix}.mlp"), width)
         };
         match experts {
             None => Ok(Self::Mlp(mlp()?)),
             Some(shape) if shape.beside_mlp => {
                 let norm = |name: &str| {
                     let name = format!("{prefix}.{name}");
-                    parts.norm(&name, configuration.hidden_size)
+                    weights.norm(&name, configuration.hidden_size)
                 };
                 Ok(Self::Both(Box::new(Both {
                     mlp: mlp()?,
                     after_mlp: norm("post_feedforward_layernorm_1")?,
                     before_experts: norm("pre_feedforward_layernorm_2")?,
-                    experts: Experts::load_stacked(parts, shape, prefix)?,
+                    experts: Experts::load_stacked(weights, shape, prefix)?,
                     after_experts: norm("post_feedforward_layernorm_2")?,
                 })))
             }
             Some(shape) => {
-                let experts = Experts::load(parts, shape, &format!("{prefix}.mlp"))?;
+                let experts = Experts::load(weights, shape, &format!("{prefix}.mlp"))?;
                 Ok(Self::Experts(Box::new(experts)))
             }
         }

@@ -2,8 +2,8 @@
 
 use tch::{TchError, Tensor};
 
-use super::linear::{Linear, LinearMap};
-use super::parts::Parts;
+use super::linear::{Linear, LinearModule};
+use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::Activation;
@@ -17,16 +17,16 @@ pub(super) struct Mlp {
 
 impl Mlp {
     /// Reads the block named `prefix`, such as `model.layers.0.mlp`, which is `width` wide.
-    pub(super) fn load(parts: &Parts, prefix: &str, width: i64) -> Result<Self, ModelError> {
+    pub(super) fn load(weights: &Weights, prefix: &str, width: i64) -> Result<Self, ModelError> {
         let (hidden, bias) = (
-            parts.configuration.hidden_size,
-            parts.configuration.mlp_bias,
+            weights.configuration.hidden_size,
+            weights.configuration.mlp_bias,
         );
         let gate_up = [("gate_proj", hidden, width), ("up_proj", hidden, width)];
         Ok(Self {
-            gate_up: parts.linear(prefix, &gate_up, bias)?,
-            down: parts.linear(prefix, &[("down_proj", width, hidden)], bias)?,
-            activation: parts.configuration.variations.activation,
+            gate_up: weights.linear(prefix, &gate_up, bias)?,
+            down: weights.linear(prefix, &[("down_proj", width, hidden)], bias)?,
+            activation: weights.configuration.variations.activation,
         })
     }
 
@@ -40,10 +40,10 @@ impl Mlp {
     ) -> Result<Self, TchError> {
         let (hidden, width) = down.size2()?;
         let device = down.device();
-        let map = |name: &str, inputs, outputs| LinearMap {
-            module: format!("{prefix}.{name}"),
-            inputs,
-            outputs,
+        let map = |name: &str, inputs, outputs| LinearModule {
+            name: format!("{prefix}.{name}"),
+            in_features: inputs,
+            out_features: outputs,
             device,
         };
         let gate_up_maps = ["gate_proj", "up_proj"].map(|name| map(name, hidden, width));

@@ -9,11 +9,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::Weight;
+use super::SharedTensor;
 
 /// A matrix of `f32` in blocks.
 #[derive(Debug)]
-pub(super) struct BlockedWeight(Weight);
+pub(super) struct BlockedWeight(SharedTensor);
 
 impl BlockedWeight {
     /// Blocks of `weight`, `[outputs, inputs]`; `None` where libtorch cannot do that.
@@ -25,7 +25,7 @@ impl BlockedWeight {
             return None;
         }
         let _no_grad = tch::no_grad_guard();
-        ffi::reorder(&weight.f_contiguous().ok()?).map(|blocks| Self(Weight::new(blocks)))
+        ffi::reorder(&weight.f_contiguous().ok()?).map(|blocks| Self(SharedTensor::new(blocks)))
     }
 
     /// `x`, `[tokens, inputs]` in `f32`, times the transpose of the matrix; `None` where it fails,

@@ -4,12 +4,12 @@ use std::ops::Deref;
 
 use tch::Tensor;
 
-use super::Weight;
+use super::SharedTensor;
 
 /// A weight with its name in the checkpoint.
 pub(super) struct Parameter {
     pub(super) name: String,
-    weight: Weight,
+    weight: SharedTensor,
     /// What has been added to the numbers of the checkpoint.
     pub(super) added: f64,
 }
@@ -22,12 +22,12 @@ impl Parameter {
     pub(super) fn with_added(name: &str, weight: Tensor, added: f64) -> Self {
         Self {
             name: name.to_owned(),
-            weight: Weight::new(weight),
+            weight: SharedTensor::new(weight),
             added,
         }
     }
 
-    pub(super) fn weight(&self) -> &Weight {
+    pub(super) fn weight(&self) -> &SharedTensor {
         &self.weight
     }
 }

@@ -4,13 +4,13 @@ use std::f64::consts::TAU;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::Weight;
+use super::SharedTensor;
 use crate::configuration::{RopeScaling, Yarn};
 
 /// The rotation frequencies of a head.
 pub(super) struct Rope {
     /// `base^(-2i / size)`, stretched to the context, one per pair: `[size / 2]`.
-    frequencies: Weight,
+    frequencies: SharedTensor,
     /// Factor of cosines and sines.
     factor: f64,
 }
@@ -74,7 +74,7 @@ impl Rope {
             }
         };
         Ok(Self {
-            frequencies: Weight::new(frequencies),
+            frequencies: SharedTensor::new(frequencies),
             factor,
         })
     }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{KeyValueCache, Packed, Transformer};
+use super::{KvCache, PackedSequences, Transformer};
 use crate::adapter::Adapters;
-use crate::checkpoint::{Checkpoint, FolderCheckpoint};
+use crate::checkpoint::{Checkpoint, SafetensorsCheckpoint};
 use crate::device::Placement;
 
 const CPU: Device = Device::Cpu;
@@ -19,7 +19,7 @@ fn decoding_with_a_cache_equals_the_full_pass_also_beyond_windows() {
     let mut windows = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let checkpoint = FolderCheckpoint::open(&path).unwrap();
+        let checkpoint = SafetensorsCheckpoint::open(&path).unwrap();
         let configuration = checkpoint.configuration().unwrap();
         windows += usize::from(configuration.variations.local.is_some());
         let layers = configuration.num_hidden_layers;
@@ -45,26 +45,26 @@ fn check(transformer: &Transformer, tokens: &[u32], name: &str) {
     let _no_grad = tch::no_grad_guard();
     let adapters = Adapters::None;
     let logits = |output: &Tensor| transformer.logits(output, &adapters).unwrap();
-    let whole = Packed::new([tokens], CPU).unwrap();
-    let expected = logits(&transformer.sequences(&whole, &adapters).unwrap());
+    let whole = PackedSequences::new([tokens], CPU).unwrap();
+    let expected = logits(&transformer.forward(&whole, &adapters).unwrap());
     let scale = expected.abs().max().double_value(&[]);
 
-    let mut cache = KeyValueCache::new(transformer.cache_slots(), u64::MAX);
+    let mut cache = KvCache::new(transformer.cache_layers(), u64::MAX);
     let begun = [30, 3, 17];
     for (owner, &length) in begun.iter().enumerate() {
         cache.insert(owner, length).unwrap();
         for (start, end) in [(0, length / 2), (length / 2, length)] {
-            let part = Packed::parts([(start, &tokens[start..end])], CPU).unwrap();
+            let part = PackedSequences::chunks([(start, &tokens[start..end])], CPU).unwrap();
             transformer
-                .fill(&part, &[owner], &mut cache, &adapters)
+                .prefill(&part, &[owner], &mut cache, &adapters)
                 .unwrap();
         }
     }
     for step in 0..25 {
         let next: Vec<i64> = begun.map(|length| i64::from(tokens[length + step])).into();
         let next = Tensor::from_slice(&next);
-        cache.make_room().unwrap();
-        let output = transformer.step(&next, &mut cache, &adapters).unwrap();
+        cache.grow_full_rows().unwrap();
+        let output = transformer.decode(&next, &mut cache, &adapters).unwrap();
         let found = logits(&output);
         for (row, length) in begun.iter().enumerate() {
             let expected = expected.get((length + step) as i64);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
-use offmodel_toolchain::further_crates::Request;
+use offmodel_toolchain::extra_crates::CrateRequest;
 
 use crate::Notebook;
 
@@ -98,11 +98,11 @@ pub fn may_have_c_code() -> Result<(), Failed> {
 /// what was built needs no network afterwards.
 pub fn are_built_once_for_several_sessions() -> Result<(), Failed> {
     let toolchain = offmodel_toolchain::Toolchain::locate()?;
-    let request = Request::parse("either = \"=1.15.0\"", Path::new("/"))?;
+    let request = CrateRequest::parse("either = \"=1.15.0\"", Path::new("/"))?;
     let builds: Vec<_> = std::thread::scope(|scope| {
         let build = || {
             let steps = &mut |_: &str| {};
-            toolchain.further_crates(std::slice::from_ref(&request), None, steps)
+            toolchain.extra_crates(std::slice::from_ref(&request), None, steps)
         };
         let running = [scope.spawn(build), scope.spawn(build)];
         running.map(|build| build.join().unwrap()).into()

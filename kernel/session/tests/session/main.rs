@@ -309,7 +309,7 @@ fn completed(notebook: &mut Notebook, marked: &str) -> Vec<String> {
     let cursor = marked.find('|').unwrap();
     let found = notebook.session.complete(&marked.replace('|', ""), cursor);
     let names = found.candidates.into_iter();
-    names.map(|candidate| candidate.name).collect()
+    names.map(|candidate| candidate.text).collect()
 }
 
 fn explained(notebook: &mut Notebook, marked: &str) -> String {
@@ -579,7 +579,7 @@ fn questions() -> Result<(), Failed> {
         .session
         .execute(2, "password(\"key? \")?", &mut friend)
         .unwrap_err();
-    assert_eq!(error.value, "no answer to \"key? \": I do not know");
+    assert_eq!(error.value, "no input for \"key? \": I do not know");
     notebook.session.execute(3, "name", &mut friend).unwrap();
     assert_eq!(
         friend.asked,

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::spec::Retry;
 use crate::store::RESULT_VERSION;
+use crate::sweep::Retry;
 
 fn published(status: Status, cause: Option<FailureReason>) -> AttemptOutcome {
     AttemptOutcome::Published(Box::new(AttemptResult {

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use offmodel_program::protocol::ExitStatus;
+use offmodel_events::batch::ExitStatus;
 use tokio::sync::{oneshot, watch};
 use tracing::debug;
 

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use super::attempt::run_attempt;
 use super::{ForkServer, Slots};
 use crate::executor::{AttemptSpec, EventSender, Executor, Shutdown};
-use crate::spec::Policy;
 use crate::store::{Provenance, SweepFolder};
+use crate::sweep::Policy;
 
 /// What all attempts of a sweep on this machine share.
 #[derive(Debug)]

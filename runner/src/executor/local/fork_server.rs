@@ -5,8 +5,9 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use offmodel_program::protocol::{AttemptRequest, ExitStatus, REPORTS_VARIABLE, Report};
-use offmodel_toolchain::waiting;
+use offmodel_events::batch::{AttemptRequest, ExitStatus, Report};
+use offmodel_support::environment;
+use offmodel_toolchain::openmp;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
@@ -188,9 +189,9 @@ impl ForkServer {
                     }
                 }
                 Report::Refused { reason, .. } => return Err(refused(reason)),
-                Report::Ended { ending, .. } => {
+                Report::Ended { exit_status, .. } => {
                     self.restarts.store(0, Ordering::Relaxed);
-                    return Ok(ending);
+                    return Ok(exit_status);
                 }
                 Report::Ready => {}
             }
@@ -278,8 +279,8 @@ impl ServerCommand {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .env(REPORTS_VARIABLE, reports.as_raw_fd().to_string())
-            .envs(waiting::environment())
+            .env(environment::REPORTS_FD, reports.as_raw_fd().to_string())
+            .envs(openmp::environment())
             // Ctrl-C in a terminal reaches the runner alone, which stops its attempts in order.
             .process_group(0)
             .kill_on_drop(true);

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::RunnerError;
-use crate::spec::Resources;
 use crate::store::gpu_numbers;
+use crate::sweep::Resources;
 
 /// The variable from which CUDA reads the GPUs that a process may see.
 const GPUS_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";

@@ -5,8 +5,8 @@ use tokio::time::{sleep, sleep_until};
 use tracing::debug;
 
 use super::ProcessGroup;
-use crate::spec::Policy;
 use crate::store::FailureReason;
+use crate::sweep::Policy;
 
 /// How long a process may take to end after it was asked to, before it is killed.
 pub const GRACE_PERIOD: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use super::invoke;
 use super::parse::{self, ArrayId, TaskId, TaskStatus};
 use super::script::job_limit;
 use crate::exit_code::ExitCode;
-use crate::spec::Policy;
+use crate::sweep::Policy;
 
 /// Slurm's default for `MaxArraySize`, used if `scontrol` does not print the setting.
 const DEFAULT_MAX_ARRAY_SIZE: usize = 1001;

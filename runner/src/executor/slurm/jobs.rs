@@ -236,7 +236,7 @@ mod tests {
     use super::super::parse;
     use super::super::record::{TaskRecord, records};
     use super::*;
-    use crate::spec::Policy;
+    use crate::sweep::Policy;
 
     #[test]
     fn tasks_that_have_not_ended_are_live_and_unknown_states_count_as_live() {

@@ -11,8 +11,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use offmodel_events::batch::{ExitStatus, exit_code};
 use offmodel_program::Notebook;
-use offmodel_program::protocol::{ExitStatus, exit_code};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -24,8 +24,8 @@ use crate::executor::process::{StopRequest, StopRequests, supervise};
 use crate::executor::publish::EndedAttempt;
 use crate::executor::{Allocation, AttemptOutcome, AttemptSpec, ExecutorError, ForkServer};
 use crate::exit_code::ExitCode;
-use crate::spec::Trial;
 use crate::store::{FailureReason, Machine, Standing, Status, SweepFolder};
+use crate::sweep::Trial;
 use crate::terminal::errln;
 
 /// How much later a signal may reach `offmodel attempt` than the program, when Slurm signals both.

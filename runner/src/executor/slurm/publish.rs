@@ -125,8 +125,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::spec::Trial;
     use crate::store::Status;
+    use crate::sweep::Trial;
 
     fn spec() -> AttemptSpec {
         AttemptSpec {

@@ -21,8 +21,8 @@ use super::commands::SlurmError;
 use super::parse::ArrayId;
 use crate::error::RunnerError;
 use crate::executor::process::Limits;
-use crate::spec::Policy;
 use crate::store::{SweepFolder, write_atomically};
+use crate::sweep::Policy;
 
 /// The version of the format.
 const VERSION: u64 = 1;

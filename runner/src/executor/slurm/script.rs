@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::spec::Policy;
+use crate::sweep::Policy;
 
 /// How long before the job's time limit a program is interrupted, unless the sweep file sets
 /// `checkpoint`.
@@ -167,7 +167,7 @@ fn quoted_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Resources, SlurmSettings};
+    use crate::sweep::{Resources, SlurmSettings};
 
     fn text(policy: &Policy, folder: &str) -> String {
         let folder = Path::new(folder);

@@ -12,8 +12,8 @@ use super::script::BatchScript;
 use crate::error::RunnerError;
 use crate::executor::AttemptSpec;
 use crate::executor::blocking;
-use crate::spec::Policy;
 use crate::store::{Provenance, SpecRecord, SweepFolder, write_atomically};
+use crate::sweep::Policy;
 
 /// What all job arrays of a sweep share.
 #[derive(Debug)]
