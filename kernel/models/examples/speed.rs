@@ -1,6 +1,6 @@
 //! Tokens per second of SmolLM2 as one line of JSON: decoding one row and 16 rows greedily, 16 rows
 //! sampled at temperature 1, 16 rows greedily with an adapter, and LoRA fine-tuning; all of them, or those that are named as
-//! arguments. `tests/reference/smollm2_speed.py` runs it in turns with `transformers`.
+//! arguments. `tests/benchmarks/smollm2_speed.py` runs it in turns with `transformers`.
 
 use std::time::Instant;
 

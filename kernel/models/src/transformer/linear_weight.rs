@@ -17,7 +17,7 @@ const SHARE_FOR_BLOCKS: f64 = 0.3;
 ///
 /// The first product of few tokens, as generation makes them, has a second copy made in blocks,
 /// which all later products without gradients use. SmolLM2 on two cores of an EPYC 9005: 2.2 times
-/// as fast with 16 tokens, 1.9 times with one (`tests/reference/smollm2_speed.py`).
+/// as fast with 16 tokens, 1.9 times with one (`tests/benchmarks/smollm2_speed.py`).
 #[derive(Debug)]
 pub(crate) struct LinearWeight {
     rows: SharedTensor,

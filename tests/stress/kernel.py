@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Kills the process that runs the cells, or interrupts the kernel, at random moments of running
-cells; after each, the kernel must answer the next cell, and after an interrupt with the variables
-that it had.
+"""Kills the process that runs the cells, or interrupts the kernel, at random moments.
 
-    venv/bin/python tests/stress_kernel.py [--kills 200] [--interrupts 200] [--seed 1]
+After each fault the kernel must run the next cell, and after an interrupt with the variables that
+it had.
 
-Prints one JSON object; exits with 1 at the first cell that is not answered.
+    venv/bin/python tests/stress/kernel.py [--kills 200] [--interrupts 200] [--seed 1]
+
+Prints one JSON object; exits with 1 at the first cell without the right result.
 """
 
 import argparse
@@ -20,8 +21,8 @@ import time
 
 from jupyter_client.manager import KernelManager
 
-# Cells at whose random moments the blow falls: computing, sleeping in our library, printing,
-# compiling, working in polars and torch.
+# Cells in which the faults happen: they sleep in offmodel, print, compute in polars and torch, or
+# take long to compile.
 CELLS = [
     "sleep(std::time::Duration::from_secs(5))?;",
     "for step in 0..50 { println!(\"{step}\"); sleep(std::time::Duration::from_millis(20))?; }",
@@ -43,15 +44,15 @@ def main():
     client = manager.client()
     client.start_channels()
     client.wait_for_ready(timeout=60)
-    blows = ["kill"] * options.kills + ["interrupt"] * options.interrupts
-    chance.shuffle(blows)
+    faults = ["kill"] * options.kills + ["interrupt"] * options.interrupts
+    chance.shuffle(faults)
     answered, longest = 0, 0.0
     value(client, "let kept = 7;\nkept")
-    for index, blow in enumerate(blows):
+    for index, fault in enumerate(faults):
         # Its error must not abort the cells that are queued behind it.
         client.execute(chance.choice(CELLS), stop_on_error=False)
         time.sleep(chance.uniform(0, 1.2))
-        if blow == "kill":
+        if fault == "kill":
             for child in children(manager.provisioner.pid):
                 os.kill(child, signal.SIGKILL)
         else:
@@ -59,15 +60,15 @@ def main():
         started = time.monotonic()
         # An interrupt between two cells is no loss; after a kill the variable is gone.
         expected = index + 1
-        if blow == "kill":
+        if fault == "kill":
             value(client, "let kept = 7;\nkept")
         if value(client, f"{expected} * kept") != str(7 * expected):
-            sys.exit(f"after blow {index} ({blow}): the kernel's answer is wrong")
+            sys.exit(f"after fault {index} ({fault}): the kernel's result is wrong")
         answered += 1
         longest = max(longest, time.monotonic() - started)
     client.stop_channels()
     manager.shutdown_kernel()
-    print(json.dumps({"blows": len(blows), "answered": answered, "longest_s": round(longest, 2)}))
+    print(json.dumps({"faults": len(faults), "answered": answered, "longest_s": round(longest, 2)}))
 
 
 def children(kernel):
@@ -85,8 +86,8 @@ def children(kernel):
 
 
 def value(client, code):
-    """The value of a cell, asked again where an interrupt or a kill that was meant for the cell
-    before it hit this one."""
+    """The result of a cell, which is run again if a fault that was meant for the cell before it came
+    late and hit this one."""
     for _ in range(3):
         request = client.execute(code, stop_on_error=False)
         shown, failed = None, False
@@ -94,7 +95,7 @@ def value(client, code):
             try:
                 message = client.get_iopub_msg(timeout=60)
             except queue.Empty:
-                sys.exit(f"no answer to {code!r} within 60 s")
+                sys.exit(f"no result of {code!r} within 60 s")
             if message["parent_header"].get("msg_id") != request:
                 continue
             content = message["content"]

@@ -1,20 +1,22 @@
-//! Where libtorch is, told to Cargo.
+//! Configures Cargo with the folder of libtorch.
 //!
-//! The committed `.cargo/config.toml` includes `.cargo/libtorch.toml` where it exists. That file
-//! belongs to this machine: it overrides the build script of torch-sys with the paths of libtorch
-//! and the shared `libtch.so`. Any change of it makes Cargo build everything again.
+//! The committed `.cargo/config.toml` includes `.cargo/libtorch.toml` if it exists. That file is
+//! specific to this machine: it replaces the build script of torch-sys by the paths of libtorch and
+//! the shared `libtch.so`. Any change of it makes Cargo build everything again, so it is written
+//! only if its values differ.
 
 use std::path::{Path, PathBuf};
 
+use offmodel_support::{atomic_file, environment};
 use toml::{Table, Value};
 
 use crate::SetupError;
 use crate::workspace::{TARGET, Workspace};
 
-/// Records the library folder; returns whether that changed anything.
+/// Records the folder of libtorch's libraries; returns whether the configuration changed.
 ///
 /// # Errors
-/// A path that Cargo or the linker cannot take; a file that cannot be written.
+/// When Cargo or the linker cannot handle the path, or the file cannot be written.
 pub fn record(workspace: &Workspace, lib: &Path) -> Result<bool, SetupError> {
     // `-Wl,` splits at commas, and Cargo's configuration is Unicode.
     let text = lib
@@ -23,21 +25,21 @@ pub fn record(workspace: &Workspace, lib: &Path) -> Result<bool, SetupError> {
         .ok_or_else(|| SetupError::NotWritable {
             path: lib.to_path_buf(),
             reason: "the linker takes no path with a comma or bytes that are not UTF-8".to_owned(),
-            variable: "OFFMODEL_CACHE",
+            variable: environment::CACHE,
         })?;
-    let wanted = override_of(text);
+    let expected = link_override(text);
     let path = file(workspace);
-    if table(&path).as_ref() == Some(&wanted) {
+    if table(&path).as_ref() == Some(&expected) {
         return Ok(false);
     }
     let contents = format!(
-        "# Written by `offmodel-setup` for this machine: where libtorch and the shared libtch.so are.\n\n{wanted}"
+        "# Written by `offmodel-setup` for this machine: where libtorch and the shared libtch.so are.\n\n{expected}"
     );
-    crate::file::write_if_changed(&path, contents.as_bytes())
+    atomic_file::write_if_changed(&path, contents.as_bytes())
         .map_err(|source| SetupError::Checkout { path, source })
 }
 
-/// The library folder that was recorded, if any.
+/// The folder of libtorch's libraries that an earlier set-up recorded, if any.
 pub fn recorded(workspace: &Workspace) -> Option<PathBuf> {
     let table = table(&file(workspace))?;
     let search = table
@@ -60,9 +62,12 @@ fn table(path: &Path) -> Option<Table> {
     std::fs::read_to_string(path).ok()?.parse().ok()
 }
 
-/// Only `torch_cpu` and `c10` are linked, also where CUDA is present: its part is loaded at run
-/// time, so that one build serves both.
-fn override_of(lib: &str) -> Table {
+/// The [override of a build script](https://doc.rust-lang.org/cargo/reference/build-scripts.html#overriding-build-scripts)
+/// that links libtorch and `libtch.so`.
+///
+/// Only the CPU libraries are linked even if there is CUDA, whose libraries are loaded at run time,
+/// so that one build serves both.
+fn link_override(lib: &str) -> Table {
     let strings = |items: &[String]| Value::from(items.to_vec());
     let libraries = ["tch", "torch_cpu", "c10", "stdc++"].map(|name| format!("dylib={name}"));
     let tch = Table::from_iter([
@@ -72,7 +77,7 @@ fn override_of(lib: &str) -> Table {
             strings(&[format!("native={lib}")]),
         ),
     ]);
-    // Documentation tests are linked by rustdoc, which has flags of its own.
+    // rustdoc links documentation tests, with flags of its own.
     let rpath = strings(&[format!("-Clink-arg=-Wl,-rpath,{lib}")]);
     let target = Table::from_iter([
         ("rustdocflags".to_owned(), rpath.clone()),
@@ -88,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_recorded_is_read_back_and_written_once() {
+    fn the_recorded_folder_is_read_back_and_written_once() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path(), folder.path());
         assert_eq!(recorded(&workspace), None);
@@ -100,7 +105,7 @@ mod tests {
 
     /// The same values in another layout must not make Cargo build everything again.
     #[test]
-    fn a_record_with_the_same_values_is_left_alone() {
+    fn a_file_with_the_same_values_is_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path(), folder.path());
         std::fs::create_dir(folder.path().join(".cargo")).unwrap();
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_the_linker_would_split_is_refused() {
+    fn a_path_that_the_linker_would_split_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::at(folder.path(), folder.path());
         let message = record(&workspace, Path::new("/a,b/lib"))

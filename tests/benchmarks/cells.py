@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""How long a user waits for the live kernel: to its first cell, to its first frame, and for each
-cell of a notebook of twenty, beside a bare call of rustc on a polars cell in the same run.
+"""Times the live kernel: to its first cell, to its first frame, and for each cell of a notebook of
+twenty, beside `rustc` alone on a polars cell in the same run.
 
     cargo build --workspace
     venv/bin/pip install -r tests/requirements.txt
-    venv/bin/python tests/bench_cells.py [--kernels 3] [--rounds 3]
+    venv/bin/python tests/benchmarks/cells.py [--kernels 3] [--rounds 3]
 
-`--kernels` are started at the same time for the second measurement of the start. Times are of the
-front end: from sending a request until the kernel is idle again. Prints one JSON object.
+The start is measured for one kernel, and for `--kernels` that start at the same time. Times are
+those of the front end, from sending a request until the kernel is idle again. Prints one JSON
+object.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import time
 
 from jupyter_client.manager import KernelManager
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 FRAME = 'df!("level" => [1i64, 1, 2, 2], "score" => [0.5, 1.0, 0.0, 0.25])?'
 CELLS = [
     f"let frame = {FRAME};\nframe",
@@ -89,10 +90,10 @@ def spread(values):
 
 
 class Kernel:
-    """A kernel that was just started, with its front end."""
+    """A kernel with its front end."""
 
     def start(self):
-        """Seconds until the first cell has run, and until a frame is shown."""
+        """Starts it; returns the seconds until the first cell has run, and until a frame is shown."""
         started = time.monotonic()
         self.manager = KernelManager(kernel_name="offmodel")
         self.manager.start_kernel()
@@ -112,7 +113,7 @@ class Kernel:
         return time.monotonic() - started
 
     def processes(self):
-        """The kernel, and after it what it has started: above all the child that runs the cells."""
+        """The process ids of the kernel and of its descendants, such as the child that runs the cells."""
         pids = [self.manager.provisioner.pid]
         for pid in pids:
             for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
@@ -125,7 +126,7 @@ class Kernel:
 
 
 def megabytes(pid):
-    """Resident memory of a process."""
+    """The resident memory of a process in MiB."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) // 1024
@@ -149,7 +150,7 @@ def start_together(count):
 
 
 def bare_rustc():
-    """Seconds of `rustc` alone, linking as rustc does, on a cell with a frame and a query."""
+    """Seconds of `rustc` alone, with its default linker, on a cell with a frame and a query."""
     target = ROOT / "target" / "debug"
     source = (
         "use offmodel::prelude::*;\n"

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""The same cells in offmodel's kernel and in evcxr_jupyter with `:dep polars`, cell by cell.
+"""Times the same cells in offmodel's kernel and in evcxr_jupyter with `:dep polars`.
 
     cargo build --workspace
     cargo install evcxr_jupyter --version 0.22.0 --locked --root FOLDER
     venv/bin/pip install -r tests/requirements.txt
-    venv/bin/python tests/bench_against_evcxr.py FOLDER/bin/evcxr_jupyter [--rounds 3]
+    venv/bin/python tests/benchmarks/against_evcxr.py FOLDER/bin/evcxr_jupyter [--rounds 3]
 
-evcxr compiles polars in its first cell (ten minutes on two cores), which is told apart. Then every
-cell runs in one kernel and in the other before the next; times are of the front end, from sending
-a request until the kernel is idle again. Prints one JSON object.
+evcxr compiles polars in its first cell (ten minutes on two cores), which is reported apart. After
+that, each cell runs in one kernel and then in the other, so that both share the machine's load.
+Times are those of the front end, from sending a request until the kernel is idle again. Prints one
+JSON object.
 """
 
 import argparse
@@ -22,8 +23,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 POLARS = ':dep polars = { version = "0.55.2", features = ["lazy"] }\nuse polars::prelude::*;'
-# Only what both kernels have. evcxr keeps neither closures nor the variables of a cell that
-# fails: none of the cells asks for that.
+# Features of both kernels only: evcxr keeps neither closures nor the variables of a failed cell.
 CELLS = [
     'let frame = df!("level" => [1i64, 1, 2, 2], "score" => [0.5, 1.0, 0.0, 0.25])?;',
     "frame.clone()",
@@ -96,7 +96,7 @@ def rounded(value):
 
 
 def evcxr_specs(folder, evcxr):
-    """Kernelspecs with evcxr's alone, as its own `--install` writes it."""
+    """A manager whose only kernelspec is evcxr's, as its own `--install` writes it."""
     spec = pathlib.Path(folder) / "kernels" / "evcxr"
     spec.mkdir(parents=True)
     kernel = {
@@ -110,7 +110,7 @@ def evcxr_specs(folder, evcxr):
 
 
 class Kernel:
-    """A kernel and its front end; `ready` are the seconds from its start to its first reply."""
+    """A kernel with its front end; `ready` is the time from its start to its first reply, in seconds."""
 
     def __init__(self, name, specs):
         started = time.monotonic()

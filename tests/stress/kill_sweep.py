@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Kills a sweep again and again, and compares what it came to with an undisturbed run.
+"""Kills a sweep at random moments and compares its results with those of an undisturbed run.
 
-Runs a sweep of trivial trials once without disturbance. Then runs it in another folder, sends
-SIGKILL at random moments to the runner, to a process of a trial, to both, or to the process that
-starts trials, and starts the runner again whenever it is gone, until all kills are spent; trials that a kill made fail are tried
-again by the runner's next start. At the end every trial must have exactly one result that
-succeeded, with the rows of the undisturbed run, and no file may be half written.
+Runs a sweep of trivial trials once without disturbance. Then runs it in another folder and sends
+SIGKILL at random moments to the runner, to a trial, to both, or to the program that forks the
+trials, until all kills are spent. A runner that is gone is started again; it runs trials again that
+a kill made fail. At the end every trial must have exactly one successful result, with the outputs
+and rows of the undisturbed run, and no file may be truncated.
 
-Usage: tests/kill_sweep.py [--offmodel target/debug/offmodel] [--kills 500] [--trials 200] [--seed 1]
+Usage: tests/stress/kill_sweep.py [--offmodel target/debug/offmodel] [--kills 500] [--trials 200] [--seed 1]
 Prints one JSON object; exits with 1 if anything differs.
 """
 
@@ -28,7 +28,7 @@ LONGEST_WAIT = 0.9
 
 
 def main():
-    repository = Path(__file__).resolve().parent.parent
+    repository = Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--offmodel", type=Path, default=repository / "target/debug/offmodel")
     parser.add_argument("--kills", type=int, default=500)
@@ -44,10 +44,10 @@ def main():
         subprocess.run([*sweep, "quiet"], cwd=folder, check=True, capture_output=True)
         begun = time.perf_counter()
         kills, starts, whole = disturb([*sweep, "killed"], folder, arguments.kills, chance)
-        # What is left, undisturbed.
+        # The rest of the trials, without disturbance.
         last = subprocess.run([*sweep, "killed"], cwd=folder, capture_output=True, text=True)
-        expected, _ = told(folder / "quiet/s")
-        found, problems = told(folder / "killed/s")
+        expected, _ = results_of(folder / "quiet/s")
+        found, problems = results_of(folder / "killed/s")
         if last.returncode != 0:
             problems.append(f"the last run exits with {last.returncode}: {last.stderr[-500:]}")
         if found != expected:
@@ -66,15 +66,15 @@ def main():
     sys.exit(1 if problems else 0)
 
 
-def disturb(sweep, folder, wanted, chance):
-    """Kills until all kills are spent. A sweep that is done before is checked and begun anew."""
+def disturb(sweep, folder, count, chance):
+    """Kills until all kills are spent. A sweep that ends before is checked and started anew."""
     kills = {"runner": 0, "trial": 0, "both": 0, "server": 0}
     starts = whole = 0
     runner = None
-    while sum(kills.values()) < wanted:
+    while sum(kills.values()) < count:
         if runner is None or runner.poll() is not None:
             if runner is not None and runner.returncode == 0:
-                _, problems = told(folder / "killed/s")
+                _, problems = results_of(folder / "killed/s")
                 if problems:
                     return kills, starts, whole
                 shutil.rmtree(folder / "killed")
@@ -105,7 +105,7 @@ def disturb(sweep, folder, wanted, chance):
 
 
 def trial_processes(runner):
-    """The children of the runner's children: attempts that the serving program forked."""
+    """The grandchildren of the runner: attempts that the compiled program forked."""
     return [trial for server in children(runner) for trial in children(server)]
 
 
@@ -126,8 +126,8 @@ def kill(process):
         pass
 
 
-def told(sweep):
-    """What each trial came to: its recorded output, and what is wrong."""
+def results_of(sweep):
+    """The outputs and rows of each trial, and the problems found."""
     results, problems = {}, []
     for trial in sorted(sweep.glob("trial-*")):
         succeeded = []

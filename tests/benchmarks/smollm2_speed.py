@@ -1,11 +1,12 @@
-"""Compares the tokens per second of this crate with those of `transformers` and `peft`, measured in
-turns on the same machine with the same libtorch, threads and batches; prints one line of JSON.
-The last argument names what to measure, all by default. Where other work disturbs the machine, set
-OMP_NUM_THREADS=1: threads that wait for each other suffer most.
+"""Compares the tokens per second of offmodel-models with those of `transformers` and `peft`.
+
+Both are measured in turns on the same machine, with the same libtorch, threads and batches. The last
+argument names what to measure, all by default. Where other programs disturb the machine, set
+OMP_NUM_THREADS=1: threads that wait for each other suffer most. Prints one line of JSON.
 
     cargo build -p offmodel-models --example speed
     venv/bin/pip install torch==2.11.0 transformers==5.24.0 gguf==0.19.0 peft==0.21.2
-    venv/bin/python tests/reference/smollm2_speed.py PATH/SmolLM2-135M-Instruct.Q4_1.gguf \
+    venv/bin/python tests/benchmarks/smollm2_speed.py PATH/SmolLM2-135M-Instruct.Q4_1.gguf \
         target/debug/examples/speed [decode_1,decode_16,sample_16,adapted_16,sft]
 """
 

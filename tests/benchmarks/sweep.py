@@ -1,7 +1,5 @@
 #!/usr/bin/env python3
-"""What a night of many trials costs: time, memory, a look at where it stands, beside papermill.
-
-Measures, on this machine:
+"""Measures time and memory of a large sweep, and of `offmodel status`, beside papermill.
 
 - a sweep of many trivial trials with 2 workers: time, trials per minute, and the most memory that
   the runner itself held (its `VmHWM`), which must be under 4 minutes and 300 MB for 10,000;
@@ -11,7 +9,7 @@ Measures, on this machine:
   with `papermill` and `ipykernel`, in 2 processes that stay, before and after the sweep; offmodel
   must do at least 50 times as many trials per minute.
 
-Usage: tests/bench_sweep.py [--offmodel target/debug/offmodel] [--trials 10000]
+Usage: tests/benchmarks/sweep.py [--offmodel target/debug/offmodel] [--trials 10000]
                             [--papermill VENV/bin/python] [--papermill-trials 20]
 Prints one JSON object; exits with 1 if a limit is exceeded.
 """
@@ -46,7 +44,7 @@ for i in range(first, first + count):
 
 
 def main():
-    repository = Path(__file__).resolve().parent.parent
+    repository = Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--offmodel", type=Path, default=repository / "target/debug/offmodel")
     parser.add_argument("--trials", type=int, default=10_000)
@@ -109,7 +107,7 @@ def measure_sweep(offmodel, folder, trials):
 
 
 class PeakMemory:
-    """The most memory that a process holds, as long as it runs."""
+    """Polls the peak memory of a process until it ends."""
 
     def __init__(self, process):
         self.process = process
@@ -133,7 +131,7 @@ class PeakMemory:
 
 
 def run_papermill(arguments, folder):
-    """Seconds for all trials, kernels' starts included: every trial has one."""
+    """Seconds for all trials, with the start of a kernel for each."""
     share = arguments.papermill_trials // WORKERS
     start = time.perf_counter()
     workers = [

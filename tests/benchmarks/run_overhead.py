@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""What the runner adds to the compiled programs themselves.
-
-Measures, on this machine and in this order, alternating to share its moods:
+"""Measures what the runner adds to the time of the compiled programs.
 
 - `offmodel run` on a notebook of one trivial cell (compiled before) against the compiled program
-  on the same attempt: the difference of the medians must be at most 100 ms;
-- a sweep of trivial trials: wall-clock time per trial beyond the start of the program that
-  serves them, which must be at most 20 ms at 2 workers.
+  on the same attempt, in turns so that both share the machine's load: the difference of the
+  medians must be at most 100 ms;
+- a sweep of trivial trials with 2 workers: wall-clock time per trial, without the start of the
+  runner, which must be at most 20 ms.
 
-Usage: tests/bench_run_overhead.py [--offmodel target/debug/offmodel] [--repeats 15] [--trials 500]
+Usage: tests/benchmarks/run_overhead.py [--offmodel target/debug/offmodel] [--repeats 15] [--trials 500]
 Prints one JSON object; exits with 1 if a limit is exceeded.
 """
 
@@ -28,7 +27,7 @@ TRIAL_LIMIT = 0.020
 
 
 def main():
-    repository = Path(__file__).resolve().parent.parent
+    repository = Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--offmodel", type=Path, default=repository / "target/debug/offmodel")
     parser.add_argument("--repeats", type=int, default=15)
