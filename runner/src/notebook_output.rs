@@ -35,7 +35,7 @@ impl ExecutedNotebook {
         Self {
             document: notebook.document.clone(),
             indices: notebook
-                .code
+                .code_cells
                 .iter()
                 .map(|cell| (cell.number, cell.index))
                 .collect(),
@@ -118,7 +118,7 @@ impl ExecutedNotebook {
     ) -> Result<String, nbformat::NotebookError> {
         if !given.is_empty() {
             let declared = notebook
-                .executed()
+                .executed_cells()
                 .find(|cell| cell.has_tag(offmodel_program::PARAMETERS_TAG))
                 .map_or(0, |cell| cell.index + 1);
             self.document

@@ -15,16 +15,17 @@
 //! # Ok::<(), offmodel_models::ModelError>(())
 //! ```
 //!
-//! - [`model`]: the handle; [`load`]: what may be chosen when one is loaded; [`device`]: where it
-//!   goes;
-//! - [`chat`]: conversations and templates; [`tokenizer`]: text and tokens;
-//! - [`gguf`]: the file format; [`checkpoint`]: weights by name, whatever the format;
-//!   [`configuration`]: the shape of a model; [`locate`]: where files are; [`aliases`]: the study's
-//!   names; [`hub`]: downloads;
-//! - [`saved`]: a model as a folder of files, which [`atomic_folder`] puts in place as a whole;
-//! - [`transformer`]: the computation; [`adapter`]: low-rank updates of it;
-//! - [`generation`]: responses; [`scoring`]: log-probabilities; [`training`]: fine-tuning;
-//!   [`example`]: chats as tokens to predict.
+//! | modules | purpose |
+//! |---|---|
+//! | [`model`], [`load`] | the handle; options for loading one |
+//! | [`locate`], [`aliases`], [`hub`] | finding a model's files; the study's names; downloads |
+//! | [`checkpoint`], [`gguf`], [`configuration`] | reading weights and the model's shape |
+//! | [`device`] | which layers go to which device |
+//! | [`transformer`], [`adapter`] | the computation; LoRA updates of it |
+//! | [`tokenizer`], [`chat`] | text and tokens; conversations and chat templates |
+//! | [`generation`], [`scoring`] | responses; log-probabilities |
+//! | [`training`], [`example`] | fine-tuning; chats as tokens to predict |
+//! | [`saved`], [`atomic_folder`] | writing a model as a folder, which appears as a whole |
 
 mod adapter;
 mod aliases;

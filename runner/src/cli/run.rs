@@ -126,7 +126,7 @@ fn run_program(
         .enable_all()
         .build()
         .map_err(|source| RunnerError::Runtime { source })?;
-    let mut progress = Progress::new(notebook.executed().count(), "cells");
+    let mut progress = Progress::new(notebook.executed_cells().count(), "cells");
     let events = folder.join("events.jsonl");
     let ran = runtime.block_on(run_once(
         &program.executable,

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-mod further_crates;
+mod extra_crates;
 
 use std::process::ExitCode;
 
@@ -45,27 +45,27 @@ fn main() -> ExitCode {
         Trial::test("questions_are_answered_by_the_listener", questions),
         Trial::test(
             "a_further_crate_is_built_and_used_by_later_cells",
-            further_crates::are_used_by_later_cells,
+            extra_crates::are_used_by_later_cells,
         ),
         Trial::test(
             "a_crate_in_a_folder_is_built_again_once_it_has_changed",
-            further_crates::in_a_folder_may_change,
+            extra_crates::in_a_folder_may_change,
         ),
         Trial::test(
             "a_further_crate_has_one_state_for_all_cells",
-            further_crates::have_one_state_for_all_cells,
+            extra_crates::have_one_state_for_all_cells,
         ),
         Trial::test(
             "a_further_crate_may_have_c_code",
-            further_crates::may_have_c_code,
+            extra_crates::may_have_c_code,
         ),
         Trial::test(
             "a_further_crate_is_built_once_for_several_sessions",
-            further_crates::are_built_once_for_several_sessions,
+            extra_crates::are_built_once_for_several_sessions,
         ),
         Trial::test(
             "an_interrupt_stops_a_build_and_keeps_variables",
-            further_crates::are_not_built_after_an_interrupt,
+            extra_crates::are_not_built_after_an_interrupt,
         ),
         Trial::test("commands_tell_about_variables_and_times", commands),
     ];
