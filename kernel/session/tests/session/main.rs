@@ -1,4 +1,4 @@
-//! How cells behave in a live session, on the real prelude.
+//! Cells in a live session, with the real prelude.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -23,9 +23,15 @@ fn main() -> ExitCode {
             failures_keep_state,
         ),
         Trial::test("errors_name_the_line_of_the_cell", errors_name_lines),
-        Trial::test("what_cannot_be_kept_says_why", what_cannot_be_kept),
+        Trial::test(
+            "the_reason_is_shown_for_variables_that_cannot_be_kept",
+            what_cannot_be_kept,
+        ),
         Trial::test("closures_reach_later_cells", closures),
-        Trial::test("names_are_completed_and_explained", names),
+        Trial::test(
+            "names_are_completed_and_documented",
+            completion_and_inspection,
+        ),
         Trial::test(
             "output_arrives_in_order_and_from_every_source",
             output_in_order,
@@ -39,12 +45,12 @@ fn main() -> ExitCode {
             interrupt_stops_models,
         ),
         Trial::test(
-            "the_death_of_the_child_is_told_and_survived",
-            death_is_survived,
+            "the_session_survives_the_end_of_the_child_and_reports_the_cause",
+            child_ends,
         ),
-        Trial::test("questions_are_answered_by_the_listener", questions),
+        Trial::test("input_comes_from_the_listener", input),
         Trial::test(
-            "a_further_crate_is_built_and_used_by_later_cells",
+            "an_extra_crate_is_built_and_used_by_later_cells",
             extra_crates::are_used_by_later_cells,
         ),
         Trial::test(
@@ -52,36 +58,38 @@ fn main() -> ExitCode {
             extra_crates::in_a_folder_may_change,
         ),
         Trial::test(
-            "a_further_crate_has_one_state_for_all_cells",
+            "an_extra_crate_has_one_state_for_all_cells",
             extra_crates::have_one_state_for_all_cells,
         ),
         Trial::test(
-            "a_further_crate_may_have_c_code",
+            "an_extra_crate_may_have_c_code",
             extra_crates::may_have_c_code,
         ),
         Trial::test(
-            "a_further_crate_is_built_once_for_several_sessions",
+            "an_extra_crate_is_built_once_for_several_sessions",
             extra_crates::are_built_once_for_several_sessions,
         ),
         Trial::test(
             "an_interrupt_stops_a_build_and_keeps_variables",
             extra_crates::are_not_built_after_an_interrupt,
         ),
-        Trial::test("commands_tell_about_variables_and_times", commands),
+        Trial::test("commands_show_variables_and_times", commands),
     ];
     let mut arguments = Arguments::from_args();
-    // One session a process.
+    // A process can have one session at a time.
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, tests).exit_code()
 }
 
-/// A session with a count of its cells.
+/// A session that counts its cells.
 struct Notebook {
     session: Session,
     count: usize,
 }
 
+/// What a cell has shown.
 struct Ran {
+    /// The text of streams and displays, in order.
     text: String,
     events: Vec<Event>,
     error: Option<CellError>,
@@ -114,12 +122,14 @@ impl Notebook {
         }
     }
 
+    /// Runs a cell that must succeed, and returns its text.
     fn shows(&mut self, source: &str) -> String {
         let ran = self.run(source);
         assert!(ran.error.is_none(), "{source}\n{:#?}", ran.error);
         ran.text
     }
 
+    /// Runs a cell that must fail, and returns its error.
     fn fails(&mut self, source: &str) -> CellError {
         let ran = self.run(source);
         ran.error
@@ -219,7 +229,7 @@ fn errors_name_lines() -> Result<(), Failed> {
         ]
     );
     assert_eq!(through.line, Some(2));
-    // A library's panic says where the cell called it.
+    // A panic inside a library names the line of the cell that called it.
     let library = notebook
         .fails("let ones = Tensor::ones([2], (Kind::Float, Device::Cpu));\nones.reshape([3])");
     assert_eq!(library.line, Some(2), "{library:?}");
@@ -276,14 +286,14 @@ fn closures() -> Result<(), Failed> {
         notebook.shows("[1.0, 2.0].into_iter().map(&scaled).sum::<f64>()"),
         "9.0"
     );
-    // Signatures are found out where nothing is written down, and through references.
+    // Signatures are inferred without annotations, and through references.
     notebook.shows("let names = vec![String::from(\"a\")];\nlet twice = |x| x + x;\ntwice(2u8);\nlet rows = |frame: &DataFrame| frame.height();");
     assert_eq!(
         notebook
             .shows("let frame = df!(\"a\" => [1i64, 2])?;\nrows(&frame) + usize::from(twice(2))"),
         "6"
     );
-    // What is shared between threads may be shared later too.
+    // A closure that threads may share is stored in a box that threads may share.
     assert_eq!(
         notebook.shows("std::thread::scope(|scope| scope.spawn(|| scaled(1.0)).join().unwrap())"),
         "3.0"
@@ -304,7 +314,7 @@ fn closures() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The cursor is at `|`.
+/// The candidates at the cursor, which is marked by `|`.
 fn completed(notebook: &mut Notebook, marked: &str) -> Vec<String> {
     let cursor = marked.find('|').unwrap();
     let found = notebook.session.complete(&marked.replace('|', ""), cursor);
@@ -312,7 +322,8 @@ fn completed(notebook: &mut Notebook, marked: &str) -> Vec<String> {
     names.map(|candidate| candidate.text).collect()
 }
 
-fn explained(notebook: &mut Notebook, marked: &str) -> String {
+/// The documentation at the cursor, which is marked by `|`.
+fn documented(notebook: &mut Notebook, marked: &str) -> String {
     let cursor = marked.find('|').unwrap();
     let found = notebook.session.inspect(&marked.replace('|', ""), cursor);
     found
@@ -322,7 +333,7 @@ fn explained(notebook: &mut Notebook, marked: &str) -> String {
         .to_owned()
 }
 
-fn names() -> Result<(), Failed> {
+fn completion_and_inspection() -> Result<(), Failed> {
     offmodel_session::write_reference(&offmodel_toolchain::Toolchain::locate()?)?;
     let mut notebook = Notebook::start();
     notebook.shows("let frame = df!(\"level\" => [1i64, 2], \"score\" => [0.5, 1.0])?;\nlet remembered = vec![1.5];");
@@ -342,7 +353,7 @@ fn names() -> Result<(), Failed> {
     has("let x: Stri|", "String");
     has("std::collections::Ha|", "HashMap");
     has("use polars::prelude::LazyF|", "LazyFrame");
-    // Methods and fields of whatever the compiler says is before the dot.
+    // Methods and fields of the type that the compiler infers for the expression before the dot.
     has("frame.hea|", "head");
     has(
         "let n = frame\n    .clone()\n    .lazy()\n    .filter(col(\"score\").gt(lit(0.5))).coll|",
@@ -358,7 +369,7 @@ fn names() -> Result<(), Failed> {
         "let student = Model::load(\"smollm2\")?;\nstudent.gen|",
         "generate",
     );
-    // Columns of the frames at hand.
+    // Columns of the notebook's frames.
     has("frame.column(\"sc|", "score");
     has("col(\"le|", "level");
     assert!(completed(&mut notebook, "// frame.|").is_empty());
@@ -368,21 +379,21 @@ fn names() -> Result<(), Failed> {
         "{unstable:?}"
     );
 
-    let head = explained(&mut notebook, "frame.he|ad(None)");
+    let head = documented(&mut notebook, "frame.he|ad(None)");
     assert!(
         head.contains("pub fn head(&self, length: Option<usize>) -> DataFrame"),
         "{head}"
     );
     assert!(head.contains("Get the head of the"), "{head}");
-    let inside = explained(&mut notebook, "frame.head(Some(|");
+    let inside = documented(&mut notebook, "frame.head(Some(|");
     assert!(inside.contains("Some"), "{inside}");
-    let push = explained(&mut notebook, "remembered.push(1.0|");
+    let push = documented(&mut notebook, "remembered.push(1.0|");
     assert!(push.contains("Appends an element"), "{push}");
-    let plot = explained(&mut notebook, "line_plot|");
+    let plot = documented(&mut notebook, "line_plot|");
     assert!(plot.contains("axes: &LineAxes"), "{plot}");
-    let own = explained(&mut notebook, "Tri|al");
+    let own = documented(&mut notebook, "Tri|al");
     assert!(own.contains("/// One run."), "{own}");
-    let variable = explained(&mut notebook, "fra|me");
+    let variable = documented(&mut notebook, "fra|me");
     assert!(variable.starts_with("frame: DataFrame"), "{variable}");
     assert!(
         notebook
@@ -410,7 +421,7 @@ fn output_in_order() -> Result<(), Failed> {
         "{:?}",
         ran.events
     );
-    // What has no display of its own is shown in the middle of a cell as at its end.
+    // `display!` shows a value without a rich display as the end of a cell would.
     let shown = notebook.shows(
         "#[derive(Debug)]\nstruct Point { x: i32 }\ndisplay!(Point { x: 1 });\ndisplay!(\"text\");\ndisplay!(df![\"a\" => [1i64]]?);",
     );
@@ -442,9 +453,9 @@ fn output_in_order() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Long work of the library stops within 200 ms wherever it is; here also while the machine is
-/// busy with other tests, which can only add to it: the limit is four times that, and the best of
-/// several tries counts.
+/// Long work of the library should stop within 200 ms at any point. Other tests that keep the
+/// machine busy can only add to the time, so the limit here is four times that, and the best of
+/// several attempts counts.
 fn interrupt_stops_models() -> Result<(), Failed> {
     const LIMIT: std::time::Duration = std::time::Duration::from_millis(800);
     let mut notebook = Notebook::start();
@@ -469,12 +480,12 @@ fn interrupt_stops_models() -> Result<(), Failed> {
     Ok(())
 }
 
-/// How long a cell takes to stop when it is interrupted after so many seconds.
+/// The time that a cell takes to stop when it is interrupted `seconds` after its start.
 fn interrupted_after(notebook: &mut Notebook, cell: &str, seconds: f64) -> std::time::Duration {
     let interrupter = notebook.session.interrupter();
-    let (begun, wait) = std::sync::mpsc::channel();
+    let (started, has_started) = std::sync::mpsc::channel();
     let waiting = std::thread::spawn(move || {
-        wait.recv().unwrap();
+        has_started.recv().unwrap();
         std::thread::sleep(std::time::Duration::from_secs_f64(seconds));
         interrupter.interrupt();
         std::time::Instant::now()
@@ -482,10 +493,10 @@ fn interrupted_after(notebook: &mut Notebook, cell: &str, seconds: f64) -> std::
     notebook.count += 1;
     let result = notebook.session.execute(
         notebook.count,
-        &format!("println!(\"begun\");\n{cell}"),
+        &format!("println!(\"started\");\n{cell}"),
         &mut |event| {
-            if matches!(&event, Event::Stream { text, .. } if text.contains("begun")) {
-                let _ = begun.send(());
+            if matches!(&event, Event::Stream { text, .. } if text.contains("started")) {
+                let _ = started.send(());
             }
         },
     );
@@ -520,7 +531,7 @@ fn interrupt_keeps_variables() -> Result<(), Failed> {
     Ok(())
 }
 
-fn death_is_survived() -> Result<(), Failed> {
+fn child_ends() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
     notebook.shows("let lost = 1;\nfn kept() -> i32 { 7 }");
     let error = notebook.fails("std::process::abort();");
@@ -545,13 +556,13 @@ fn death_is_survived() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Knows the answer to one question.
-struct Friend {
+/// A listener that provides input for one prompt.
+struct TypingUser {
     shown: Vec<String>,
-    asked: Vec<(String, bool)>,
+    prompts: Vec<(String, bool)>,
 }
 
-impl Listener for Friend {
+impl Listener for TypingUser {
     fn event(&mut self, event: Event) {
         if let Event::Result { data } = event {
             self.shown.extend(data.get("text/plain").map(str::to_owned));
@@ -559,7 +570,7 @@ impl Listener for Friend {
     }
 
     fn input(&mut self, prompt: &str, password: bool) -> Result<String, String> {
-        self.asked.push((prompt.to_owned(), password));
+        self.prompts.push((prompt.to_owned(), password));
         match prompt {
             "name? " => Ok("Zoë \"Z\"\n".to_owned()),
             _ => Err("I do not know".to_owned()),
@@ -567,25 +578,25 @@ impl Listener for Friend {
     }
 }
 
-fn questions() -> Result<(), Failed> {
+fn input() -> Result<(), Failed> {
     let mut notebook = Notebook::start();
-    let mut friend = Friend {
+    let mut user = TypingUser {
         shown: vec![],
-        asked: vec![],
+        prompts: vec![],
     };
     let cell = "let name = input(\"name? \")?;\nname.len()";
-    notebook.session.execute(1, cell, &mut friend).unwrap();
+    notebook.session.execute(1, cell, &mut user).unwrap();
     let error = notebook
         .session
-        .execute(2, "password(\"key? \")?", &mut friend)
+        .execute(2, "password(\"key? \")?", &mut user)
         .unwrap_err();
     assert_eq!(error.value, "no input for \"key? \": I do not know");
-    notebook.session.execute(3, "name", &mut friend).unwrap();
+    notebook.session.execute(3, "name", &mut user).unwrap();
     assert_eq!(
-        friend.asked,
+        user.prompts,
         [("name? ".to_owned(), false), ("key? ".to_owned(), true)]
     );
-    assert_eq!(friend.shown, ["9", "\"Zoë \\\"Z\\\"\\n\""]);
+    assert_eq!(user.shown, ["9", "\"Zoë \\\"Z\\\"\\n\""]);
     Ok(())
 }
 
