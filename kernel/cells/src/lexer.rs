@@ -32,7 +32,7 @@ pub enum TextEnd {
 /// One token, as a byte range of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
+    /// The kind of token.
     pub kind: TokenKind,
     /// Its first byte.
     pub start: usize,
@@ -179,11 +179,11 @@ fn block_comment_length(rest: &str) -> Option<usize> {
     None
 }
 
-/// What opens a string literal: `"`, `b"`, `r#"`.
+/// The opening of a string literal: `"`, `b"`, `r#"`.
 struct StringOpening {
     /// In bytes, up to and including the quote.
     length: usize,
-    /// What closes a raw string; none for one with escapes.
+    /// The text that closes a raw string; none for a string with escapes.
     raw_closing: Option<String>,
 }
 

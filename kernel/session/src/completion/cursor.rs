@@ -5,7 +5,7 @@
 
 use offmodel_cells::lexer::{Lexed, TextEnd, Token, TokenKind, closing_bracket, lex};
 
-/// What the word before the cursor is.
+/// The syntactic position of the word before the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CursorTarget<'a> {
     /// A field or method of the expression `receiver`, which starts at the byte `start` of the cell.
@@ -81,7 +81,7 @@ impl<'a> TextBeforeCursor<'a> {
         None
     }
 
-    /// What the word is.
+    /// Determines what the word is.
     pub(super) fn target(&self) -> CursorTarget<'a> {
         match self.end {
             TextEnd::LineComment | TextEnd::BlockComment => return CursorTarget::Nothing,
