@@ -95,7 +95,7 @@ impl Model {
         let saved_config = SavedConfig {
             configuration: &self.base.configuration,
             precision,
-            tied: !has_head,
+            is_tied: !has_head,
         };
         let mut config = saved_config.json(&self.base.config_json);
         if self.base.folder.is_none() {

@@ -1,12 +1,17 @@
-//! Metadata values of a GGUF file.
+//! The metadata values of a GGUF file.
 
 use super::GgufError;
 use super::cursor::Cursor;
 
-/// Arrays of arrays are allowed by the format; nobody writes them deeper than this.
-const DEEPEST_ARRAY: usize = 4;
+/// The format allows arrays of arrays; deeper ones than this are taken for damage, because reading
+/// them could overflow the stack.
+const MAX_ARRAY_DEPTH: usize = 4;
+/// The bytes of an empty array: element type and length.
+const MIN_ARRAY_BYTES: u64 = 12;
+/// The code of `GGUF_METADATA_VALUE_TYPE_ARRAY`.
+const ARRAY_TYPE: u32 = 9;
 
-/// A metadata value. Integers of every width are widened.
+/// A metadata value. Numbers of every width are widened to 64 bits.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetadataValue {
     /// `uint8` to `uint64`.
@@ -21,6 +26,19 @@ pub enum MetadataValue {
     String(String),
     /// Values of one type.
     Array(MetadataArray),
+}
+
+impl std::fmt::Display for MetadataValue {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Unsigned(value) => write!(formatter, "{value}"),
+            Self::Signed(value) => write!(formatter, "{value}"),
+            Self::Float(value) => write!(formatter, "{value}"),
+            Self::Bool(value) => write!(formatter, "{value}"),
+            Self::String(value) => write!(formatter, "{value:?}"),
+            Self::Array(_) => formatter.write_str("an array"),
+        }
+    }
 }
 
 /// The elements of an array value.
@@ -43,56 +61,58 @@ pub enum MetadataArray {
 /// Reads the value of `key`: a type code, then the value.
 pub(super) fn read(cursor: &mut Cursor, key: &str) -> Result<MetadataValue, GgufError> {
     let code = cursor.u32(key)?;
-    if code == ARRAY {
-        return Ok(MetadataValue::Array(read_array(
-            cursor,
-            key,
-            DEEPEST_ARRAY,
-        )?));
+    if code == ARRAY_TYPE {
+        let array = read_array(cursor, key, MAX_ARRAY_DEPTH)?;
+        return Ok(MetadataValue::Array(array));
     }
-    Ok(match Kind::of(code, key)? {
-        Kind::Unsigned(width) => MetadataValue::Unsigned(unsigned(cursor, width, key)?),
-        Kind::Signed(width) => MetadataValue::Signed(signed(cursor, width, key)?),
-        Kind::Float(width) => MetadataValue::Float(float(cursor, width, key)?),
-        Kind::Bool => MetadataValue::Bool(boolean(cursor, key)?),
-        Kind::String => MetadataValue::String(cursor.string(key)?),
+    Ok(match ScalarType::from_code(code, key)? {
+        ScalarType::Unsigned(width) => MetadataValue::Unsigned(unsigned(cursor, width, key)?),
+        ScalarType::Signed(width) => MetadataValue::Signed(signed(cursor, width, key)?),
+        ScalarType::Float(width) => MetadataValue::Float(float(cursor, width, key)?),
+        ScalarType::Bool => MetadataValue::Bool(boolean(cursor, key)?),
+        ScalarType::String => MetadataValue::String(cursor.string(key)?),
     })
 }
 
-fn read_array(cursor: &mut Cursor, key: &str, deepest: usize) -> Result<MetadataArray, GgufError> {
-    if deepest == 0 {
+fn read_array(cursor: &mut Cursor, key: &str, depth: usize) -> Result<MetadataArray, GgufError> {
+    if depth == 0 {
         return Err(GgufError::Metadata {
             key: key.to_owned(),
-            detail: format!("arrays nested deeper than {DEEPEST_ARRAY}"),
+            detail: format!("arrays nested deeper than {MAX_ARRAY_DEPTH}"),
         });
     }
     let code = cursor.u32(key)?;
     let count = cursor.u64(key)?;
-    if code == ARRAY {
-        // An array takes at least its element type and its length.
-        let count = fitting(cursor, count, 12, key)?;
-        return Ok(MetadataArray::Array(collect(count, || {
-            read_array(cursor, key, deepest - 1)
-        })?));
+    if code == ARRAY_TYPE {
+        let count = checked_count(cursor, count, MIN_ARRAY_BYTES, key)?;
+        let arrays = collect(count, || read_array(cursor, key, depth - 1))?;
+        return Ok(MetadataArray::Array(arrays));
     }
-    let kind = Kind::of(code, key)?;
-    let count = fitting(cursor, count, kind.least_bytes(), key)?;
-    Ok(match kind {
-        Kind::Unsigned(width) => {
+    let scalar = ScalarType::from_code(code, key)?;
+    let count = checked_count(cursor, count, scalar.min_bytes(), key)?;
+    Ok(match scalar {
+        ScalarType::Unsigned(width) => {
             MetadataArray::Unsigned(collect(count, || unsigned(cursor, width, key))?)
         }
-        Kind::Signed(width) => {
+        ScalarType::Signed(width) => {
             MetadataArray::Signed(collect(count, || signed(cursor, width, key))?)
         }
-        Kind::Float(width) => MetadataArray::Float(collect(count, || float(cursor, width, key))?),
-        Kind::Bool => MetadataArray::Bool(collect(count, || boolean(cursor, key))?),
-        Kind::String => MetadataArray::String(collect(count, || cursor.string(key))?),
+        ScalarType::Float(width) => {
+            MetadataArray::Float(collect(count, || float(cursor, width, key))?)
+        }
+        ScalarType::Bool => MetadataArray::Bool(collect(count, || boolean(cursor, key))?),
+        ScalarType::String => MetadataArray::String(collect(count, || cursor.string(key))?),
     })
 }
 
-/// `count` as a usize, once that many elements of at least `width` bytes fit into the rest.
-fn fitting(cursor: &Cursor, count: u64, width: u64, key: &str) -> Result<usize, GgufError> {
-    cursor.require(count.saturating_mul(width), key)?;
+/// Fails unless `count` elements of at least `min_bytes` each fit into the rest of the file.
+fn checked_count(
+    cursor: &Cursor,
+    count: u64,
+    min_bytes: u64,
+    key: &str,
+) -> Result<usize, GgufError> {
+    cursor.require(count.saturating_mul(min_bytes), key)?;
     Ok(count as usize)
 }
 
@@ -107,11 +127,9 @@ fn collect<T>(
     Ok(values)
 }
 
-const ARRAY: u32 = 9;
-
-/// A scalar type; numbers carry their width in bytes.
+/// A scalar `gguf_metadata_value_type`; numbers carry their width in bytes.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ScalarType {
     Unsigned(u64),
     Signed(u64),
     Float(u64),
@@ -119,8 +137,8 @@ enum Kind {
     String,
 }
 
-impl Kind {
-    fn of(code: u32, key: &str) -> Result<Self, GgufError> {
+impl ScalarType {
+    fn from_code(code: u32, key: &str) -> Result<Self, GgufError> {
         Ok(match code {
             0 => Self::Unsigned(1),
             1 => Self::Signed(1),
@@ -143,11 +161,12 @@ impl Kind {
         })
     }
 
-    /// The fewest bytes a value of this type takes in the file.
-    fn least_bytes(self) -> u64 {
+    /// The fewest bytes that a value of this type takes in the file.
+    fn min_bytes(self) -> u64 {
         match self {
             Self::Unsigned(width) | Self::Signed(width) | Self::Float(width) => width,
             Self::Bool => 1,
+            // The length of an empty string.
             Self::String => 8,
         }
     }
@@ -161,7 +180,7 @@ fn unsigned(cursor: &mut Cursor, width: u64, key: &str) -> Result<u64, GgufError
 
 fn signed(cursor: &mut Cursor, width: u64, key: &str) -> Result<i64, GgufError> {
     let unused_bits = 64 - 8 * width as u32;
-    // Shifting up and back down extends the sign.
+    // Shifting left and back right extends the sign.
     Ok((unsigned(cursor, width, key)? << unused_bits).cast_signed() >> unused_bits)
 }
 

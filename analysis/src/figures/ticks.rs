@@ -1,6 +1,7 @@
-//! Numbers as a figure writes them, and the round numbers at which an axis is marked.
+//! Numbers as figures write them, and the round numbers at the ticks of an axis.
 
-/// `value` with a fixed number of decimals, a true minus sign, and no minus before zero.
+/// Formats `value` with a fixed number of decimals, a true minus sign (U+2212), and no minus before
+/// zero.
 pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     let digits = format!("{:.decimals$}", value.abs());
     let is_zero = digits.bytes().all(|byte| matches!(byte, b'0' | b'.'));
@@ -11,23 +12,23 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// Round marks that cover a range, and the decimals that tell them apart.
+/// Round values that cover a range, and the number of decimals that distinguishes them.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Marks {
+pub(crate) struct Ticks {
     pub(crate) values: Vec<f64>,
     pub(crate) decimals: usize,
 }
 
-impl Marks {
-    /// Marks at multiples of 1, 2 or 5 times a power of ten, from at or below `low` to at or above `high`, about
-    /// `count` of them. A range without width is widened.
+impl Ticks {
+    /// About `count` multiples of 1, 2 or 5 times a power of ten, from at or below `low` to at or above
+    /// `high`. A range without width is widened.
     pub(crate) fn covering(low: f64, high: f64, count: usize) -> Self {
-        // Below this a step would underflow to zero.
-        const NARROWEST: f64 = 1e-290;
-        let (low, high) = if high - low > NARROWEST {
+        // In a narrower range, the step would underflow to zero.
+        const MIN_RANGE: f64 = 1e-290;
+        let (low, high) = if high - low > MIN_RANGE {
             (low, high)
         } else {
-            let margin = if low.abs() < NARROWEST {
+            let margin = if low.abs() < MIN_RANGE {
                 1.0
             } else {
                 low.abs() * 0.1
@@ -35,14 +36,14 @@ impl Marks {
             (low - margin, low + margin)
         };
         let step = round_step((high - low) / count.max(1) as f64);
-        // Tolerance against a mark being missed for the last bit of the range.
+        // The tolerance keeps rounding errors from adding a tick at either end.
         let first = (low / step + 1e-9).floor();
         let last = (high / step - 1e-9).ceil();
-        let marks = (last - first) as usize;
+        let steps = (last - first) as usize;
         let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
         Self {
-            values: (0..=marks)
-                .map(|mark| (first + mark as f64) * step)
+            values: (0..=steps)
+                .map(|index| (first + index as f64) * step)
                 .collect(),
             decimals,
         }
@@ -71,7 +72,7 @@ impl Marks {
     }
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that is at least `rough`.
+/// The smallest of 1, 2 or 5 times a power of ten that is at least `rough`.
 fn round_step(rough: f64) -> f64 {
     let power = 10_f64.powf(rough.log10().floor());
     [1.0, 2.0, 5.0, 10.0]
@@ -86,26 +87,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_are_round_and_cover_the_range() {
-        let marks = Marks::covering(-0.57, 0.77, 7);
+    fn ticks_are_round_and_cover_the_range() {
+        let ticks = Ticks::covering(-0.57, 0.77, 7);
         assert_eq!(
-            marks.labels(),
+            ticks.labels(),
             ["−0.6", "−0.4", "−0.2", "0.0", "0.2", "0.4", "0.6", "0.8"]
         );
-        let marks = Marks::covering(0.0, 40.0, 5);
-        assert_eq!(marks.labels(), ["0", "10", "20", "30", "40"]);
+        let ticks = Ticks::covering(0.0, 40.0, 5);
+        assert_eq!(ticks.labels(), ["0", "10", "20", "30", "40"]);
     }
 
     #[test]
     fn a_range_without_width_still_has_an_axis() {
         for value in [0.0, 3.0, -0.2, 1e-9, 1e12] {
-            let marks = Marks::covering(value, value, 5);
-            assert!(marks.low() < value && value < marks.high(), "{value}");
+            let ticks = Ticks::covering(value, value, 5);
+            assert!(ticks.low() < value && value < ticks.high(), "{value}");
         }
     }
 
     #[test]
-    fn no_range_of_floats_asks_for_endless_marks() {
+    fn no_range_of_floats_has_many_ticks() {
         let extremes = [
             f64::MIN,
             -1e-310,
@@ -119,7 +120,7 @@ mod tests {
         for low in extremes {
             for high in extremes {
                 assert!(
-                    Marks::covering(low, high, 6).values.len() < 20,
+                    Ticks::covering(low, high, 6).values.len() < 20,
                     "{low} {high}"
                 );
             }
