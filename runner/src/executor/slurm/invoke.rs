@@ -1,4 +1,4 @@
-//! One of Slurm's commands as a process: with patience, and with its complaints understood.
+//! Runs a command of Slurm as a process, with a timeout, and classifies its error messages.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,34 +6,37 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStderr, Command};
 use tokio::time::timeout;
+use tracing::debug;
 
 use super::commands::SlurmError;
 
-/// Longer than Slurm's own patience with a controller that does not answer (some ten seconds).
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than the timeout after which Slurm's commands themselves give up on a controller that does
+/// not answer (some ten seconds).
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What `sbatch` says before it waits for room, for two minutes in all. We have more to do, and ask
-/// again ourselves.
-pub const WAITS_FOR_ROOM: &[&str] = &["temporarily unable to accept job", "job queue full"];
+/// Messages after which `sbatch` goes on trying for two minutes. offmodel kills it instead and tries
+/// again itself, because it must poll meanwhile.
+pub(super) const NO_ROOM: [&str; 2] = ["temporarily unable to accept job", "job queue full"];
 
-/// Runs one of Slurm's commands and gives what it printed.
-pub async fn output_of(program: &'static str, arguments: &[&str]) -> Result<String, SlurmError> {
+/// Runs a command and returns its standard output.
+pub(super) async fn output_of(
+    program: &'static str,
+    arguments: &[&str],
+) -> Result<String, SlurmError> {
     let mut command = Command::new(program);
     command.args(arguments);
-    run(program, command).await
+    run_until(program, command, &[]).await
 }
 
-async fn run(program: &'static str, command: Command) -> Result<String, SlurmError> {
-    run_until(program, command, None).await
-}
-
-/// Runs a command to its end, or until it writes one of some words to its standard error.
-pub async fn run_until(
+/// Runs a command and returns its standard output; kills it as soon as it writes one of
+/// `fatal_messages` to its standard error.
+pub(super) async fn run_until(
     program: &'static str,
     mut command: Command,
-    words: Option<&[&str]>,
+    fatal_messages: &[&str],
 ) -> Result<String, SlurmError> {
-    // The runner may itself be a job: what Slurm told that job is not meant for ours.
+    // The runner may itself be a Slurm job. The variables of that job would change what commands
+    // do and show.
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("SLURM_") && name != "SLURM_CONF" || name.starts_with("SQUEUE_") {
@@ -41,11 +44,11 @@ pub async fn run_until(
         }
     }
     command
-        // Lists of tasks are not cut short.
+        // Print lists of array indices in full.
         .env("SLURM_BITSTR_LEN", "0")
         .stdin(Stdio::null())
         .kill_on_drop(true)
-        // Ctrl-C is for the runner: a submission is never cut in half.
+        // Ctrl-C reaches the runner alone, so that no submission is cut in half.
         .process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -59,67 +62,69 @@ pub async fn run_until(
             "its standard streams are missing",
         )));
     };
-    let ended = async {
+    let run = async {
         let mut output = Vec::new();
-        let listening = async {
-            let said = read_until(stderr, words).await?;
-            if said.ends_early {
+        let watch = async {
+            let errors = read_until(stderr, fatal_messages).await?;
+            if errors.is_fatal {
                 child.start_kill()?;
             }
-            Ok::<_, std::io::Error>(said)
+            Ok::<_, std::io::Error>(errors)
         };
-        let (read, said) = tokio::join!(stdout.read_to_end(&mut output), listening);
+        let (read, errors) = tokio::join!(stdout.read_to_end(&mut output), watch);
         read?;
-        let said = said?;
-        Ok((child.wait().await?, output, said))
+        let errors = errors?;
+        Ok((child.wait().await?, output, errors))
     };
-    let (status, output, said) = match timeout(PATIENCE, ended).await {
+    let (status, output, errors) = match timeout(COMMAND_TIMEOUT, run).await {
         Err(_) => {
             return Err(SlurmError::Unreachable {
                 command: program,
-                message: format!("nothing for {} s", PATIENCE.as_secs()),
+                message: format!("nothing for {} s", COMMAND_TIMEOUT.as_secs()),
             });
         }
         Ok(ended) => ended.map_err(missing)?,
     };
-    if status.success() && !said.ends_early {
+    debug!(program, %status, "Slurm command ended");
+    if status.success() && !errors.is_fatal {
         return Ok(String::from_utf8_lossy(&output).into_owned());
     }
-    let message = readable(&said.text);
-    Err(complaint(program, message))
+    Err(classify(program, one_line(&errors.text)))
 }
 
 /// What a command wrote to its standard error.
 struct StandardError {
     text: String,
-    /// Whether it has one of the words that were waited for.
-    ends_early: bool,
+    /// Whether the text ends with one of the fatal messages.
+    is_fatal: bool,
 }
 
-async fn read_until(stderr: ChildStderr, words: Option<&[&str]>) -> std::io::Result<StandardError> {
+async fn read_until(
+    stderr: ChildStderr,
+    fatal_messages: &[&str],
+) -> std::io::Result<StandardError> {
     let mut reader = BufReader::new(stderr);
     let mut text = String::new();
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).await? > 0 {
-        let told = String::from_utf8_lossy(&line);
-        text.push_str(&told);
-        let mut words = words.into_iter().flatten();
-        if words.any(|word| told.contains(word)) {
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).await? > 0 {
+        let line = String::from_utf8_lossy(&bytes);
+        text.push_str(&line);
+        if fatal_messages.iter().any(|message| line.contains(message)) {
             return Ok(StandardError {
                 text,
-                ends_early: true,
+                is_fatal: true,
             });
         }
-        line.clear();
+        bytes.clear();
     }
     Ok(StandardError {
         text,
-        ends_early: false,
+        is_fatal: false,
     })
 }
 
-/// Which kind of trouble a message tells. The words are those of Slurm's `slurm_errno.c`.
-fn complaint(command: &'static str, message: String) -> SlurmError {
+/// Finds the kind of error in a message. The texts are those of Slurm's `slurm_errno.c`.
+fn classify(command: &'static str, message: String) -> SlurmError {
     const UNREACHABLE: [&str; 8] = [
         "Unable to contact slurm controller",
         "Socket timed out",
@@ -131,26 +136,26 @@ fn complaint(command: &'static str, message: String) -> SlurmError {
         "Slurm backup controller in standby mode",
     ];
     const FULL: [&str; 7] = [
-        WAITS_FOR_ROOM[0],
-        WAITS_FOR_ROOM[1],
+        NO_ROOM[0],
+        NO_ROOM[1],
         "SubmitJobLimit",
         "MaxSubmitJob",
         "job submit limit",
         "Job limit",
         "Resource temporarily unavailable",
     ];
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&UNREACHABLE) {
+    let contains = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    if contains(&UNREACHABLE) {
         SlurmError::Unreachable { command, message }
-    } else if says(&FULL) {
+    } else if contains(&FULL) {
         SlurmError::Full { command, message }
     } else {
         SlurmError::Refused { command, message }
     }
 }
 
-/// One line, without the program's name in front of every part.
-fn readable(text: &str) -> String {
+/// Joins the lines of an error message, without the `PROGRAM: error: ` in front of each.
+fn one_line(text: &str) -> String {
     let lines: Vec<String> = text
         .lines()
         .map(|line| {
@@ -172,26 +177,26 @@ fn readable(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// As Slurm 22.05 wrote them.
+    /// Messages captured from Slurm 22.05.
     #[test]
-    fn complaints_that_pass_are_told_from_refusals() {
-        let told = |text: &str| complaint("sbatch", readable(text));
-        let unreachable = told(
+    fn transient_errors_are_distinguished_from_refusals() {
+        let error = |text: &str| classify("sbatch", one_line(text));
+        let unreachable = error(
             "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n",
         );
-        assert!(unreachable.is_passing());
+        assert!(unreachable.is_transient());
         assert_eq!(
             unreachable.to_string(),
             "Slurm cannot be reached: `sbatch` says: Batch job submission failed: Unable to contact slurm controller (connect failure)"
         );
-        let full = told(
+        let full = error(
             "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)\n",
         );
         assert!(matches!(full, SlurmError::Full { .. }));
-        let refused = told(
+        let refused = error(
             "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n",
         );
-        assert!(!refused.is_passing());
+        assert!(!refused.is_transient());
         assert_eq!(
             refused.to_string(),
             "Slurm refuses: `sbatch` says: invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"

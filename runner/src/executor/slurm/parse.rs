@@ -1,19 +1,23 @@
-//! What Slurm's commands print, read without touching anything.
+//! Parses what Slurm's commands print.
 //!
-//! Only plain formats of our own choosing are read: those of `--json` change between releases.
+//! Only plain formats that offmodel asks for are parsed: those of `--json` change between releases.
 
 use std::fmt;
 
-/// The number that `sbatch` gives to a job array.
-pub type ArrayId = u64;
+/// The job number that `sbatch` gives to a job array.
+pub(super) type ArrayId = u64;
 
-/// One task of a job array. Its own job number is no name: the last task to start takes the
-/// array's.
+/// The largest value that Slurm allows for `MaxArraySize`.
+const MAX_ARRAY_SIZE: u32 = 4_000_001;
+
+/// One task of a job array.
+///
+/// A task's own job number would not identify it: the last task to start takes over the array's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {
     /// The array.
     pub array: ArrayId,
-    /// The index in it.
+    /// The task's index in the array.
     pub index: u32,
 }
 
@@ -23,16 +27,16 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// What Slurm says about a task.
+/// The state of a task, as far as offmodel distinguishes states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobState {
-    /// It does not run yet, or not again yet.
+    /// The task does not run yet, or was requeued.
     Waiting,
-    /// It runs, or is being set up or cleared away.
+    /// The task runs, or is being set up or cleared away.
     Running,
-    /// It is over, in Slurm's word for how: `COMPLETED`, `TIMEOUT`, ...
+    /// The task has ended; in Slurm's word: `COMPLETED`, `TIMEOUT`, ...
     Ended(&'static str),
-    /// A word that we do not know: whatever it means, it is no success.
+    /// A word that is not in our lists. It may or may not be an end, so it is treated as none.
     Unknown(String),
 }
 
@@ -70,7 +74,8 @@ const ENDED: [&str; 12] = [
 ];
 
 impl JobState {
-    /// Reads a state's name. `sacct` adds who cancelled a job, and a `+` where it cut a name.
+    /// Parses the name of a state. `sacct` adds who cancelled a job (`CANCELLED by 1000`), and a `+`
+    /// where it shortened a word.
     pub fn parse(text: &str) -> Self {
         let word = text.split_whitespace().next().unwrap_or_default();
         let word = word.trim_end_matches('+');
@@ -86,38 +91,57 @@ impl JobState {
         }
     }
 
-    /// Whether the task is over.
+    /// Whether the task has ended.
     pub fn is_ended(&self) -> bool {
         matches!(self, Self::Ended(_))
     }
 }
 
-/// A task in an answer.
+/// What Slurm says about one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Which.
+pub(super) struct TaskStatus {
+    /// The task.
     pub task: TaskId,
     /// Its state.
     pub state: JobState,
-    /// Why it is in that state, in Slurm's words; empty if there is no reason.
+    /// Why it is in that state, in Slurm's words; empty if Slurm gives no reason.
     pub reason: String,
 }
 
-/// The format of `squeue -o` that [`queue`] reads.
-pub const QUEUE_FORMAT: &str = "%i|%T|%r";
+/// The format of `squeue -o` that [`queue`] parses.
+pub(super) const QUEUE_FORMAT: &str = "%i|%T|%r";
 
-/// Reads `squeue -r -h -t all -o '%i|%T|%r'`. Jobs that are no tasks of an array are none of
-/// ours, and lines that are no answers (a plugin's warning) tell nothing.
-pub fn queue(output: &str) -> Vec<Answer> {
-    answers(output)
+/// Parses the output of `squeue -r -h -t all -o '%i|%T|%r'`.
+///
+/// Jobs that are not tasks of an array are skipped, because offmodel submits only arrays; so are
+/// lines of another form, such as a plugin's warning.
+pub(super) fn queue(output: &str) -> Vec<TaskStatus> {
+    statuses(output)
 }
 
-/// Reads `sacct -X -P -n -o JobID,State,Reason`.
-pub fn accounting(output: &str) -> Vec<Answer> {
-    answers(output)
+/// Parses the output of `sacct -X -P -n -o JobID,State,Reason`.
+pub(super) fn accounting(output: &str) -> Vec<TaskStatus> {
+    statuses(output)
 }
 
-fn answers(output: &str) -> Vec<Answer> {
+/// Parses the output of `sbatch --parsable`: the job's number, followed by `;CLUSTER` where there
+/// are several clusters. Plugins of a site may print lines of their own before it.
+pub(super) fn submitted(output: &str) -> Option<ArrayId> {
+    let last = output.lines().rev().find(|line| !line.trim().is_empty())?;
+    number(last.split(';').next()?.trim()).filter(|id| *id > 0)
+}
+
+/// Finds a number in the output of `scontrol show config`, whose lines are `Name   = value`.
+pub(super) fn setting(output: &str, name: &str) -> Option<usize> {
+    let (_, value) = output
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(own, _)| own.trim() == name)?;
+    let value = number(value.split_whitespace().next()?)?;
+    usize::try_from(value).ok()
+}
+
+fn statuses(output: &str) -> Vec<TaskStatus> {
     output
         .lines()
         .filter_map(|line| {
@@ -126,7 +150,7 @@ fn answers(output: &str) -> Vec<Answer> {
             let state = JobState::parse(fields.next()?);
             let reason = fields.next().unwrap_or_default().trim();
             let reason = if reason == "None" { "" } else { reason };
-            Some(tasks.into_iter().map(move |task| Answer {
+            Some(tasks.into_iter().map(move |task| TaskStatus {
                 task,
                 state: state.clone(),
                 reason: reason.to_owned(),
@@ -136,7 +160,8 @@ fn answers(output: &str) -> Vec<Answer> {
         .collect()
 }
 
-/// `12_3`, or `12_[1-3,7%2]`: tasks that were cancelled before they began stay one entry.
+/// Parses `12_3` or `12_[1-3,7%2]`. Slurm keeps tasks that have not begun in one entry, `squeue -r`
+/// notwithstanding if they were cancelled.
 fn tasks(text: &str) -> Option<Vec<TaskId>> {
     let (array, indices) = text.trim().split_once('_')?;
     let array = number(array)?;
@@ -147,15 +172,15 @@ fn tasks(text: &str) -> Option<Vec<TaskId>> {
     else {
         return Some(vec![task(index(indices)?)]);
     };
-    // How many may run at once stands behind the list.
+    // `%2` says how many tasks may run at the same time.
     let listed = listed.split_once('%').map_or(listed, |(listed, _)| listed);
     let mut tasks = Vec::new();
     for part in listed.split(',') {
         let (range, step) = part.split_once(':').unwrap_or((part, "1"));
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last, step) = (index(first)?, index(last)?, index(step)?.max(1));
-        // No cluster takes larger ones.
-        if last.saturating_sub(first) >= LARGEST_ARRAY {
+        // Bounds the memory that a line of garbage can take.
+        if last.saturating_sub(first) >= MAX_ARRAY_SIZE {
             return None;
         }
         let step = usize::try_from(step).ok()?;
@@ -168,30 +193,12 @@ fn index(text: &str) -> Option<u32> {
     u32::try_from(number(text)?).ok()
 }
 
-/// The most that Slurm lets `MaxArraySize` be.
-const LARGEST_ARRAY: u32 = 4_000_001;
-
-/// Digits alone: Rust's own parser takes a sign as well.
+/// Parses digits; `str::parse` alone would also accept a sign.
 fn number(text: &str) -> Option<u64> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
         .then(|| text.parse().ok())
         .flatten()
-}
-
-/// Reads `sbatch --parsable`: the job's number, with `;CLUSTER` behind it where there are
-/// several. Site plugins may print lines of their own before it.
-pub fn submitted(output: &str) -> Option<ArrayId> {
-    let last = output.lines().rev().find(|line| !line.trim().is_empty())?;
-    number(last.split(';').next()?.trim()).filter(|id| *id > 0)
-}
-
-/// A number in `scontrol show config`, whose lines are `Name   = value`.
-pub fn setting(output: &str, name: &str) -> Option<u64> {
-    output.lines().find_map(|line| {
-        let (own, value) = line.split_once('=')?;
-        (own.trim() == name).then(|| number(value.split_whitespace().next()?))?
-    })
 }
 
 #[cfg(test)]
@@ -200,16 +207,16 @@ mod tests {
 
     use super::*;
 
-    fn told(output: &str) -> Vec<(String, JobState, String)> {
+    fn parsed(output: &str) -> Vec<(String, JobState, String)> {
         queue(output)
             .into_iter()
-            .map(|answer| (answer.task.to_string(), answer.state, answer.reason))
+            .map(|status| (status.task.to_string(), status.state, status.reason))
             .collect()
     }
 
-    /// As Slurm 22.05 printed it, with an array of six tasks and two jobs that are no arrays.
+    /// Captured from Slurm 22.05, with an array of six tasks and two jobs that are not arrays.
     #[test]
-    fn the_queue_is_read_by_task() {
+    fn squeue_lists_the_tasks_of_arrays() {
         let captured = "\
 1_0|COMPLETED|None
 7|COMPLETED|None
@@ -222,7 +229,7 @@ mod tests {
 ";
         let row = |task: &str, state, reason: &str| (task.to_owned(), state, reason.to_owned());
         assert_eq!(
-            told(captured),
+            parsed(captured),
             [
                 row("1_0", JobState::Ended("COMPLETED"), ""),
                 row("1_4", JobState::Running, ""),
@@ -239,11 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn accounting_tells_who_cancelled() {
+    fn sacct_adds_who_cancelled_and_shortens_words() {
         let output = "12_0|CANCELLED by 1000|None\n12_1|OUT_OF_ME+|None\n12_[2-5]|PENDING|None\n";
         let states: Vec<_> = accounting(output)
             .into_iter()
-            .map(|answer| answer.state)
+            .map(|status| status.state)
             .collect();
         assert_eq!(
             states,
@@ -259,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn tasks_of_one_entry_are_told_one_by_one() {
-        let told = |text: &str| -> Option<Vec<u32>> {
+    fn an_entry_of_several_tasks_is_expanded() {
+        let indices = |text: &str| -> Option<Vec<u32>> {
             Some(tasks(text)?.into_iter().map(|task| task.index).collect())
         };
-        assert_eq!(told("12_3"), Some(vec![3]));
-        assert_eq!(told("12_[3]"), Some(vec![3]));
-        assert_eq!(told("12_[2-4,7%2]"), Some(vec![2, 3, 4, 7]));
-        assert_eq!(told("12_[0-6:3]"), Some(vec![0, 3, 6]));
+        assert_eq!(indices("12_3"), Some(vec![3]));
+        assert_eq!(indices("12_[3]"), Some(vec![3]));
+        assert_eq!(indices("12_[2-4,7%2]"), Some(vec![2, 3, 4, 7]));
+        assert_eq!(indices("12_[0-6:3]"), Some(vec![0, 3, 6]));
         for wrong in [
             "12",
             "12_",
@@ -276,12 +283,12 @@ mod tests {
             "12_[1-9...]",
             "12_[0-4294967295]",
         ] {
-            assert_eq!(told(wrong), None, "{wrong}");
+            assert_eq!(indices(wrong), None, "{wrong}");
         }
     }
 
     #[test]
-    fn a_state_that_we_do_not_know_has_not_ended() {
+    fn an_unknown_state_is_not_an_end() {
         for word in ["", "completed", "COMPLETED_WITH_GLEE", "SUCCESS", "0"] {
             let state = JobState::parse(word);
             assert_eq!(state, JobState::Unknown(word.to_owned()));
@@ -290,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_a_submission_is_the_last_line() {
+    fn the_job_number_is_the_last_line_of_sbatch() {
         assert_eq!(submitted("1234\n"), Some(1234));
         assert_eq!(submitted("1234;hpc\n"), Some(1234));
         assert_eq!(submitted("Your quota is 80% used\n77\n"), Some(77));
@@ -314,23 +321,23 @@ SlurmctldHost[0]        = vm(127.0.0.1)
 
     proptest! {
         #[test]
-        fn no_output_is_too_strange(text in "\\PC*|([0-9_|A-Z\\n]*)") {
+        fn no_output_makes_the_parsers_panic(text in "\\PC*|([0-9_|A-Z\\n]*)") {
             let _ = (queue(&text), submitted(&text), setting(&text, "MaxArraySize"));
         }
 
         #[test]
-        fn what_squeue_prints_is_read_back(
+        fn a_line_of_squeue_is_parsed_whatever_surrounds_it(
             array in 1..u64::MAX, index in any::<u32>(), state in 0..12_usize, reason in "[A-Z][a-z, |]{0,20}",
         ) {
             let task = TaskId { array, index };
-            let answers = queue(&format!("warning: x\n{task}|{}|{reason}\n", ENDED[state]));
+            let statuses = queue(&format!("warning: x\n{task}|{}|{reason}\n", ENDED[state]));
             let reason = reason.trim().to_owned();
             let reason = if reason == "None" { String::new() } else { reason };
-            prop_assert_eq!(answers, [Answer { task, state: JobState::Ended(ENDED[state]), reason }]);
+            prop_assert_eq!(statuses, [TaskStatus { task, state: JobState::Ended(ENDED[state]), reason }]);
         }
 
         #[test]
-        fn only_a_known_word_is_an_end(word in "[A-Z_]{1,20}") {
+        fn only_listed_words_are_an_end(word in "[A-Z_]{1,20}") {
             prop_assert_eq!(JobState::parse(&word).is_ended(), ENDED.contains(&word.as_str()));
         }
     }
