@@ -40,7 +40,7 @@ pub struct Item {
     pub range: Range<usize>,
 }
 
-/// The kinds of items that the kernel tells apart.
+/// The kinds of items that the kernel distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ItemKind {
     /// `fn`.

@@ -2,25 +2,25 @@
 //!
 //! `syn` rejects text with an open bracket or string, which is what a cell looks like while
 //! somebody types it. This lexer accepts every text: brackets are matched as far as they go, and
-//! the end of the text may lie inside a string or a comment.
+//! the text may end inside a string or a comment.
 
 /// The tokens of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lexed {
     /// The tokens, in order. White space and comments are not among them.
     pub tokens: Vec<Token>,
-    /// What the end of the text lies in.
+    /// Where the text ends.
     pub end: TextEnd,
 }
 
-/// What the end of a text lies in.
+/// Where a text ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextEnd {
     /// Outside of strings and comments.
     Code,
     /// In a string literal that is not closed.
     StringLiteral {
-        /// Byte offset of the first character behind the opening quote.
+        /// Byte offset of the first character after the opening quote.
         content_start: usize,
     },
     /// In a `//` comment on the last line.
@@ -32,11 +32,11 @@ pub enum TextEnd {
 /// One token, as a byte range of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
+    /// The kind of token.
     pub kind: TokenKind,
     /// Its first byte.
     pub start: usize,
-    /// The byte behind its last one.
+    /// The byte after its last one.
     pub end: usize,
 }
 
@@ -51,7 +51,7 @@ pub enum TokenKind {
     Close {
         /// The bracket itself.
         bracket: char,
-        /// Index of the innermost token that was still open, whatever bracket that is.
+        /// Index of the innermost token that was still open, even if it is a bracket of another kind.
         opener: Option<usize>,
     },
     /// One character of punctuation: `::` is two tokens.
@@ -179,11 +179,11 @@ fn block_comment_length(rest: &str) -> Option<usize> {
     None
 }
 
-/// What opens a string literal: `"`, `b"`, `r#"`.
+/// The opening of a string literal: `"`, `b"`, `r#"`.
 struct StringOpening {
     /// In bytes, up to and including the quote.
     length: usize,
-    /// What closes a raw string; none for one with escapes.
+    /// The text that closes a raw string; none for a string with escapes.
     raw_closing: Option<String>,
 }
 

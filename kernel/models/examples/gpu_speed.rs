@@ -2,7 +2,7 @@
 //! line of JSON: decoding with batches of 1 and 128, LoRA fine-tuning, and the peak rates of the
 //! device.
 //!
-//! `tests/benchmarks/gpu_speed.py` runs it with the libtorch of a Python environment, in turns with
+//! `tests/reference/gpu_speed.py` runs it with the libtorch of a Python environment, in turns with
 //! `transformers`. With the argument `tiny` the model is so small that any CPU takes seconds.
 
 use std::path::Path;

@@ -11,7 +11,7 @@ pub enum ModelError {
     /// There is no model with this name or at this path.
     #[error("failed to find the model {name} at {}: {hint}", path.display())]
     NotFound {
-        /// The name that was asked for.
+        /// The requested name or path.
         name: String,
         /// Where the model was looked for.
         path: PathBuf,

@@ -1,17 +1,17 @@
 //! Language models on libtorch: loading, generation, scoring and fine-tuning.
 //!
-//! A [`Model`] is a cheap handle of weights on a device with their tokenizer and chat template:
+//! A [`Model`] is a cheap handle on weights, a tokenizer and a chat template:
 //!
 //! ```no_run
 //! use offmodel_models::{Chat, Model, Sampling, SftOptions, fine_tune};
 //!
 //! let student = Model::load("smollm2")?;
 //! let chats = [Chat::user("What is the capital of France?")];
-//! let answer = student.generate(&chats, &Sampling::greedy())?.remove(0);
-//! let taught = [chats[0].clone().assistant("**Paris**")];
-//! let tuned = fine_tune(&student, &taught, &SftOptions::default())?;
+//! let response = student.generate(&chats, &Sampling::greedy())?.remove(0);
+//! let train_set = [chats[0].clone().assistant("**Paris**")];
+//! let tuned = fine_tune(&student, &train_set, &SftOptions::default())?;
 //! let after = student.with_adapter(&tuned.adapter)?;
-//! println!("{} -> {}", answer.text, after.perplexity(&taught)?);
+//! println!("{} -> {}", response.text, after.perplexity(&train_set)?);
 //! # Ok::<(), offmodel_models::ModelError>(())
 //! ```
 //!

@@ -36,15 +36,15 @@ pub enum Precision {
 }
 
 impl LoadOptions {
-    /// The one device to use. By default that is the first GPU with enough memory, all GPUs if none
-    /// has enough alone, or the CPU if there is no GPU.
+    /// Loads the model to `device`. By default that is the first GPU with enough memory, all GPUs if
+    /// none has enough alone, or the CPU if there is no GPU.
     #[must_use]
     pub fn device(self, device: Device) -> Self {
         self.devices([device])
     }
 
-    /// The devices to use. The model goes to the first one with enough memory; if none has enough,
-    /// its layers are distributed over all of them.
+    /// Loads the model to the first of `devices` with enough memory. If none has enough, its layers
+    /// are distributed over all of them.
     #[must_use]
     pub fn devices(mut self, devices: impl IntoIterator<Item = Device>) -> Self {
         self.devices = Some(devices.into_iter().collect());
@@ -58,8 +58,8 @@ impl LoadOptions {
         self
     }
 
-    /// The precision of the weights. By default that is the precision of the file on GPUs, and `f32`
-    /// on the CPU.
+    /// Converts the weights to `precision`. By default they keep the precision of the file on GPUs,
+    /// and become `f32` on the CPU.
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);

@@ -72,10 +72,10 @@ fn tokens_are_those_of_sentencepiece() {
 
 #[test]
 fn a_saved_copy_has_the_same_logits_tokens_and_template() {
-    let room = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
     for name in ["gemma2", "gemma3"] {
         let model = model(name);
-        let path = room.path().join(name);
+        let path = temporary.path().join(name);
         model.save(&path).unwrap();
         let again = load(&path);
         assert_eq!(again.configuration(), model.configuration());
@@ -106,8 +106,8 @@ proptest! {
     ) {
         let mut bytes = std::fs::read(folder().join("gemma3.gguf")).unwrap();
         bytes[position..position + damage.len()].copy_from_slice(&damage);
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("damaged.gguf");
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("damaged.gguf");
         std::fs::write(&path, bytes).unwrap();
         // Either result is right; only a panic is a failure.
         let _ = Model::load_with(path.to_str().unwrap(), &LoadOptions::default().device(Device::Cpu));

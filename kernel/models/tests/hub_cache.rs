@@ -43,11 +43,11 @@ fn python_and_offmodel_load_what_the_other_has_downloaded() {
         return;
     };
     let python = Path::new(&venv).join("bin/python");
-    let room = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
     // A model in several shards with an index.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/fixtures/architectures/llama_biases");
-    let repository = room.path().join("repository");
+    let repository = temporary.path().join("repository");
     std::fs::create_dir(&repository).unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
@@ -77,7 +77,10 @@ fn python_and_offmodel_load_what_the_other_has_downloaded() {
         command.args(["--exact", "the_process_that_loads", "--nocapture"]);
         printed_object(command, home, address.trim(), offline)
     };
-    let (python_home, rust_home) = (room.path().join("python"), room.path().join("offmodel"));
+    let (python_home, rust_home) = (
+        temporary.path().join("python"),
+        temporary.path().join("offmodel"),
+    );
     let expected = in_python("download", &python_home, false);
     assert_same(&in_rust(&python_home, true), &expected);
     assert_same(&in_rust(&rust_home, false), &expected);

@@ -74,8 +74,8 @@ fn json(path: &Path) -> Json {
 
 #[test]
 fn a_saved_model_computes_the_same_to_the_last_bit() {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("runs/saved");
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("runs/saved");
     for fixture in fixtures() {
         let model = load(&fixture, &LoadOptions::default());
         let name = fixture.display();
@@ -94,16 +94,16 @@ fn a_saved_model_computes_the_same_to_the_last_bit() {
         assert!(!path.join("model.safetensors").exists());
     }
     assert_eq!(
-        names(&room.path().join("runs")),
+        names(&temporary.path().join("runs")),
         BTreeSet::from(["saved".to_owned()])
     );
 }
 
 #[test]
 fn a_merged_adapter_is_saved_as_part_of_the_weights() {
-    let room = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
     for (name, model) in adapted_models() {
-        let folder = room.path().join(&name);
+        let folder = temporary.path().join(&name);
         let error = model.save(&folder).unwrap_err();
         assert!(matches!(error, ModelError::Adapter { .. }), "{error}");
         assert!(!folder.exists());
@@ -131,12 +131,12 @@ fn a_merged_adapter_is_saved_as_part_of_the_weights() {
 
 #[test]
 fn weights_are_saved_in_their_precision_or_in_another() {
-    let room = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
     for name in ["gemma4_experts", "deepseek_v3", "llama_biases"] {
         let fixture = tests_folder().join("fixtures/architectures").join(name);
         let half = LoadOptions::default().precision(Precision::Bf16);
         let model = load(&fixture, &half);
-        let (one, other) = (room.path().join("one"), room.path().join("other"));
+        let (one, other) = (temporary.path().join("one"), temporary.path().join("other"));
         model.save(&one).unwrap();
         let exact = load(&fixture, &LoadOptions::default());
         let options = SaveOptions::default().precision(Precision::Bf16);
@@ -169,8 +169,8 @@ fn weights_are_saved_in_their_precision_or_in_another() {
 
 #[test]
 fn saving_replaces_the_files_of_a_model_but_no_other_files() {
-    let room = tempfile::tempdir().unwrap();
-    let folder = room.path().join("student");
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("student");
     load_fixture("llama_biases").save(&folder).unwrap();
     let templates = folder.join("additional_chat_templates");
     std::fs::create_dir(&templates).unwrap();
@@ -193,20 +193,26 @@ fn saving_replaces_the_files_of_a_model_but_no_other_files() {
     let reason = std::error::Error::source(&error).unwrap().to_string();
     assert!(reason.contains("has notes.txt in it"), "{reason}");
     assert!(folder.join("notes.txt").is_file());
-    assert_eq!(names(room.path()), BTreeSet::from(["student".to_owned()]));
+    assert_eq!(
+        names(temporary.path()),
+        BTreeSet::from(["student".to_owned()])
+    );
 }
 
 #[test]
 fn a_missing_tokenizer_is_an_error_and_leaves_nothing() {
-    let room = tempfile::tempdir().unwrap();
-    let (first, second) = (room.path().join("first"), room.path().join("second"));
+    let temporary = tempfile::tempdir().unwrap();
+    let (first, second) = (
+        temporary.path().join("first"),
+        temporary.path().join("second"),
+    );
     load_fixture("qwen3_tied").save(&first).unwrap();
     let model = load(&first, &LoadOptions::default());
     std::fs::remove_dir_all(&first).unwrap();
     let error = model.save(&second).unwrap_err();
     assert!(matches!(error, ModelError::Read { .. }), "{error}");
     assert!(error.to_string().contains("tokenizer.json"), "{error}");
-    assert_eq!(names(room.path()), BTreeSet::new());
+    assert_eq!(names(temporary.path()), BTreeSet::new());
 }
 
 /// A GGUF file has weights, tokenizer and chat template in another form.
@@ -219,8 +225,8 @@ fn a_model_from_a_gguf_file_becomes_a_folder() {
         }
         model => model.unwrap(),
     };
-    let room = tempfile::tempdir().unwrap();
-    let folder = room.path().join("smollm2");
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("smollm2");
     model.save(&folder).unwrap();
     let again = load(&folder, &LoadOptions::default());
     assert_eq!(logits(&again), logits(&model));
@@ -256,7 +262,7 @@ fn transformers_reads_saved_models() {
         ));
         return;
     };
-    let room = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
     let mut cases: Vec<(String, Model)> = Vec::new();
     for fixture in fixtures() {
         let name = fixture.file_name().unwrap().to_str().unwrap().to_owned();
@@ -284,7 +290,7 @@ fn transformers_reads_saved_models() {
         cases.push(("smollm2".to_owned(), merged));
     }
     for (index, (name, model)) in cases.iter().enumerate() {
-        let folder = room.path().join(name);
+        let folder = temporary.path().join(name);
         let bytes = if index % 2 == 0 {
             SMALL_SHARD_BYTES
         } else {
@@ -315,7 +321,7 @@ fn transformers_reads_saved_models() {
     }
     let run = Command::new(Path::new(&venv).join("bin/python"))
         .arg(tests_folder().join("reference/saved_models.py"))
-        .arg(room.path())
+        .arg(temporary.path())
         .env("HF_HUB_OFFLINE", "1")
         .output()
         .unwrap();

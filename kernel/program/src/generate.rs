@@ -223,7 +223,7 @@ fn push_statements(
     Ok(segment)
 }
 
-/// A second `let` behind the user's. The first one stays, so that the compiler's messages about the
+/// A second `let` after the user's. The first one stays, so that the compiler's messages about the
 /// default refer to the user's line; values derived in the same cell see the second one.
 fn read_parameter(parameter: &Parameter) -> String {
     let Parameter {

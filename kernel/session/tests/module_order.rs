@@ -1,8 +1,8 @@
 //! Modules of session, program and cells use only modules below them.
 //!
 //! Without circles, a reader can start at the bottom and understand every module with what was read
-//! before. The test reads the sources: a module uses another one if it names it behind `crate::` or,
-//! within a folder, behind `super::`.
+//! before. The test reads the sources: a module uses another one if it names it after `crate::` or,
+//! within a folder, after `super::`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -65,7 +65,7 @@ fn uses_behind(prefix: &str, folder: &Path) -> Uses {
     uses
 }
 
-/// The names of modules behind `prefix` in the code of a file, or of all files in a folder. Names in
+/// The names of modules after `prefix` in the code of a file, or of all files in a folder. Names in
 /// capitals, which a crate re-exports, are not modules.
 fn names_behind(prefix: &str, path: &Path) -> BTreeSet<String> {
     if path.is_dir() {

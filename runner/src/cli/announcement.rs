@@ -9,11 +9,11 @@ use super::plan::{Planned, Reason};
 use crate::assignment::{Assignment, described};
 use crate::error::RunnerError;
 use crate::estimate::Estimate;
-use crate::executor::Layout;
+use crate::executor::SlotPlan;
 use crate::exit_code::ExitCode;
 use crate::store::{Standing, SweepFolder};
 use crate::sweep::Trials;
-use crate::terminal::{note, tell};
+use crate::terminal::{errln, outln};
 
 /// What `--dry-run` says, as JSON.
 #[derive(Debug, Serialize)]
@@ -44,10 +44,10 @@ pub(super) fn tell_plan(
     folder: &SweepFolder,
     trials: &Trials,
     plan: &[Planned<'_>],
-    layout: &Layout,
+    slots: &SlotPlan,
     json: Option<&'static str>,
 ) -> Result<ExitCode, RunnerError> {
-    let estimate = estimate(plan, layout);
+    let estimate = estimate(plan, slots);
     if let Some(command) = json {
         let document = PlanDocument {
             version: VERSION,
@@ -74,9 +74,9 @@ pub(super) fn tell_plan(
     }
     for planned in plan {
         let values = described(&planned.trial.given);
-        tell!("trial {}  {values}  {}", planned.trial.id, planned.reason);
+        outln!("trial {}  {values}  {}", planned.trial.id, planned.reason);
     }
-    announce(folder, trials, plan, layout);
+    announce(folder, trials, plan, slots);
     Ok(ExitCode::Success)
 }
 
@@ -84,12 +84,12 @@ fn to_run(plan: &[Planned<'_>]) -> usize {
     plan.iter().filter(|planned| planned.reason.runs()).count()
 }
 
-fn estimate(plan: &[Planned<'_>], layout: &Layout) -> Option<Estimate> {
+fn estimate(plan: &[Planned<'_>], slots: &SlotPlan) -> Option<Estimate> {
     let finished = plan.iter().filter_map(|planned| match &planned.standing {
         Standing::Succeeded(result) => Some(result.seconds),
         _ => None,
     });
-    Estimate::new(finished, to_run(plan), layout.places.len())
+    Estimate::new(finished, to_run(plan), slots.allocations.len())
 }
 
 /// Says what is about to happen.
@@ -97,16 +97,16 @@ pub(super) fn announce(
     folder: &SweepFolder,
     trials: &Trials,
     plan: &[Planned<'_>],
-    layout: &Layout,
+    slots: &SlotPlan,
 ) {
     if trials.merged > 0 {
-        note!(
+        errln!(
             "{} trials were asked for more than once and are merged",
             trials.merged
         );
     }
     if trials.excluded > 0 {
-        note!("{} trials are excluded", trials.excluded);
+        errln!("{} trials are excluded", trials.excluded);
     }
     let reasons = reasons(plan);
     let reasons = if reasons.is_empty() {
@@ -114,17 +114,17 @@ pub(super) fn announce(
     } else {
         format!(" ({})", reasons.join("; "))
     };
-    note!("sweep {}: {} trials{reasons}", folder.name(), plan.len());
+    errln!("sweep {}: {} trials{reasons}", folder.name(), plan.len());
     let current: HashSet<&str> = trials.list.iter().map(|trial| trial.id.as_str()).collect();
     let others = folder.other_trials(&current).len();
     if others > 0 {
-        note!(
+        errln!(
             "{others} more trials in {} belong to another version of the notebook or its data, or to another grid; they are left alone (offmodel clean lists them)",
             folder.path().display()
         );
     }
-    if let Some(estimate) = estimate(plan, layout) {
-        note!("{estimate}");
+    if let Some(estimate) = estimate(plan, slots) {
+        errln!("{estimate}");
     }
 }
 

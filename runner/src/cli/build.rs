@@ -6,7 +6,7 @@ use super::BuildArguments;
 use super::json::VERSION;
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
-use crate::terminal::{note, tell};
+use crate::terminal::{errln, outln};
 
 /// Builds a folder that runs a notebook on a machine without Rust.
 pub(super) fn build(arguments: &BuildArguments) -> Result<ExitCode, RunnerError> {
@@ -29,11 +29,11 @@ pub(super) fn build(arguments: &BuildArguments) -> Result<ExitCode, RunnerError>
     )?;
     if arguments.json {
         let told = json!({ "version": VERSION, "command": "build", "folder": arguments.output, "build": built });
-        tell!("{told:#}");
+        outln!("{told:#}");
         return Ok(ExitCode::Success);
     }
-    tell!("{}", arguments.output.join("run").display());
-    note!(
+    outln!("{}", arguments.output.join("run").display());
+    errln!(
         "needs from the machine it runs on: {}",
         built.system.join(", ")
     );

@@ -7,10 +7,10 @@ use super::json::{VERSION, print_json};
 use super::order::runtime;
 use super::{CancelArguments, status};
 use crate::error::RunnerError;
-use crate::executor::slurm::{cancel_jobs, has_jobs};
+use crate::executor::slurm::{cancel_jobs, may_have_jobs};
 use crate::exit_code::ExitCode;
 use crate::store::{RunnerRecord, Standing, SweepFolder};
-use crate::terminal::tell;
+use crate::terminal::outln;
 
 /// The runner gives its trials 5 s to stop, kills them, and gathers the results.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ pub(super) fn cancel(arguments: &CancelArguments) -> Result<ExitCode, RunnerErro
     }
     let folder = SweepFolder::view(&arguments.folder)?;
     let runner = folder.runner();
-    let in_slurm = has_jobs(&folder)?;
+    let in_slurm = may_have_jobs(&folder)?;
     if let Some(runner) = &runner
         // A runner out of reach sees that its jobs are cancelled.
         && (!in_slurm || runner.is_here())
@@ -47,7 +47,7 @@ pub(super) fn cancel(arguments: &CancelArguments) -> Result<ExitCode, RunnerErro
         stop(&folder, runner, arguments.now)?;
     }
     let jobs = if in_slurm {
-        runtime(folder.path())?.block_on(cancel_jobs(&folder))?
+        runtime()?.block_on(cancel_jobs(&folder))?
     } else {
         0
     };
@@ -56,13 +56,13 @@ pub(super) fn cancel(arguments: &CancelArguments) -> Result<ExitCode, RunnerErro
         return print_json(&document);
     }
     match &document.runner {
-        Some(runner) => tell!("stopped the runner ({runner})"),
-        None => tell!("no runner is at work on {}", folder.path().display()),
+        Some(runner) => outln!("stopped the runner ({runner})"),
+        None => outln!("no runner is at work on {}", folder.path().display()),
     }
     if document.jobs > 0 {
-        tell!("{} trials cancelled in Slurm", document.jobs);
+        outln!("{} trials cancelled in Slurm", document.jobs);
     }
-    tell!(
+    outln!(
         "{} trials succeeded, {} failed, {} left; `offmodel sweep` goes on from there",
         document.succeeded,
         document.failed,

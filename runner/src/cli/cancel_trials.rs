@@ -11,11 +11,11 @@ use super::{CancelArguments, status};
 use crate::assignment::{Assignment, described};
 use crate::error::RunnerError;
 use crate::executor::record_cancelled;
-use crate::executor::slurm::{cancel_trials as cancel_in_slurm, has_jobs};
+use crate::executor::slurm::{cancel_trials as cancel_in_slurm, may_have_jobs};
 use crate::exit_code::ExitCode;
 use crate::store::{RunnerRecord, Standing, SweepFolder};
 use crate::sweep::Trial;
-use crate::terminal::tell;
+use crate::terminal::outln;
 
 /// A runner hears of it at once, gives the trial 5 s to stop, and kills it; one that uses Slurm
 /// may look there only after half a minute, and Slurm takes its own time to end a job.
@@ -79,7 +79,7 @@ pub(super) fn cancel_trials(arguments: &CancelArguments) -> Result<ExitCode, Run
             }
             status => status.to_owned(),
         };
-        tell!(
+        outln!(
             "trial {}  {what} ({})",
             trial.trial,
             described(trial.parameters)
@@ -137,9 +137,9 @@ fn cancel_here(folder: &SweepFolder, chosen: &[&Trial]) -> Result<(), RunnerErro
         .filter(|trial| !is_over(trial))
         .copied()
         .collect();
-    if has_jobs(folder)? {
+    if may_have_jobs(folder)? {
         let names = left.iter().map(|trial| trial.id.as_str()).collect();
-        runtime(folder.path())?.block_on(cancel_in_slurm(folder, &names))?;
+        runtime()?.block_on(cancel_in_slurm(folder, &names))?;
     }
     for trial in left {
         record_cancelled(folder, trial)?;

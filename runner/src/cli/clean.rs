@@ -8,10 +8,10 @@ use super::json::{VERSION, print_json};
 use super::order::runtime;
 use super::{CleanArguments, status};
 use crate::error::RunnerError;
-use crate::executor::slurm::ensure_none;
+use crate::executor::slurm::ensure_no_jobs;
 use crate::exit_code::ExitCode;
 use crate::store::{Standing, SweepFolder};
-use crate::terminal::tell;
+use crate::terminal::outln;
 
 /// Begins the names of files being written, and of folders being removed.
 const TEMPORARY: &str = ".offmodel-";
@@ -69,7 +69,7 @@ pub(super) fn clean(arguments: &CleanArguments) -> Result<ExitCode, RunnerError>
         SweepFolder::view(&arguments.folder)?;
         let folder = SweepFolder::open(&arguments.folder, 0)?;
         // What looks unfinished may be at work on a cluster.
-        runtime(folder.path())?.block_on(ensure_none(&folder))?;
+        runtime()?.block_on(ensure_no_jobs(&folder))?;
         folder
     } else {
         SweepFolder::view(&arguments.folder)?
@@ -92,13 +92,13 @@ pub(super) fn clean(arguments: &CleanArguments) -> Result<ExitCode, RunnerError>
         return print_json(&document);
     }
     for item in &document.items {
-        tell!("{}  {}", item.path.display(), item.reason);
+        outln!("{}  {}", item.path.display(), item.reason);
     }
     let megabytes = document.bytes as f64 / 1e6;
     match (document.items.len(), document.removed) {
-        (0, _) => tell!("nothing to remove"),
-        (count, true) => tell!("removed {count} entries, {megabytes:.1} MB"),
-        (count, false) => tell!("{count} entries, {megabytes:.1} MB; --yes removes them"),
+        (0, _) => outln!("nothing to remove"),
+        (count, true) => outln!("removed {count} entries, {megabytes:.1} MB"),
+        (count, false) => outln!("{count} entries, {megabytes:.1} MB; --yes removes them"),
     }
     Ok(ExitCode::Success)
 }

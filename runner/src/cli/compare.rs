@@ -8,7 +8,7 @@ use crate::compare::{
 };
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
-use crate::terminal::tell;
+use crate::terminal::outln;
 
 /// Rows of a table in the terminal; `--json` has all.
 const PRINTED_ROWS: usize = 40;
@@ -26,24 +26,24 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<ExitCode, RunnerEr
             path: arguments.b.clone(),
             reason: error.to_string(),
         })?;
-        tell!("{text}");
+        outln!("{text}");
         return Ok(ExitCode::Success);
     }
     for line in summary(&compared) {
-        tell!("{line}");
+        outln!("{line}");
     }
     let failed = |error: polars::prelude::PolarsError| RunnerError::Read {
         path: arguments.b.clone(),
         reason: error.to_string(),
     };
     if !compared.groups.is_empty() {
-        tell!(
+        outln!(
             "\nmean changes, B - A:\n{}",
             printed(groups_table(&compared.groups)).map_err(failed)?
         );
     }
     if !compared.changes.is_empty() {
-        tell!(
+        outln!(
             "\nvalues that differ, the largest changes first:\n{}",
             printed(changes_table(&compared.changes)).map_err(failed)?
         );

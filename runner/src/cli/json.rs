@@ -22,20 +22,20 @@ use serde::Serialize;
 
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
-use crate::terminal::tell;
+use crate::terminal::outln;
 
 /// The version of all documents.
 pub(super) const VERSION: u32 = 1;
 
 /// Prints a document. A reader that has seen enough is no error.
 pub(super) fn print_json(document: &impl Serialize) -> Result<ExitCode, RunnerError> {
-    tell!("{}", text(document, serde_json::to_string_pretty)?);
+    outln!("{}", text(document, serde_json::to_string_pretty)?);
     Ok(ExitCode::Success)
 }
 
 /// Prints a document on one line.
 pub(super) fn print_json_line(document: &impl Serialize) -> Result<(), RunnerError> {
-    tell!("{}", text(document, serde_json::to_string)?);
+    outln!("{}", text(document, serde_json::to_string)?);
     Ok(())
 }
 

@@ -11,11 +11,11 @@ use super::json::{VERSION, print_json_line};
 use super::order::runtime;
 use super::{LogsArguments, status};
 use crate::error::RunnerError;
-use crate::executor::slurm::glance;
+use crate::executor::slurm::query_live_jobs;
 use crate::exit_code::ExitCode;
 use crate::store::{Standing, SweepFolder};
 use crate::sweep::Trial;
-use crate::terminal::note;
+use crate::terminal::errln;
 
 /// How often running trials are looked at.
 const EVERY: Duration = Duration::from_millis(250);
@@ -86,7 +86,7 @@ fn follow(
             }
         })
         .collect();
-    let mut jobs = Jobs::new(folder)?;
+    let mut jobs = Jobs::new()?;
     loop {
         // Asked before reading: what was written until then is read.
         let is_running = folder.runner().is_some() || jobs.go_on(folder)?;
@@ -117,9 +117,9 @@ struct Jobs {
 }
 
 impl Jobs {
-    fn new(folder: &SweepFolder) -> Result<Self, RunnerError> {
+    fn new() -> Result<Self, RunnerError> {
         Ok(Self {
-            runtime: runtime(folder.path())?,
+            runtime: runtime()?,
             next: Instant::now(),
             go_on: false,
             told: false,
@@ -131,14 +131,14 @@ impl Jobs {
         if Instant::now() < self.next {
             return Ok(self.go_on);
         }
-        self.go_on = match self.runtime.block_on(glance(folder)) {
+        self.go_on = match self.runtime.block_on(query_live_jobs(folder)) {
             Ok(live) => {
                 self.told = false;
                 live.is_some_and(|live| !live.arrays.is_empty())
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_transient() => {
                 if !std::mem::replace(&mut self.told, true) {
-                    note!("{error}; jobs may go on there, so this goes on as well");
+                    errln!("{error}; jobs may go on there, so this goes on as well");
                 }
                 true
             }

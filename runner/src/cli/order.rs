@@ -1,29 +1,30 @@
 //! A sweep that is carried out: compiled, submitted, run, gathered.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use offmodel_cells::parameters::Parameter;
 use offmodel_program::{Notebook, Program};
-use tokio::sync::watch;
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::json::print_json;
 use super::outcome::OutcomeDocument;
-use crate::cancellations::Cancellations;
+use super::plan::PlannedAttempt;
 use crate::compilation::compile_notebook;
-use crate::dispatcher::{self, Summary};
+use crate::engine::{self, CancelRequests, Summary};
 use crate::error::RunnerError;
-use crate::executor::single::StopSignals;
+use crate::executor::process::StopSignals;
 use crate::executor::slurm::{self, SlurmExecutor, SlurmSweep, WhenStopped};
-use crate::executor::{Context, Executor, Layout, LocalAttempts, LocalExecutor, Slots, Work};
+use crate::executor::{
+    AttemptSpec, EventSender, Executor, ForkServer, LocalExecutor, LocalSweep, SlotPlan, Slots,
+};
 use crate::exit_code::ExitCode;
 use crate::progress::Progress;
 use crate::store::{
     DataContent, Provenance, Submission, SubmittedProgram, SweepFolder, changed_since, compact,
 };
 use crate::sweep::{SweepSpec, Trials};
-use crate::terminal::{note, tell};
+use crate::terminal::{errln, outln};
 
 /// A sweep with everything that running it needs.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(super) struct Order {
     pub parameters: Vec<Parameter>,
     pub trials: Trials,
     pub data: BTreeMap<String, DataContent>,
-    pub layout: Layout,
+    pub slots: SlotPlan,
     /// What becomes of jobs, if trials run on a cluster.
     pub slurm: Option<WhenStopped>,
     /// The name of the command, if its outcome is told as JSON.
@@ -45,9 +46,9 @@ impl Order {
     pub fn carry_out(
         mut self,
         folder: SweepFolder,
-        mut work: Vec<Work>,
+        planned: Vec<PlannedAttempt>,
     ) -> Result<ExitCode, RunnerError> {
-        if let Err(error) = self.check_cluster(&folder, &work) {
+        if let Err(error) = self.check_cluster(&folder, &planned) {
             folder.abandon();
             return Err(error);
         }
@@ -55,10 +56,10 @@ impl Order {
             &self.spec.file,
             &self.notebook.path,
             self.notebook.code_hash(),
-            self.layout.places.len(),
+            self.slots.allocations.len(),
         );
         submission.data = std::mem::take(&mut self.data);
-        if work.is_empty() {
+        if planned.is_empty() {
             // The program is still that of the last submission, if the code is.
             submission.program = folder
                 .submission()
@@ -78,14 +79,11 @@ impl Order {
             key: program.key.clone(),
             versions: program.versions.clone(),
         });
-        for work in &mut work {
-            work.program.clone_from(&program.key);
-        }
         submit(&folder, &self.spec, &self.notebook, &submission)?;
         let folder = Arc::new(folder);
-        let summary = self.execute(&folder, &program, work)?;
+        let summary = self.execute(&folder, &program, planned)?;
         for path in changed_since(self.notebook.folder(), &submission.data) {
-            note!(
+            errln!(
                 "{path} changed while the sweep ran: which content a trial read is not known; the next run gives its trials new names"
             );
         }
@@ -94,12 +92,16 @@ impl Order {
 
     /// Before anything costs time: a cluster that is to run trials answers, and one that is not
     /// has none of them.
-    fn check_cluster(&self, folder: &SweepFolder, work: &[Work]) -> Result<(), RunnerError> {
-        let runtime = runtime(folder.path())?;
+    fn check_cluster(
+        &self,
+        folder: &SweepFolder,
+        planned: &[PlannedAttempt],
+    ) -> Result<(), RunnerError> {
+        let runtime = runtime()?;
         match self.slurm {
-            None => runtime.block_on(slurm::ensure_none(folder)),
-            Some(_) if work.is_empty() => Ok(()),
-            Some(_) => Ok(runtime.block_on(slurm::reach())?),
+            None => runtime.block_on(slurm::ensure_no_jobs(folder)),
+            Some(_) if planned.is_empty() => Ok(()),
+            Some(_) => Ok(runtime.block_on(slurm::check_reachable())?),
         }
     }
 
@@ -107,24 +109,26 @@ impl Order {
         &self,
         folder: &Arc<SweepFolder>,
         program: &Program,
-        work: Vec<Work>,
+        planned: Vec<PlannedAttempt>,
     ) -> Result<Summary, RunnerError> {
-        let path = folder.path().to_owned();
-        runtime(&path)?.block_on(async {
+        let attempts: Vec<AttemptSpec> = planned
+            .into_iter()
+            .map(|planned| planned.with_program(&program.key))
+            .collect();
+        runtime()?.block_on(async {
             let signals =
-                StopSignals::listen().map_err(|source| RunnerError::Write { path, source })?;
-            let executor = self.executor(folder, program).await?;
-            let mut progress = Progress::new(work.len(), "trials");
-            let policy = &self.spec.policy;
-            let summary = dispatcher::run(
-                executor.as_ref(),
-                policy,
-                work,
+                StopSignals::listen().map_err(|source| RunnerError::Signals { source })?;
+            let (events, executor_events) = unbounded_channel();
+            let executor = self.executor(folder, program, events).await?;
+            let mut progress = Progress::new(attempts.len(), "trials");
+            let inputs = engine::Inputs {
+                executor_events,
                 signals,
-                Cancellations::of(Arc::clone(folder)),
-                &mut progress,
-            )
-            .await;
+                cancel_requests: CancelRequests::watch(Arc::clone(folder)),
+            };
+            let policy = &self.spec.policy;
+            let summary =
+                engine::dispatch(executor.as_ref(), policy, attempts, inputs, &mut progress).await;
             progress.finish();
             Ok(summary)
         })
@@ -135,6 +139,7 @@ impl Order {
         &self,
         folder: &Arc<SweepFolder>,
         program: &Program,
+        events: EventSender,
     ) -> Result<Box<dyn Executor>, RunnerError> {
         let provenance = Provenance::collect(&self.notebook, program);
         let policy = self.spec.policy.clone();
@@ -150,30 +155,25 @@ impl Order {
                 policy,
                 when_stopped,
             };
-            return Ok(Box::new(SlurmExecutor::start(sweep).await?));
+            return Ok(Box::new(SlurmExecutor::start(sweep, events).await?));
         }
-        let executor = LocalExecutor::start(
+        let server = ForkServer::start(
             &program.executable,
             self.notebook.folder(),
-            self.layout.threads,
+            self.slots.threads,
             policy.resources.cores.is_some(),
         )
         .await?;
-        let (stop, stopping) = watch::channel(false);
-        let (cancel, cancelled) = watch::channel(HashSet::new());
-        let context = Arc::new(Context {
+        let sweep = LocalSweep {
             folder: Arc::clone(folder),
             notebook: self.notebook.clone(),
             parameters: self.parameters.clone(),
             provenance,
             policy,
-            executor,
-            slots: Slots::new(self.layout.places.clone()),
-            stopping,
-            cancelled,
-        });
-        let workers = self.layout.places.len();
-        Ok(Box::new(LocalAttempts::new(context, workers, stop, cancel)))
+            server,
+            slots: Slots::new(self.slots.allocations.clone()),
+        };
+        Ok(Box::new(LocalExecutor::new(sweep, events)))
     }
 
     fn conclude(&self, folder: &SweepFolder, summary: Summary) -> Result<ExitCode, RunnerError> {
@@ -199,7 +199,7 @@ impl Order {
             print_json(&outcome)?;
         } else {
             for path in &written {
-                tell!("{}", path.display());
+                outln!("{}", path.display());
             }
         }
         outcome.note(folder, &summary);
@@ -225,15 +225,12 @@ fn submitted_text(folder: &SweepFolder, notebook: &Notebook) -> Result<String, R
     })
 }
 
-/// What commands wait in.
-pub(super) fn runtime(folder: &Path) -> Result<tokio::runtime::Runtime, RunnerError> {
+/// The tokio runtime on which commands block.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, RunnerError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)
         .enable_all()
         .build()
-        .map_err(|source| RunnerError::Write {
-            path: folder.to_owned(),
-            source,
-        })
+        .map_err(|source| RunnerError::Runtime { source })
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::json::VERSION;
 use crate::assignment::{Assignment, described};
-use crate::dispatcher::Summary;
-use crate::store::{Cause, Standing, SweepFolder};
+use crate::engine::Summary;
+use crate::store::{FailureReason, Standing, SweepFolder};
 use crate::sweep::Trial;
-use crate::terminal::note;
+use crate::terminal::errln;
 
 /// After this many failures the pattern is clear, and `offmodel status` lists the rest.
 const SHOWN: usize = 10;
@@ -40,7 +40,7 @@ struct FailureDocument<'a> {
     attempt: usize,
     notebook: PathBuf,
     parameters: &'a Assignment,
-    cause: Option<Cause>,
+    cause: Option<FailureReason>,
     text: String,
 }
 
@@ -90,28 +90,28 @@ impl<'a> OutcomeDocument<'a> {
     }
 
     pub fn note(&self, folder: &SweepFolder, summary: &Summary) {
-        note!("{} of {} trials succeeded", self.succeeded, self.total);
+        errln!("{} of {} trials succeeded", self.succeeded, self.total);
         if self.cancelled > 0 {
-            note!(
+            errln!(
                 "{} trials are cancelled; `offmodel retry` runs those that it is given by name",
                 self.cancelled
             );
         }
         if self.gave_up {
-            note!(
+            errln!(
                 "max_failures reached: {} trials are left",
                 summary.interrupted
             );
         }
         if self.stopped {
-            note!(
+            errln!(
                 "{} trials are left; run the same command to go on",
                 summary.interrupted
             );
             return;
         }
         for failure in self.failures.iter().take(SHOWN) {
-            note!(
+            errln!(
                 "error: {}, {} ({})",
                 failure.notebook.display(),
                 failure.text,
@@ -119,7 +119,7 @@ impl<'a> OutcomeDocument<'a> {
             );
         }
         if self.failed > SHOWN {
-            note!(
+            errln!(
                 "and {} more failed trials: offmodel status {}",
                 self.failed - SHOWN,
                 folder.path().display()

@@ -7,7 +7,7 @@ use offmodel_toolchain::Toolchain;
 use serde::Serialize;
 
 use super::selection::Selection;
-use crate::executor::Work;
+use crate::executor::AttemptSpec;
 use crate::store::{AttemptResult, Standing, Submission, SweepFolder, TrialState};
 use crate::sweep::{DataHashes, Trial, identity};
 
@@ -122,14 +122,31 @@ impl std::fmt::Display for Reason {
 }
 
 impl Planned<'_> {
-    /// The attempt to make, if one is.
-    pub fn work(&self) -> Option<Work> {
-        self.reason.runs().then(|| Work {
+    /// The attempt that the plan makes at this trial, if it runs.
+    pub fn next_attempt(&self) -> Option<PlannedAttempt> {
+        self.reason.runs().then(|| PlannedAttempt {
             trial: self.trial.clone(),
             attempt: self.attempts + 1,
-            program: String::new(),
-            place: Default::default(),
         })
+    }
+}
+
+/// An attempt to make, before the notebook is compiled.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedAttempt {
+    pub trial: Trial,
+    /// The attempt's number, from 1.
+    pub attempt: usize,
+}
+
+impl PlannedAttempt {
+    /// The attempt with the program that it runs.
+    pub fn with_program(self, key: &str) -> AttemptSpec {
+        AttemptSpec {
+            trial: self.trial,
+            attempt: self.attempt,
+            program: key.to_owned(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::exit_code::ExitCode;
 use crate::report::{Comparison, Page, ReportedNotebook, Standings};
 use crate::store::{Standing, SweepFolder, compact, read_results, write_atomically};
 use crate::sweep::Trial;
-use crate::terminal::tell;
+use crate::terminal::outln;
 
 /// A page with the figures of more trials than this is no longer read.
 const SHOWN_TRIALS: usize = 24;
@@ -108,8 +108,8 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, RunnerErro
         max_rows: PRINTED_ROWS,
         ..FrameDisplay::default()
     };
-    tell!("{}", frame_text(&results, &display));
-    tell!("{}", path.display());
+    outln!("{}", frame_text(&results, &display));
+    outln!("{}", path.display());
     Ok(ExitCode::Success)
 }
 
@@ -131,7 +131,7 @@ struct ReportDocument {
     seconds: f64,
     /// Of the result table.
     rows: usize,
-    /// Executed notebooks in the page.
+    /// AttemptOutput notebooks in the page.
     notebooks: usize,
     /// Trials that succeeded and whose notebooks are not in the page.
     left_out: usize,

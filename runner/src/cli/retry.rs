@@ -2,12 +2,11 @@ use offmodel_program::Notebook;
 
 use super::announcement::{announce, tell_plan};
 use super::order::Order;
-use super::plan::{Planned, plan_retry};
+use super::plan::{Planned, PlannedAttempt, plan_retry};
 use super::selection::Selection;
-use super::sweep::layout;
+use super::sweep::slot_plan;
 use super::{RetryArguments, status};
 use crate::error::RunnerError;
-use crate::executor::Work;
 use crate::exit_code::ExitCode;
 use crate::store::{SweepFolder, changed_since};
 use crate::sweep::{SweepSpec, Trials};
@@ -40,18 +39,18 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError>
             sweep_file: submission.sweep_file.clone(),
         });
     }
-    let layout = layout(&spec, &arguments.shared, trials.list.len())?;
+    let slots = slot_plan(&spec, &arguments.shared, trials.list.len())?;
     spec.file = submission.sweep_file;
     if arguments.dry_run {
         let plan = plan_retry(&view, &trials.list, &chosen);
         let json = arguments.shared.json.then_some("retry");
-        return tell_plan(&view, &trials, &plan, &layout, json);
+        return tell_plan(&view, &trials, &plan, &slots, json);
     }
-    let folder = SweepFolder::open(&arguments.folder, layout.places.len())?;
+    let folder = SweepFolder::open(&arguments.folder, slots.allocations.len())?;
     let plan = plan_retry(&folder, &trials.list, &chosen);
-    announce(&folder, &trials, &plan, &layout);
-    let work: Vec<Work> = plan.iter().filter_map(Planned::work).collect();
-    for Work { trial, .. } in &work {
+    announce(&folder, &trials, &plan, &slots);
+    let planned: Vec<PlannedAttempt> = plan.iter().filter_map(Planned::next_attempt).collect();
+    for PlannedAttempt { trial, .. } in &planned {
         // They are to run after all.
         folder.settle_cancel_request(&trial.id);
     }
@@ -63,9 +62,9 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError>
         parameters,
         trials,
         data: submission.data,
-        layout,
+        slots,
         slurm: arguments.shared.slurm(),
         json: arguments.shared.json.then_some("retry"),
     };
-    order.carry_out(folder, work)
+    order.carry_out(folder, planned)
 }

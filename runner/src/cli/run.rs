@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::RunArguments;
 use super::json::{VERSION, print_json};
 use crate::assignment::{Assignment, from_command_line, with_defaults};
+use crate::attempt_events::{EventSummary, read_events};
 use crate::compilation::compile_notebook;
 use crate::error::RunnerError;
-use crate::executor::{Executed, executed, single};
+use crate::executor::{AttemptOutput, collect_output, run_once};
 use crate::exit_code::ExitCode;
 use crate::progress::Progress;
-use crate::store::{AttemptSpec, Cause, Provenance, check_writable, write_atomically};
-use crate::terminal::{note, tell};
-use crate::trace::{Trace, read_events};
+use crate::store::{FailureReason, Provenance, SpecRecord, check_writable, write_atomically};
+use crate::terminal::{errln, outln};
 
 /// Executes a notebook once.
 pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
@@ -29,9 +29,9 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
     let folder = workplace()?;
     let all = with_defaults(&parameters, &given);
     let provenance = Provenance::collect(&notebook, &program);
-    AttemptSpec::new("run".to_owned(), 1, given.clone(), all, provenance).write(folder.path())?;
+    SpecRecord::new("run".to_owned(), 1, given.clone(), all, provenance).write(folder.path())?;
     let (ending, stopped) = run_program(&program, &notebook, folder.path())?;
-    let executed = executed(folder.path(), &ending, &notebook, &parameters, &given)?;
+    let executed = collect_output(folder.path(), &ending, &notebook, &parameters, &given)?;
     let written = match &arguments.output {
         Some(output) => publish(&executed, folder.path(), output)?,
         None => Vec::new(),
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
         ))?;
     } else {
         for path in &written {
-            tell!("{}", path.display());
+            outln!("{}", path.display());
         }
     }
     conclude(&notebook, &executed, ending.seconds);
@@ -70,7 +70,7 @@ struct RunDocument<'a> {
     files: &'a [PathBuf],
     /// Names of the recorded frames.
     frames: &'a [String],
-    cause: Option<&'a Cause>,
+    cause: Option<&'a FailureReason>,
     text: Option<String>,
     /// The error of the cell that failed.
     error: Option<&'a CellError>,
@@ -81,7 +81,7 @@ impl<'a> RunDocument<'a> {
     fn new(
         notebook: &'a Notebook,
         given: &'a Assignment,
-        executed: &'a Executed,
+        executed: &'a AttemptOutput,
         written: &'a [PathBuf],
         seconds: f64,
         code: ExitCode,
@@ -96,23 +96,23 @@ impl<'a> RunDocument<'a> {
                 ExitCode::Interrupted => "stopped",
                 _ => "failed",
             },
-            cells: executed.finished,
+            cells: executed.finished_cells,
             seconds,
             files: written,
             frames: &executed.frames,
-            cause: executed.cause.as_ref(),
-            text: executed.cause.as_ref().map(Cause::to_string),
+            cause: executed.failure.as_ref(),
+            text: executed.failure.as_ref().map(FailureReason::to_string),
             error: executed.error.as_ref(),
             exit_code: code as u8,
         }
     }
 }
 
-fn exit_code(executed: &Executed, stopped: bool) -> ExitCode {
-    match &executed.cause {
+fn exit_code(executed: &AttemptOutput, stopped: bool) -> ExitCode {
+    match &executed.failure {
         None => ExitCode::Success,
         Some(_) if stopped => ExitCode::Interrupted,
-        Some(Cause::Cell { .. }) => ExitCode::CellFailed,
+        Some(FailureReason::Cell { .. }) => ExitCode::CellFailed,
         Some(_) => ExitCode::ProgramDied,
     }
 }
@@ -125,21 +125,18 @@ fn run_program(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| RunnerError::Write {
-            path: folder.to_owned(),
-            source,
-        })?;
+        .map_err(|source| RunnerError::Runtime { source })?;
     let mut progress = Progress::new(notebook.executed_cells().count(), "cells");
     let events = folder.join("events.jsonl");
-    let ran = runtime.block_on(single::run(
+    let ran = runtime.block_on(run_once(
         &program.executable,
         notebook.folder(),
         folder,
         || {
-            let mut trace = Trace::default();
+            let mut trace = EventSummary::default();
             // Not there yet: nothing to show.
             if read_events(&events, |event| trace.add(&event)).is_ok() {
-                progress.advance(trace.finished);
+                progress.advance(trace.finished_cells);
             }
         },
     ));
@@ -177,7 +174,11 @@ fn workplace() -> Result<tempfile::TempDir, RunnerError> {
 }
 
 /// Writes the executed notebook, and the recorded frames beside it.
-fn publish(executed: &Executed, folder: &Path, output: &Path) -> Result<Vec<PathBuf>, RunnerError> {
+fn publish(
+    executed: &AttemptOutput,
+    folder: &Path,
+    output: &Path,
+) -> Result<Vec<PathBuf>, RunnerError> {
     let stem = output
         .file_stem()
         .unwrap_or_default()
@@ -199,17 +200,17 @@ fn publish(executed: &Executed, folder: &Path, output: &Path) -> Result<Vec<Path
     Ok(written)
 }
 
-fn conclude(notebook: &Notebook, executed: &Executed, seconds: f64) {
-    let Some(cause) = &executed.cause else {
-        let cells = executed.finished;
+fn conclude(notebook: &Notebook, executed: &AttemptOutput, seconds: f64) {
+    let Some(cause) = &executed.failure else {
+        let cells = executed.finished_cells;
         let plural = if cells == 1 { "cell" } else { "cells" };
-        note!(
+        errln!(
             "{}: {cells} {plural} in {seconds:.1} s",
             notebook.path.display()
         );
         return;
     };
-    note!("error: {}, {cause}", notebook.path.display());
+    errln!("error: {}, {cause}", notebook.path.display());
     if let Some(error) = &executed.error {
         show_traceback(error);
     }
@@ -222,6 +223,6 @@ fn show_traceback(error: &CellError) {
         .iter()
         .filter(|line| !line.contains(&error.value))
     {
-        note!("  {line}");
+        errln!("  {line}");
     }
 }

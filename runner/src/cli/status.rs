@@ -12,13 +12,13 @@ use super::plan::Programs;
 use crate::assignment::{Assignment, described};
 use crate::error::RunnerError;
 use crate::estimate::Estimate;
-use crate::executor::slurm::{JobState, LiveJobs, LiveTask, SlurmError, glance};
+use crate::executor::slurm::{JobState, LiveJobs, LiveTask, SlurmError, query_live_jobs};
 use crate::exit_code::ExitCode;
 use crate::store::{
     AttemptResult, DataError, RunnerRecord, Standing, Submission, SweepFolder, TrialState,
 };
 use crate::sweep::{SweepSpec, Trial, trials};
-use crate::terminal::tell;
+use crate::terminal::outln;
 
 /// Where a sweep stands.
 #[derive(Debug, Serialize)]
@@ -82,7 +82,7 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<ExitCode, RunnerErro
     if arguments.json {
         return print_json(&status);
     }
-    tell!("{}", readable(&status));
+    outln!("{}", readable(&status));
     Ok(ExitCode::Success)
 }
 
@@ -116,7 +116,7 @@ fn collect(
     let since = runner.as_ref().and_then(|runner| moment(&runner.since));
     let current: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
     let others = folder.other_trials(&current).len();
-    let asked = runtime(folder.path())?.block_on(glance(folder)).transpose();
+    let asked = runtime()?.block_on(query_live_jobs(folder)).transpose();
     let jobs = match &asked {
         Some(Ok(live)) => Some(&live.trials),
         _ => None,

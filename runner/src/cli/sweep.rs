@@ -2,10 +2,10 @@ use offmodel_program::Notebook;
 
 use super::announcement::{announce, tell_plan};
 use super::order::Order;
-use super::plan::{Planned, plan};
+use super::plan::{Planned, PlannedAttempt, plan};
 use super::{SharedArguments, SweepArguments};
 use crate::error::RunnerError;
-use crate::executor::{Layout, Place, Work, own_cores, own_gpus};
+use crate::executor::{Allocation, SlotPlan, own_cores, own_gpus};
 use crate::exit_code::ExitCode;
 use crate::store::{DataSet, SweepFolder};
 use crate::sweep::{SweepSpec, trials};
@@ -23,17 +23,17 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
     let trials = trials(&spec, &parameters, &notebook.code_hash(), &mut |path| {
         data.hash(path)
     })?;
-    let layout = layout(&spec, &arguments.shared, trials.list.len())?;
+    let slots = slot_plan(&spec, &arguments.shared, trials.list.len())?;
     if arguments.dry_run {
         let plan = plan(&view, &trials.list, &notebook, arguments.rerun_changed);
         let json = arguments.shared.json.then_some("sweep");
-        return tell_plan(&view, &trials, &plan, &layout, json);
+        return tell_plan(&view, &trials, &plan, &slots, json);
     }
     // Held until the results are gathered.
-    let folder = SweepFolder::open(&path, layout.places.len())?;
+    let folder = SweepFolder::open(&path, slots.allocations.len())?;
     let plan = plan(&folder, &trials.list, &notebook, arguments.rerun_changed);
-    announce(&folder, &trials, &plan, &layout);
-    let work: Vec<Work> = plan.iter().filter_map(Planned::work).collect();
+    announce(&folder, &trials, &plan, &slots);
+    let planned: Vec<PlannedAttempt> = plan.iter().filter_map(Planned::next_attempt).collect();
     drop(plan);
     let order = Order {
         spec,
@@ -41,27 +41,27 @@ pub(super) fn sweep(arguments: &SweepArguments) -> Result<ExitCode, RunnerError>
         parameters,
         trials,
         data: data.into_contents(),
-        layout,
+        slots,
         slurm: arguments.shared.slurm(),
         json: arguments.shared.json.then_some("sweep"),
     };
-    order.carry_out(folder, work)
+    order.carry_out(folder, planned)
 }
 
 /// How this machine is shared out; of a cluster, only how many trials run there at once.
-pub(super) fn layout(
+pub(super) fn slot_plan(
     spec: &SweepSpec,
     arguments: &SharedArguments,
     trials: usize,
-) -> Result<Layout, RunnerError> {
+) -> Result<SlotPlan, RunnerError> {
     if arguments.slurm {
         let at_once = spec.policy.slurm.throttle.unwrap_or(trials);
-        return Ok(Layout {
-            places: vec![Place::default(); at_once],
+        return Ok(SlotPlan {
+            allocations: vec![Allocation::default(); at_once],
             threads: 1,
         });
     }
-    Layout::new(
+    SlotPlan::new(
         usize::from(arguments.workers),
         &spec.policy.resources,
         &own_cores(),

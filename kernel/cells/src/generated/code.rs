@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(
             column(12),
             12,
-            "inserted code is where the character behind it is"
+            "inserted code is where the character after it is"
         );
         assert_eq!(column(18), 12);
         assert_eq!(column(19), 13);

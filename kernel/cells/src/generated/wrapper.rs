@@ -10,7 +10,7 @@ pub const SHOW_CLOSING: &str = ");";
 /// Binds the tail expression where its type is checked but its value is not displayed.
 pub const BIND_TAIL: &str = "let __shown = ";
 
-/// The type that a cell's statements end with. An error behind `?` converts into `Raised`, which
+/// The return type of the code around a cell. `?` converts an error into `Raised`, which
 /// records where in the cell that was.
 pub const CELL_RESULT: &str = "::std::result::Result<(), ::offmodel::live::Raised>";
 

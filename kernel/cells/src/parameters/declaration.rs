@@ -23,7 +23,7 @@ pub struct Parameter {
     pub default: Option<Value>,
     /// The default as it is written in the cell.
     pub default_text: String,
-    /// The byte offset of [`Cell::code`] behind the semicolon of the `let` statement.
+    /// The byte offset of [`Cell::code`] after the semicolon of the `let` statement.
     pub end: usize,
 }
 

@@ -8,7 +8,7 @@ use super::styled::Styled;
 #[derive(Debug)]
 pub(super) struct Line {
     pub kind: Kind,
-    /// The content behind the margin, from the separator on.
+    /// The content after the margin, from the separator on.
     pub rest: Styled,
     /// The whole line as rustc rendered it; new margins take their colour from it.
     rendered: Styled,
@@ -20,7 +20,7 @@ pub(super) enum Kind {
     Numbered(usize),
     /// Marks and labels under a numbered line.
     Marks,
-    /// `--> FILE:LINE:COLUMN`, or `:::` for further files.
+    /// `--> FILE:LINE:COLUMN`, or `:::` for other files.
     Position,
     /// `= note: ...`
     Note,
@@ -46,10 +46,10 @@ impl Line {
             .take_while(|&byte| byte == b' ')
             .count();
         let start = behind_number + blanks;
-        let behind = &text[start..];
+        let content = &text[start..];
         let number = text[indentation..behind_number].parse();
         let (kind, start) = match number {
-            Ok(number) if behind.starts_with(['|', '~', '+', '-']) => {
+            Ok(number) if content.starts_with(['|', '~', '+', '-']) => {
                 (Kind::Numbered(number), start)
             }
             _ if text.starts_with("...") => {
@@ -57,9 +57,11 @@ impl Line {
                 (Kind::Omission, 3 + gap)
             }
             _ if indentation == 0 || digits > 0 => (Kind::Plain, 0),
-            _ if behind.starts_with('|') => (Kind::Marks, start),
-            _ if behind.starts_with('=') => (Kind::Note, start),
-            _ if behind.starts_with("-->") || behind.starts_with(":::") => (Kind::Position, start),
+            _ if content.starts_with('|') => (Kind::Marks, start),
+            _ if content.starts_with('=') => (Kind::Note, start),
+            _ if content.starts_with("-->") || content.starts_with(":::") => {
+                (Kind::Position, start)
+            }
             _ => (Kind::Plain, 0),
         };
         Self {
@@ -119,8 +121,8 @@ impl Line {
         }
     }
 
-    /// Removes everything behind the user's own line.
-    pub(super) fn truncate_behind(&mut self, original: &str) {
+    /// Removes everything after the user's own line.
+    pub(super) fn truncate_after(&mut self, original: &str) {
         let text = self.rest.text();
         let shown = text.get(2..).unwrap_or_default();
         if !original.is_empty() && shown.starts_with(original) {

@@ -22,7 +22,7 @@ pub trait SourceMap {
     /// generated lines.
     fn position(&self, line: usize, column: usize) -> Option<CellPosition>;
 
-    /// The text to show for a line of the file, if it is not all of the line: behind the user's
+    /// The text to show for a line of the file, if it is not all of the line: after the user's
     /// code, a line may continue with generated code.
     fn original_line(&self, line: usize) -> Option<&str>;
 
@@ -53,7 +53,7 @@ pub fn render_in_cells(rendered: &str, file: &str, source_map: &impl SourceMap) 
             Kind::Numbered(number) => {
                 removed = line.remove_inserted(source_map.inserted_code());
                 if let Some(original) = source_map.original_line(number) {
-                    line.truncate_behind(original);
+                    line.truncate_after(original);
                 }
             }
             Kind::Marks => line.remove_columns(&removed),

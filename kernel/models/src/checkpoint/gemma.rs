@@ -11,8 +11,9 @@ use crate::configuration::{
 };
 use crate::{Configuration, ModelError};
 
-/// One layer in so many has full attention, if the file has no `layer_types`.
+/// The last of every six layers has full attention, if the file has no `layer_types`.
 const SLIDING_WINDOW_PATTERN: i64 = 6;
+/// In Gemma 2 it is the last of every two.
 const GEMMA2_SLIDING_WINDOW_PATTERN: i64 = 2;
 
 /// Defaults in which the generations differ.
@@ -25,18 +26,18 @@ struct Defaults {
 impl ConfigJson<'_> {
     /// The text model of any of the three generations.
     pub(super) fn gemma(&self, model_type: &str) -> Result<Configuration, ModelError> {
-        let tied = self.flag("tie_word_embeddings", true)?;
+        let is_tied = self.flag("tie_word_embeddings", true)?;
         match (model_type, self.get("text_config")) {
-            ("gemma2", _) => self.gemma2(tied),
-            ("gemma3_text", _) => self.gemma3_text(tied),
-            ("gemma4_text", _) => self.gemma4_text(tied),
-            ("gemma3", Some(text)) => Self::new(self.path, text).gemma3_text(tied),
-            ("gemma4", Some(text)) => Self::new(self.path, text).gemma4_text(tied),
+            ("gemma2", _) => self.gemma2(is_tied),
+            ("gemma3_text", _) => self.gemma3_text(is_tied),
+            ("gemma4_text", _) => self.gemma4_text(is_tied),
+            ("gemma3", Some(text)) => Self::new(self.path, text).gemma3_text(is_tied),
+            ("gemma4", Some(text)) => Self::new(self.path, text).gemma4_text(is_tied),
             _ => Err(self.unsupported("text_config", "the configuration of a text model")),
         }
     }
 
-    fn gemma2(&self, tied: bool) -> Result<Configuration, ModelError> {
+    fn gemma2(&self, is_tied: bool) -> Result<Configuration, ModelError> {
         if self.flag("use_bidirectional_attention", false)? {
             return Err(self.unsupported("use_bidirectional_attention", "false"));
         }
@@ -45,7 +46,7 @@ impl ConfigJson<'_> {
             num_hidden_layers: 26,
             sliding_window: 4096,
         };
-        let mut configuration = self.gemma_text("gemma2", &defaults, tied)?;
+        let mut configuration = self.gemma_text("gemma2", &defaults, is_tied)?;
         let context = self.optional_size("max_position_embeddings")?;
         configuration.max_position_embeddings = context.unwrap_or(8192) as usize;
         configuration.qk_norm = false;
@@ -76,7 +77,7 @@ impl ConfigJson<'_> {
         Ok(configuration)
     }
 
-    fn gemma3_text(&self, tied: bool) -> Result<Configuration, ModelError> {
+    fn gemma3_text(&self, is_tied: bool) -> Result<Configuration, ModelError> {
         if self.flag("use_bidirectional_attention", false)? {
             return Err(self.unsupported("use_bidirectional_attention", "false"));
         }
@@ -89,7 +90,7 @@ impl ConfigJson<'_> {
             num_hidden_layers: 26,
             sliding_window: 4096,
         };
-        let mut configuration = self.gemma_text("gemma3_text", &defaults, tied)?;
+        let mut configuration = self.gemma_text("gemma3_text", &defaults, is_tied)?;
         let scalar = self.optional_float("query_pre_attn_scalar")?;
         let head_dim = configuration.head_dim;
         let [full, sliding] = self.gemma3_ropes()?;
@@ -105,7 +106,7 @@ impl ConfigJson<'_> {
         Ok(configuration)
     }
 
-    fn gemma4_text(&self, tied: bool) -> Result<Configuration, ModelError> {
+    fn gemma4_text(&self, is_tied: bool) -> Result<Configuration, ModelError> {
         if self.text("use_bidirectional_attention") == Some("all") {
             return Err(self.unsupported("use_bidirectional_attention", "null, \"vision\""));
         }
@@ -114,7 +115,7 @@ impl ConfigJson<'_> {
             num_hidden_layers: 30,
             sliding_window: 512,
         };
-        let mut configuration = self.gemma_text("gemma4_text", &defaults, tied)?;
+        let mut configuration = self.gemma_text("gemma4_text", &defaults, is_tied)?;
         let mut layers = self.sliding_layers(configuration.num_hidden_layers, None)?;
         // `Gemma4TextConfig` gives the last layer full attention, whatever the file says.
         layers.retain(|&layer| layer != configuration.num_hidden_layers - 1);
@@ -188,7 +189,7 @@ impl ConfigJson<'_> {
         &self,
         model_type: &str,
         defaults: &Defaults,
-        tied: bool,
+        is_tied: bool,
     ) -> Result<Configuration, ModelError> {
         let activation = self.text("hidden_activation");
         if activation.is_some_and(|activation| activation != "gelu_pytorch_tanh") {
@@ -222,7 +223,7 @@ impl ConfigJson<'_> {
             rms_norm_eps: self.optional_float("rms_norm_eps")?.unwrap_or(1e-6),
             rope_theta: 1e6,
             rope_scaling: RopeScaling::Default,
-            tie_word_embeddings: self.flag("tie_word_embeddings", tied)?,
+            tie_word_embeddings: self.flag("tie_word_embeddings", is_tied)?,
             attention_bias: self.flag("attention_bias", false)?,
             mlp_bias: false,
             qk_norm: true,

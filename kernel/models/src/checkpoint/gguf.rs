@@ -71,7 +71,7 @@ impl<'a> GgufCheckpoint<'a> {
             None => {}
             Some(MetadataValue::String(kind)) if kind == "none" => {}
             Some(other) => {
-                return Err(self.unsupported(SCALING, format!("{other:?}"), "none"));
+                return Err(self.unsupported(SCALING, other.to_string(), "none"));
             }
         }
         // Files of Llama 3.1 have the scaled frequencies as a tensor.

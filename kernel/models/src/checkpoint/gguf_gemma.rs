@@ -144,7 +144,7 @@ impl<'a> GemmaMetadata<'a> {
         ModelError::Unsupported {
             path: self.file.path().to_owned(),
             field: self.key(name),
-            found: format!("{found:?}"),
+            found: found.to_string(),
             supported,
         }
     }

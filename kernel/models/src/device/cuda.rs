@@ -1,8 +1,8 @@
 //! libtorch's CUDA library, loaded at run time.
 //!
 //! Our programs link `libtorch_cpu.so` only, so that one build serves machines with and without a
-//! GPU. `libtorch_cuda.so` registers itself with it when it is loaded. That must happen before
-//! anything asks for CUDA, because libtorch looks for the registration once and caches the answer
+//! GPU. Loading `libtorch_cuda.so` registers CUDA with `libtorch_cpu.so`. That must happen before any
+//! use of CUDA, because libtorch looks for the registration once and caches what it finds
 //! (`aten/src/ATen/detail/CUDAHooksInterface.cpp`).
 
 use std::ffi::{CString, c_char, c_int, c_void};

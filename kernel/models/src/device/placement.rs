@@ -10,8 +10,8 @@ use super::DeviceBudget;
 /// device.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Placement {
-    /// The pipeline stages: consecutive layers and their device, in the order of the computation. There
-    /// is at least one.
+    /// The pipeline stages, at least one: consecutive layers and their device, in the order of the
+    /// computation.
     pub(crate) stages: Vec<(Device, Range<i64>)>,
     /// The kind of the weights.
     pub(crate) kind: Kind,
@@ -27,7 +27,7 @@ pub(crate) struct ParameterCounts {
 }
 
 impl Placement {
-    /// All layers on one device.
+    /// Puts all layers on one device.
     pub(crate) fn single(device: Device, layers: i64, kind: Kind) -> Self {
         Self {
             stages: vec![(device, 0..layers)],
@@ -40,9 +40,9 @@ impl Placement {
         self.stages.first().map_or(Device::Cpu, |stage| stage.0)
     }
 
-    /// All layers on the first device that has room for them, otherwise distributed over all devices;
-    /// none if all devices together have too little room. A device whose budget is not known is
-    /// taken to have enough.
+    /// Puts all layers on the first device that has room for them, or distributes them over all
+    /// devices. Returns none if all devices together have too little room. A device whose budget is
+    /// not known is taken to have enough.
     ///
     /// Distributed layers fill about the same share of each budget, because the keys and values of
     /// a layer go to the layer's device too.
@@ -90,7 +90,7 @@ impl Placement {
         })
     }
 
-    /// The same number of layers on every device, whatever fits where.
+    /// Puts the same number of layers on every device, whatever fits where.
     pub(crate) fn even(devices: &[Device], layers: i64, kind: Kind) -> Self {
         let count = devices.len() as i64;
         let boundary = |index: i64| layers * index / count;
@@ -104,8 +104,8 @@ impl Placement {
     }
 }
 
-/// Fills the budgets with consecutive layers, the first budget after the `outside` bytes of what is
-/// not in layers; none if the layers do not all fit.
+/// Fills the budgets, in order, with consecutive layers. `outside` bytes of the first budget go to what
+/// is outside the layers. Returns none if the layers do not all fit.
 fn fill_in_order(outside: u64, layers: &[u64], budgets: &[u64]) -> Option<Vec<Range<i64>>> {
     let mut ranges = Vec::with_capacity(budgets.len());
     let mut next = 0;

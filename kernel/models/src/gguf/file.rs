@@ -8,7 +8,7 @@ use memmap2::Mmap;
 use super::{GgufError, Header, MetadataArray, MetadataValue, TensorInfo};
 use crate::ModelError;
 
-/// An open GGUF file. Weights are dequantised when they are asked for.
+/// An open GGUF file. Tensors are dequantised on demand.
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,

@@ -141,7 +141,7 @@ fn alignment(metadata: &BTreeMap<String, MetadataValue>) -> Result<u64, GgufErro
         }
         Some(other) => Err(GgufError::Metadata {
             key: KEY.to_owned(),
-            detail: format!("{other:?} is not a power of two up to 2^20"),
+            detail: format!("{other} is not a power of two up to 2^20"),
         }),
     }
 }

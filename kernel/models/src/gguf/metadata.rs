@@ -28,6 +28,19 @@ pub enum MetadataValue {
     Array(MetadataArray),
 }
 
+impl std::fmt::Display for MetadataValue {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::Unsigned(value) => write!(formatter, "{value}"),
+            Self::Signed(value) => write!(formatter, "{value}"),
+            Self::Float(value) => write!(formatter, "{value}"),
+            Self::Bool(value) => write!(formatter, "{value}"),
+            Self::String(value) => write!(formatter, "{value:?}"),
+            Self::Array(_) => formatter.write_str("an array"),
+        }
+    }
+}
+
 /// The elements of an array value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetadataArray {

@@ -1,8 +1,8 @@
 //! Downloads one file over HTTP.
 //!
 //! Like `huggingface_hub`, the client writes to `blobs/ETAG.incomplete` under a lock in `.locks`,
-//! resumes from what is there, and renames the file once it is complete. It has a size and, for
-//! large files, a SHA-256 to be checked against.
+//! resumes from what an earlier download has left there, and renames the file to `blobs/ETAG` once
+//! its size and, for large files, its SHA-256 are right.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -21,7 +21,7 @@ use super::repo_info::Blob;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A connection on which nothing arrives for so long is given up.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a wait is interrupted to check whether the user wants to stop.
+/// The time between checks for an interrupt while waiting.
 const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A file on the hub is behind one redirect; mirrors add some.
 const MAX_REDIRECTS: usize = 8;
@@ -41,7 +41,7 @@ pub(super) enum DownloadError {
     /// The server refused with this status.
     #[error("{0}")]
     Status(StatusCode),
-    /// The response is not what was asked for, and another attempt would not change that.
+    /// The response is not usable, and another attempt would not change that.
     #[error("{0}")]
     Permanent(String),
     #[error("failed to write {}: {source}", path.display())]

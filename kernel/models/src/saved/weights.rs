@@ -15,7 +15,7 @@ use crate::ModelError;
 use crate::transformer::CheckpointTensor;
 
 pub(super) const INDEX: &str = "model.safetensors.index.json";
-const SINGLE: &str = "model.safetensors";
+const SINGLE_FILE: &str = "model.safetensors";
 /// The suffix of tensors that `transformers` keeps in `f32` whatever the kind of the model.
 const F32_SUFFIX: &str = "e_score_correction_bias";
 
@@ -28,11 +28,11 @@ pub(crate) fn write_weights(
     max_shard_bytes: u64,
 ) -> Result<(), ModelError> {
     let total_parameters: u64 = tensors.iter().map(CheckpointTensor::numel).sum();
-    let total_bytes: u64 = tensors.iter().map(|tensor| bytes(tensor, kind)).sum();
+    let total_bytes: u64 = tensors.iter().map(|tensor| saved_bytes(tensor, kind)).sum();
     let mut progress = Progress::new("saving", total_bytes);
     let shards = split_into_shards(tensors, kind, max_shard_bytes);
     if let [shard] = shards.as_slice() {
-        return write_shard(&folder.join(SINGLE), shard, kind, &mut progress);
+        return write_shard(&folder.join(SINGLE_FILE), shard, kind, &mut progress);
     }
     let mut weight_map = BTreeMap::new();
     for (index, shard) in shards.iter().enumerate() {
@@ -55,7 +55,7 @@ fn split_into_shards(
 ) -> Vec<Vec<CheckpointTensor>> {
     let (mut shards, mut used) = (vec![Vec::new()], 0);
     for tensor in tensors {
-        let bytes = bytes(&tensor, kind);
+        let bytes = saved_bytes(&tensor, kind);
         match shards.last_mut() {
             Some(shard) if shard.is_empty() || used + bytes <= max_shard_bytes => {
                 shard.push(tensor);
@@ -70,7 +70,7 @@ fn split_into_shards(
     shards
 }
 
-fn bytes(tensor: &CheckpointTensor, kind: Kind) -> u64 {
+fn saved_bytes(tensor: &CheckpointTensor, kind: Kind) -> u64 {
     tensor.numel() * saved_kind(tensor, kind).elt_size_in_bytes() as u64
 }
 
@@ -104,7 +104,7 @@ fn write_shard(
             path: path.to_owned(),
             source,
         })?;
-    progress.advance(shard.iter().map(|tensor| bytes(tensor, kind)).sum());
+    progress.advance(shard.iter().map(|tensor| saved_bytes(tensor, kind)).sum());
     Ok(())
 }
 

@@ -111,7 +111,7 @@ impl Transformer {
         Ok(transformer)
     }
 
-    /// The output of the last layer, `[tokens, hidden]`, for whole sequences, without a cache.
+    /// Computes the output of the last layer, `[tokens, hidden]`, for whole sequences, without a cache.
     pub(crate) fn forward(
         &self,
         packed: &PackedSequences,
@@ -121,7 +121,7 @@ impl Transformer {
         self.run(&packed.tokens, &packed.positions, &mut pass, adapters)
     }
 
-    /// A forward pass over whole sequences whose gradients can be computed.
+    /// Computes the same as [`forward`](Self::forward), and records what its gradients need.
     pub(crate) fn forward_with_tape(
         &self,
         packed: &PackedSequences,
@@ -165,7 +165,7 @@ impl Transformer {
         Ok(())
     }
 
-    /// The output of the last layer, `[sequences, hidden]`, for one more token, `[sequences]`, of
+    /// Computes the output of the last layer, `[sequences, hidden]`, for one more token, `[sequences]`, of
     /// every sequence in the cache, in the order of [`KvCache::sequences`].
     pub(crate) fn decode(
         &self,
@@ -181,7 +181,7 @@ impl Transformer {
         Ok(output)
     }
 
-    /// The logits, `[tokens, vocab_size]` in `f32`, of outputs of the last layer, `[tokens, hidden]`.
+    /// Computes the logits, `[tokens, vocab_size]` in `f32`, of outputs of the last layer, `[tokens, hidden]`.
     pub(crate) fn logits(&self, output: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
         let normed = self.norm.forward(output)?;
         let logits = self.lm_head.forward(&normed, adapters)?;
@@ -202,7 +202,7 @@ impl Transformer {
         self.run_with(tokens, positions, pass, adapters, &mut Ok)
     }
 
-    /// The output of the last layer, `[tokens, hidden]`, for `tokens` at `positions`, both `[tokens]`.
+    /// Computes the output of the last layer, `[tokens, hidden]`, for `tokens` at `positions`, both `[tokens]`.
     /// Every layer's input goes through `before_layer`.
     fn run_with(
         &self,
@@ -273,7 +273,7 @@ impl Transformer {
         self.adaptable_linears().flat_map(Linear::modules)
     }
 
-    /// Copies of the weights that `adapter` changes, with the change added: `W + alpha / r * B A`.
+    /// Copies the weights that `adapter` changes, and adds the change: `W + alpha / r * B A`.
     pub(crate) fn merged(
         &self,
         adapter: &Adapter,

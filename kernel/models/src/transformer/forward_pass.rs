@@ -84,7 +84,7 @@ struct PrefillRow {
 }
 
 impl<'a> Prefill<'a> {
-    /// Prepares the rows of `sequences`, each of which has room for as many tokens as `lengths` says.
+    /// Prepares the rows of `sequences`, which must have room for `lengths` more tokens.
     pub(super) fn new(
         cache: &'a mut KvCache,
         sequences: &[usize],

@@ -1,4 +1,4 @@
-//! Builds the folder and recognises it again.
+//! Builds a portable folder, and finds the program of a notebook that is in one.
 //!
 //! ```text
 //! FOLDER/run              starts the notebook: ./run -p NAME=VALUE -o OUT.ipynb
@@ -38,7 +38,7 @@ const PROGRAM_FILE: &str = "program";
 const LIBRARY_FOLDER: &str = "lib";
 
 const LAUNCHER: &str = r#"#!/bin/sh
-# Runs the notebook: ./run -p NAME=VALUE -o OUT.ipynb; ./run --help tells more.
+# Runs the notebook: ./run -p NAME=VALUE -o OUT.ipynb (all options: ./run --help)
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P) || exit 1
 exec "$here/bin/offmodel" run "$here/notebook.ipynb" "$@"
 "#;

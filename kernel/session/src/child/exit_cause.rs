@@ -17,7 +17,7 @@ impl StderrTail {
     pub(super) fn push(&mut self, text: &str) {
         self.text.push_str(text);
         if self.text.len() > MAX_TAIL {
-            // Cut half of it, so that not every further line moves the whole text.
+            // Cut half of it, so that the text is not moved for every line.
             let excess = self.text.len() - MAX_TAIL / 2;
             self.text.drain(..self.text.ceil_char_boundary(excess));
         }

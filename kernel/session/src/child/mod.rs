@@ -1,8 +1,8 @@
 //! The child process that runs cells.
 //!
-//! evcxr compiles a cell, loads it into the child as a library and calls it. Its answer says only
-//! whether that worked; everything that the cell shows arrives as [`Event`](offmodel_events::Event)s
-//! over a pipe of our own.
+//! evcxr compiles a cell, loads it into the child as a library and calls it, but reports only whether
+//! this worked. Everything that the cell shows arrives as [`Event`](offmodel_events::Event)s over a
+//! pipe of our own.
 //!
 //! - `evcxr_thread`: evcxr on a thread of its own;
 //! - `pipes`: the pipes for events and input replies;

@@ -13,8 +13,7 @@ use crate::notebook::NotebookState;
 /// The name of the file that is compiled, which messages refer to.
 pub(super) const FILE: &str = "probe.rs";
 
-/// Compiles `source` to metadata and returns rustc's messages. No machine code is generated, which
-/// makes this several times faster than running the code.
+/// Compiles `source` to metadata, without generating machine code, and returns rustc's messages.
 ///
 /// # Errors
 /// When rustc cannot be started. Errors in `source` are messages.
@@ -57,7 +56,8 @@ pub(crate) fn compile_to_metadata(
 /// Checks the generated code of a cell that evcxr could not compile, borrows included. The errors
 /// have the line numbers of `code`.
 ///
-/// evcxr's own errors do not do: it reports them for a file of its own, without JSON.
+/// rustc is called again because evcxr passes on rendered text only: without spans, there is no
+/// telling which generated line an error is in.
 ///
 /// # Errors
 /// When rustc cannot be started.

@@ -58,7 +58,7 @@ fn members(
     sorted(members)
 }
 
-/// The names behind `path::`.
+/// The names after `path::`.
 fn names_in_path(context: CompletionContext, path: &str) -> Vec<Candidate> {
     let own = sorted(context.notebook_members(path));
     let Some(reference) = context.reference.filter(|_| own.is_empty()) else {

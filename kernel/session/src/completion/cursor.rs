@@ -5,18 +5,18 @@
 
 use offmodel_cells::lexer::{Lexed, TextEnd, Token, TokenKind, closing_bracket, lex};
 
-/// What the word before the cursor is.
+/// The syntactic position of the word before the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CursorTarget<'a> {
     /// A field or method of the expression `receiver`, which starts at the byte `start` of the cell.
     Member { receiver: &'a str, start: usize },
-    /// A name behind `path::`.
+    /// A name after `path::`.
     Path { path: &'a str },
     /// Text inside a string literal.
     StringLiteral,
     /// A name by itself.
     Name,
-    /// Nothing that can be completed: text in a comment, or behind a dot without an expression.
+    /// Nothing that can be completed: text in a comment, or after a dot without an expression.
     Nothing,
 }
 
@@ -63,7 +63,7 @@ impl<'a> TextBeforeCursor<'a> {
         self.text
     }
 
-    /// The byte behind the name of the function in whose arguments the cursor is.
+    /// The byte after the name of the function in whose arguments the cursor is.
     pub(super) fn called_function(&self) -> Option<usize> {
         let mut closed_brackets = 0;
         for (index, token) in self.tokens.iter().enumerate().rev() {
@@ -81,7 +81,7 @@ impl<'a> TextBeforeCursor<'a> {
         None
     }
 
-    /// What the word is.
+    /// Determines what the word is.
     pub(super) fn target(&self) -> CursorTarget<'a> {
         match self.end {
             TextEnd::LineComment | TextEnd::BlockComment => return CursorTarget::Nothing,

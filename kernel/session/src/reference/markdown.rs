@@ -62,7 +62,7 @@ impl Markdown {
 
     /// Appends text of the current element.
     pub(super) fn push(&mut self, text: &str) {
-        // rustdoc puts this sign behind every heading, as a link to it.
+        // rustdoc puts this sign after every heading, as a link to it.
         if text == "§" {
             return;
         }

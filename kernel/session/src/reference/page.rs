@@ -20,7 +20,7 @@ pub(crate) struct Page {
     pub members: Vec<Member>,
 }
 
-/// A member of an item: a name behind its `.` or `::`.
+/// A member of an item: a name after its `.` or `::`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub name: String,

@@ -153,7 +153,7 @@ fn run_rustdoc(toolchain: &Toolchain, work: &Path) -> Result<(), ReferenceError>
     Err(failed(reported.join("\n")))
 }
 
-/// Wraps a command in `nice`, if the system has it.
+/// Wraps a command in `nice`, if the system has it: the user may be running cells.
 fn at_low_priority(command: Command) -> Command {
     let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
         .map(|folder| folder.join("nice"))

@@ -1,4 +1,4 @@
-//! `:dep`.
+//! Crates added by `:dep`.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,8 @@ pub(crate) fn are_used_by_later_cells() -> Result<(), Failed> {
             .shows(":dep polars")
             .contains("part of the prelude")
     );
-    // What is there already is at once there again. Other work can only add to the time.
+    // A crate that was built before is available at once. Other work on the machine can only add
+    // to the time.
     let mut times = Vec::new();
     while times.iter().all(|&took| took >= Duration::from_secs(1)) {
         assert!(times.len() < 5, "{times:?}");
@@ -65,7 +66,7 @@ pub(crate) fn have_one_state_for_all_cells() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Generic code is compiled in the cell and calls C functions from there.
+/// Generic functions are compiled in the cell and call the crate's C functions from there.
 pub(crate) fn may_have_c_code() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let build = r#"
@@ -94,8 +95,8 @@ pub(crate) fn may_have_c_code() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Two kernels that start with the same `:dep` line at once: each build waits for the other's, and
-/// what was built needs no network afterwards.
+/// Two kernels that start with the same `:dep` line at once: one builds the crate, the other waits
+/// for it, and neither needs the network again.
 pub(crate) fn are_built_once_for_several_sessions() -> Result<(), Failed> {
     let toolchain = offmodel_toolchain::Toolchain::locate()?;
     let request = CrateRequest::parse("either = \"=1.15.0\"", Path::new("/"))?;
@@ -148,28 +149,28 @@ pub(crate) fn are_not_built_after_an_interrupt() -> Result<(), Failed> {
     let interrupter = notebook.session.interrupter();
     let waiting = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_secs(3));
-        let asked = Instant::now();
+        let interrupted = Instant::now();
         interrupter.interrupt();
-        asked
+        interrupted
     });
     let error = notebook.fails(&format!(
         ":dep local_answer = {{ path = {:?} }}",
         folder.path()
     ));
     let ended = Instant::now();
-    let asked = waiting.join().map_err(|_| "the interrupting thread")?;
+    let interrupted = waiting.join().map_err(|_| "the interrupting thread")?;
     assert_eq!(error.name, "Interrupted");
     assert!(
         // The build would take 100 s.
-        ended > asked && ended - asked < Duration::from_secs(20),
+        ended > interrupted && ended - interrupted < Duration::from_secs(20),
         "{:?}",
-        ended - asked
+        ended - interrupted
     );
     assert_eq!(notebook.shows("kept + 1"), "6");
     Ok(())
 }
 
-/// Writes a package `local_answer`.
+/// Writes a package `local_answer`, with a build script if `build` is given.
 fn package(folder: &Path, library: &str, build: Option<&str>) -> std::io::Result<()> {
     fs::create_dir_all(folder.join("src"))?;
     fs::write(

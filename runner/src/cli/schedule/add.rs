@@ -12,7 +12,7 @@ use crate::exit_code::ExitCode;
 use crate::schedule::{Clock, Entry, Schedule, ScheduleError, SystemClock, Timetable};
 use crate::store::DataSet;
 use crate::sweep::{SweepSpec, trials};
-use crate::terminal::{note, tell};
+use crate::terminal::{errln, outln};
 
 /// Adds a schedule, once everything that can be wrong with it by day has been looked at.
 pub(super) fn add(arguments: &AddArguments) -> Result<ExitCode, RunnerError> {
@@ -55,20 +55,20 @@ pub(super) fn add(arguments: &AddArguments) -> Result<ExitCode, RunnerError> {
     if arguments.state.json {
         let added =
             json!({ "version": 1, "name": name, "schedule": schedule, "next": next.map(in_utc) });
-        tell!("{added:#}");
+        outln!("{added:#}");
         return Ok(ExitCode::Success);
     }
     if let Some(next) = next {
-        tell!("schedule {name}: next at {}", timetable.local(next));
+        outln!("schedule {name}: next at {}", timetable.local(next));
     }
     if !spec.name.contains(SweepSpec::DATE) {
-        note!(
+        errln!(
             "every run continues the sweep {}: trials that are done are skipped; for a new sweep each night, give {} a name with {{date}}",
             spec.name,
             arguments.sweep.display()
         );
     }
-    note!("`offmodel schedule daemon` keeps schedules, or systemd: `offmodel schedule units`");
+    errln!("`offmodel schedule daemon` keeps schedules, or systemd: `offmodel schedule units`");
     Ok(ExitCode::Success)
 }
 
@@ -88,12 +88,12 @@ pub(super) fn remove(arguments: &NamedArguments) -> Result<ExitCode, RunnerError
         .collect();
     if arguments.state.json {
         let removed = json!({ "version": 1, "removed": name, "running": running });
-        tell!("{removed:#}");
+        outln!("{removed:#}");
         return Ok(ExitCode::Success);
     }
-    tell!("removed schedule {name}");
+    outln!("removed schedule {name}");
     for process in running {
-        note!("its sweep in process {process} goes on; SIGTERM stops it in order");
+        errln!("its sweep in process {process} goes on; SIGTERM stops it in order");
     }
     Ok(ExitCode::Success)
 }

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use super::{DaemonArguments, StateArguments, TickArguments};
 use crate::error::RunnerError;
-use crate::executor::single::StopSignals;
+use crate::executor::process::StopSignals;
 use crate::exit_code::ExitCode;
 use crate::schedule::{Conductor, LedgerFile, News, Outcome, Said, SweepLauncher, SystemClock};
-use crate::terminal::{note, tell};
+use crate::terminal::{errln, outln};
 
 /// How often running sweeps are looked at.
 const WATCH: Duration = Duration::from_millis(200);
@@ -31,7 +31,7 @@ pub(super) fn tick(arguments: &TickArguments) -> Result<ExitCode, RunnerError> {
 pub(super) fn daemon(arguments: &DaemonArguments) -> Result<ExitCode, RunnerError> {
     let file = arguments.state.ledger()?;
     let count = file.read()?.schedules.len();
-    note!(
+    errln!(
         "keeping {count} schedules of {}; Ctrl-C or SIGTERM stops in order",
         file.folder().display()
     );
@@ -55,10 +55,7 @@ fn block_on(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| RunnerError::Write {
-            path: "offmodel schedule".into(),
-            source,
-        })?;
+        .map_err(|source| RunnerError::Runtime { source })?;
     runtime.block_on(keeping)
 }
 
@@ -68,10 +65,7 @@ async fn keep(
     state: &StateArguments,
     once: bool,
 ) -> Result<ExitCode, RunnerError> {
-    let mut signals = StopSignals::listen().map_err(|source| RunnerError::Write {
-        path: "offmodel schedule".into(),
-        source,
-    })?;
+    let mut signals = StopSignals::listen().map_err(|source| RunnerError::Signals { source })?;
     let mut stops = 0;
     let mut worst = ExitCode::Success;
     let mut settling = true;
@@ -88,7 +82,7 @@ async fn keep(
             }
             // A full disk at night must not end the nights after it.
             Err(error) if !once && stops == 0 => {
-                note!("error: {error}");
+                errln!("error: {error}");
                 pause = Some(LOOK);
             }
             Err(error) => return Err(error),
@@ -133,27 +127,27 @@ fn say(news: &News, json: bool) {
     if json {
         // One line each: what reads them need not wait for the end.
         match serde_json::to_string(news) {
-            Ok(line) => tell!("{line}"),
-            Err(error) => note!("error: {error}"),
+            Ok(line) => outln!("{line}"),
+            Err(error) => errln!("error: {error}"),
         }
         return;
     }
     let name = &news.schedule;
     match &news.said {
-        Said::Skipped { count } => tell!("{name}: {count} missed occurrences do not run"),
+        Said::Skipped { count } => outln!("{name}: {count} missed occurrences do not run"),
         Said::ClockWasWrong => {
-            tell!("{name}: the clock was set back by more than a day; going on from now");
+            outln!("{name}: the clock was set back by more than a day; going on from now");
         }
         Said::Started {
             scheduled,
             attempt: 1,
             log,
-        } => tell!("{name}: started the run of {scheduled}; {}", log.display()),
+        } => outln!("{name}: started the run of {scheduled}; {}", log.display()),
         Said::Started {
             scheduled,
             attempt,
             log,
-        } => tell!(
+        } => outln!(
             "{name}: went on with the run of {scheduled}, for the {attempt}. time; {}",
             log.display()
         ),
@@ -164,11 +158,11 @@ fn say(news: &News, json: bool) {
             goes_on,
         } => {
             let later = if *goes_on { "; it goes on later" } else { "" };
-            tell!(
+            outln!(
                 "{name}: the run of {scheduled} {outcome}{later}; {}",
                 log.display()
             );
         }
-        Said::Broken { reason } => tell!("{name}: cannot be kept: {reason}"),
+        Said::Broken { reason } => outln!("{name}: cannot be kept: {reason}"),
     }
 }

@@ -5,7 +5,7 @@ use super::{NextArguments, StateArguments};
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::schedule::{Clock, Entry, Run, ScheduleError, SystemClock, Timetable};
-use crate::terminal::tell;
+use crate::terminal::outln;
 
 /// Shows all schedules.
 pub(super) fn list(arguments: &StateArguments) -> Result<ExitCode, RunnerError> {
@@ -18,14 +18,14 @@ pub(super) fn list(arguments: &StateArguments) -> Result<ExitCode, RunnerError> 
             .map(|(name, entry)| as_json(name, entry, now))
             .collect();
         let list = json!({ "version": 1, "schedules": schedules });
-        tell!("{list:#}");
+        outln!("{list:#}");
         return Ok(ExitCode::Success);
     }
     if ledger.schedules.is_empty() {
-        tell!("no schedules; `offmodel schedule add` makes one");
+        outln!("no schedules; `offmodel schedule add` makes one");
     }
     for (name, entry) in &ledger.schedules {
-        tell!("{}", readable(name, entry, now));
+        outln!("{}", readable(name, entry, now));
     }
     Ok(ExitCode::Success)
 }
@@ -58,11 +58,11 @@ pub(super) fn next(arguments: &NextArguments) -> Result<ExitCode, RunnerError> {
             .map(|(utc, local, name)| json!({ "schedule": name, "at": local.to_rfc3339(), "utc": in_utc(*utc) }))
             .collect();
         let next = json!({ "version": 1, "occurrences": occurrences });
-        tell!("{next:#}");
+        outln!("{next:#}");
         return Ok(ExitCode::Success);
     }
     for (_, local, name) in occurrences {
-        tell!("{}  {name}", local.format("%a %Y-%m-%d %H:%M %Z"));
+        outln!("{}  {name}", local.format("%a %Y-%m-%d %H:%M %Z"));
     }
     Ok(ExitCode::Success)
 }

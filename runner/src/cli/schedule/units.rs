@@ -6,7 +6,7 @@ use crate::exit_code::ExitCode;
 use crate::schedule::units::{Surroundings, Unit, of_daemon, of_schedule, settings};
 use crate::schedule::{Entry, ScheduleError};
 use crate::store::write_atomically;
-use crate::terminal::{note, tell};
+use crate::terminal::{errln, outln};
 
 /// Prints or writes units for systemd.
 pub(super) fn units(arguments: &UnitsArguments) -> Result<ExitCode, RunnerError> {
@@ -18,10 +18,10 @@ pub(super) fn units(arguments: &UnitsArguments) -> Result<ExitCode, RunnerError>
                 .map(|unit| json!({ "name": unit.name, "text": unit.text }))
                 .collect();
             let units = json!({ "version": 1, "units": units });
-            tell!("{units:#}");
+            outln!("{units:#}");
         } else {
             for unit in &units {
-                tell!("# {}\n{}", unit.name, unit.text);
+                outln!("# {}\n{}", unit.name, unit.text);
             }
         }
         return Ok(ExitCode::Success);
@@ -38,22 +38,22 @@ pub(super) fn units(arguments: &UnitsArguments) -> Result<ExitCode, RunnerError>
     }
     if arguments.state.json {
         let written = json!({ "version": 1, "written": paths });
-        tell!("{written:#}");
+        outln!("{written:#}");
         return Ok(ExitCode::Success);
     }
     for path in &paths {
-        tell!("{}", path.display());
+        outln!("{}", path.display());
     }
     let started: Vec<&str> = units
         .iter()
         .map(|unit| unit.name.as_str())
         .filter(|name| arguments.daemon || name.ends_with(".timer"))
         .collect();
-    note!(
+    errln!(
         "to start them: systemctl --user daemon-reload && systemctl --user enable --now {}",
         started.join(" ")
     );
-    note!("to keep them while nobody is logged in: loginctl enable-linger");
+    errln!("to keep them while nobody is logged in: loginctl enable-linger");
     Ok(ExitCode::Success)
 }
 
