@@ -29,7 +29,7 @@ impl Default for SaveOptions {
 
 impl SaveOptions {
     /// Sets the precision of the saved weights. The default is the precision of the loaded model,
-    /// which on a CPU is `f32` unless [`LoadOptions`](crate::LoadOptions) said otherwise.
+    /// which on a CPU is `f32` unless [`LoadOptions`](crate::LoadOptions) set another.
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);

@@ -1,40 +1,42 @@
-//! What servers answer, and what of it is kept.
+//! The body of a chat completion, as different servers send it.
 //!
-//! Lenient where servers differ: usage may be missing, content may be a list of parts, reasoning
-//! has two names. Strict where it matters: an answer that is not there, or not text, is none.
+//! Parsing is lenient where servers differ: usage may be missing, content may be a list of parts,
+//! and reasoning has two names. It is strict about the content itself, which must be present and
+//! text.
 
+use offmodel_models::FinishReason;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::RequestProblem;
 use super::key::ApiKey;
-use super::untrusted::tidy;
+use super::server_text::one_line;
 use super::usage::Usage;
-use crate::Ending;
 
-/// The words with which APIs say that a prompt was withheld from the model.
+/// Error codes with which APIs report that a content filter withheld the prompt from the model.
 const FILTERED: [&str; 3] = [
     "content_filter",
     "content_policy_violation",
     "flagged_input",
 ];
 
-/// One answer, in the form in which it is kept.
+/// One response, in the form in which the cache stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     pub(super) text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reasoning: Option<String>,
-    pub(super) ending: Ending,
-    /// The model that the server says it used.
+    #[serde(rename = "ending")]
+    pub(super) finish_reason: FinishReason,
+    /// The model that the server reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) usage: Option<Usage>,
 }
 
-impl Answer {
-    /// Reads the body of a success.
+impl ApiResponse {
+    /// Parses the body of a response with a success status.
     pub(super) fn parse(body: &[u8]) -> Result<Self, RequestProblem> {
         let wrong = |detail: &str| RequestProblem::NotCompletion {
             detail: detail.to_owned(),
@@ -42,7 +44,7 @@ impl Answer {
         let body: Value =
             serde_json::from_slice(body).map_err(|error| wrong(&error.to_string()))?;
         if let Some(error) = body.get("error").filter(|error| !error.is_null()) {
-            return Self::of_error(error);
+            return Self::from_error(error);
         }
         let choice = body
             .get("choices")
@@ -51,7 +53,7 @@ impl Answer {
             .first()
             .ok_or_else(|| wrong("\"choices\" is empty"))?;
         if let Some(error) = choice.get("error").filter(|error| !error.is_null()) {
-            return Self::of_error(error);
+            return Self::from_error(error);
         }
         let message = choice
             .get("message")
@@ -70,65 +72,65 @@ impl Answer {
         let finish = choice.get("finish_reason").and_then(Value::as_str);
         let text = content.unwrap_or_default();
         Ok(Self {
-            ending: ending(finish, refusal.is_some(), &text),
+            finish_reason: finish_reason(finish, refusal.is_some(), &text),
             text: refusal.unwrap_or(text),
             reasoning: nonempty("reasoning_content").or_else(|| nonempty("reasoning")),
-            model: body.get("model").and_then(Value::as_str).map(tidy),
+            model: body.get("model").and_then(Value::as_str).map(one_line),
             usage: body.get("usage").and_then(usage),
         })
     }
 
-    /// A prompt that the provider withheld from the model.
-    pub(super) fn withheld() -> Self {
+    /// The response for a prompt that a content filter withheld from the model.
+    pub(super) fn filtered() -> Self {
         Self {
             text: String::new(),
             reasoning: None,
-            ending: Ending::ContentFilter,
+            finish_reason: FinishReason::ContentFilter,
             model: None,
             usage: None,
         }
     }
 
-    /// The answer without the key, should the server repeat it.
-    pub(super) fn without(mut self, key: Option<&ApiKey>) -> Self {
+    /// Removes the key from the response, in case the server repeats it.
+    pub(super) fn without_key(mut self, key: Option<&ApiKey>) -> Self {
         if let Some(key) = key {
-            self.text = key.hide_in_answer(self.text);
-            self.reasoning = self.reasoning.map(|text| key.hide_in_answer(text));
-            self.model = self.model.map(|text| key.hide_in_answer(text));
-            if let Ending::Other(reason) = self.ending {
-                self.ending = Ending::Other(key.hide_in_answer(reason));
+            self.text = key.hide_in_response(self.text);
+            self.reasoning = self.reasoning.map(|text| key.hide_in_response(text));
+            self.model = self.model.map(|text| key.hide_in_response(text));
+            if let FinishReason::Other(reason) = self.finish_reason {
+                self.finish_reason = FinishReason::Other(key.hide_in_response(reason));
             }
         }
         self
     }
 
-    fn of_error(error: &Value) -> Result<Self, RequestProblem> {
+    fn from_error(error: &Value) -> Result<Self, RequestProblem> {
         if is_filtered(error) {
-            return Ok(Self::withheld());
+            return Ok(Self::filtered());
         }
         let code = error.get("code").and_then(Value::as_u64);
-        Err(RequestProblem::ErrorAnswer {
+        Err(RequestProblem::ErrorResponse {
             code: code.and_then(|code| u16::try_from(code).ok()),
-            said: said(error),
+            message: message_of(error),
         })
     }
 }
 
-/// What the body of an error says, without any markup around it.
+/// Extracts the message from the body of an error.
 pub(super) fn error_message(body: &[u8]) -> String {
     match serde_json::from_slice::<Value>(body) {
-        Ok(body) => said(body.get("error").unwrap_or(&body)),
+        Ok(body) => message_of(body.get("error").unwrap_or(&body)),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     }
 }
 
-/// Whether the body of an error says that the prompt was withheld from the model.
+/// Whether the body of an error reports that a content filter withheld the prompt.
 pub(super) fn is_filter_error(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body)
         .is_ok_and(|body| is_filtered(body.get("error").unwrap_or(&body)))
 }
 
-/// The machine-readable word for an error, where the server gives one.
+/// The machine-readable code in the body of an error, if there is one.
 pub(super) fn error_code(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let error = body.get("error")?;
@@ -142,11 +144,11 @@ fn is_filtered(error: &Value) -> bool {
     let word = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or_default();
     FILTERED.contains(&word("code"))
         || FILTERED.contains(&word("type"))
-        // OpenRouter's moderation.
+        // OpenRouter's moderation reports it here.
         || error.pointer("/metadata/flagged_input").is_some()
 }
 
-fn said(error: &Value) -> String {
+fn message_of(error: &Value) -> String {
     let field = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
     error
         .as_str()
@@ -156,7 +158,7 @@ fn said(error: &Value) -> String {
         .unwrap_or_else(|| error.to_string())
 }
 
-/// The text of a message's content: `Some(None)` where it is null, `None` where it is no text.
+/// The text of a message's content: `Some(None)` if it is null, `None` if it is not text.
 fn text_of(content: &Value) -> Option<Option<String>> {
     match content {
         Value::Null => Some(None),
@@ -166,7 +168,7 @@ fn text_of(content: &Value) -> Option<Option<String>> {
     }
 }
 
-/// The text of one part; parts of other kinds (thinking, images) are no part of the answer.
+/// The text of one part. Parts of other types (thinking, images) contribute nothing.
 fn part(part: &Value) -> Option<&str> {
     match part {
         Value::String(text) => Some(text),
@@ -178,22 +180,22 @@ fn part(part: &Value) -> Option<&str> {
     }
 }
 
-fn ending(finish: Option<&str>, refused: bool, text: &str) -> Ending {
+fn finish_reason(finish: Option<&str>, refused: bool, text: &str) -> FinishReason {
     match finish {
-        Some("length" | "max_tokens") => Ending::Length,
-        Some("content_filter") => Ending::ContentFilter,
-        Some("refusal") => Ending::Refusal,
-        _ if refused => Ending::Refusal,
+        Some("length" | "max_tokens") => FinishReason::Length,
+        Some("content_filter") => FinishReason::ContentFilter,
+        Some("refusal") => FinishReason::Refusal,
+        _ if refused => FinishReason::Refusal,
         Some("stop" | "end_turn" | "eos" | "stop_sequence") if text.trim().is_empty() => {
-            Ending::Empty
+            FinishReason::Empty
         }
-        Some("stop" | "end_turn" | "eos" | "stop_sequence") => Ending::Stop,
-        Some(other) => Ending::Other(tidy(other)),
-        None => Ending::Other("missing".to_owned()),
+        Some("stop" | "end_turn" | "eos" | "stop_sequence") => FinishReason::Stop,
+        Some(other) => FinishReason::Other(one_line(other)),
+        None => FinishReason::Other("missing".to_owned()),
     }
 }
 
-/// Tokens, if the server says anything about them; what is no count is as if not said.
+/// The reported tokens. None if the server reports none; values that are no counts are ignored.
 fn usage(usage: &Value) -> Option<Usage> {
     let count = |path: &str| usage.pointer(path).and_then(Value::as_u64);
     let (prompt, completion) = (count("/prompt_tokens"), count("/completion_tokens"));
@@ -216,21 +218,21 @@ mod tests {
 
     use super::*;
 
-    fn parse(body: &Value) -> Result<Answer, RequestProblem> {
-        Answer::parse(body.to_string().as_bytes())
+    fn parse(body: &Value) -> Result<ApiResponse, RequestProblem> {
+        ApiResponse::parse(body.to_string().as_bytes())
     }
 
-    fn message(message: Value, finish: &str) -> Answer {
+    fn message(message: Value, finish: &str) -> ApiResponse {
         parse(&json!({"choices": [{"message": message, "finish_reason": finish}]})).unwrap()
     }
 
-    fn complaint(body: &Value) -> String {
+    fn error_text(body: &Value) -> String {
         parse(body).unwrap_err().to_string()
     }
 
     #[test]
     fn a_usual_answer_is_read_whole() {
-        let answer = parse(&json!({
+        let response = parse(&json!({
             "id": "x", "object": "chat.completion", "model": "gpt-4.1-nano-2025",
             "choices": [{
                 "index": 0,
@@ -250,11 +252,11 @@ mod tests {
             cost: 0.25,
         };
         assert_eq!(
-            answer,
-            Answer {
+            response,
+            ApiResponse {
                 text: "Paris".to_owned(),
                 reasoning: None,
-                ending: Ending::Stop,
+                finish_reason: FinishReason::Stop,
                 model: Some("gpt-4.1-nano-2025".to_owned()),
                 usage: Some(usage),
             }
@@ -274,33 +276,45 @@ mod tests {
     #[test]
     fn reasoning_is_kept_apart_under_both_of_its_names() {
         for name in ["reasoning_content", "reasoning"] {
-            let answer = message(json!({"content": "4", name: "2 and 2"}), "stop");
-            assert_eq!(answer.text, "4");
-            assert_eq!(answer.reasoning.as_deref(), Some("2 and 2"));
+            let response = message(json!({"content": "4", name: "2 and 2"}), "stop");
+            assert_eq!(response.text, "4");
+            assert_eq!(response.reasoning.as_deref(), Some("2 and 2"));
         }
     }
 
     #[test]
     fn every_ending_is_told_apart() {
-        let ending = |content: Value, finish: &str| message(content, finish).ending;
+        let ending = |content: Value, finish: &str| message(content, finish).finish_reason;
         let text = || json!({"content": "a"});
-        assert_eq!(ending(text(), "stop"), Ending::Stop);
-        assert_eq!(ending(text(), "length"), Ending::Length);
-        assert_eq!(ending(text(), "content_filter"), Ending::ContentFilter);
-        assert_eq!(ending(json!({"content": " \n"}), "stop"), Ending::Empty);
-        assert_eq!(ending(json!({"content": null}), "stop"), Ending::Empty);
-        assert_eq!(ending(json!({}), "length"), Ending::Length);
+        assert_eq!(ending(text(), "stop"), FinishReason::Stop);
+        assert_eq!(ending(text(), "length"), FinishReason::Length);
+        assert_eq!(
+            ending(text(), "content_filter"),
+            FinishReason::ContentFilter
+        );
+        assert_eq!(
+            ending(json!({"content": " \n"}), "stop"),
+            FinishReason::Empty
+        );
+        assert_eq!(
+            ending(json!({"content": null}), "stop"),
+            FinishReason::Empty
+        );
+        assert_eq!(ending(json!({}), "length"), FinishReason::Length);
         assert_eq!(
             ending(text(), "tool_calls"),
-            Ending::Other("tool_calls".to_owned())
+            FinishReason::Other("tool_calls".to_owned())
         );
         let refused = message(json!({"content": null, "refusal": "I can't"}), "stop");
         assert_eq!(
-            (refused.ending, refused.text),
-            (Ending::Refusal, "I can't".to_owned())
+            (refused.finish_reason, refused.text),
+            (FinishReason::Refusal, "I can't".to_owned())
         );
         let silent = parse(&json!({"choices": [{"message": {"content": "a"}}]})).unwrap();
-        assert_eq!(silent.ending, Ending::Other("missing".to_owned()));
+        assert_eq!(
+            silent.finish_reason,
+            FinishReason::Other("missing".to_owned())
+        );
     }
 
     #[test]
@@ -323,14 +337,14 @@ mod tests {
 
     #[test]
     fn what_is_no_completion_says_why() {
-        assert!(Answer::parse(b"<html>").is_err());
-        assert!(complaint(&json!([])).contains("no list \"choices\""));
-        assert!(complaint(&json!({"choices": []})).contains("is empty"));
-        assert!(complaint(&json!({"choices": [{"text": "a"}]})).contains("\"message\""));
+        assert!(ApiResponse::parse(b"<html>").is_err());
+        assert!(error_text(&json!([])).contains("no list \"choices\""));
+        assert!(error_text(&json!({"choices": []})).contains("is empty"));
+        assert!(error_text(&json!({"choices": [{"text": "a"}]})).contains("\"message\""));
         let number = json!({"choices": [{"message": {"content": 4}}]});
-        assert!(complaint(&number).contains("neither text nor a list"));
+        assert!(error_text(&number).contains("neither text nor a list"));
         let deep = "[".repeat(100_000);
-        assert!(Answer::parse(deep.as_bytes()).is_err());
+        assert!(ApiResponse::parse(deep.as_bytes()).is_err());
     }
 
     #[test]
@@ -339,9 +353,9 @@ mod tests {
         let found = parse(&json!({"error": error})).unwrap_err();
         assert_eq!(
             found,
-            RequestProblem::ErrorAnswer {
+            RequestProblem::ErrorResponse {
                 code: Some(429),
-                said: "slow down".to_owned()
+                message: "slow down".to_owned()
             }
         );
         let found = parse(&json!({"choices": [{"error": {"code": 502, "message": "upstream"}}]}));
@@ -355,7 +369,10 @@ mod tests {
             json!({"code": 403, "metadata": {"flagged_input": "x", "reasons": ["violence"]}}),
         ] {
             let body = json!({"error": error});
-            assert_eq!(parse(&body).unwrap().ending, Ending::ContentFilter);
+            assert_eq!(
+                parse(&body).unwrap().finish_reason,
+                FinishReason::ContentFilter
+            );
             assert!(is_filter_error(body.to_string().as_bytes()));
         }
         assert!(!is_filter_error(b"content_filter"));
@@ -374,16 +391,16 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_that_a_server_says_panics(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Answer::parse(&body);
+            let _ = ApiResponse::parse(&body);
             let _ = error_message(&body);
             let _ = is_filter_error(&body);
         }
 
         #[test]
         fn an_answer_survives_being_kept(text in ".{0,40}", finish in "[a-z_]{0,12}") {
-            let answer = message(json!({"content": text, "reasoning": text}), &finish);
-            let kept = serde_json::to_string(&answer).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Answer>(&kept).unwrap(), answer);
+            let response = message(json!({"content": text, "reasoning": text}), &finish);
+            let kept = serde_json::to_string(&response).unwrap();
+            prop_assert_eq!(serde_json::from_str::<ApiResponse>(&kept).unwrap(), response);
         }
     }
 }

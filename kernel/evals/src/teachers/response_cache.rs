@@ -1,88 +1,91 @@
-//! Answers kept on disk, one file each, named by the identity of the request.
+//! Responses kept on disk, one file each, named by the identity of the request.
 //!
-//! A file appears by rename, so that several trials may share a folder and an interrupted run
-//! leaves no part of one. A file that is damaged, or that belongs to another request, counts as
-//! not there: the answer is fetched again and takes its place.
+//! Files are written atomically, so that several trials can share a folder and an interrupted run
+//! leaves no partial file. A file that is damaged, or that belongs to another request, counts as
+//! absent: the response is fetched again and replaces it.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use offmodel_support::{atomic_file, environment};
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
+use super::api_response::ApiResponse;
 use super::error::TeacherError;
-use super::exchange::MAXIMUM_ANSWER_BYTES;
+use super::http_client::MAX_RESPONSE_BYTES;
 use super::request::Request;
-use crate::atomic_file::write_atomically;
 
-/// Version of the records; another version has a folder of its own.
+/// Format version of the records. Each version has a folder of its own.
 const VERSION: u32 = 1;
-/// A record holds an answer, whose bytes JSON may escape, and the request: a longer file is none.
-const MAXIMUM_RECORD_BYTES: u64 = 8 * MAXIMUM_ANSWER_BYTES as u64;
+/// Largest record that is read. A record holds the response, whose characters JSON may escape, and
+/// the request.
+const MAX_RECORD_BYTES: u64 = 8 * MAX_RESPONSE_BYTES as u64;
 
-/// The folder of answers.
+/// A folder of cached responses.
 #[derive(Debug, Clone)]
-pub(super) struct Cache {
+pub(super) struct ResponseCache {
     folder: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Record {
     version: u32,
-    /// Seconds since 1970: what is behind an API changes.
+    /// Unix time in seconds, because the model behind an API changes over time.
     answered_at: u64,
     request: Request,
-    answer: Answer,
+    #[serde(rename = "answer")]
+    response: ApiResponse,
 }
 
-impl Cache {
-    /// The cache in `folder`, which need not exist yet.
+impl ResponseCache {
+    /// Uses `folder`, which need not exist yet.
     pub(super) fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
         }
     }
 
-    /// The user's: `teachers` in the cache folder, which `OFFMODEL_CACHE` moves.
+    /// Uses the folder `teachers` in the user's cache folder.
     pub(super) fn of_user() -> Result<Self, TeacherError> {
-        let set = std::env::var_os("OFFMODEL_CACHE").filter(|folder| !folder.is_empty());
-        set.map(PathBuf::from)
-            .or_else(|| dirs::cache_dir().map(|folder| folder.join("offmodel")))
-            .map(|folder| Self::new(folder.join("teachers")))
-            .ok_or(TeacherError::NoCacheFolder)
+        let folder = environment::cache_folder().ok_or(TeacherError::NoCacheFolder)?;
+        Ok(Self::new(folder.join("teachers")))
     }
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Makes the folder, so that one that cannot be written is told before anything is paid for.
+    /// Creates the folder and checks that it is writable, before any response is paid for.
     pub(super) fn prepare(&self) -> Result<(), TeacherError> {
         let folder = self.versioned();
         fs::create_dir_all(&folder)
-            .and_then(|()| tempfile::tempfile_in(&folder).map(drop))
+            .and_then(|()| atomic_file::check_writable(&folder))
             .map_err(|source| TeacherError::Cache {
                 path: folder,
                 source,
             })
     }
 
-    /// The answer to this request, if it is there and whole.
-    pub(super) fn get(&self, request: &Request) -> Option<Answer> {
+    /// Reads the response to `request`; none if it is absent or damaged.
+    pub(super) fn get(&self, request: &Request) -> Option<ApiResponse> {
         let mut bytes = Vec::new();
         File::open(self.path(request))
             .ok()?
-            .take(MAXIMUM_RECORD_BYTES)
+            .take(MAX_RECORD_BYTES)
             .read_to_end(&mut bytes)
             .ok()?;
         let record: Record = serde_json::from_slice(&bytes).ok()?;
-        (record.version == VERSION && record.request == *request).then_some(record.answer)
+        (record.version == VERSION && record.request == *request).then_some(record.response)
     }
 
-    /// Keeps an answer.
-    pub(super) fn put(&self, request: &Request, answer: &Answer) -> Result<(), TeacherError> {
+    /// Stores the response to `request`.
+    pub(super) fn put(
+        &self,
+        request: &Request,
+        response: &ApiResponse,
+    ) -> Result<(), TeacherError> {
         let path = self.path(request);
         let record = Record {
             version: VERSION,
@@ -90,7 +93,7 @@ impl Cache {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |time| time.as_secs()),
             request: request.clone(),
-            answer: answer.clone(),
+            response: response.clone(),
         };
         self.write(&path, &record)
             .map_err(|source| TeacherError::Cache { path, source })
@@ -101,10 +104,10 @@ impl Cache {
             fs::create_dir_all(folder)?;
         }
         let text = serde_json::to_string(record)?;
-        write_atomically(path, |file| writeln!(file, "{text}"))
+        atomic_file::write(path, format!("{text}\n").as_bytes())
     }
 
-    /// Folders of 256 keep any one of them small.
+    /// The file of a request. Subfolders by the first byte of the hash keep each folder small.
     fn path(&self, request: &Request) -> PathBuf {
         let identity = request.identity();
         self.versioned()
@@ -122,7 +125,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::Ending;
+    use offmodel_models::FinishReason;
 
     fn request(sample: u64) -> Request {
         Request {
@@ -132,31 +135,31 @@ mod tests {
         }
     }
 
-    fn answer(text: &str) -> Answer {
-        Answer {
+    fn response(text: &str) -> ApiResponse {
+        ApiResponse {
             text: text.to_owned(),
             reasoning: None,
-            ending: Ending::Stop,
+            finish_reason: FinishReason::Stop,
             model: None,
             usage: None,
         }
     }
 
-    fn kept() -> (tempfile::TempDir, Cache) {
+    fn kept() -> (tempfile::TempDir, ResponseCache) {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::new(folder.path().join("deep/down"));
+        let cache = ResponseCache::new(folder.path().join("deep/down"));
         cache.prepare().unwrap();
-        cache.put(&request(0), &answer("first")).unwrap();
+        cache.put(&request(0), &response("first")).unwrap();
         (folder, cache)
     }
 
     #[test]
     fn what_was_kept_is_found_by_its_request_alone() {
         let (_folder, cache) = kept();
-        assert_eq!(cache.get(&request(0)), Some(answer("first")));
+        assert_eq!(cache.get(&request(0)), Some(response("first")));
         assert_eq!(cache.get(&request(1)), None);
-        cache.put(&request(0), &answer("second")).unwrap();
-        assert_eq!(cache.get(&request(0)), Some(answer("second")));
+        cache.put(&request(0), &response("second")).unwrap();
+        assert_eq!(cache.get(&request(0)), Some(response("second")));
     }
 
     #[test]
@@ -175,8 +178,8 @@ mod tests {
         fs::create_dir_all(cache.path(&request(1)).parent().unwrap()).unwrap();
         fs::write(cache.path(&request(1)), &whole).unwrap();
         assert_eq!(cache.get(&request(1)), None);
-        cache.put(&request(0), &answer("again")).unwrap();
-        assert_eq!(cache.get(&request(0)), Some(answer("again")));
+        cache.put(&request(0), &response("again")).unwrap();
+        assert_eq!(cache.get(&request(0)), Some(response("again")));
     }
 
     #[test]
@@ -184,18 +187,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = Cache::new(&file).prepare().unwrap_err().to_string();
-        assert!(error.starts_with("failed to keep an answer in "), "{error}");
+        let error = ResponseCache::new(&file).prepare().unwrap_err().to_string();
+        assert!(
+            error.starts_with("failed to cache a response in "),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_record_of_version_1_stays_readable() {
         let (_folder, cache) = kept();
-        let record = r#"{"version":1,"answered_at":1764028800,"request":{"endpoint":"http://127.0.0.1/v1","sample":0,"body":{"temperature":0.1}},"answer":{"text":"a","reasoning":"b","ending":{"other":"tool_calls"},"model":"m","usage":{"prompt_tokens":1,"completion_tokens":2,"reasoning_tokens":1,"cost":0.5}}}"#;
+        let record = r#"{"version":1,"answered_at":1764028800,"request":{"endpoint":"http://127.0.0.1/v1","sample":0,"body":{"temperature":0.1}},"response":{"text":"a","reasoning":"b","ending":{"other":"tool_calls"},"model":"m","usage":{"prompt_tokens":1,"completion_tokens":2,"reasoning_tokens":1,"cost":0.5}}}"#;
         fs::write(cache.path(&request(0)), record).unwrap();
-        let answer = cache.get(&request(0)).unwrap();
-        assert_eq!(answer.ending, Ending::Other("tool_calls".to_owned()));
-        assert_eq!(answer.usage.map(|usage| usage.completion_tokens), Some(2));
+        let response = cache.get(&request(0)).unwrap();
+        assert_eq!(
+            response.finish_reason,
+            FinishReason::Other("tool_calls".to_owned())
+        );
+        assert_eq!(response.usage.map(|usage| usage.completion_tokens), Some(2));
         // Where the file lies is part of the format.
         let identity = request(0).identity();
         let place = format!("v1/{}/{identity}.json", &identity[..2]);

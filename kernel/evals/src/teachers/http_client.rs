@@ -1,57 +1,57 @@
-//! One request and one answer over HTTP.
+//! Sends one request over HTTP and reads its response.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 
-use super::answer::{Answer, error_code, error_message, is_filter_error};
+use super::api_response::{ApiResponse, error_code, error_message, is_filter_error};
 use super::endpoint::Endpoint;
 use super::error::{RequestProblem, TeacherError};
 use super::request::Request;
 use super::retry::retry_after;
-use super::untrusted::tidy;
+use super::server_text::one_line;
 
-/// The most bytes of an answer: far above the longest that a model writes.
-pub(super) const MAXIMUM_ANSWER_BYTES: usize = 8 << 20;
-/// How much of the body of an error is read.
-const MAXIMUM_ERROR_BYTES: usize = 64 << 10;
+/// Longest response body that is read, in bytes: far more than a model writes.
+pub(super) const MAX_RESPONSE_BYTES: usize = 8 << 20;
+/// Bytes of an error body that are read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// How long a request may take.
+/// Time limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// To connect.
+    /// Limit for connecting.
     pub(super) connect: Duration,
-    /// From the beginning to the last byte of the answer.
+    /// Limit from the start to the last byte of the response.
     pub(super) whole: Duration,
 }
 
-/// A request that brought no answer.
+/// A failed request.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct RequestFailure {
     pub(super) problem: RequestProblem,
-    pub(super) remedy: Remedy,
+    pub(super) retry: RetryDecision,
 }
 
-/// What can be done about a failure.
+/// Whether a failed request is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remedy {
-    /// Ask again, after the wait that the server asks for.
+pub(super) enum RetryDecision {
+    /// Send it again, after the wait that the server requests.
     Retry { wait: Option<Duration> },
-    /// Nothing, for this request; others may be answered.
-    None,
-    /// Nothing, and all other requests would fail likewise.
-    Stop,
+    /// Do not send it again; other requests may succeed.
+    GiveUp,
+    /// Send no further request: all would fail for the same reason.
+    GiveUpAll,
 }
 
-/// One API, ready to be asked.
-pub(super) struct Exchange {
+/// An HTTP client for one endpoint.
+pub(super) struct HttpClient {
     client: Client,
     endpoint: Endpoint,
     timeouts: Timeouts,
 }
 
-impl Exchange {
+impl HttpClient {
     pub(super) fn new(endpoint: &Endpoint, timeouts: Timeouts) -> Result<Self, TeacherError> {
         endpoint.check()?;
         let mut headers = HeaderMap::new();
@@ -62,15 +62,15 @@ impl Exchange {
         let mut client = Client::builder()
             .default_headers(headers)
             .user_agent(concat!("offmodel/", env!("CARGO_PKG_VERSION")))
-            // The key is for this host alone.
+            // A redirect would send the key to another host.
             .redirect(redirect::Policy::none())
             .connect_timeout(timeouts.connect);
         if endpoint.is_loopback() {
-            // A proxy would be another machine that reads the key.
+            // A proxy would send the key to another machine.
             client = client.no_proxy();
         }
         if endpoint.is_plain_http() {
-            // Spares reading the system's certificates.
+            // Plain HTTP does not need the system's certificates, which take time to read.
             client = client.tls_built_in_root_certs(false);
         }
         let client = client.build().map_err(|error| TeacherError::Client {
@@ -83,28 +83,28 @@ impl Exchange {
         })
     }
 
-    /// Sends a request and reads its answer.
-    pub(super) async fn ask(&self, request: &Request) -> Result<Answer, Failure> {
-        let answer = tokio::time::timeout(self.timeouts.whole, self.send(request)).await;
-        let answer = answer.unwrap_or(Err(Failure::retry(RequestProblem::Timeout {
+    /// Sends `request` and reads its response, within the time limit.
+    pub(super) async fn send(&self, request: &Request) -> Result<ApiResponse, RequestFailure> {
+        let response = tokio::time::timeout(self.timeouts.whole, self.send_once(request)).await;
+        let response = response.unwrap_or(Err(RequestFailure::retry(RequestProblem::Timeout {
             limit: self.timeouts.whole,
         })));
-        match answer {
-            Ok(answer) => Ok(answer.without(self.endpoint.api_key())),
-            Err(failure) => Err(Failure {
-                problem: self.presentable(failure.problem),
+        match response {
+            Ok(response) => Ok(response.without_key(self.endpoint.api_key())),
+            Err(failure) => Err(RequestFailure {
+                problem: self.safe_to_show(failure.problem),
                 ..failure
             }),
         }
     }
 
-    async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+    async fn send_once(&self, request: &Request) -> Result<ApiResponse, RequestFailure> {
         let body = serde_json::to_vec(&request.body).map_err(|error| {
-            Failure::new(
+            RequestFailure::new(
                 RequestProblem::Connection {
                     detail: error.to_string(),
                 },
-                Remedy::None,
+                RetryDecision::GiveUp,
             )
         })?;
         let url = self.endpoint.chat_completions();
@@ -112,30 +112,33 @@ impl Exchange {
         let response = sent.map_err(|error| self.connection_failed(&error))?;
         let status = response.status();
         if status.is_redirection() {
-            return Err(Failure::new(redirected(&response), Remedy::Stop));
+            return Err(RequestFailure::new(
+                redirected(&response),
+                RetryDecision::GiveUpAll,
+            ));
         }
         if status.is_success() {
-            let body = self.body(response, MAXIMUM_ANSWER_BYTES).await?;
-            if body.len() > MAXIMUM_ANSWER_BYTES {
-                let limit = MAXIMUM_ANSWER_BYTES;
-                return Err(Failure::new(
+            let body = self.body(response, MAX_RESPONSE_BYTES).await?;
+            if body.len() > MAX_RESPONSE_BYTES {
+                let limit = MAX_RESPONSE_BYTES;
+                return Err(RequestFailure::new(
                     RequestProblem::TooLong { limit },
-                    Remedy::None,
+                    RetryDecision::GiveUp,
                 ));
             }
-            return Answer::parse(&body).map_err(Failure::of_answer);
+            return ApiResponse::parse(&body).map_err(RequestFailure::from_response);
         }
-        let wait = wanted_wait(response.headers());
-        // An error is an error, also if its body breaks off.
+        let wait = requested_wait(response.headers());
+        // The status alone is an error, even if its body breaks off.
         let body = self
-            .body(response, MAXIMUM_ERROR_BYTES)
+            .body(response, MAX_ERROR_BYTES)
             .await
             .unwrap_or_default();
-        of_error(status, &body, wait)
+        from_error(status, &body, wait)
     }
 
-    /// The body, up to one byte more than `limit`; the rest is not read.
-    async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
+    /// Reads the body up to one byte beyond `limit`, so that the caller can tell that it is too long.
+    async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, RequestFailure> {
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
@@ -152,30 +155,30 @@ impl Exchange {
         }
     }
 
-    fn connection_failed(&self, error: &reqwest::Error) -> Failure {
+    fn connection_failed(&self, error: &reqwest::Error) -> RequestFailure {
         if error.is_connect() && error.is_timeout() {
             let limit = self.timeouts.connect;
-            return Failure::retry(RequestProblem::Timeout { limit });
+            return RequestFailure::retry(RequestProblem::Timeout { limit });
         }
         let detail = with_causes(error);
-        Failure::retry(RequestProblem::Connection { detail })
+        RequestFailure::retry(RequestProblem::Connection { detail })
     }
 
-    /// The problem with what the server said shortened and without the key.
-    fn presentable(&self, problem: RequestProblem) -> RequestProblem {
-        // Hidden first: a shortened key is harder to find.
-        let show = |text: &str| tidy(&self.endpoint.hide_key(text));
+    /// Shortens the text of the server in `problem`, and removes the key.
+    fn safe_to_show(&self, problem: RequestProblem) -> RequestProblem {
+        // The key is removed first, because a shortened key is harder to find.
+        let show = |text: &str| one_line(&self.endpoint.hide_key(text));
         match problem {
             RequestProblem::Connection { detail } => RequestProblem::Connection {
                 detail: show(&detail),
             },
-            RequestProblem::Status { status, said } => RequestProblem::Status {
+            RequestProblem::Status { status, message } => RequestProblem::Status {
                 status,
-                said: show(&said),
+                message: show(&message),
             },
-            RequestProblem::ErrorAnswer { code, said } => RequestProblem::ErrorAnswer {
+            RequestProblem::ErrorResponse { code, message } => RequestProblem::ErrorResponse {
                 code,
-                said: show(&said),
+                message: show(&message),
             },
             RequestProblem::Redirect { status, target } => RequestProblem::Redirect {
                 status,
@@ -189,61 +192,65 @@ impl Exchange {
     }
 }
 
-impl Failure {
-    fn new(problem: RequestProblem, remedy: Remedy) -> Self {
-        Self { problem, remedy }
+impl RequestFailure {
+    fn new(problem: RequestProblem, retry: RetryDecision) -> Self {
+        Self { problem, retry }
     }
 
     fn retry(problem: RequestProblem) -> Self {
-        Self::new(problem, Remedy::Retry { wait: None })
+        Self::new(problem, RetryDecision::Retry { wait: None })
     }
 
-    /// Of a body with the status of a success.
-    fn of_answer(problem: RequestProblem) -> Self {
-        let remedy = match &problem {
-            RequestProblem::ErrorAnswer {
+    /// A problem in the body of a response with a success status.
+    fn from_response(problem: RequestProblem) -> Self {
+        let retry = match &problem {
+            RequestProblem::ErrorResponse {
                 code: Some(code), ..
-            } => remedy_of(*code, None),
-            // A gateway that answers for the server may do that for a while only.
-            _ => Remedy::Retry { wait: None },
+            } => retry_decision(*code, None),
+            // A gateway may have answered instead of the server, which is often temporary.
+            _ => RetryDecision::Retry { wait: None },
         };
-        Self::new(problem, remedy)
+        Self::new(problem, retry)
     }
 }
 
-fn of_error(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Result<Answer, Failure> {
+fn from_error(
+    status: StatusCode,
+    body: &[u8],
+    wait: Option<Duration>,
+) -> Result<ApiResponse, RequestFailure> {
     if matches!(status.as_u16(), 400 | 403 | 422) && is_filter_error(body) {
-        return Ok(Answer::withheld());
+        return Ok(ApiResponse::filtered());
     }
     let problem = RequestProblem::Status {
         status: status.as_u16(),
-        said: error_message(body),
+        message: error_message(body),
     };
-    // OpenAI gives this status also to an account without money, which no wait helps.
+    // OpenAI uses status 429 also for an exhausted account, for which waiting does not help.
     let out_of_money = error_code(body).as_deref() == Some("insufficient_quota");
-    let remedy = if out_of_money {
-        Remedy::Stop
+    let retry = if out_of_money {
+        RetryDecision::GiveUpAll
     } else {
-        remedy_of(status.as_u16(), wait)
+        retry_decision(status.as_u16(), wait)
     };
-    Err(Failure::new(problem, remedy))
+    Err(RequestFailure::new(problem, retry))
 }
 
-fn remedy_of(status: u16, wait: Option<Duration>) -> Remedy {
+fn retry_decision(status: u16, wait: Option<Duration>) -> RetryDecision {
     match status {
-        408 | 409 | 425 | 429 | 500..=599 => Remedy::Retry { wait },
-        // The key, the account, the address or the name of the model.
-        401..=407 => Remedy::Stop,
-        _ => Remedy::None,
+        408 | 409 | 425 | 429 | 500..=599 => RetryDecision::Retry { wait },
+        // The key, the account, the address or the name of the model is wrong for every request.
+        401..=407 => RetryDecision::GiveUpAll,
+        _ => RetryDecision::GiveUp,
     }
 }
 
-fn wanted_wait(headers: &HeaderMap) -> Option<Duration> {
+fn requested_wait(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     retry_after(value, SystemTime::now())
 }
 
-/// Scheme, host and port that a redirection points to: the rest may hold anything.
+/// Reports a redirect by scheme, host and port only, because the rest of the URL may hold secrets.
 fn redirected(response: &Response) -> RequestProblem {
     let location = response.headers().get(LOCATION);
     let target = location
@@ -289,13 +296,25 @@ mod tests {
     fn what_may_pass_is_asked_again_and_what_concerns_all_stops_all() {
         let wait = Some(Duration::from_secs(3));
         for status in [408, 409, 425, 429, 500, 502, 503, 504, 529] {
-            assert_eq!(remedy_of(status, wait), Remedy::Retry { wait }, "{status}");
+            assert_eq!(
+                retry_decision(status, wait),
+                RetryDecision::Retry { wait },
+                "{status}"
+            );
         }
         for status in [401, 402, 403, 404] {
-            assert_eq!(remedy_of(status, wait), Remedy::Stop, "{status}");
+            assert_eq!(
+                retry_decision(status, wait),
+                RetryDecision::GiveUpAll,
+                "{status}"
+            );
         }
         for status in [400, 413, 422] {
-            assert_eq!(remedy_of(status, wait), Remedy::None, "{status}");
+            assert_eq!(
+                retry_decision(status, wait),
+                RetryDecision::GiveUp,
+                "{status}"
+            );
         }
     }
 
@@ -303,8 +322,8 @@ mod tests {
     fn an_account_without_money_is_not_asked_again() {
         let body =
             br#"{"error":{"message":"You exceeded your quota","code":"insufficient_quota"}}"#;
-        let failure = of_error(StatusCode::TOO_MANY_REQUESTS, body, None).unwrap_err();
-        assert_eq!(failure.remedy, Remedy::Stop);
+        let failure = from_error(StatusCode::TOO_MANY_REQUESTS, body, None).unwrap_err();
+        assert_eq!(failure.retry, RetryDecision::GiveUpAll);
         assert_eq!(
             failure.problem.to_string(),
             "HTTP status 429: You exceeded your quota"
@@ -314,8 +333,11 @@ mod tests {
     #[test]
     fn a_prompt_that_a_provider_withholds_is_answered_with_a_mark() {
         let body = br#"{"error":{"message":"filtered","code":"content_filter"}}"#;
-        let answer = of_error(StatusCode::BAD_REQUEST, body, None).unwrap();
-        assert_eq!(answer.ending, crate::Ending::ContentFilter);
-        assert!(of_error(StatusCode::BAD_REQUEST, b"no", None).is_err());
+        let response = from_error(StatusCode::BAD_REQUEST, body, None).unwrap();
+        assert_eq!(
+            response.finish_reason,
+            offmodel_models::FinishReason::ContentFilter
+        );
+        assert!(from_error(StatusCode::BAD_REQUEST, b"no", None).is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! What is asked, and what becomes of the answers.
+//! The requests that are sent, and what the responses become.
 
 use std::time::Duration;
 
 use offmodel_evals::{
-    Ending, LanguageModel, Teacher, UsageSummary, arithmetic_ladder, evaluate, generate_responses,
+    LanguageModel, Teacher, UsageSummary, arithmetic_ladder, evaluate, generate_responses,
 };
-use offmodel_models::{Chat, Sampling};
+use offmodel_models::{Chat, FinishReason, Sampling};
 use serde_json::json;
 
 use crate::server::{Act, Server, chats, completion, finished, said, sampled};
@@ -27,9 +27,9 @@ fn replies_come_in_the_order_of_the_chats_whatever_order_they_arrive_in() {
 }
 
 #[test]
-fn no_more_requests_are_under_way_than_the_limit() {
+fn no_more_requests_are_open_than_the_limit() {
     let folder = tempfile::tempdir().unwrap();
-    // The first wait for each other, and whoever exceeds the limit has time to be seen.
+    // The first requests wait for each other, so that exceeding the limit would be seen.
     let server = Server::start(|_, _| {
         let slow = Act::After(Duration::from_millis(20), Box::new(said("ok")));
         Act::Crowd(3, Box::new(slow))
@@ -37,7 +37,7 @@ fn no_more_requests_are_under_way_than_the_limit() {
     let prompts: Vec<Chat> = (0..12).map(|n| Chat::user(n.to_string())).collect();
     let model = server.model(&folder).concurrency(3);
     assert_eq!(model.reply(&prompts, &sampled()).unwrap().len(), 12);
-    assert_eq!(server.most_under_way(), 3);
+    assert_eq!(server.max_open_requests(), 3);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn the_request_has_model_messages_and_sampling() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
+fn invalid_options_are_errors_before_any_request() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let model = server.model(&folder);
@@ -96,8 +96,8 @@ fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
     assert_eq!(server.connections(), 0);
 }
 
-/// One prompt for each way in which a reply may end.
-fn every_ending() -> Server {
+/// A server that ends replies with each finish reason, depending on the prompt.
+fn every_finish_reason() -> Server {
     Server::start(|_, request| match request.prompt() {
         "long" => finished("Once upon", "length"),
         "filtered" => finished("", "content_filter"),
@@ -122,26 +122,29 @@ const ENDINGS: [&str; 8] = [
 ];
 
 #[test]
-fn every_ending_is_marked_and_reasoning_is_kept_apart() {
+fn replies_have_their_finish_reason_and_separate_reasoning() {
     let folder = tempfile::tempdir().unwrap();
-    let server = every_ending();
+    let server = every_finish_reason();
     for run in ["fresh", "from the cache"] {
         let replies = server
             .model(&folder)
             .reply(&chats(&ENDINGS), &sampled())
             .unwrap();
-        let endings: Vec<Ending> = replies.iter().map(|reply| reply.ending.clone()).collect();
+        let reasons: Vec<FinishReason> = replies
+            .iter()
+            .map(|reply| reply.finish_reason.clone())
+            .collect();
         assert_eq!(
-            endings,
+            reasons,
             [
-                Ending::Length,
-                Ending::ContentFilter,
-                Ending::ContentFilter,
-                Ending::Refusal,
-                Ending::Empty,
-                Ending::Other("tool_calls".to_owned()),
-                Ending::Stop,
-                Ending::Stop,
+                FinishReason::Length,
+                FinishReason::ContentFilter,
+                FinishReason::ContentFilter,
+                FinishReason::Refusal,
+                FinishReason::Empty,
+                FinishReason::Other("tool_calls".to_owned()),
+                FinishReason::Stop,
+                FinishReason::Stop,
             ],
             "{run}"
         );
@@ -152,9 +155,9 @@ fn every_ending_is_marked_and_reasoning_is_kept_apart() {
 }
 
 #[test]
-fn a_set_to_train_on_has_only_what_the_teacher_ended_and_tells_the_rest() {
+fn a_training_set_has_only_complete_responses_and_counts_the_others() {
     let folder = tempfile::tempdir().unwrap();
-    let server = every_ending();
+    let server = every_finish_reason();
     let teacher = Teacher::from(server.model(&folder));
     let prompts: Vec<String> = ENDINGS.iter().map(|&prompt| prompt.to_owned()).collect();
     let sampling = sampled().seed(4);
@@ -181,11 +184,11 @@ fn a_set_to_train_on_has_only_what_the_teacher_ended_and_tells_the_rest() {
 }
 
 #[test]
-fn a_teacher_has_a_score_of_its_own_for_the_gap() {
+fn a_teacher_can_be_evaluated_for_the_gap() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|number, _| {
         let reason = if number == 0 { "length" } else { "stop" };
-        finished("The answer is 1.", reason)
+        finished("The response is 1.", reason)
     });
     let benchmark = arithmetic_ladder(2, 1);
     let evaluation = evaluate(
@@ -201,7 +204,7 @@ fn a_teacher_has_a_score_of_its_own_for_the_gap() {
 }
 
 #[test]
-fn tokens_are_summed_apart_for_this_run_and_for_all() {
+fn tokens_are_summed_for_this_run_and_over_all_runs() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let model = server.model(&folder);
@@ -223,7 +226,7 @@ fn tokens_are_summed_apart_for_this_run_and_for_all() {
 }
 
 #[tokio::test]
-async fn a_cell_that_awaits_may_ask_a_teacher_too() {
+async fn an_async_cell_can_query_a_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let replies = server
