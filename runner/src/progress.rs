@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::estimate::{at_this_pace, in_words};
 use crate::executor::AttemptSpec;
-use crate::store::{AttemptResult, Status};
+use crate::store::{AttemptResult, TrialStatus};
 use crate::terminal::errln;
 
 /// In sweeps of more trials than this, a plain line a second tells enough.
@@ -60,13 +60,13 @@ impl Progress {
         self.advance(self.done + 1);
         if let Some(cause) = &result.cause {
             let what = match result.status {
-                Status::Cancelled => format!("was cancelled in attempt {}", result.attempt),
+                TrialStatus::Cancelled => format!("was cancelled in attempt {}", result.attempt),
                 _ => format!("failed in attempt {}: {cause}", result.attempt),
             };
             self.println(&format!(
                 "trial {} {what} ({})",
                 result.trial,
-                described(spec)
+                describe(spec)
             ));
             return;
         }
@@ -75,7 +75,7 @@ impl Progress {
             .is_none_or(|said| said.elapsed() >= Duration::from_secs(1));
         let last = self.done == self.total;
         if self.bar.is_none()
-            && result.status == Status::Succeeded
+            && result.status == TrialStatus::Succeeded
             && (self.total <= EVERY_TRIAL || due || last)
         {
             self.said = Some(Instant::now());
@@ -88,7 +88,7 @@ impl Progress {
                 "[{done}/{total}] trial {} succeeded in {:.2} s ({}){left}",
                 result.trial,
                 result.seconds,
-                described(spec)
+                describe(spec)
             ));
         }
     }
@@ -114,9 +114,9 @@ impl Progress {
     }
 }
 
-fn described(spec: &AttemptSpec) -> String {
-    if spec.trial.given.is_empty() {
+fn describe(spec: &AttemptSpec) -> String {
+    if spec.trial.overrides.is_empty() {
         return "default parameters".to_owned();
     }
-    crate::assignment::described(&spec.trial.given)
+    crate::assignment::describe(&spec.trial.overrides)
 }

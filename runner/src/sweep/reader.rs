@@ -1,3 +1,5 @@
+//! Typed access to the values of a sweep file.
+
 use std::ops::Range;
 use std::path::Path;
 
@@ -5,20 +7,20 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Given, Place, SpecError};
+use super::{Location, ParameterValue, SpecError};
 
 pub(super) type Table<'a> = DeTable<'a>;
 pub(super) type Entry<'a> = Spanned<DeValue<'a>>;
 
-/// Values of a sweep file by their types; every error tells its place.
+/// Reads values of a sweep file by type; every error has its location.
 pub(super) struct Reader<'a> {
     pub file: &'a Path,
     pub text: &'a str,
 }
 
 impl Reader<'_> {
-    pub fn place(&self, span: &Range<usize>) -> Place {
-        Place::at(self.file, self.text, span.start)
+    pub fn location(&self, span: &Range<usize>) -> Location {
+        Location::at(self.file, self.text, span.start)
     }
 
     pub fn missing(&self, key: &'static str) -> SpecError {
@@ -30,12 +32,12 @@ impl Reader<'_> {
 
     pub fn empty(&self, key: &str, span: &Range<usize>) -> SpecError {
         SpecError::Empty {
-            place: self.place(span),
+            location: self.location(span),
             key: key.to_owned(),
         }
     }
 
-    /// Refuses keys that mean nothing.
+    /// Refuses unknown keys.
     pub fn check_keys(&self, table: &Table<'_>, known: &[&'static str]) -> Result<(), SpecError> {
         let unknown = table
             .keys()
@@ -43,7 +45,7 @@ impl Reader<'_> {
         match unknown {
             None => Ok(()),
             Some(key) => Err(SpecError::UnknownKey {
-                place: self.place(&key.span()),
+                location: self.location(&key.span()),
                 key: key.get_ref().to_string(),
                 known: known.to_vec(),
             }),
@@ -108,7 +110,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A list that is not empty.
+    /// The entries of a list, which must not be empty.
     pub fn list<'a>(&self, key: &str, value: &'a Entry<'a>) -> Result<&'a [Entry<'a>], SpecError> {
         let DeValue::Array(values) = value.get_ref() else {
             return Err(self.wrong_type(key, value, "a list of values"));
@@ -119,19 +121,23 @@ impl Reader<'_> {
         Ok(values)
     }
 
-    /// `name = value` pairs.
-    pub fn assignments(&self, table: &Table<'_>) -> Result<Vec<Given>, SpecError> {
+    /// The `name = value` pairs of a table, in the order of the file.
+    pub fn assignments(&self, table: &Table<'_>) -> Result<Vec<ParameterValue>, SpecError> {
         in_file_order(table)
             .into_iter()
-            .map(|(name, value)| self.given(&name, value))
+            .map(|(name, value)| self.parameter_value(&name, value))
             .collect()
     }
 
-    pub fn given(&self, name: &str, value: &Entry<'_>) -> Result<Given, SpecError> {
-        Ok(Given {
+    pub fn parameter_value(
+        &self,
+        name: &str,
+        value: &Entry<'_>,
+    ) -> Result<ParameterValue, SpecError> {
+        Ok(ParameterValue {
             name: name.to_owned(),
             value: self.json(name, value)?,
-            place: self.place(&value.span()),
+            location: self.location(&value.span()),
         })
     }
 
@@ -144,7 +150,7 @@ impl Reader<'_> {
                 .map(Value::from)
                 .or_else(|_| u64::from_str_radix(number.as_str(), number.radix()).map(Value::from))
                 .ok(),
-            // Infinity and not-a-number are no JSON.
+            // JSON has neither infinity nor NaN.
             DeValue::Float(number) => number
                 .as_str()
                 .parse::<f64>()
@@ -168,7 +174,7 @@ impl Reader<'_> {
             other => format!("a value of type {}", other.type_str()),
         };
         SpecError::WrongType {
-            place: self.place(&value.span()),
+            location: self.location(&value.span()),
             key: key.to_owned(),
             expected,
             found,
@@ -176,7 +182,8 @@ impl Reader<'_> {
     }
 }
 
-/// A table sorts its keys; trials run in the order that the user wrote.
+/// The entries of a table in the order of the file. The parser sorts them by name, but trials run in
+/// the order that the user wrote.
 pub(super) fn in_file_order<'a>(table: &'a Table<'a>) -> Vec<(String, &'a Entry<'a>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);

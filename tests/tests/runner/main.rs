@@ -1,5 +1,5 @@
-//! `offmodel run`, `sweep`, `status` and `report` as a user calls them: the real binary, the
-//! real compiler and prelude, small notebooks in folders of their own.
+//! The command `offmodel` as users call it: the real binary, compiler and prelude, with small
+//! notebooks in temporary folders.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 

@@ -1,10 +1,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::store::{AttemptResult, RESULT_VERSION, Status};
+use crate::compare::ComparableFrame;
+use crate::store::{AttemptResult, RESULT_VERSION};
 use crate::sweep::Trial;
 
-fn result(status: Status, seconds: f64) -> AttemptResult {
+fn result(status: TrialStatus, seconds: f64) -> AttemptResult {
     AttemptResult {
         version: RESULT_VERSION,
         trial: String::new(),
@@ -22,22 +23,26 @@ fn result(status: Status, seconds: f64) -> AttemptResult {
     }
 }
 
-fn trial(parameters: Value, recorded: Option<Recorded>) -> CollectedTrial {
+fn trial(parameters: Value, frame: Option<ComparableFrame>) -> CollectedTrial {
     let parameters: Assignment = serde_json::from_value(parameters).unwrap();
-    let standing = match recorded {
-        Some(_) => Standing::Succeeded(result(Status::Succeeded, 2.0)),
-        None => Standing::Failed(result(Status::Failed, 1.0)),
+    let (status, seconds) = match frame {
+        Some(_) => (TrialStatus::Succeeded, 2.0),
+        None => (TrialStatus::Failed, 1.0),
     };
     CollectedTrial {
         trial: Trial {
             id: String::new(),
-            given: parameters.clone(),
+            overrides: parameters.clone(),
             parameters,
             priority: 0,
             data: Default::default(),
         },
-        standing,
-        recorded,
+        summary: TrialSummary {
+            attempts: 1,
+            status,
+            result: Some(result(status, seconds)),
+        },
+        frame,
     }
 }
 
@@ -48,9 +53,9 @@ fn sweep(trials: Vec<CollectedTrial>) -> CollectedSweep {
     }
 }
 
-/// Two levels, with a score each.
-fn levels(scores: [f64; 2]) -> Option<Recorded> {
-    Some(Recorded {
+/// A frame of two levels with a score each.
+fn levels(scores: [f64; 2]) -> Option<ComparableFrame> {
+    Some(ComparableFrame {
         height: 2,
         labels: Vec::new(),
         integers: vec![
@@ -80,7 +85,7 @@ fn seeds_are_resampled_within_each_group_of_labels_and_parameters() {
     };
     let compared = compare(&of(0.0), &of(-4.0), None);
     assert_eq!((compared.pairs, compared.compared), (6, 6));
-    // n is the same in all rows: it labels nothing and is compared.
+    // `n` is equal in all rows, so it labels none and is compared.
     assert_eq!(
         (
             compared.values,
@@ -108,25 +113,25 @@ fn seeds_are_resampled_within_each_group_of_labels_and_parameters() {
     assert_eq!(
         group.interval,
         Some((-4.0, -4.0)),
-        "every seed changed alike"
+        "every seed changed by the same amount"
     );
     assert!(compared.resampled.contains("seeds"));
 }
 
 #[test]
-fn items_are_resampled_where_a_column_tells_them_apart() {
+fn items_are_resampled_if_a_column_distinguishes_them() {
     let of = |right: [bool; 4]| {
         let items = (0..4).map(|item| format!("problem {item}")).collect();
         let scores = right.map(|right| Some(f64::from(right))).to_vec();
-        let recorded = Recorded {
+        let frame = ComparableFrame {
             height: 4,
             labels: vec![("item".to_owned(), items)],
             integers: Vec::new(),
             floats: vec![("correct".to_owned(), scores)],
         };
         sweep(vec![
-            trial(json!({"seed": 1}), Some(recorded.clone())),
-            trial(json!({"seed": 2}), Some(recorded)),
+            trial(json!({"seed": 1}), Some(frame.clone())),
+            trial(json!({"seed": 2}), Some(frame)),
         ])
     };
     let compared = compare(
@@ -165,7 +170,7 @@ fn one_pair_has_a_change_and_no_interval() {
 }
 
 #[test]
-fn trials_without_a_partner_and_trials_that_ended_otherwise_are_listed() {
+fn trials_without_a_partner_and_changes_of_status_are_listed() {
     let a = sweep(vec![
         trial(json!({"x": 1}), levels([1.0, 2.0])),
         trial(json!({"x": 2}), levels([1.0, 2.0])),
@@ -178,8 +183,8 @@ fn trials_without_a_partner_and_trials_that_ended_otherwise_are_listed() {
     assert_eq!(compared.paired_by, ["x"]);
     assert_eq!(compared.only_a.len(), 1);
     assert_eq!(compared.only_b.len(), 1);
-    assert_eq!(compared.standings[0].a, "succeeded");
-    assert_eq!(compared.standings[0].b, "failed");
+    assert_eq!(compared.status_changes[0].a, "succeeded");
+    assert_eq!(compared.status_changes[0].b, "failed");
     assert_eq!(compared.compared, 0);
 }
 
@@ -195,7 +200,7 @@ fn a_trial_with_two_possible_partners_is_not_compared() {
 }
 
 #[test]
-fn other_rows_are_left_out_and_said() {
+fn pairs_with_different_rows_are_listed_and_not_compared() {
     let mut other = levels([1.0, 2.0]).unwrap();
     other.height = 1;
     let a = sweep(vec![trial(json!({"x": 1}), levels([1.0, 2.0]))]);

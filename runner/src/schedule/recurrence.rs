@@ -1,27 +1,33 @@
+//! The occurrences of a cron expression in a time zone.
+
 use chrono::{DateTime, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
 use super::ScheduleError;
-use crate::suggestion;
+use offmodel_support::suggestion;
 
 /// A cron expression in a time zone.
+///
+/// When the clock changes, occurrences follow Vixie cron: a fixed time that the spring change skips
+/// runs at the first moment after the gap, a fixed time that the autumn change repeats runs once,
+/// and an expression with `*` in hour or minute follows real time.
 #[derive(Debug, Clone)]
-pub struct Timetable {
+pub struct Recurrence {
     cron: Cron,
     zone: Tz,
 }
 
-impl Timetable {
-    /// Reads a cron expression of five fields, or a nickname such as `@daily`, and the IANA name
-    /// of a time zone.
+impl Recurrence {
+    /// Parses a cron expression of five fields, or a nickname such as `@daily`, and the IANA name of
+    /// a time zone.
     ///
     /// # Errors
-    /// When either is not that, or the expression has no occurrence.
+    /// [`ScheduleError`], if either is unknown or the expression has no occurrence.
     pub fn parse(expression: &str, zone: &str) -> Result<Self, ScheduleError> {
         let zone = zone.parse().map_err(|_| unknown_zone(zone))?;
-        // A run takes a second to begin: finer times would only be a mistake.
+        // A sixth field for seconds is refused: starting a sweep takes a second itself.
         let cron = CronParser::builder()
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
@@ -31,29 +37,29 @@ impl Timetable {
                 expression: expression.to_owned(),
                 reason: error.to_string(),
             })?;
-        let timetable = Self { cron, zone };
-        if timetable.after(Utc::now()).is_none() {
-            return Err(ScheduleError::Never {
+        let recurrence = Self { cron, zone };
+        if recurrence.next_after(Utc::now()).is_none() {
+            return Err(ScheduleError::NeverOccurs {
                 expression: expression.to_owned(),
             });
         }
-        Ok(timetable)
+        Ok(recurrence)
     }
 
-    /// The first occurrence later than an instant, `None` if there is none any more.
-    pub fn after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// The first occurrence after an instant.
+    pub fn next_after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let local = instant.with_timezone(&self.zone);
         let next = self.cron.find_next_occurrence(&local, false).ok()?;
         Some(next.with_timezone(&Utc)).filter(|next| *next > instant)
     }
 
-    /// All later occurrences, in order.
-    pub fn all_after(&self, instant: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
-        std::iter::successors(self.after(instant), |last| self.after(*last))
+    /// All occurrences after an instant, in order.
+    pub fn iter_after(&self, instant: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
+        std::iter::successors(self.next_after(instant), |last| self.next_after(*last))
     }
 
-    /// An instant as the time zone's clocks show it.
-    pub fn local(&self, instant: DateTime<Utc>) -> DateTime<Tz> {
+    /// An instant in the time zone.
+    pub fn to_local(&self, instant: DateTime<Utc>) -> DateTime<Tz> {
         instant.with_timezone(&self.zone)
     }
 
@@ -65,7 +71,7 @@ impl Timetable {
 
 fn unknown_zone(zone: &str) -> ScheduleError {
     let names: Vec<&str> = TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
-    ScheduleError::Zone {
+    ScheduleError::TimeZone {
         zone: zone.to_owned(),
         hint: suggestion::hint(zone, &names),
     }
@@ -83,16 +89,16 @@ mod tests {
     }
 
     fn occurrences(expression: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
-        let timetable = Timetable::parse(expression, zone).unwrap();
-        timetable
-            .all_after(utc(from))
+        let recurrence = Recurrence::parse(expression, zone).unwrap();
+        recurrence
+            .iter_after(utc(from))
             .take(count)
-            .map(|instant| timetable.local(instant).to_rfc3339())
+            .map(|instant| recurrence.to_local(instant).to_rfc3339())
             .collect()
     }
 
     #[test]
-    fn a_night_that_the_spring_day_leaves_out_runs_right_after_the_gap() {
+    fn a_time_that_the_spring_change_skips_runs_right_after_the_gap() {
         assert_eq!(
             occurrences("30 2 * * *", "Europe/Berlin", "2026-03-28T00:00:00Z", 3),
             [
@@ -104,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_night_that_the_autumn_day_has_twice_runs_the_first_time_only() {
+    fn a_time_that_the_autumn_change_repeats_runs_once() {
         assert_eq!(
             occurrences("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
             ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"]
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hour_is_every_real_hour() {
+    fn every_hour_follows_real_time() {
         assert_eq!(
             occurrences("0 * * * *", "Europe/Berlin", "2026-03-29T00:30:00Z", 2),
             ["2026-03-29T03:00:00+02:00", "2026-03-29T04:00:00+02:00"]
@@ -132,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_what_was_meant() {
-        let error = |expression, zone| Timetable::parse(expression, zone).unwrap_err().to_string();
+    fn errors_suggest_what_was_meant() {
+        let error = |expression, zone| Recurrence::parse(expression, zone).unwrap_err().to_string();
         assert_eq!(
             error("30 2 * * *", "Europe/Berln"),
             "there is no time zone `Europe/Berln`; did you mean `Europe/Berlin`?; use an IANA name such as Europe/Berlin or UTC"
@@ -147,9 +153,9 @@ mod tests {
                 "{wrong}"
             );
         }
-        assert_eq!(error("0 0 30 2 *", "UTC"), "`0 0 30 2 *` never happens");
-        assert!(Timetable::parse("@daily", "UTC").is_ok());
-        assert!(Timetable::parse("0 4 * * mon-fri", "UTC").is_ok());
+        assert_eq!(error("0 0 30 2 *", "UTC"), "`0 0 30 2 *` never occurs");
+        assert!(Recurrence::parse("@daily", "UTC").is_ok());
+        assert!(Recurrence::parse("0 4 * * mon-fri", "UTC").is_ok());
     }
 
     fn expression() -> impl Strategy<Value = String> {
@@ -189,14 +195,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
-        /// From any instant of ten years, every changed clock among them.
+        /// Starts at any instant of ten years, which include every change of the clock.
         #[test]
         fn the_next_occurrence_is_later_and_none_lies_between(
             expression in expression(), zone in zone(), seconds in 0_i64..315_360_000, within in 0.0_f64..1.0,
         ) {
-            let timetable = Timetable::parse(&expression, zone).unwrap();
+            let recurrence = Recurrence::parse(&expression, zone).unwrap();
             let start = utc("2020-01-01T00:00:00Z") + TimeDelta::seconds(seconds);
-            let occurrences: Vec<_> = timetable.all_after(start).take(30).collect();
+            let occurrences: Vec<_> = recurrence.iter_after(start).take(30).collect();
             prop_assert_eq!(occurrences.len(), 30);
             let mut last = start;
             for occurrence in occurrences {
@@ -204,7 +210,7 @@ mod tests {
                 let between = (occurrence - last).num_seconds() as f64 * within;
                 let between = last + TimeDelta::seconds(between as i64);
                 if between < occurrence {
-                    prop_assert_eq!(timetable.after(between), Some(occurrence), "from {}", between);
+                    prop_assert_eq!(recurrence.next_after(between), Some(occurrence), "from {}", between);
                 }
                 last = occurrence;
             }

@@ -3,17 +3,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::super::{Missed, Process, Schedule};
+use super::super::{MissedPolicy, ProcessIdentity, Schedule};
 use super::*;
 
-/// A machine of its own: a clock that the test sets, and sweeps that end when it says so.
+/// A simulated machine: a clock that the test sets, and sweeps that end when the test says so.
 #[derive(Clone)]
 struct Machine {
     now: Rc<Cell<DateTime<Utc>>>,
-    sweeps: Rc<RefCell<BTreeMap<u32, Option<Outcome>>>>,
+    sweeps: Rc<RefCell<BTreeMap<u32, Option<RunOutcome>>>>,
     signals: Rc<RefCell<Vec<i32>>>,
-    begun: Rc<RefCell<Vec<String>>>,
-    file: LedgerFile,
+    started: Rc<RefCell<Vec<String>>>,
+    store: ScheduleStore,
 }
 
 struct Sweep {
@@ -40,10 +40,10 @@ impl Launcher for Machine {
         if schedule.sweep == Path::new("missing") {
             return Err(std::io::ErrorKind::NotFound.into());
         }
-        let id = u32::try_from(self.begun.borrow().len()).unwrap() + 1;
+        let id = u32::try_from(self.started.borrow().len()).unwrap() + 1;
         self.sweeps.borrow_mut().insert(id, None);
         let at = scheduled.format("%m-%dT%H:%M");
-        self.begun
+        self.started
             .borrow_mut()
             .push(format!("{name} {at} {attempt}"));
         Ok(Sweep {
@@ -52,17 +52,17 @@ impl Launcher for Machine {
         })
     }
 
-    fn is_alive(&self, process: &Process) -> bool {
+    fn is_alive(&self, process: &ProcessIdentity) -> bool {
         self.sweeps.borrow().get(&process.id) == Some(&None)
     }
 }
 
-impl Launched for Sweep {
-    fn process(&self) -> Process {
-        Process {
+impl LaunchedSweep for Sweep {
+    fn process(&self) -> ProcessIdentity {
+        ProcessIdentity {
             id: self.id,
-            start: 0,
-            boot: String::new(),
+            start_time: 0,
+            boot_id: String::new(),
         }
     }
 
@@ -70,7 +70,7 @@ impl Launched for Sweep {
         Path::new("log")
     }
 
-    fn ended(&mut self) -> Option<Outcome> {
+    fn try_wait(&mut self) -> Option<RunOutcome> {
         self.machine.sweeps.borrow()[&self.id].clone()
     }
 
@@ -85,8 +85,8 @@ impl Machine {
             now: Rc::new(Cell::new(now.parse().unwrap())),
             sweeps: Rc::default(),
             signals: Rc::default(),
-            begun: Rc::default(),
-            file: LedgerFile::new(folder.path()),
+            started: Rc::default(),
+            store: ScheduleStore::new(folder.path()),
         }
     }
 
@@ -97,67 +97,76 @@ impl Machine {
             sweep: PathBuf::from("nightly.toml"),
             folder: PathBuf::from("/"),
             arguments: Vec::new(),
-            missed: Missed::RunOnce,
+            missed: MissedPolicy::RunOnce,
             overlap: false,
         };
         change(&mut schedule);
-        let entry = Entry::new(schedule, self.now.get());
-        let added = self.file.update(|ledger| {
-            ledger.schedules.insert(name.to_owned(), entry);
+        let entry = ScheduleEntry::new(schedule, self.now.get());
+        let added = self.store.update(|table| {
+            table.schedules.insert(name.to_owned(), entry);
             Ok(())
         });
         added.unwrap();
     }
 
-    fn conductor(&self) -> Conductor<Machine, Machine> {
-        Conductor::new(self.file.clone(), self.clone(), self.clone(), Vec::new(), 1)
+    fn scheduler(&self) -> Scheduler<Machine, Machine> {
+        Scheduler::new(
+            self.store.clone(),
+            self.clone(),
+            self.clone(),
+            Vec::new(),
+            1,
+        )
     }
 
     fn set_clock(&self, now: &str) {
         self.now.set(now.parse().unwrap());
     }
 
-    fn end(&self, id: u32, outcome: Outcome) {
+    fn end(&self, id: u32, outcome: RunOutcome) {
         self.sweeps.borrow_mut().insert(id, Some(outcome));
     }
 
-    fn begun(&self) -> Vec<String> {
-        self.begun.borrow().clone()
+    fn started(&self) -> Vec<String> {
+        self.started.borrow().clone()
     }
 
-    fn outcomes(&self, name: &str) -> Vec<Outcome> {
-        let ledger = self.file.read().unwrap();
-        let history = &ledger.schedules[name].history;
+    fn outcomes(&self, name: &str) -> Vec<RunOutcome> {
+        let table = self.store.read().unwrap();
+        let history = &table.schedules[name].history;
         history.iter().map(|run| run.outcome.clone()).collect()
     }
 }
 
 #[test]
-fn a_failing_sweep_is_recorded_and_the_next_night_comes() {
+fn a_failed_run_is_recorded_and_the_next_night_runs() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
     machine.schedule("nightly", "30 2 * * *", |_| {});
-    let mut conductor = machine.conductor();
+    let mut scheduler = machine.scheduler();
     for (night, id) in [("2026-01-02", 1), ("2026-01-03", 2)] {
         machine.set_clock(&format!("{night}T01:29:59Z"));
-        assert_eq!(conductor.turn(true).unwrap(), []);
-        assert_eq!(conductor.until_next().unwrap(), Some(TimeDelta::seconds(1)));
+        assert_eq!(scheduler.tick().unwrap(), []);
+        assert_eq!(
+            scheduler.time_to_next().unwrap(),
+            Some(TimeDelta::seconds(1))
+        );
         machine.set_clock(&format!("{night}T01:30:00Z"));
-        assert_eq!(conductor.turn(true).unwrap().len(), 1);
-        assert_eq!(conductor.turn(true).unwrap(), [], "one instant, one run");
-        machine.end(id, Outcome::Failed { exit_code: Some(1) });
-        conductor.turn(true).unwrap();
-        assert!(conductor.is_idle());
+        assert_eq!(scheduler.tick().unwrap().len(), 1);
+        assert_eq!(scheduler.tick().unwrap(), [], "an occurrence runs once");
+        machine.end(id, RunOutcome::Failed { exit_code: Some(1) });
+        scheduler.tick().unwrap();
+        assert!(scheduler.is_idle());
     }
     assert_eq!(
-        machine.begun(),
+        machine.started(),
         ["nightly 01-02T01:30 1", "nightly 01-03T01:30 1"]
     );
     assert_eq!(
         machine.outcomes("nightly"),
         [
-            Outcome::Failed { exit_code: Some(1) },
-            Outcome::Failed { exit_code: Some(1) }
+            RunOutcome::Failed { exit_code: Some(1) },
+            RunOutcome::Failed { exit_code: Some(1) }
         ]
     );
 }
@@ -167,31 +176,31 @@ fn a_run_that_takes_two_days_is_followed_by_one_run() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
     machine.schedule("nightly", "30 2 * * *", |_| {});
-    let mut conductor = machine.conductor();
+    let mut scheduler = machine.scheduler();
     for now in [
         "2026-01-02T01:30:00Z",
         "2026-01-03T01:30:00Z",
         "2026-01-04T01:30:00Z",
     ] {
         machine.set_clock(now);
-        conductor.turn(true).unwrap();
+        scheduler.tick().unwrap();
     }
-    assert_eq!(machine.begun().len(), 1);
-    machine.end(1, Outcome::Succeeded);
-    conductor.turn(true).unwrap();
+    assert_eq!(machine.started().len(), 1);
+    machine.end(1, RunOutcome::Succeeded);
+    scheduler.tick().unwrap();
     assert_eq!(
-        machine.begun(),
+        machine.started(),
         ["nightly 01-02T01:30 1", "nightly 01-04T01:30 1"]
     );
 }
 
 #[test]
-fn a_schedule_with_overlap_does_not_wait() {
+fn a_schedule_with_overlap_starts_further_runs() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T00:30:00Z");
     machine.schedule("hourly", "0 * * * *", |schedule| schedule.overlap = true);
-    let mut conductor = Conductor::new(
-        machine.file.clone(),
+    let mut scheduler = Scheduler::new(
+        machine.store.clone(),
         machine.clone(),
         machine.clone(),
         vec![],
@@ -203,96 +212,93 @@ fn a_schedule_with_overlap_does_not_wait() {
         "2026-01-01T03:00:00Z",
     ] {
         machine.set_clock(now);
-        conductor.turn(true).unwrap();
+        scheduler.tick().unwrap();
     }
-    assert_eq!(machine.begun().len(), 2, "no more than two at once");
+    assert_eq!(machine.started().len(), 2, "no more than two at once");
 }
 
 #[test]
-fn a_run_that_is_stopped_with_its_scheduler_goes_on_with_the_next_one() {
+fn a_run_that_is_stopped_with_its_scheduler_continues_with_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
     machine.schedule("nightly", "30 2 * * *", |_| {});
-    let mut conductor = machine.conductor();
+    let mut scheduler = machine.scheduler();
     machine.set_clock("2026-01-02T01:30:00Z");
-    conductor.turn(true).unwrap();
-    conductor.stop(libc::SIGTERM);
+    scheduler.tick().unwrap();
+    scheduler.stop(libc::SIGTERM);
     assert_eq!(*machine.signals.borrow(), [libc::SIGTERM]);
-    conductor.turn(true).unwrap();
-    assert!(
-        !conductor.is_idle(),
-        "it waits for the sweep to end in order"
-    );
+    scheduler.tick().unwrap();
+    assert!(!scheduler.is_idle(), "the sweep has not ended yet");
     machine.end(
         1,
-        Outcome::Failed {
+        RunOutcome::Failed {
             exit_code: Some(130),
         },
     );
-    conductor.turn(true).unwrap();
-    assert!(conductor.is_idle());
-    assert_eq!(machine.outcomes("nightly"), [Outcome::Stopped]);
+    scheduler.tick().unwrap();
+    assert!(scheduler.is_idle());
+    assert_eq!(machine.outcomes("nightly"), [RunOutcome::Stopped]);
     machine.set_clock("2026-01-02T09:00:00Z");
-    machine.conductor().turn(true).unwrap();
+    machine.scheduler().tick().unwrap();
     assert_eq!(
-        machine.begun(),
+        machine.started(),
         ["nightly 01-02T01:30 1", "nightly 01-02T01:30 2"]
     );
 }
 
 #[test]
-fn a_sweep_that_someone_else_stopped_does_not_come_back() {
+fn a_sweep_that_a_user_stopped_does_not_continue() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
     machine.schedule("nightly", "30 2 * * *", |_| {});
-    let mut conductor = machine.conductor();
+    let mut scheduler = machine.scheduler();
     machine.set_clock("2026-01-02T01:30:00Z");
-    conductor.turn(true).unwrap();
+    scheduler.tick().unwrap();
     machine.end(
         1,
-        Outcome::Failed {
+        RunOutcome::Failed {
             exit_code: Some(130),
         },
     );
-    conductor.turn(true).unwrap();
-    conductor.turn(true).unwrap();
-    assert_eq!(machine.begun().len(), 1);
+    scheduler.tick().unwrap();
+    scheduler.tick().unwrap();
+    assert_eq!(machine.started().len(), 1);
 }
 
 #[test]
-fn sweeps_of_a_scheduler_that_died_are_waited_for_and_go_on_if_they_died_too() {
+fn a_run_of_a_dead_scheduler_is_waited_for_and_continues_if_it_died_too() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
     machine.schedule("nightly", "30 2 * * *", |_| {});
     machine.set_clock("2026-01-02T01:30:00Z");
-    machine.conductor().turn(true).unwrap();
-    let mut second = machine.conductor();
-    assert_eq!(second.turn(true).unwrap(), [], "the sweep still runs");
-    // As after a power failure.
-    machine.end(1, Outcome::Failed { exit_code: None });
-    second.turn(true).unwrap();
+    machine.scheduler().tick().unwrap();
+    let mut second = machine.scheduler();
+    assert_eq!(second.tick().unwrap(), [], "the sweep still runs");
+    // As in a power failure.
+    machine.end(1, RunOutcome::Failed { exit_code: None });
+    second.tick().unwrap();
     assert_eq!(
-        machine.begun(),
+        machine.started(),
         ["nightly 01-02T01:30 1", "nightly 01-02T01:30 2"]
     );
-    assert_eq!(machine.outcomes("nightly"), [Outcome::Lost]);
+    assert_eq!(machine.outcomes("nightly"), [RunOutcome::Lost]);
 }
 
 #[test]
-fn a_run_that_takes_the_machine_down_each_time_is_given_up() {
+fn a_run_that_is_cut_short_every_time_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
     machine.schedule("nightly", "30 2 * * *", |_| {});
     machine.set_clock("2026-01-02T01:30:00Z");
     for id in 1..20 {
-        machine.conductor().turn(true).unwrap();
-        machine.end(id, Outcome::Lost);
+        machine.scheduler().tick().unwrap();
+        machine.end(id, RunOutcome::Lost);
     }
-    assert_eq!(machine.begun().len(), BEGINNINGS);
+    assert_eq!(machine.started().len(), MAX_STARTS);
 }
 
 #[test]
-fn a_schedule_that_cannot_be_kept_does_not_stop_the_others() {
+fn a_broken_schedule_does_not_stop_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
     machine.schedule("a", "30 2 * * *", |schedule| {
@@ -303,26 +309,28 @@ fn a_schedule_that_cannot_be_kept_does_not_stop_the_others() {
     });
     machine.schedule("c", "30 2 * * *", |_| {});
     machine.set_clock("2026-01-02T01:30:00Z");
-    let news = machine.conductor().turn(true).unwrap();
-    assert!(matches!(&news[0].said, Said::Broken { reason } if reason.contains("Mars/Base")));
+    let events = machine.scheduler().tick().unwrap();
+    assert!(
+        matches!(&events[0].kind, ScheduleEventKind::Broken { reason } if reason.contains("Mars/Base"))
+    );
     assert!(matches!(
         machine.outcomes("b")[..],
-        [Outcome::NotStarted { .. }]
+        [RunOutcome::NotStarted { .. }]
     ));
-    assert_eq!(machine.begun(), ["c 01-02T01:30 1"]);
+    assert_eq!(machine.started(), ["c 01-02T01:30 1"]);
 }
 
 #[test]
-fn only_the_schedules_that_were_named_are_looked_at() {
+fn only_the_named_schedules_run() {
     let folder = tempfile::tempdir().unwrap();
     let machine = Machine::new(&folder, "2026-01-01T12:00:00Z");
     machine.schedule("a", "30 2 * * *", |_| {});
     machine.schedule("b", "30 2 * * *", |_| {});
     machine.set_clock("2026-01-02T01:30:00Z");
     let only = vec!["b".to_owned()];
-    let (file, clock) = (machine.file.clone(), machine.clone());
-    Conductor::new(file, clock, machine.clone(), only, 9)
-        .turn(true)
+    let (store, clock) = (machine.store.clone(), machine.clone());
+    Scheduler::new(store, clock, machine.clone(), only, 9)
+        .tick()
         .unwrap();
-    assert_eq!(machine.begun(), ["b 01-02T01:30 1"]);
+    assert_eq!(machine.started(), ["b 01-02T01:30 1"]);
 }

@@ -1,3 +1,5 @@
+//! Reads a sweep file.
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -6,46 +8,46 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::data::data;
-use super::factor::{Factor, Row, factors, trials};
+use super::data::data_sources;
+use super::factors::{Factor, Row, factors, rows};
 use super::policy::{self, Policy, policy};
 use super::reader::{Reader, Table};
-use super::{DataSource, Place, SpecError};
+use super::{DataSource, Location, SpecError};
 
-/// A sweep file as read: values are not yet checked against the notebook.
+/// A sweep file; its values are not yet checked against the notebook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepSpec {
-    /// The file.
+    /// The path of the file.
     pub file: PathBuf,
-    /// Its text.
+    /// The text of the file.
     pub text: String,
-    /// The name of the sweep's folder; may hold [`SweepSpec::DATE`].
+    /// The name of the sweep's folder; may contain [`SweepSpec::DATE`].
     pub name: String,
-    /// The notebook, as a path from the current folder.
+    /// The path of the notebook, relative to the current folder.
     pub notebook: PathBuf,
     /// Values that all trials share.
-    pub parameters: Vec<Given>,
-    /// What varies; the last one fastest.
+    pub parameters: Vec<ParameterValue>,
+    /// The sections that vary, the last one fastest.
     pub factors: Vec<Factor>,
-    /// Trials that have all values of one of these are left out.
+    /// A trial that has all values of one of these rows is excluded.
     pub exclude: Vec<Row>,
-    /// What the notebook reads.
+    /// The data that the notebook reads.
     pub data: Vec<DataSource>,
-    /// How attempts are run.
+    /// Limits, retries, resources and order of attempts.
     pub policy: Policy,
-    /// Where the factors begin.
-    pub place: Place,
+    /// The first value that varies, for errors about the sweep as a whole.
+    pub location: Location,
 }
 
 /// A value for a parameter.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Given {
+pub struct ParameterValue {
     /// The parameter's name.
     pub name: String,
     /// The value.
     pub value: Value,
-    /// Where it stands.
-    pub place: Place,
+    /// Where the value is set.
+    pub location: Location,
 }
 
 const KEYS: [&str; 11] = [
@@ -63,20 +65,20 @@ const KEYS: [&str; 11] = [
 ];
 
 impl SweepSpec {
-    /// What stands for the day in a sweep's name.
+    /// Stands for the date in a sweep's name.
     pub const DATE: &str = "{date}";
 
-    /// With the day in its name, as 2026-11-24.
+    /// Replaces [`Self::DATE`] in the name by a date such as 2026-11-24.
     #[must_use]
-    pub fn dated(mut self, day: NaiveDate) -> Self {
-        self.name = self.name.replace(Self::DATE, &day.to_string());
+    pub fn with_date(mut self, date: NaiveDate) -> Self {
+        self.name = self.name.replace(Self::DATE, &date.to_string());
         self
     }
 
     /// Reads a sweep file.
     ///
     /// # Errors
-    /// When the file is not TOML, lacks a key, or has one that means nothing.
+    /// [`SpecError`] with the location in the file.
     pub fn read(file: &Path) -> Result<Self, SpecError> {
         let text = std::fs::read_to_string(file).map_err(|source| SpecError::Read {
             path: file.to_owned(),
@@ -85,14 +87,14 @@ impl SweepSpec {
         Self::parse(file, &text)
     }
 
-    /// Reads a sweep file's text; `file` is for messages and for finding the notebook.
+    /// Parses the text of a sweep file; `file` is its path, to which the notebook is relative.
     ///
     /// # Errors
-    /// As [`SweepSpec::read`].
+    /// [`SpecError`] with the location in the file.
     pub fn parse(file: &Path, text: &str) -> Result<Self, SpecError> {
         let reader = Reader { file, text };
         let table = DeTable::parse(text).map_err(|error| SpecError::Syntax {
-            place: reader.place(&error.span().unwrap_or_default()),
+            location: reader.location(&error.span().unwrap_or_default()),
             message: error.message().to_owned(),
         })?;
         let table = table.get_ref();
@@ -107,19 +109,19 @@ impl SweepSpec {
             None => Vec::new(),
         };
         let factors = factors(&reader, table)?;
-        check_given_once(&parameters, &factors)?;
+        check_set_once(&parameters, &factors)?;
         let exclude = match table.get("exclude") {
-            Some(entry) => trials(&reader, "exclude", entry)?,
+            Some(entry) => rows(&reader, "exclude", entry)?,
             None => Vec::new(),
         };
         let data = match table.get("data") {
-            Some(entry) => data(&reader, entry)?,
+            Some(entry) => data_sources(&reader, entry)?,
             None => Vec::new(),
         };
-        let place = factors
+        let location = factors
             .iter()
             .flat_map(|factor| factor.rows.iter().flatten())
-            .map(|given| given.place.clone())
+            .map(|value| value.location.clone())
             .next();
         Ok(Self {
             file: file.to_owned(),
@@ -131,7 +133,7 @@ impl SweepSpec {
             exclude,
             data,
             policy: policy(&reader, table)?,
-            place: place.unwrap_or_else(|| reader.place(&(0..0))),
+            location: location.unwrap_or_else(|| reader.location(&(0..0))),
         })
     }
 }
@@ -143,38 +145,33 @@ fn check_version(reader: &Reader<'_>, table: &Table<'_>) -> Result<(), SpecError
     match version.get_ref() {
         DeValue::Integer(number) if number.as_str() == "1" => Ok(()),
         DeValue::Integer(number) => Err(SpecError::Version {
-            place: reader.place(&version.span()),
+            location: reader.location(&version.span()),
             found: number.as_str().to_owned(),
         }),
         _ => Err(reader.wrong_type("version", version, "the integer 1")),
     }
 }
 
-/// Two sections that set the same parameter contradict each other.
-fn check_given_once(parameters: &[Given], factors: &[Factor]) -> Result<(), SpecError> {
+/// Refuses a parameter that two sections set, as either value could be meant.
+fn check_set_once(parameters: &[ParameterValue], factors: &[Factor]) -> Result<(), SpecError> {
     let mut sections: Vec<(&str, &str)> = parameters
         .iter()
-        .map(|given| (given.name.as_str(), "parameters"))
+        .map(|value| (value.name.as_str(), "parameters"))
         .collect();
     for factor in factors {
-        let before = sections.len();
-        for given in factor.rows.iter().flatten() {
-            if let Some((_, first)) = sections[..before]
-                .iter()
-                .find(|(name, _)| *name == given.name)
-            {
-                return Err(SpecError::GivenTwice {
-                    place: given.place.clone(),
-                    name: given.name.clone(),
-                    first: (*first).to_owned(),
-                    second: factor.section,
-                });
-            }
-            if !sections[before..]
-                .iter()
-                .any(|(name, _)| *name == given.name)
-            {
-                sections.push((&given.name, factor.section));
+        let (earlier, own) = (sections.len(), factor.section);
+        for ParameterValue { name, location, .. } in factor.rows.iter().flatten() {
+            match sections.iter().position(|(known, _)| known == name) {
+                Some(position) if position < earlier => {
+                    return Err(SpecError::SetTwice {
+                        location: location.clone(),
+                        name: name.clone(),
+                        first: sections[position].1.to_owned(),
+                        second: own,
+                    });
+                }
+                Some(_) => {}
+                None => sections.push((name, own)),
             }
         }
     }
@@ -183,7 +180,7 @@ fn check_given_once(parameters: &[Given], factors: &[Factor]) -> Result<(), Spec
 
 fn name(reader: &Reader<'_>, table: &Table<'_>) -> Result<String, SpecError> {
     let (name, span): (String, Range<usize>) = match reader.string(table, "name")? {
-        Some(given) => given,
+        Some(name) => name,
         None => {
             let stem = reader.file.file_stem().unwrap_or_default();
             (stem.to_string_lossy().into_owned(), 0..0)
@@ -198,7 +195,7 @@ fn name(reader: &Reader<'_>, table: &Table<'_>) -> Result<String, SpecError> {
         Ok(name)
     } else {
         Err(SpecError::Name {
-            place: reader.place(&span),
+            location: reader.location(&span),
             name,
         })
     }
@@ -223,24 +220,24 @@ mod tests {
         assert_eq!(spec.notebook, Path::new("sweeps/x.ipynb"));
         assert_eq!(spec.factors[0].rows[1][0].value, Value::from(2));
         assert_eq!(
-            spec.factors[0].rows[1][0].place.to_string(),
+            spec.factors[0].rows[1][0].location.to_string(),
             "sweeps/nightly.toml, line 4, column 9"
         );
     }
 
     #[test]
-    fn a_name_may_hold_the_day() {
+    fn a_name_may_contain_the_date() {
         let text = "version = 1\nnotebook = \"x.ipynb\"\nname = \"nightly-{date}\"\n";
         let spec = SweepSpec::parse(Path::new("n.toml"), text).unwrap();
         assert_eq!(spec.name, "nightly-{date}");
-        let day = NaiveDate::from_ymd_opt(2026, 3, 29).unwrap();
-        assert_eq!(spec.dated(day).name, "nightly-2026-03-29");
+        let date = NaiveDate::from_ymd_opt(2026, 3, 29).unwrap();
+        assert_eq!(spec.with_date(date).name, "nightly-2026-03-29");
         let text = text.replace("{date}", "{day}");
         assert!(SweepSpec::parse(Path::new("n.toml"), &text).is_err());
     }
 
     #[test]
-    fn axes_keep_the_order_of_the_file() {
+    fn factors_keep_the_order_of_the_file() {
         let text = "version = 1\nnotebook = \"x.ipynb\"\n[grid]\nzeta = [1]\nalpha = [2]\n";
         let spec = SweepSpec::parse(Path::new("n.toml"), text).unwrap();
         let names: Vec<_> = spec
@@ -252,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_place() {
+    fn every_error_names_its_location() {
         let start = "version = 1\nnotebook = \"x.ipynb\"\n";
         assert_eq!(
             error(&format!("{start}gird = {{ x = [1] }}\n")),
@@ -273,7 +270,7 @@ mod tests {
         );
         assert!(
             error("version = 2\nnotebook = \"x\"\n")
-                .contains("version 2 of the sweep file is not known")
+                .contains("version 2 of the sweep file is unknown")
         );
         assert!(
             error("version = 1\nnotebook = 3\n")
@@ -285,7 +282,7 @@ mod tests {
         );
         assert!(
             error(&format!("{start}[parameters]\nx = 1\n[grid]\nx = [1]\n"))
-                .contains("stands in [parameters] and in [grid]")
+                .contains("is set in [parameters] and again in [grid]")
         );
     }
 
@@ -313,17 +310,17 @@ mod tests {
     }
 
     #[test]
-    fn times_and_sizes_have_units() {
+    fn durations_and_sizes_have_units() {
         let text = "version = 1\nnotebook = \"x.ipynb\"\ntimeout = \"10m\"\n[resources]\nmemory = \"1.5GB\"\n[retry]\ntimeout = 2\nbackoff = 30\n";
         let policy = SweepSpec::parse(Path::new("n.toml"), text).unwrap().policy;
         assert_eq!(policy.timeout.unwrap().as_secs(), 600);
         assert_eq!(policy.resources.memory, Some(1_500_000_000));
-        let pauses: Vec<_> = (0..9).map(|n| policy.retry.pause(n).as_secs()).collect();
-        assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        let delays: Vec<_> = (0..9).map(|n| policy.retry.delay(n).as_secs()).collect();
+        assert_eq!(delays, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
         let start = "version = 1\nnotebook = \"x\"\n";
         assert_eq!(
             error(&format!("{start}timeout = \"10 parsecs\"\n")),
-            "nightly.toml, line 3, column 11: `timeout`: expected positive seconds, or a time such as \"90s\", \"10m\", \"2h\", found the string \"10 parsecs\""
+            "nightly.toml, line 3, column 11: `timeout`: expected a positive number of seconds, or a time such as \"90s\", \"10m\", \"2h\", found the string \"10 parsecs\""
         );
         assert!(
             error(&format!("{start}[retry]\ntimout = 1\n"))

@@ -1,15 +1,16 @@
-//! A sweep that is carried out: compiled, submitted, run, gathered.
+//! Runs a sweep: compiles the notebook, submits the sweep, runs the planned attempts, and gathers
+//! the results.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use offmodel_cells::parameters::Parameter;
 use offmodel_program::{Notebook, Program};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::json::print_json;
-use super::outcome::OutcomeDocument;
 use super::plan::PlannedAttempt;
+use super::{SweepSpec, Trials};
 use crate::compilation::compile_notebook;
 use crate::engine::{self, CancelRequests, Summary};
 use crate::error::RunnerError;
@@ -18,38 +19,50 @@ use crate::executor::slurm::{self, SlurmExecutor, SlurmSweep, WhenStopped};
 use crate::executor::{
     AttemptSpec, EventSender, Executor, ForkServer, LocalExecutor, LocalSweep, SlotPlan, Slots,
 };
-use crate::exit_code::ExitCode;
 use crate::progress::Progress;
+use crate::runtime;
 use crate::store::{
     DataContent, Provenance, Submission, SubmittedProgram, SweepFolder, changed_since, compact,
 };
-use crate::sweep::{SweepSpec, Trials};
-use crate::terminal::{errln, outln};
+use crate::terminal::errln;
 
-/// A sweep with everything that running it needs.
+/// A sweep that is ready to run.
 #[derive(Debug)]
-pub(super) struct Order {
-    pub spec: SweepSpec,
-    pub notebook: Notebook,
-    pub parameters: Vec<Parameter>,
-    pub trials: Trials,
-    pub data: BTreeMap<String, DataContent>,
-    pub slots: SlotPlan,
-    /// What becomes of jobs, if trials run on a cluster.
-    pub slurm: Option<WhenStopped>,
-    /// The name of the command, if its outcome is told as JSON.
-    pub json: Option<&'static str>,
+pub(crate) struct SweepRun {
+    pub(crate) spec: SweepSpec,
+    pub(crate) notebook: Notebook,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) trials: Trials,
+    /// The data of all trials, by the path that cells use.
+    pub(crate) data: BTreeMap<String, DataContent>,
+    pub(crate) slots: SlotPlan,
+    /// What happens to jobs when the runner is stopped; none if trials run on this machine.
+    pub(crate) slurm: Option<WhenStopped>,
 }
 
-impl Order {
-    /// Runs what is to run, gathers the results and says what came of it.
-    pub fn carry_out(
+/// What a run of a sweep came to.
+#[derive(Debug)]
+pub(crate) struct SweepOutcome {
+    /// The sweep's folder, still locked.
+    pub(crate) folder: Arc<SweepFolder>,
+    pub(crate) trials: Trials,
+    pub(crate) summary: Summary,
+    /// The tables that were written.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl SweepRun {
+    /// Runs the planned attempts.
+    ///
+    /// If nothing can run, because Slurm is unreachable or a cell does not compile, a folder that
+    /// holds no earlier submission is removed again.
+    pub(crate) fn run(
         mut self,
         folder: SweepFolder,
         planned: Vec<PlannedAttempt>,
-    ) -> Result<ExitCode, RunnerError> {
+    ) -> Result<SweepOutcome, RunnerError> {
         if let Err(error) = self.check_cluster(&folder, &planned) {
-            folder.abandon();
+            folder.discard();
             return Err(error);
         }
         let mut submission = Submission::new(
@@ -60,18 +73,18 @@ impl Order {
         );
         submission.data = std::mem::take(&mut self.data);
         if planned.is_empty() {
-            // The program is still that of the last submission, if the code is.
+            // Nothing is compiled. If the code is that of the last submission, so is the program.
             submission.program = folder
                 .submission()
-                .filter(|former| former.code_hash == submission.code_hash)
-                .and_then(|former| former.program);
-            submit(&folder, &self.spec, &self.notebook, &submission)?;
-            return self.conclude(&folder, Summary::default());
+                .filter(|previous| previous.code_hash == submission.code_hash)
+                .and_then(|previous| previous.program);
+            self.submit(&folder, &submission)?;
+            return self.finish(Arc::new(folder), Summary::default());
         }
         let program = match compile_notebook(&self.notebook) {
             Ok(program) => program,
             Err(error) => {
-                folder.abandon();
+                folder.discard();
                 return Err(error);
             }
         };
@@ -79,30 +92,35 @@ impl Order {
             key: program.key.clone(),
             versions: program.versions.clone(),
         });
-        submit(&folder, &self.spec, &self.notebook, &submission)?;
+        self.submit(&folder, &submission)?;
         let folder = Arc::new(folder);
         let summary = self.execute(&folder, &program, planned)?;
         for path in changed_since(self.notebook.folder(), &submission.data) {
             errln!(
-                "{path} changed while the sweep ran: which content a trial read is not known; the next run gives its trials new names"
+                "{path} changed while the sweep ran, so trials may have read either content; the next run gives its trials new ids"
             );
         }
-        self.conclude(&folder, summary)
+        self.finish(folder, summary)
     }
 
-    /// Before anything costs time: a cluster that is to run trials answers, and one that is not
-    /// has none of them.
+    /// Checks, before any work is done, that Slurm answers if trials run there, and that it has no
+    /// jobs of this sweep if they run here.
     fn check_cluster(
         &self,
         folder: &SweepFolder,
         planned: &[PlannedAttempt],
     ) -> Result<(), RunnerError> {
-        let runtime = runtime()?;
+        let runtime = runtime::multi_thread()?;
         match self.slurm {
             None => runtime.block_on(slurm::ensure_no_jobs(folder)),
             Some(_) if planned.is_empty() => Ok(()),
             Some(_) => Ok(runtime.block_on(slurm::check_reachable())?),
         }
+    }
+
+    fn submit(&self, folder: &SweepFolder, submission: &Submission) -> Result<(), RunnerError> {
+        let notebook = notebook_text(folder, &self.notebook)?;
+        folder.submit(&self.spec.text, &notebook, submission)
     }
 
     fn execute(
@@ -115,7 +133,7 @@ impl Order {
             .into_iter()
             .map(|planned| planned.with_program(&program.key))
             .collect();
-        runtime()?.block_on(async {
+        runtime::multi_thread()?.block_on(async {
             let signals =
                 StopSignals::listen().map_err(|source| RunnerError::Signals { source })?;
             let (events, executor_events) = unbounded_channel();
@@ -134,7 +152,6 @@ impl Order {
         })
     }
 
-    /// Who runs the trials.
     async fn executor(
         &self,
         folder: &Arc<SweepFolder>,
@@ -147,7 +164,7 @@ impl Order {
             let sweep = SlurmSweep {
                 folder: Arc::clone(folder),
                 name: self.spec.name.clone(),
-                notebook: submitted_text(folder, &self.notebook)?,
+                notebook: notebook_text(folder, &self.notebook)?,
                 directory: self.notebook.folder().to_owned(),
                 program: program.executable.clone(),
                 key: program.key.clone(),
@@ -176,61 +193,31 @@ impl Order {
         Ok(Box::new(LocalExecutor::new(sweep, events)))
     }
 
-    fn conclude(&self, folder: &SweepFolder, summary: Summary) -> Result<ExitCode, RunnerError> {
-        let trials = &self.trials.list;
-        let written = match compact(folder, trials) {
-            Ok(written) => written,
-            // The reason of both is most often the same; the first one is nearer to it.
-            Err(error) => return Err(summary.error.unwrap_or(error)),
-        };
-        if let Some(error) = summary.error {
+    fn finish(
+        self,
+        folder: Arc<SweepFolder>,
+        mut summary: Summary,
+    ) -> Result<SweepOutcome, RunnerError> {
+        let files = compact(&folder, &self.trials.list);
+        // Both errors usually have the same cause, such as a full disk; the earlier one is closer
+        // to it.
+        if let Some(error) = summary.error.take() {
             return Err(error);
         }
-        let command = self.json.unwrap_or("sweep");
-        let outcome = OutcomeDocument::new(command, folder, trials, &summary, &written);
-        let code = if summary.stopped {
-            ExitCode::Interrupted
-        } else if outcome.failed > 0 {
-            ExitCode::CellFailed
-        } else {
-            ExitCode::Success
-        };
-        if self.json.is_some() {
-            print_json(&outcome)?;
-        } else {
-            for path in &written {
-                outln!("{}", path.display());
-            }
-        }
-        outcome.note(folder, &summary);
-        Ok(code)
+        Ok(SweepOutcome {
+            folder,
+            trials: self.trials,
+            summary,
+            files: files?,
+        })
     }
 }
 
-fn submit(
-    folder: &SweepFolder,
-    spec: &SweepSpec,
-    notebook: &Notebook,
-    submission: &Submission,
-) -> Result<(), RunnerError> {
-    let text = submitted_text(folder, notebook)?;
-    folder.submit(&spec.text, &text, submission)
-}
-
-fn submitted_text(folder: &SweepFolder, notebook: &Notebook) -> Result<String, RunnerError> {
+/// The notebook as JSON, without outputs.
+fn notebook_text(folder: &SweepFolder, notebook: &Notebook) -> Result<String, RunnerError> {
     let document = nbformat::Notebook::V4(notebook.document.clone());
     nbformat::serialize_notebook(&document).map_err(|error| RunnerError::Write {
         path: folder.notebook_file(),
         source: std::io::Error::other(error.to_string()),
     })
-}
-
-/// The tokio runtime on which commands block.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, RunnerError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(4)
-        .enable_all()
-        .build()
-        .map_err(|source| RunnerError::Runtime { source })
 }

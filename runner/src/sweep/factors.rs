@@ -1,30 +1,30 @@
-//! The sections of a sweep file that make trials. Each is a factor: a list of rows, and the
-//! trials are all combinations of one row of each.
-
-use toml::Spanned;
+//! The sections of a sweep file that vary parameters.
+//!
+//! Each section is a factor, a list of rows; the trials are all combinations of one row of each. In
+//! `[grid]`, every parameter is a factor of its own.
 
 use super::random::draws;
-use super::reader::{Reader, Table, in_file_order};
-use super::{Given, SpecError};
+use super::reader::{Entry, Reader, Table, in_file_order};
+use super::{ParameterValue, SpecError};
 
-/// The sections, in the order in which they vary: the last one fastest.
+/// The sections from the slowest to the fastest varying one.
 pub(super) const SECTIONS: [&str; 5] = ["trials", "grid", "zip", "random", "seeds"];
 
 /// The parameter that `seeds` sets.
 const SEED: &str = "seed";
 
-/// More seeds than this are taken for a mistake.
-const MOST_SEEDS: usize = 1_000_000;
+/// A larger number of seeds is taken for a mistake.
+const MAX_SEEDS: usize = 1_000_000;
 
-/// What one row of a section sets.
-pub type Row = Vec<Given>;
+/// The values that one row of a section sets.
+pub type Row = Vec<ParameterValue>;
 
-/// A list of rows, at least one.
+/// A section that varies parameters, or one parameter of `[grid]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Factor {
-    /// The section that it stands in.
+    /// The name of the section.
     pub section: &'static str,
-    /// One per choice.
+    /// The choices, at least one.
     pub rows: Vec<Row>,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn factors(reader: &Reader<'_>, table: &Table<'_>) -> Result<Vec<Fact
                 factors.extend(grid(reader, reader.as_table(section, entry)?, entry)?);
                 continue;
             }
-            "trials" => trials(reader, section, entry)?,
+            "trials" => rows(reader, section, entry)?,
             "zip" => zip(reader, reader.as_table(section, entry)?, entry)?,
             "random" => draws(reader, reader.as_table(section, entry)?, entry)?,
             _ => seeds(reader, entry)?,
@@ -50,11 +50,11 @@ pub(super) fn factors(reader: &Reader<'_>, table: &Table<'_>) -> Result<Vec<Fact
     Ok(factors)
 }
 
-/// `[[trials]]` or `[[exclude]]`: tables of assignments.
-pub(super) fn trials(
+/// The rows of `[[trials]]` or `[[exclude]]`.
+pub(super) fn rows(
     reader: &Reader<'_>,
     section: &str,
-    entry: &Spanned<toml::de::DeValue<'_>>,
+    entry: &Entry<'_>,
 ) -> Result<Vec<Row>, SpecError> {
     reader
         .list(section, entry)?
@@ -69,32 +69,28 @@ pub(super) fn trials(
         .collect()
 }
 
-/// Every parameter is a factor of its own.
+/// The factors of `[grid]`: one per parameter.
 fn grid(
     reader: &Reader<'_>,
     table: &Table<'_>,
-    entry: &Spanned<toml::de::DeValue<'_>>,
+    entry: &Entry<'_>,
 ) -> Result<Vec<Factor>, SpecError> {
     Ok(columns(reader, "grid", table, entry)?
         .into_iter()
         .map(|values| Factor {
             section: "grid",
-            rows: values.into_iter().map(|given| vec![given]).collect(),
+            rows: values.into_iter().map(|value| vec![value]).collect(),
         })
         .collect())
 }
 
-/// Parameters that vary together: the first values of all, the second values of all, ...
-fn zip(
-    reader: &Reader<'_>,
-    table: &Table<'_>,
-    entry: &Spanned<toml::de::DeValue<'_>>,
-) -> Result<Vec<Row>, SpecError> {
+/// The rows of `[zip]`: the first values of all parameters, then the second values, ...
+fn zip(reader: &Reader<'_>, table: &Table<'_>, entry: &Entry<'_>) -> Result<Vec<Row>, SpecError> {
     let columns = columns(reader, "zip", table, entry)?;
     let length = columns.first().map_or(0, Vec::len);
     if let Some(other) = columns.iter().find(|column| column.len() != length) {
         return Err(SpecError::Lengths {
-            place: other[0].place.clone(),
+            location: other[0].location.clone(),
             name: other[0].name.clone(),
             expected: length,
             found: other.len(),
@@ -105,12 +101,13 @@ fn zip(
         .collect())
 }
 
+/// The lists of `[grid]` or `[zip]`.
 fn columns(
     reader: &Reader<'_>,
     section: &str,
     table: &Table<'_>,
-    entry: &Spanned<toml::de::DeValue<'_>>,
-) -> Result<Vec<Vec<Given>>, SpecError> {
+    entry: &Entry<'_>,
+) -> Result<Vec<Vec<ParameterValue>>, SpecError> {
     if table.is_empty() {
         return Err(reader.empty(section, &entry.span()));
     }
@@ -118,21 +115,20 @@ fn columns(
         .into_iter()
         .map(|(name, value)| {
             let values = reader.list(&name, value)?.iter();
-            values.map(|value| reader.given(&name, value)).collect()
+            values
+                .map(|value| reader.parameter_value(&name, value))
+                .collect()
         })
         .collect()
 }
 
-/// A list of seeds, or how many: 3 means 1, 2 and 3.
-fn seeds(
-    reader: &Reader<'_>,
-    entry: &Spanned<toml::de::DeValue<'_>>,
-) -> Result<Vec<Row>, SpecError> {
+/// The rows of `seeds`: a list, or a number, where 3 means 1, 2 and 3.
+fn seeds(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Vec<Row>, SpecError> {
     let seed = |value| {
-        vec![Given {
+        vec![ParameterValue {
             name: SEED.to_owned(),
             value,
-            place: reader.place(&entry.span()),
+            location: reader.location(&entry.span()),
         }]
     };
     match reader.json("seeds", entry)? {
@@ -142,8 +138,8 @@ fn seeds(
         serde_json::Value::Array(_) => Err(reader.empty("seeds", &entry.span())),
         value => match value.as_u64().and_then(|count| usize::try_from(count).ok()) {
             Some(0) => Err(reader.empty("seeds", &entry.span())),
-            Some(count) if count <= MOST_SEEDS => Ok((1..=count).map(|n| seed(n.into())).collect()),
-            _ => Err(reader.wrong_type("seeds", entry, "a list of seeds, or their number")),
+            Some(count) if count <= MAX_SEEDS => Ok((1..=count).map(|n| seed(n.into())).collect()),
+            _ => Err(reader.wrong_type("seeds", entry, "a list of seeds, or how many")),
         },
     }
 }
