@@ -1,4 +1,4 @@
-//! What an attempt said: its `events.jsonl`.
+//! Reads the events of an attempt from its `events.jsonl`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -6,17 +6,17 @@ use std::path::Path;
 
 use offmodel_events::{CellError, Event};
 
-/// What the events of an attempt tell, besides its outputs.
+/// What the events of an attempt say about its course.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EventSummary {
-    /// The cell that began last and did not end.
+    /// The number of the cell that has started and not finished.
     pub running: Option<usize>,
-    /// The error after which no further cell began, with the number of its cell (0 if no cell
-    /// ran).
+    /// The error after which no further cell started, with the number of its cell (0 if no cell was
+    /// running).
     pub error: Option<(usize, CellError)>,
-    /// Names of the recorded frames, in order of first recording.
+    /// Names of the recorded frames, in the order in which they were first recorded.
     pub frames: Vec<String>,
-    /// Cells that ended well.
+    /// How many cells ran to their end without an error.
     pub finished_cells: usize,
 }
 
@@ -26,7 +26,7 @@ impl EventSummary {
         match event {
             Event::CellStarted { cell } => {
                 self.running = Some(*cell);
-                // The notebook went on behind a cell that may fail.
+                // The notebook went on, so the error was raised by a cell that may raise one.
                 self.error = None;
             }
             Event::CellFinished { succeeded, .. } => {
@@ -44,10 +44,10 @@ impl EventSummary {
     }
 }
 
-/// Hands every event of a file to `take`, in order.
+/// Calls `take` with every event of a file, in order.
 ///
-/// Lines that are no events are skipped: the last one may be half written by a process that was
-/// killed, and newer programs may say more.
+/// Lines that cannot be parsed are skipped: the last one may be incomplete because the process was
+/// killed, and programs of a newer version may write events of other kinds.
 ///
 /// # Errors
 /// When the file cannot be read.

@@ -1,16 +1,20 @@
-//! The runner: notebooks executed as native programs, once or as sweeps.
+//! The runner: executes notebooks as native programs, once or as sweeps.
 //!
-//! - [`cli`]: what `offmodel run | sweep | status | logs | retry | cancel | clean | report`
-//!   do, step by step;
-//! - [`sweep`]: the sweep file and the trials that it asks for;
-//! - [`store`]: the truth on disk: sweep, trial and attempt folders;
-//! - [`engine`]: which attempt runs when, and how a sweep ends;
-//! - [`executor`]: attempts on this machine and on Slurm, each from its folder to its result;
-//! - [`notebook_output`]: events as the outputs of an executed notebook;
-//! - [`schedule`]: sweeps at appointed times;
-//! - [`compare`]: what changed from one sweep to another;
-//! - [`report`]: executed notebooks and results as one HTML page;
-//! - [`exit_code`]: what the process's exit code says.
+//! | module | purpose |
+//! |---|---|
+//! | [`cli`] | the commands of `offmodel` |
+//! | [`sweep`] | the sweep file, and the trials that it asks for |
+//! | [`assignment`] | values of parameters |
+//! | [`compilation`] | compiles the notebook, or finds its program |
+//! | [`engine`] | decides which attempt runs when, and how a sweep ends |
+//! | [`executor`] | makes attempts, on this machine or through Slurm |
+//! | [`store`] | sweeps, trials and attempts on disk |
+//! | [`attempt_events`], [`notebook_output`] | the events of an attempt, and the executed notebook made from them |
+//! | [`schedule`] | runs sweeps at set times |
+//! | [`compare`] | compares two sweeps |
+//! | [`report`] | shows executed notebooks and results as an HTML page |
+//! | [`progress`], [`estimate`] | what the user sees while a sweep runs |
+//! | [`error`], [`exit_code`] | errors, and the exit codes that they lead to |
 
 pub mod assignment;
 pub mod attempt_events;

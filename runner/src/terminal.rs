@@ -1,9 +1,9 @@
-//! Lines for the person at the terminal.
+//! Prints lines that may be lost.
 //!
-//! `println!` panics when nobody reads any more: a closed terminal, or `| head`, would end a sweep.
+//! `println!` panics once the reader is gone, so a closed terminal, or `| head`, would end a sweep.
 //! These macros drop the line instead.
 
-/// Writes a line of the command's result to standard output.
+/// Prints a line of the command's result to standard output.
 macro_rules! outln {
     ($($argument:tt)*) => {{
         use std::io::Write as _;
@@ -11,7 +11,7 @@ macro_rules! outln {
     }};
 }
 
-/// Writes a line about the work to standard error.
+/// Prints a line about the command's progress to standard error.
 macro_rules! errln {
     ($($argument:tt)*) => {{
         use std::io::Write as _;

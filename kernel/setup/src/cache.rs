@@ -1,4 +1,4 @@
-//! The cache folder: what set-up fetched and built, shared by all checkouts of a user.
+//! The cache folder, which holds what set-up downloaded and built for all checkouts of a user.
 //!
 //! A lock serializes set-ups. Files and folders are made in a staging folder and renamed to their
 //! final place, so that whatever is in its final place is whole.

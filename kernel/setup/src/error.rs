@@ -15,12 +15,12 @@ pub enum SetupError {
         /// Operating system and architecture.
         found: String,
     },
-    /// No folder for the cache is known.
+    /// Neither the user's cache folder nor `OFFMODEL_CACHE` is known.
     #[error(
         "failed to find a cache folder: set HOME, or OFFMODEL_CACHE to a folder that may be written"
     )]
     NoCacheFolder,
-    /// No folder for the kernelspec is known.
+    /// Jupyter's data folder is not known.
     #[error("failed to find Jupyter's data folder: set HOME or JUPYTER_DATA_DIR")]
     NoJupyterFolder,
     /// There is no Python.
@@ -72,7 +72,7 @@ pub enum SetupError {
     /// The disk is full.
     #[error("failed to write {}: the disk is full; free some room there (libtorch takes 1.5 GB while it is fetched, the default model 0.2 GB), or set OFFMODEL_CACHE to a folder on a larger disk, and run this again", path.display())]
     DiskFull {
-        /// What was being written.
+        /// The file or folder.
         path: PathBuf,
     },
     /// A folder cannot be written.
@@ -157,7 +157,7 @@ pub enum SetupError {
     /// The system refused something else.
     #[error("failed to {action} {}: {source}", path.display())]
     Io {
-        /// What was attempted.
+        /// The action: `read`, `write` or `start`.
         action: &'static str,
         /// On which file or folder.
         path: PathBuf,

@@ -129,21 +129,21 @@ impl Pip {
     /// The error for a failed download, by pip's message: its exit status is always the same.
     fn explain(&self, wheel: &Wheel<'_>, folder: &Path, message: &str) -> SetupError {
         let what = wheel.requirement();
-        let says = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
-        if says(&["No module named pip"]) {
+        let contains = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+        if contains(&["No module named pip"]) {
             return SetupError::NoPip {
                 what,
                 python: self.name(),
             };
         }
-        if says(&["No space left on device", "Disk quota exceeded"]) {
+        if contains(&["No space left on device", "Disk quota exceeded"]) {
             return SetupError::disk_full(folder);
         }
         // First, because pip ends with "No matching distribution found" without a network too.
         if let Some(detail) = network_error(message) {
             return SetupError::Network { what, detail };
         }
-        if says(&["No matching distribution found"]) {
+        if contains(&["No matching distribution found"]) {
             return SetupError::NotOffered { what };
         }
         SetupError::Fetch {

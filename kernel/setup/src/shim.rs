@@ -1,7 +1,7 @@
 //! Compiles tch's C shim as the shared library `libtch.so`.
 //!
 //! tch's generic functions are instantiated in the cells that call them, so the cells need the
-//! shim's symbols, as the prelude does. The shim keeps libtorch's last error in a global variable.
+//! shim's symbols, as the prelude does. The shim keeps libtorch's last error in a thread-local variable.
 //! Linked statically, prelude and cell would each have a copy of it, and an error of libtorch in a
 //! cell would look like success. As a shared library the shim exists once. Its sources are those
 //! that torch-sys ships.

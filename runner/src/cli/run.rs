@@ -110,7 +110,7 @@ fn run_program(
     notebook: &Notebook,
     folder: &Path,
 ) -> Result<(ExitStatus, bool), RunnerError> {
-    let mut progress = Progress::new(notebook.executed().count(), "cells");
+    let mut progress = Progress::new(notebook.executed_cells().count(), "cells");
     let events = folder.join("events.jsonl");
     let show_progress = || {
         let mut summary = EventSummary::default();

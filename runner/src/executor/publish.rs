@@ -35,7 +35,7 @@ impl EndedAttempt<'_> {
     ///
     /// # Errors
     /// When a file cannot be read or written, or the fork server died.
-    pub fn publish(
+    pub(super) fn publish(
         self,
         notebook: &Notebook,
         parameters: &[Parameter],

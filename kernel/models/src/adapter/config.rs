@@ -26,12 +26,12 @@ pub struct LoraConfig {
     /// (<https://arxiv.org/abs/2312.03732>).
     #[serde(default)]
     pub rslora: bool,
-    /// Ranks that differ from `rank`, by a regular expression that matches a module's whole name or
-    /// all of it after some dot. The first expression that matches counts. As in PEFT, the name of a
-    /// router `gate` is `gate.weight` here.
+    /// Exceptions to `rank`. A key is a regular expression that has to match the whole name of a
+    /// module, or the part after any dot in it; the first key that matches counts. As in PEFT, a
+    /// router `gate` has the name `gate.weight` here.
     #[serde(default)]
     pub rank_pattern: BTreeMap<String, i64>,
-    /// Alphas that differ from `alpha`, by the same kind of expression.
+    /// Exceptions to `alpha`, with the same kind of keys.
     #[serde(default)]
     pub alpha_pattern: BTreeMap<String, f64>,
 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{LoraConfig, Targets};
 use crate::ModelError;
 
-/// Fields that do not affect what an adapter computes, or not once its matrices are known.
-const IGNORED_FIELDS: [&str; 14] = [
+/// Fields that affect only how an adapter was initialised or trained, or nothing at all.
+const IGNORED_FIELDS: [&str; 13] = [
     "auto_mapping",
     "corda_config",
     "eva_config",
@@ -25,8 +25,6 @@ const IGNORED_FIELDS: [&str; 14] = [
     "task_type",
     // Compresses activations that are saved for the backward pass.
     "velora_config",
-    // The names of the tensors tell the same.
-    "target_parameters",
 ];
 /// Fields that narrow the target modules down. The tensors tell which modules remain.
 const NARROWING_FIELDS: [&str; 3] = ["exclude_modules", "layers_to_transform", "layers_pattern"];
@@ -46,7 +44,7 @@ pub(super) struct PeftConfig {
 }
 
 impl PeftConfig {
-    /// Parses the JSON of the file at `path`, which is for errors only.
+    /// Parses the JSON of the file at `path`; the path appears in errors only.
     pub(super) fn from_json(path: &Path, json: &Value) -> Result<Self, ModelError> {
         let fields = Fields { path, json };
         fields.check_supported()?;
@@ -54,7 +52,7 @@ impl PeftConfig {
             rank: fields.required("r", "positive integers")?,
             alpha: fields.required("lora_alpha", "numbers")?,
             targets: fields
-                .optional("target_modules", "a list or a text")?
+                .optional("target_modules", "a list or a string")?
                 .unwrap_or_else(|| Targets::Names(vec![])),
             dropout: fields.optional("lora_dropout", "numbers")?.unwrap_or(0.0),
             rslora: fields
@@ -65,7 +63,7 @@ impl PeftConfig {
         };
         Ok(Self {
             lora,
-            base: fields.optional("base_model_name_or_path", "a text")?,
+            base: fields.optional("base_model_name_or_path", "a string")?,
             target_parameters: fields
                 .optional("target_parameters", "a list of names")?
                 .unwrap_or_default(),
@@ -148,6 +146,7 @@ impl Fields<'_> {
                 | "r"
                 | "lora_alpha"
                 | "target_modules"
+                | "target_parameters"
                 | "lora_dropout"
                 | "use_rslora"
                 | "rank_pattern"

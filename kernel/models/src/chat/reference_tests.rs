@@ -28,8 +28,10 @@ struct Recorded {
 #[derive(Deserialize)]
 struct Family {
     source: String,
-    beginning: Option<String>,
-    end: String,
+    #[serde(rename = "beginning")]
+    bos_token: Option<String>,
+    #[serde(rename = "end")]
+    eos_token: String,
     renderings: Vec<Rendering>,
 }
 
@@ -97,8 +99,8 @@ fn chats_render_byte_for_byte_as_in_transformers() {
             continue;
         };
         let special_tokens = SpecialTokens {
-            bos_token: family.beginning,
-            eos_token: Some(family.end),
+            bos_token: family.bos_token,
+            eos_token: Some(family.eos_token),
         };
         let template = ChatTemplate::new(&source, special_tokens).unwrap();
         assert_eq!(family.renderings.len(), conversations.len());

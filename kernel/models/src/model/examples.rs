@@ -91,7 +91,7 @@ impl Model {
     ) -> Result<usize, ModelError> {
         let context = self.base.configuration.max_position_embeddings;
         if prompt == 0 {
-            let detail = "the template renders it as nothing".to_owned();
+            let detail = "the chat template renders it as empty text".to_owned();
             return Err(ModelError::Chat { index, detail });
         }
         if prompt >= context {

@@ -29,7 +29,7 @@ impl Default for SaveOptions {
 
 impl SaveOptions {
     /// Sets the precision of the saved weights. The default is the precision of the loaded model,
-    /// which on a CPU is `f32` unless [`LoadOptions`](crate::LoadOptions) said otherwise.
+    /// which on a CPU is `f32` unless [`LoadOptions`](crate::LoadOptions) set another.
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);
@@ -95,7 +95,7 @@ impl Model {
         let saved_config = SavedConfig {
             configuration: &self.base.configuration,
             precision,
-            tied: !has_head,
+            is_tied: !has_head,
         };
         let mut config = saved_config.json(&self.base.config_json);
         if self.base.folder.is_none() {

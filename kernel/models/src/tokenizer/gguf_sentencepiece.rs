@@ -113,7 +113,7 @@ fn byte_pair_encoding(file: &Gguf, tokens: &[String], types: &[i64]) -> Result<B
     builder.build().map_err(tokenizer_error)
 }
 
-/// All pairs of pieces that together are a piece, in the order of falling scores.
+/// All pairs of pieces whose concatenation is a piece, those with the highest score first.
 fn merges(tokens: &[String], scores: &HashMap<&str, f64>) -> Vec<(String, String)> {
     let mut merges: Vec<(f64, &str, &str)> = Vec::new();
     for token in tokens {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn merges_are_sorted_by_falling_scores() {
+    fn merges_are_sorted_by_descending_score() {
         let tokens = ["a", "b", "ab", "abb", "bb", "éa"].map(str::to_owned);
         let scores = [0.0, 0.0, -2.0, -3.0, -1.0, -4.0];
         let scores = tokens.iter().map(String::as_str).zip(scores).collect();

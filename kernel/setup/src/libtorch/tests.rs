@@ -5,7 +5,7 @@ use crate::wheel::tests::wheel_of;
 
 const HEADER: &str = "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n#define TORCH_VERSION_PATCH 0\n";
 
-/// Creates a folder with the files of libtorch; `header` says its version.
+/// Creates a folder with the files of libtorch, whose version is in `header`.
 fn libtorch_at(root: &Path, header: &str) {
     for (path, text) in [
         ("lib/libtorch_cpu.so", "cpu"),

@@ -72,7 +72,7 @@ fn dependencies(workspace: &Workspace) -> Runner {
         Some(cargo_deny) => {
             let mut command = workspace.command_of(&cargo_deny);
             command.args(["--offline", "--locked", "check"]);
-            // Duplicates are warnings, hundreds of lines long.
+            // Duplicates are warnings; with the graph, each would take a page.
             command.args(["--hide-inclusion-graph", "licenses", "bans", "sources"]);
             Runner::Command(command)
         }

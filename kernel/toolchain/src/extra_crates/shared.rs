@@ -19,10 +19,10 @@ use crate::Toolchain;
 /// The crate name of the shared library. Generated code mentions it so that rustc links it.
 pub const SHARED_CRATE: &str = "offmodel_further";
 
-/// The linker of the library, a script around the C compiler that includes and exports all C
+/// The linker of the library: a shell script around the C compiler that includes and exports all C
 /// functions of the crates. Generic and inlined code calls them from cells, whereas rustc would
 /// include only those that the library itself calls, and export none.
-const LINKER_SCRIPT: &str = "#!/bin/sh
+const LINKER_WRAPPER: &str = "#!/bin/sh
 for argument do
     shift
     case $argument in
@@ -94,7 +94,7 @@ impl Toolchain {
         let file = temporary.path().join("shared.rs");
         fs::write(&file, source)?;
         let linker = temporary.path().join("linker");
-        fs::write(&linker, LINKER_SCRIPT)?;
+        fs::write(&linker, LINKER_WRAPPER)?;
         fs::set_permissions(&linker, fs::Permissions::from_mode(0o700))?;
         let mut linker_flag = OsString::from("-Clinker=");
         linker_flag.push(&linker);

@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// The job number that `sbatch` gives to a job array.
-pub type ArrayId = u64;
+pub(super) type ArrayId = u64;
 
 /// The largest value that Slurm allows for `MaxArraySize`.
 const MAX_ARRAY_SIZE: u32 = 4_000_001;

@@ -19,7 +19,7 @@ pub(super) struct PollInterval {
 
 impl PollInterval {
     /// Begins now; the first poll comes after the shortest pause.
-    pub fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             began: now,
             pause: SHORTEST_PAUSE,
@@ -28,12 +28,12 @@ impl PollInterval {
     }
 
     /// When to poll next.
-    pub fn next_poll(&self) -> Instant {
+    pub(super) fn next_poll(&self) -> Instant {
         self.next_poll
     }
 
     /// Chooses the pause after a poll.
-    pub fn polled(&mut self, now: Instant, has_changed: bool) {
+    pub(super) fn polled(&mut self, now: Instant, has_changed: bool) {
         let age = now.duration_since(self.began);
         let by_age = (age / AGE_DIVISOR).clamp(SHORTEST_PAUSE, LONGEST_PAUSE_BY_AGE);
         self.pause = if has_changed {
@@ -45,7 +45,7 @@ impl PollInterval {
     }
 
     /// Returns to the shortest pause: something was submitted or cancelled, which shows soon.
-    pub fn reset(&mut self, now: Instant) {
+    pub(super) fn reset(&mut self, now: Instant) {
         self.pause = SHORTEST_PAUSE;
         self.next_poll = self.next_poll.min(now + SHORTEST_PAUSE);
     }

@@ -92,7 +92,7 @@ impl ArrayRecord {
     }
 
     /// The limits of an attempt.
-    pub fn limits(&self) -> Limits {
+    pub(in crate::executor) fn limits(&self) -> Limits {
         Limits {
             timeout: self
                 .timeout

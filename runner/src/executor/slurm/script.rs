@@ -19,7 +19,7 @@ const MEMORY_ALLOWANCE: u64 = 512 << 20;
 
 /// The batch script of a job array. All paths are absolute.
 #[derive(Debug)]
-pub struct BatchScript<'a> {
+pub(super) struct BatchScript<'a> {
     /// The job's name.
     pub name: &'a str,
     /// The number of tasks.
@@ -36,7 +36,7 @@ pub struct BatchScript<'a> {
 
 impl BatchScript<'_> {
     /// The script's text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = String::from("#!/bin/sh\n");
         // `sbatch` uses the last of several equal options, so the user's cannot undo ours.
         for directive in &self.policy.slurm.directives {
