@@ -327,4 +327,23 @@ mod tests {
                 .contains("line 4, column 1: unknown key `timout`; did you mean `timeout`?")
         );
     }
+
+    #[test]
+    fn the_example_in_the_readme_has_every_key() {
+        let readme = include_str!("../../README.md");
+        let (_, rest) = readme.split_once("```toml\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let spec = SweepSpec::parse(Path::new("first_light.toml"), example).unwrap();
+        assert_eq!(spec.name, "first_light-{date}");
+        assert_eq!(spec.factors.len(), 5);
+        assert_eq!(spec.policy.slurm.gpu_type.as_deref(), Some("a100"));
+        for key in KEYS.iter().chain(&policy::KEYS) {
+            let is_mentioned = example.lines().any(|line| {
+                let line = line.trim_start_matches('[');
+                line.strip_prefix(key)
+                    .is_some_and(|rest| rest.starts_with([' ', ']', '.']))
+            });
+            assert!(is_mentioned, "{key}");
+        }
+    }
 }

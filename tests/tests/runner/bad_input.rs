@@ -48,12 +48,12 @@ fn a_cell_that_does_not_compile_is_reported_with_its_line_and_the_compilers_mess
         "n.ipynb",
         &["let a = 1;", "let b = 2; // fine\n\n    undefined(a) + b"],
     );
-    let said = bench.offmodel(&["run", "n.ipynb", "-o", "out.ipynb"]);
-    said.failed(
+    let output = bench.offmodel(&["run", "n.ipynb", "-o", "out.ipynb"]);
+    output.failed(
         4,
         "n.ipynb, cell 2, line 3 does not compile: cannot find function `undefined` in this scope",
     );
-    said.failed(
+    output.failed(
         4,
         " --> cell 2, line 3, column 5\n  |\n3 |     undefined(a) + b\n  |     ^^^^^^^^^ not found in this scope",
     );
@@ -81,12 +81,12 @@ fn a_value_moved_in_an_earlier_cell_is_reported_with_both_cells() {
         "n.ipynb",
         &["let text = String::new();", "drop(text);", "text.len()"],
     );
-    let said = bench.offmodel(&["run", "n.ipynb"]);
-    said.failed(
+    let output = bench.offmodel(&["run", "n.ipynb"]);
+    output.failed(
         4,
         "cell 3, line 1 does not compile: borrow of moved value: `text`",
     );
-    said.failed(4, "[2]:1 | drop(text);");
+    output.failed(4, "[2]:1 | drop(text);");
 }
 
 #[test]

@@ -5,13 +5,18 @@
 
 mod bad_input;
 mod built;
+mod cancel;
 mod cells;
 mod disk;
 mod identity;
+mod json;
 mod limits;
 mod operations;
 mod parameters;
+mod reports;
+mod runners;
 mod schedules;
 mod slurm;
 mod sweeps;
+mod waiting_sweep;
 mod workbench;

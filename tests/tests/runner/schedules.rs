@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::sweeps::wait_for;
+use crate::workbench::wait_for;
 use crate::workbench::{Cell, Workbench};
 
 /// A notebook that fails for `x` of 13 and, if `waits` is set, waits for the file `go`; and a sweep of
@@ -26,7 +26,7 @@ fn bench() -> Workbench {
     bench
 }
 
-fn schedule(bench: &Workbench, arguments: &[&str]) -> crate::workbench::Said {
+fn schedule(bench: &Workbench, arguments: &[&str]) -> crate::workbench::CommandOutput {
     let mut all = vec!["schedule", arguments[0], "--state", "state"];
     all.extend(&arguments[1..]);
     bench.offmodel(&all)
@@ -53,7 +53,7 @@ fn history(bench: &Workbench) -> Vec<Value> {
 #[test]
 fn a_schedule_is_added_shown_replaced_and_removed() {
     let bench = bench();
-    let said = schedule(
+    let output = schedule(
         &bench,
         &[
             "add",
@@ -66,9 +66,9 @@ fn a_schedule_is_added_shown_replaced_and_removed() {
     )
     .succeeded();
     assert!(
-        said.stdout.contains("schedule nightly: next at "),
+        output.stdout.contains("schedule nightly: next at "),
         "{}",
-        said.stdout
+        output.stdout
     );
     schedule(&bench, &["add", "nightly.toml", "--cron", "@hourly"]).failed(
         3,
@@ -237,8 +237,8 @@ fn the_daemon_survives_a_failed_sweep_stops_in_order_and_continues_later() {
             .path(&format!("{folder}/sweep.toml"))
             .is_file()
             .then(|| {
-                let said = bench.offmodel(&["status", &folder, "--json"]).succeeded();
-                let status: Value = serde_json::from_str(&said.stdout).unwrap();
+                let output = bench.offmodel(&["status", &folder, "--json"]).succeeded();
+                let status: Value = serde_json::from_str(&output.stdout).unwrap();
                 status["succeeded"].as_u64().unwrap()
             })
     };
