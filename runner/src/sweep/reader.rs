@@ -14,23 +14,26 @@ pub(super) type Entry<'a> = Spanned<DeValue<'a>>;
 
 /// Reads values of a sweep file by type; every error has its location.
 pub(super) struct Reader<'a> {
-    pub file: &'a Path,
-    pub text: &'a str,
+    pub(super) file: &'a Path,
+    pub(super) text: &'a str,
 }
 
 impl Reader<'_> {
-    pub fn location(&self, span: &Range<usize>) -> Location {
+    /// The location of the start of a span.
+    pub(super) fn location(&self, span: &Range<usize>) -> Location {
         Location::at(self.file, self.text, span.start)
     }
 
-    pub fn missing(&self, key: &'static str) -> SpecError {
+    /// The error for a missing key.
+    pub(super) fn missing(&self, key: &'static str) -> SpecError {
         SpecError::Missing {
             path: self.file.to_owned(),
             key,
         }
     }
 
-    pub fn empty(&self, key: &str, span: &Range<usize>) -> SpecError {
+    /// The error for a list or section without values.
+    pub(super) fn empty(&self, key: &str, span: &Range<usize>) -> SpecError {
         SpecError::Empty {
             location: self.location(span),
             key: key.to_owned(),
@@ -38,7 +41,11 @@ impl Reader<'_> {
     }
 
     /// Refuses unknown keys.
-    pub fn check_keys(&self, table: &Table<'_>, known: &[&'static str]) -> Result<(), SpecError> {
+    pub(super) fn check_keys(
+        &self,
+        table: &Table<'_>,
+        known: &[&'static str],
+    ) -> Result<(), SpecError> {
         let unknown = table
             .keys()
             .find(|key| !known.contains(&key.get_ref().as_ref()));
@@ -52,7 +59,8 @@ impl Reader<'_> {
         }
     }
 
-    pub fn string(
+    /// A string with its span, if the key is present.
+    pub(super) fn string(
         &self,
         table: &Table<'_>,
         key: &str,
@@ -66,7 +74,8 @@ impl Reader<'_> {
         }
     }
 
-    pub fn boolean(&self, table: &Table<'_>, key: &str) -> Result<Option<bool>, SpecError> {
+    /// A boolean, if the key is present.
+    pub(super) fn boolean(&self, table: &Table<'_>, key: &str) -> Result<Option<bool>, SpecError> {
         let Some(value) = table.get(key) else {
             return Ok(None);
         };
@@ -76,8 +85,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A non-negative integer.
-    pub fn count(&self, table: &Table<'_>, key: &str) -> Result<Option<usize>, SpecError> {
+    /// A non-negative integer, if the key is present.
+    pub(super) fn count(&self, table: &Table<'_>, key: &str) -> Result<Option<usize>, SpecError> {
         let Some(value) = table.get(key) else {
             return Ok(None);
         };
@@ -88,7 +97,8 @@ impl Reader<'_> {
             .ok_or_else(|| self.wrong_type(key, value, "a non-negative integer"))
     }
 
-    pub fn table<'a>(
+    /// A table, if the key is present.
+    pub(super) fn table<'a>(
         &self,
         table: &'a Table<'a>,
         key: &str,
@@ -99,7 +109,8 @@ impl Reader<'_> {
             .transpose()
     }
 
-    pub fn as_table<'a>(
+    /// An entry as a table.
+    pub(super) fn as_table<'a>(
         &self,
         key: &str,
         value: &'a Entry<'a>,
@@ -111,7 +122,11 @@ impl Reader<'_> {
     }
 
     /// The entries of a list, which must not be empty.
-    pub fn list<'a>(&self, key: &str, value: &'a Entry<'a>) -> Result<&'a [Entry<'a>], SpecError> {
+    pub(super) fn list<'a>(
+        &self,
+        key: &str,
+        value: &'a Entry<'a>,
+    ) -> Result<&'a [Entry<'a>], SpecError> {
         let DeValue::Array(values) = value.get_ref() else {
             return Err(self.wrong_type(key, value, "a list of values"));
         };
@@ -122,14 +137,15 @@ impl Reader<'_> {
     }
 
     /// The `name = value` pairs of a table, in the order of the file.
-    pub fn assignments(&self, table: &Table<'_>) -> Result<Vec<ParameterValue>, SpecError> {
+    pub(super) fn assignments(&self, table: &Table<'_>) -> Result<Vec<ParameterValue>, SpecError> {
         in_file_order(table)
             .into_iter()
             .map(|(name, value)| self.parameter_value(&name, value))
             .collect()
     }
 
-    pub fn parameter_value(
+    /// An entry as the value of a parameter.
+    pub(super) fn parameter_value(
         &self,
         name: &str,
         value: &Entry<'_>,
@@ -141,7 +157,8 @@ impl Reader<'_> {
         })
     }
 
-    pub fn json(&self, key: &str, value: &Entry<'_>) -> Result<Value, SpecError> {
+    /// An entry as JSON, which is how programs read values.
+    pub(super) fn json(&self, key: &str, value: &Entry<'_>) -> Result<Value, SpecError> {
         let expected = "a string, integer, number, boolean or list";
         let converted = match value.get_ref() {
             DeValue::String(text) => Some(Value::from(text.as_ref())),
@@ -166,7 +183,13 @@ impl Reader<'_> {
         converted.ok_or_else(|| self.wrong_type(key, value, expected))
     }
 
-    pub fn wrong_type(&self, key: &str, value: &Entry<'_>, expected: &'static str) -> SpecError {
+    /// The error for an entry of the wrong type.
+    pub(super) fn wrong_type(
+        &self,
+        key: &str,
+        value: &Entry<'_>,
+        expected: &'static str,
+    ) -> SpecError {
         let found = match value.get_ref() {
             DeValue::Integer(number) => format!("the integer {}", number.as_str()),
             DeValue::Float(number) => format!("the number {}", number.as_str()),

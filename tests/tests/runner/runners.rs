@@ -51,8 +51,7 @@ fn a_stopped_sweep_continues_where_it_was() {
         (&1.into(), &0.into())
     );
     bench.write("go", "");
-    let resumed: CommandOutput =
-        captured(&bench.command(&["sweep", "s.toml"]).output().unwrap()).succeeded();
+    let resumed = bench.offmodel(&["sweep", "s.toml"]).succeeded();
     assert!(
         resumed.stderr.contains("1 already done, skipped"),
         "{}",

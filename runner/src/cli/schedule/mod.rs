@@ -6,9 +6,10 @@ mod list;
 mod run;
 mod units;
 
-pub use arguments::{
-    AddArguments, DaemonArguments, NamedArguments, NextArguments, ScheduleCommand, StateArguments,
-    TickArguments, UnitsArguments,
+pub use arguments::ScheduleCommand;
+use arguments::{
+    AddArguments, DaemonArguments, NamedArguments, NextArguments, StateArguments, TickArguments,
+    UnitsArguments,
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
