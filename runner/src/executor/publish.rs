@@ -14,7 +14,7 @@ use crate::store::{
 };
 use crate::sweep::Trial;
 
-/// An attempt whose process has ended.
+/// An attempt whose process has ended, or could not be started.
 #[derive(Debug)]
 pub(super) struct EndedAttempt<'a> {
     pub spec: &'a AttemptSpec,
@@ -45,7 +45,11 @@ impl EndedAttempt<'_> {
             Err(_) if self.is_stopping => return Ok(AttemptOutcome::Interrupted),
             Err(ExecutorError::Refused { reason }) => {
                 let reason = FailureReason::NotStarted { reason };
-                let result = result_without_run(self.spec, reason);
+                let result = AttemptResult {
+                    cores: self.allocation.cores.clone(),
+                    gpus: self.allocation.gpus.clone().unwrap_or_default(),
+                    ..result_without_run(self.spec, reason)
+                };
                 result.publish(self.folder)?;
                 return Ok(AttemptOutcome::Published(Box::new(result)));
             }
@@ -58,8 +62,8 @@ impl EndedAttempt<'_> {
         if self.is_stopping && output.failure.is_some() && !is_cancelled {
             return Ok(AttemptOutcome::Interrupted);
         }
-        // An attempt that was ended by the runner reports an interrupt or a signal; the reason for
-        // ending it is the cause. One that succeeded before the signal arrived has not failed.
+        // An attempt that the runner stopped reports an interrupt or a signal, but failed for the
+        // reason for which it was stopped. One that succeeded before the signal came has not failed.
         let failure = output
             .failure
             .map(|failure| self.stop_reason.unwrap_or(failure));

@@ -5,7 +5,7 @@
 //!   dropped;
 //! - `state`: both together, as one value that a cell replaces when it has run.
 //!
-//! The values themselves are in the child process, in the store of `kernel/lab/src/live/store.rs`.
+//! The values themselves are in the child process, in the store of `kernel/lab/src/live/variables.rs`.
 
 mod definitions;
 mod state;

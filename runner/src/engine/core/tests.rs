@@ -282,11 +282,12 @@ impl World {
                     self.pausing.push(index);
                 }
                 Action::StopExecutor(shutdown) => {
-                    let goes_further = match (self.shutdown, shutdown) {
-                        (None, _) | (Some(Shutdown::Withdraw), Shutdown::Graceful) => true,
-                        (Some(Shutdown::Graceful), Shutdown::Forced) => true,
-                        _ => false,
-                    };
+                    let goes_further = matches!(
+                        (self.shutdown, shutdown),
+                        (None, _)
+                            | (Some(Shutdown::Withdraw), Shutdown::Graceful)
+                            | (Some(Shutdown::Graceful), Shutdown::Forced)
+                    );
                     assert!(goes_further, "{:?} then {shutdown:?}", self.shutdown);
                     self.shutdown = Some(shutdown);
                 }

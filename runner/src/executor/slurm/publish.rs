@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use offmodel_support::atomic_file;
+
 use super::parse::TaskId;
 use super::record::TaskRecord;
 use crate::error::RunnerError;
@@ -78,23 +80,20 @@ fn publish_unless_present(
 
 /// Publishes a result unless the attempt has one; returns whether it did.
 ///
-/// The result is linked to its final name, which fails if the name is taken: the server of a shared
-/// file system decides that, even while this machine's view of the folder is some seconds old.
+/// The file is created under its final name only if that name is free. The server of a shared file
+/// system decides that, even while this machine's view of the folder is some seconds old.
 fn write_new(attempt: &Path, result: &AttemptResult) -> Result<bool, RunnerError> {
     let path = attempt.join("result.json");
-    let failed = |source| RunnerError::Write {
-        path: path.clone(),
-        source,
-    };
-    let staging = tempfile::Builder::new()
-        .prefix(".offmodel-lost-")
-        .tempdir_in(attempt)
-        .map_err(failed)?;
-    result.publish(staging.path())?;
-    match fs::hard_link(staging.path().join("result.json"), &path) {
+    let created = serde_json::to_vec_pretty(result)
+        .map_err(io::Error::other)
+        .and_then(|mut text| {
+            text.push(b'\n');
+            atomic_file::create_new(&path, &text)
+        });
+    match created {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(failed(error)),
+        Err(source) => Err(RunnerError::Write { path, source }),
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use offmodel_support::atomic_file;
+
 use super::commands::{self, SlurmError};
 use super::parse::ArrayId;
 use super::record::{ArrayRecord, TaskRecord, records};
@@ -175,11 +177,12 @@ fn copy_program(program: &Path, target: &Path) -> io::Result<()> {
     if target.is_file() {
         return Ok(());
     }
-    let mut staging = target.as_os_str().to_owned();
-    staging.push(".new");
-    fs::copy(program, &staging)?;
-    fs::File::open(&staging)?.sync_all()?;
-    fs::rename(&staging, target)
+    let mut source = fs::File::open(program)?;
+    atomic_file::write_with(target, |file| {
+        let mode = source.metadata()?.permissions();
+        io::copy(&mut source, file)?;
+        file.get_ref().set_permissions(mode)
+    })
 }
 
 /// A name that no other job has, by which a job is found again if its number is lost.
