@@ -1,53 +1,53 @@
-//! Values given for a notebook's parameters, checked before anything runs.
+//! Values for a notebook's parameters, checked before anything is compiled.
 
 use std::collections::BTreeMap;
 
 use offmodel_cells::parameters::{Parameter, TypeMismatch};
 use serde_json::Value;
 
-use crate::suggestion::hint;
+use offmodel_support::suggestion::hint;
 
-/// Values by parameter name, each in the form that its type reads.
+/// Values by parameter name, each converted to the parameter's type.
 pub type Assignment = BTreeMap<String, Value>;
 
-/// A value that was given for no parameter, or does not fit.
+/// Why a value cannot be assigned to a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssignmentError {
-    /// Not `name=value`.
+    /// The text is not of the form `name=value`.
     #[error("`-p {text}` is not of the form `-p name=value`")]
     Form {
-        /// What was given.
+        /// The text.
         text: String,
     },
     /// The notebook has no such parameter.
-    #[error("the notebook has no parameter `{name}`{}; {}", hint(name, &borrowed(known)), listed(known))]
+    #[error("the notebook has no parameter `{name}`{}; {}", hint(name, &borrowed(known)), list_known(known))]
     Unknown {
-        /// The name given.
+        /// The name.
         name: String,
-        /// The notebook's parameters.
+        /// The names of the notebook's parameters.
         known: Vec<String>,
     },
-    /// A name given twice.
-    #[error("parameter `{name}` is given twice")]
+    /// A parameter is set twice.
+    #[error("parameter `{name}` is set twice")]
     Twice {
         /// The name.
         name: String,
     },
-    /// A value of another type.
+    /// The value has the wrong type.
     #[error("parameter `{name}`: {mismatch}")]
     Mismatch {
         /// The parameter.
         name: String,
-        /// Expected and found.
+        /// The expected type and the value that was found.
         mismatch: TypeMismatch,
     },
 }
 
-/// Reads `name=value` texts of a command line.
+/// Parses texts `name=value` from the command line.
 ///
 /// # Errors
-/// When a name is unknown or given twice, or a value does not have its parameter's type.
+/// [`AssignmentError`].
 pub fn from_command_line(
     parameters: &[Parameter],
     texts: &[String],
@@ -74,11 +74,11 @@ pub fn from_command_line(
     Ok(assignment)
 }
 
-/// Checks one value.
+/// Converts a value to the type of its parameter.
 ///
 /// # Errors
-/// When the name is unknown or the value has another type.
-pub fn checked(
+/// [`AssignmentError::Unknown`] or [`AssignmentError::Mismatch`].
+pub fn check_value(
     parameters: &[Parameter],
     name: &str,
     value: &Value,
@@ -92,13 +92,14 @@ pub fn checked(
         })
 }
 
-/// The values that a program will have: those given, and the defaults that are literals.
-pub fn with_defaults(parameters: &[Parameter], given: &Assignment) -> Assignment {
+/// The values that a program will have: the overrides, and the defaults that are literals. Other
+/// defaults are known only at run time.
+pub fn with_defaults(parameters: &[Parameter], overrides: &Assignment) -> Assignment {
     let mut all: Assignment = parameters
         .iter()
         .filter_map(|parameter| Some((parameter.name.clone(), parameter.default.clone()?)))
         .collect();
-    all.extend(given.clone());
+    all.extend(overrides.clone());
     all
 }
 
@@ -122,7 +123,7 @@ fn borrowed(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-fn listed(known: &[String]) -> String {
+fn list_known(known: &[String]) -> String {
     if known.is_empty() {
         "it has none (tag a cell `parameters` and declare them as `let name: type = default;`)"
             .to_owned()
@@ -131,8 +132,8 @@ fn listed(known: &[String]) -> String {
     }
 }
 
-/// `data=on_model seed=1`.
-pub fn described(assignment: &Assignment) -> String {
+/// An assignment as text, such as `data=on_model seed=1`.
+pub fn describe(assignment: &Assignment) -> String {
     let values: Vec<String> = assignment
         .iter()
         .map(|(name, value)| match value {

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::estimate::{at_this_pace, in_words};
 use crate::executor::AttemptSpec;
-use crate::store::{AttemptResult, Status};
+use crate::store::{AttemptResult, TrialStatus};
 use crate::terminal::errln;
 
 /// In sweeps with more trials than this, plain lines come at most once in [`LINE_INTERVAL`].
@@ -62,13 +62,13 @@ impl Progress {
         self.advance(self.done + 1);
         if let Some(cause) = &result.cause {
             let what = match result.status {
-                Status::Cancelled => format!("was cancelled in attempt {}", result.attempt),
+                TrialStatus::Cancelled => format!("was cancelled in attempt {}", result.attempt),
                 _ => format!("failed in attempt {}: {cause}", result.attempt),
             };
             self.println(&format!(
                 "trial {} {what} ({})",
                 result.trial,
-                described(spec)
+                describe(spec)
             ));
             return;
         }
@@ -77,7 +77,7 @@ impl Progress {
             .is_none_or(|last_line| last_line.elapsed() >= LINE_INTERVAL);
         let last = self.done == self.total;
         if self.bar.is_none()
-            && result.status == Status::Succeeded
+            && result.status == TrialStatus::Succeeded
             && (self.total <= MAX_TRIALS_WITH_A_LINE_EACH || due || last)
         {
             self.last_line = Some(Instant::now());
@@ -90,7 +90,7 @@ impl Progress {
                 "[{done}/{total}] trial {} succeeded in {:.2} s ({}){left}",
                 result.trial,
                 result.seconds,
-                described(spec)
+                describe(spec)
             ));
         }
     }
@@ -116,9 +116,9 @@ impl Progress {
     }
 }
 
-fn described(spec: &AttemptSpec) -> String {
-    if spec.trial.given.is_empty() {
+fn describe(spec: &AttemptSpec) -> String {
+    if spec.trial.overrides.is_empty() {
         return "default parameters".to_owned();
     }
-    crate::assignment::described(&spec.trial.given)
+    crate::assignment::describe(&spec.trial.overrides)
 }

@@ -1,3 +1,5 @@
+//! The arguments of `offmodel`, except those of `offmodel schedule`.
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -26,29 +28,29 @@ enum Command {
     Build(BuildArguments),
     /// Execute a notebook for every combination of parameters in a sweep file.
     Sweep(SweepArguments),
-    /// Run sweeps at appointed times.
+    /// Run sweeps on a schedule.
     #[command(subcommand)]
     Schedule(ScheduleCommand),
-    /// Tell where a sweep stands, and how its jobs in Slurm are.
+    /// Show the status of a sweep and of its jobs in Slurm.
     Status(StatusArguments),
-    /// Print what a sweep's trials wrote.
+    /// Print the output of a sweep's trials.
     Logs(LogsArguments),
-    /// Tell what changed from one sweep to another.
+    /// Show what changed from one sweep to another.
     Compare(CompareArguments),
-    /// Run trials of a sweep again: those that failed, or those named.
+    /// Run trials of a sweep again: those that failed, or those that are named.
     Retry(RetryArguments),
-    /// Stop the runner that is at work on a sweep, and end its jobs in Slurm; what is done stays
-    /// done. With trials named or chosen by parameters, cancel these alone: each is asked to stop,
-    /// ended after 5 s, and recorded as cancelled, and only `offmodel retry` runs it again.
+    /// Stop the runner of a sweep, and end its jobs in Slurm; finished trials keep their results.
+    /// If trials are named or selected by parameters, cancel only these: each is asked to stop,
+    /// killed after 5 s, and recorded as cancelled; only `offmodel retry` runs it again.
     Cancel(CancelArguments),
-    /// Remove what a sweep no longer needs. Only tells what that is, without --yes.
+    /// Remove what a sweep no longer needs; without --yes, only list it.
     Clean(CleanArguments),
     /// Write a sweep's results and notebooks into one HTML page.
     Report(ReportArguments),
     /// Install, remove or examine the Jupyter kernel.
     #[command(subcommand)]
     Kernel(KernelCommand),
-    /// Make one attempt, inside a task of a Slurm job array.
+    /// Make one attempt, within a task of a Slurm job array.
     #[command(hide = true)]
     Attempt(AttemptArguments),
 }
@@ -56,11 +58,11 @@ enum Command {
 /// Commands of `offmodel kernel`.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum KernelCommand {
-    /// Make the kernel known to Jupyter.
+    /// Install the kernel for Jupyter.
     Install,
-    /// Let Jupyter forget it.
+    /// Remove the kernel from Jupyter.
     Uninstall,
-    /// Look at everything that the kernel needs, and time a cell.
+    /// Check everything that the kernel needs, and time a cell.
     Doctor,
 }
 
@@ -89,8 +91,8 @@ pub struct BuildArguments {
     /// The folder to build; `run` in it takes parameters as `offmodel run` does.
     #[arg(short, long, value_name = "FOLDER")]
     pub output: PathBuf,
-    /// A file or folder of the notebook's folder that it reads, to be copied along; may be given
-    /// several times.
+    /// A file or folder that the notebook reads, to be copied along; must lie in the notebook's
+    /// folder. May be given several times.
     #[arg(long, value_name = "PATH")]
     pub with: Vec<PathBuf>,
     /// Print JSON.
@@ -106,17 +108,17 @@ pub struct SweepArguments {
     /// The folder that holds the folders of sweeps.
     #[arg(long, default_value = "runs", value_name = "DIR")]
     pub runs: PathBuf,
-    /// The day that `{date}` in the sweep's name means [default: today].
+    /// The date that replaces `{date}` in the sweep's name [default: today].
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub date: Option<chrono::NaiveDate>,
-    /// Run trials again that succeeded with another prelude, compiler or libtorch than there is
-    /// now.
+    /// Run trials again that succeeded with another prelude, compiler or libtorch than the current
+    /// one.
     #[arg(long)]
     pub rerun_changed: bool,
-    /// Tell which trials would run, and why, without running any.
+    /// Show which trials would run, and why, without running any.
     #[arg(long)]
     pub dry_run: bool,
-    /// How trials share this machine, and how they are told.
+    /// Where trials run, and how the result is printed.
     #[command(flatten)]
     pub shared: SharedArguments,
 }
@@ -127,13 +129,13 @@ pub struct SharedArguments {
     /// How many trials run at once; they share the machine's cores.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub workers: u16,
-    /// The GPUs to share out where trials ask for some, as in CUDA_VISIBLE_DEVICES [default: all].
+    /// The GPUs to divide among trials that need some, as in CUDA_VISIBLE_DEVICES [default: all].
     #[arg(long, value_name = "LIST")]
     pub gpus: Option<String>,
     /// Run trials on a Slurm cluster, as [slurm] and [resources] in the sweep file say.
     #[arg(long, conflicts_with_all = ["workers", "gpus"])]
     pub slurm: bool,
-    /// With --slurm: what becomes of jobs when this command is stopped (Ctrl-C, SIGTERM).
+    /// With --slurm: what happens to jobs when this command is stopped (Ctrl-C, SIGTERM).
     #[arg(
         long,
         requires = "slurm",
@@ -148,7 +150,7 @@ pub struct SharedArguments {
 }
 
 impl SharedArguments {
-    /// What becomes of jobs, if trials run on a cluster.
+    /// What happens to jobs when the runner is stopped; none if trials run on this machine.
     pub(super) fn slurm(&self) -> Option<WhenStopped> {
         self.slurm.then_some(self.when_stopped)
     }
@@ -159,16 +161,16 @@ impl SharedArguments {
 pub struct RetryArguments {
     /// The sweep's folder, such as runs/NAME.
     pub folder: PathBuf,
-    /// The trials, or how their names begin; without any, those that failed.
+    /// The ids of trials, or their first characters; without any, those that failed.
     pub trials: Vec<String>,
     /// Only trials in which this parameter has this value, as name=value; may be given several
     /// times.
     #[arg(short = 'p', long = "parameter", value_name = "NAME=VALUE")]
     pub parameters: Vec<String>,
-    /// Tell which trials would run, and why, without running any.
+    /// Show which trials would run, and why, without running any.
     #[arg(long)]
     pub dry_run: bool,
-    /// How trials share this machine, and how they are told.
+    /// Where trials run, and how the result is printed.
     #[command(flatten)]
     pub shared: SharedArguments,
 }
@@ -178,14 +180,14 @@ pub struct RetryArguments {
 pub struct CancelArguments {
     /// The sweep's folder, such as runs/NAME.
     pub folder: PathBuf,
-    /// The trials to cancel, or how their names begin; the others go on. Without any, the sweep
-    /// is stopped.
+    /// The ids of the trials to cancel, or their first characters; the others continue. Without
+    /// any, the whole sweep is stopped.
     pub trials: Vec<String>,
     /// Cancel trials in which this parameter has this value, as name=value; may be given several
     /// times.
     #[arg(short = 'p', long = "parameter", value_name = "NAME=VALUE")]
     pub parameters: Vec<String>,
-    /// Kill trials at once, without time to stop.
+    /// Kill trials immediately, without time to stop.
     #[arg(long, conflicts_with_all = ["trials", "parameters"])]
     pub now: bool,
     /// Print JSON.
@@ -205,7 +207,7 @@ pub struct AttemptArguments {
 pub struct CleanArguments {
     /// The sweep's folder, such as runs/NAME.
     pub folder: PathBuf,
-    /// Remove what is listed.
+    /// Remove the listed files and folders.
     #[arg(long)]
     pub yes: bool,
     /// Print JSON.
@@ -228,10 +230,10 @@ pub struct StatusArguments {
 pub struct LogsArguments {
     /// The sweep's folder, such as runs/NAME.
     pub folder: PathBuf,
-    /// The trial, or how its name begins; without it, all.
+    /// The id of the trial, or its first characters; without it, all trials.
     pub trial: Option<String>,
-    /// Go on with what running trials write, until no runner is at work and no job of the sweep
-    /// is in Slurm.
+    /// Continue with what running trials write, until no runner is at work and Slurm has no job of
+    /// the sweep.
     #[arg(short, long)]
     pub follow: bool,
     /// Print JSON, one event a line.
@@ -246,7 +248,8 @@ pub struct CompareArguments {
     pub a: PathBuf,
     /// The folder of the second sweep, B; changes are B - A.
     pub b: PathBuf,
-    /// The column that tells items of a benchmark apart, which are then resampled [default: item].
+    /// The column that distinguishes the items of a benchmark, which are then resampled [default:
+    /// item].
     #[arg(long, value_name = "COLUMN")]
     pub item: Option<String>,
     /// Print JSON.
@@ -273,10 +276,10 @@ pub struct ReportArguments {
     pub json: bool,
 }
 
-/// Runs a command.
+/// Runs a command, and returns its exit code.
 ///
 /// # Errors
-/// What keeps it from being done, with its exit code.
+/// [`RunnerError`], which has an exit code too.
 pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
     match arguments.command {
         Command::Run(arguments) => run_command::run(&arguments),
@@ -285,7 +288,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
         Command::Schedule(command) => schedule::schedule(&command),
         Command::Status(arguments) => status::status(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
-        Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Compare(arguments) => compare::compare_sweeps(&arguments),
         Command::Retry(arguments) => retry::retry(&arguments),
         Command::Cancel(arguments) => cancel::cancel(&arguments),
         Command::Clean(arguments) => clean::clean(&arguments),
@@ -295,13 +298,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
     }
 }
 
-/// Whether `offmodel sweep` would take these further arguments.
-///
-/// # Errors
-/// When it would not.
-pub(super) fn check_sweep_arguments(spec: &Path, further: &[String]) -> Result<(), RunnerError> {
+/// Checks additional arguments of `offmodel sweep`, before a schedule stores them.
+pub(super) fn check_sweep_arguments(spec: &Path, additional: &[String]) -> Result<(), RunnerError> {
     let start = ["offmodel".into(), "sweep".into(), spec.to_owned()];
-    let all = start.into_iter().chain(further.iter().map(PathBuf::from));
+    let all = start
+        .into_iter()
+        .chain(additional.iter().map(PathBuf::from));
     match Arguments::try_parse_from(all) {
         Ok(_) => Ok(()),
         Err(error) => Err(RunnerError::SweepArguments {

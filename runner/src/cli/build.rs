@@ -1,17 +1,29 @@
-use offmodel_program::{Cache, Notebook, build as build_folder};
+//! `offmodel build`.
+
+use std::path::Path;
+
+use offmodel_program::{Build, Cache, Notebook, build as build_folder};
 use offmodel_toolchain::Toolchain;
-use serde_json::json;
+use serde::Serialize;
 
 use super::BuildArguments;
-use super::json::VERSION;
+use super::output::{Format, Output, VERSION, print};
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::terminal::{errln, outln};
 
+#[derive(Debug, Serialize)]
+struct BuiltFolder<'a> {
+    version: u32,
+    command: &'static str,
+    folder: &'a Path,
+    build: Build,
+}
+
 /// Builds a folder that runs a notebook on a machine without Rust.
 pub(super) fn build(arguments: &BuildArguments) -> Result<ExitCode, RunnerError> {
     let notebook = Notebook::read(&arguments.notebook)?;
-    // A mistake in the parameters is told before anything is copied.
+    // Reports errors in the parameters before anything is copied.
     notebook.parameters()?;
     let toolchain = Toolchain::locate()?;
     let cache = Cache::of_user().ok_or(RunnerError::NoCache)?;
@@ -19,7 +31,7 @@ pub(super) fn build(arguments: &BuildArguments) -> Result<ExitCode, RunnerError>
         path: "offmodel".into(),
         reason: error.to_string(),
     })?;
-    let built = build_folder(
+    let build = build_folder(
         &notebook,
         &toolchain,
         &cache,
@@ -27,15 +39,22 @@ pub(super) fn build(arguments: &BuildArguments) -> Result<ExitCode, RunnerError>
         &arguments.with,
         &arguments.output,
     )?;
-    if arguments.json {
-        let told = json!({ "version": VERSION, "command": "build", "folder": arguments.output, "build": built });
-        outln!("{told:#}");
-        return Ok(ExitCode::Success);
-    }
-    outln!("{}", arguments.output.join("run").display());
-    errln!(
-        "needs from the machine it runs on: {}",
-        built.system.join(", ")
-    );
+    let built = BuiltFolder {
+        version: VERSION,
+        command: "build",
+        folder: &arguments.output,
+        build,
+    };
+    print(&built, Format::from_flag(arguments.json))?;
     Ok(ExitCode::Success)
+}
+
+impl Output for BuiltFolder<'_> {
+    fn print_text(&self) {
+        outln!("{}", self.folder.join("run").display());
+        errln!(
+            "needs from the machine it runs on: {}",
+            self.build.system.join(", ")
+        );
+    }
 }

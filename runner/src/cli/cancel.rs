@@ -1,133 +1,132 @@
+//! `offmodel cancel` of a whole sweep.
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::CancelArguments;
 use super::cancel_trials::cancel_trials;
-use super::json::{VERSION, print_json};
-use super::order::runtime;
-use super::{CancelArguments, status};
+use super::output::{Format, Output, VERSION, print};
 use crate::error::RunnerError;
 use crate::executor::slurm::{cancel_jobs, may_have_jobs};
 use crate::exit_code::ExitCode;
-use crate::store::{RunnerRecord, Standing, SweepFolder};
+use crate::runtime;
+use crate::store::{RunnerRecord, StatusCounts, SweepFolder};
+use crate::sweep::submitted_trials;
 use crate::terminal::outln;
 
-/// The runner gives its trials 5 s to stop, kills them, and gathers the results.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the runner may take to stop: it gives its trials 5 s, kills them, and gathers results.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What `cancel --json` prints.
+/// How often the runner's process is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
 #[derive(Debug, Serialize)]
-struct CancelDocument {
+struct CancelledSweep {
     version: u32,
     command: &'static str,
     sweep: String,
-    /// The runner that was stopped; `None` if none was at work.
+    /// The runner that was at work.
     runner: Option<RunnerRecord>,
-    /// Trials that were in Slurm.
+    /// How many trials were cancelled in Slurm.
     jobs: usize,
     succeeded: usize,
     failed: usize,
     cancelled: usize,
     left: usize,
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
-/// Stops the runner that is at work on a sweep, as Ctrl-C in its terminal would, and ends the jobs
-/// that it left in Slurm.
+/// Stops the runner of a sweep, as Ctrl-C in its terminal would, and ends its jobs in Slurm.
 pub(super) fn cancel(arguments: &CancelArguments) -> Result<ExitCode, RunnerError> {
     if !(arguments.trials.is_empty() && arguments.parameters.is_empty()) {
         return cancel_trials(arguments);
     }
-    let folder = SweepFolder::view(&arguments.folder)?;
+    let folder = SweepFolder::open_read_only(&arguments.folder)?;
     let runner = folder.runner();
-    let in_slurm = may_have_jobs(&folder)?;
+    let uses_slurm = may_have_jobs(&folder)?;
     if let Some(runner) = &runner
-        // A runner out of reach sees that its jobs are cancelled.
-        && (!in_slurm || runner.is_here())
+        // A runner on another machine ends by itself once its jobs are cancelled.
+        && (!uses_slurm || runner.is_local())
     {
         stop(&folder, runner, arguments.now)?;
     }
-    let jobs = if in_slurm {
-        runtime()?.block_on(cancel_jobs(&folder))?
+    let jobs = if uses_slurm {
+        runtime::multi_thread()?.block_on(cancel_jobs(&folder))?
     } else {
         0
     };
-    let document = document(&folder, runner, jobs)?;
-    if arguments.json {
-        return print_json(&document);
-    }
-    match &document.runner {
-        Some(runner) => outln!("stopped the runner ({runner})"),
-        None => outln!("no runner is at work on {}", folder.path().display()),
-    }
-    if document.jobs > 0 {
-        outln!("{} trials cancelled in Slurm", document.jobs);
-    }
-    outln!(
-        "{} trials succeeded, {} failed, {} left; `offmodel sweep` goes on from there",
-        document.succeeded,
-        document.failed,
-        document.left
-    );
+    let counts: StatusCounts = submitted_trials(&folder)?
+        .iter()
+        .map(|trial| folder.summary(&trial.id).status)
+        .collect();
+    let cancelled = CancelledSweep {
+        version: VERSION,
+        command: "cancel",
+        sweep: folder.name(),
+        runner,
+        jobs,
+        succeeded: counts.succeeded,
+        failed: counts.failed,
+        cancelled: counts.cancelled,
+        left: counts.left(),
+        folder: folder.path().to_owned(),
+    };
+    print(&cancelled, Format::from_flag(arguments.json))?;
     Ok(ExitCode::Success)
 }
 
 fn stop(folder: &SweepFolder, runner: &RunnerRecord, now: bool) -> Result<(), RunnerError> {
-    if !runner.is_here() {
+    if !runner.is_local() {
         return Err(RunnerError::Elsewhere {
             folder: folder.path().to_owned(),
             holder: Box::new(runner.clone()),
         });
     }
     let began = Instant::now();
-    // The second signal says not to wait for trials.
-    let signals = if now { 2 } else { 1 };
-    for signal in 0..signals {
-        if signal > 0 {
-            // Two signals at once would be one.
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        if runner.is_alive() {
-            // SAFETY: a plain system call on the process that was just seen to be the runner.
-            unsafe { libc::kill(runner.process, libc::SIGTERM) };
-        }
+    terminate(runner);
+    if now {
+        // The second signal makes the runner kill its trials at once. Two signals that are pending
+        // at the same time count as one.
+        std::thread::sleep(Duration::from_millis(100));
+        terminate(runner);
     }
     while runner.is_alive() {
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > STOP_TIMEOUT {
             return Err(RunnerError::NotStopped {
                 folder: folder.path().to_owned(),
                 holder: Box::new(runner.clone()),
-                seconds: PATIENCE.as_secs(),
+                seconds: STOP_TIMEOUT.as_secs(),
             });
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
 
-fn document(
-    folder: &SweepFolder,
-    runner: Option<RunnerRecord>,
-    jobs: usize,
-) -> Result<CancelDocument, RunnerError> {
-    let trials = status::submitted_trials(folder)?;
-    let (mut succeeded, mut failed, mut cancelled) = (0, 0, 0);
-    for trial in &trials {
-        match folder.state(&trial.id).standing {
-            Standing::Succeeded(_) => succeeded += 1,
-            Standing::Failed(_) => failed += 1,
-            Standing::Cancelled(_) => cancelled += 1,
-            Standing::New | Standing::Unfinished => {}
-        }
+fn terminate(runner: &RunnerRecord) {
+    if runner.is_alive() {
+        // SAFETY: a plain system call on the process that was just seen to be the runner.
+        unsafe { libc::kill(runner.pid, libc::SIGTERM) };
     }
-    Ok(CancelDocument {
-        version: VERSION,
-        command: "cancel",
-        sweep: folder.name(),
-        runner,
-        jobs,
-        succeeded,
-        failed,
-        cancelled,
-        left: trials.len() - succeeded - failed - cancelled,
-    })
+}
+
+impl Output for CancelledSweep {
+    fn print_text(&self) {
+        match &self.runner {
+            Some(runner) => outln!("stopped the runner ({runner})"),
+            None => outln!("no runner is at work on {}", self.folder.display()),
+        }
+        if self.jobs > 0 {
+            outln!("{} trials cancelled in Slurm", self.jobs);
+        }
+        outln!(
+            "{} trials succeeded, {} failed, {} left; `offmodel sweep` continues from there",
+            self.succeeded,
+            self.failed,
+            self.left
+        );
+    }
 }

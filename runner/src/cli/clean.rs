@@ -1,86 +1,83 @@
+//! `offmodel clean`.
+
 use std::collections::HashSet;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use offmodel_support::atomic_file::TEMPORARY_PREFIX;
 use serde::Serialize;
 
-use super::json::{VERSION, print_json};
-use super::order::runtime;
-use super::{CleanArguments, status};
+use super::CleanArguments;
+use super::output::{Format, Output, VERSION, print};
 use crate::error::RunnerError;
 use crate::executor::slurm::ensure_no_jobs;
 use crate::exit_code::ExitCode;
-use crate::store::{Standing, SweepFolder};
+use crate::runtime;
+use crate::store::{SweepFolder, TrialStatus};
+use crate::sweep::submitted_trials;
 use crate::terminal::outln;
 
-/// Begins the names of files being written, and of folders being removed.
-const TEMPORARY: &str = ".offmodel-";
-
-/// What `clean --json` prints.
 #[derive(Debug, Serialize)]
-struct CleanDocument {
+struct Garbage {
     version: u32,
     command: &'static str,
     sweep: String,
-    /// Whether it was removed, or only would be.
+    /// Whether the items were removed, or are only listed.
     removed: bool,
     bytes: u64,
     items: Vec<Item>,
 }
 
-/// Something that is no longer needed.
+/// A file or folder that is no longer needed.
 #[derive(Debug, Serialize)]
 struct Item {
     path: PathBuf,
-    reason: Useless,
+    reason: Reason,
     bytes: u64,
 }
 
-/// Why something is no longer needed.
+/// Why an item is no longer needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Useless {
-    /// A later attempt counts.
+enum Reason {
+    /// A later attempt decides the trial's status.
     Superseded,
-    /// An attempt without a result, of a trial that succeeded in another one.
+    /// The attempt has no result, and an earlier one succeeded.
     Unfinished,
-    /// A trial that the sweep as submitted last does not have.
+    /// The sweep as last submitted does not have the trial.
     Other,
-    /// Left behind by a runner that was killed.
+    /// A killed runner left the temporary file behind.
     Temporary,
 }
 
-impl std::fmt::Display for Useless {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Superseded => "a later attempt counts",
             Self::Unfinished => "without a result; another attempt succeeded",
-            Self::Other => "not a trial of the sweep as submitted last",
+            Self::Other => "not a trial of the sweep as last submitted",
             Self::Temporary => "left behind by a runner that was killed",
         })
     }
 }
 
-/// Tells what a sweep no longer needs, and removes it with `--yes`. What counts for a result, a
-/// report or a resumption stays.
+/// Lists what a sweep no longer needs, and removes it with `--yes`. Everything that decides a
+/// status, a table, a report or a resumption stays.
 pub(super) fn clean(arguments: &CleanArguments) -> Result<ExitCode, RunnerError> {
-    let folder = if arguments.yes {
-        // Refuses where a runner is at work; a folder without a sweep is not made one.
-        SweepFolder::view(&arguments.folder)?;
-        let folder = SweepFolder::open(&arguments.folder, 0)?;
-        // What looks unfinished may be at work on a cluster.
-        runtime()?.block_on(ensure_no_jobs(&folder))?;
-        folder
-    } else {
-        SweepFolder::view(&arguments.folder)?
-    };
-    let items = useless(&folder)?;
+    let mut folder = SweepFolder::open_read_only(&arguments.folder)?;
+    if arguments.yes {
+        folder = SweepFolder::open_locked(&arguments.folder, 0)?;
+        // An attempt without a result may run on the cluster.
+        runtime::multi_thread()?.block_on(ensure_no_jobs(&folder))?;
+    }
+    let items = garbage(&folder)?;
     if arguments.yes {
         for item in &items {
             remove(&folder, &item.path)?;
         }
     }
-    let document = CleanDocument {
+    let garbage = Garbage {
         version: VERSION,
         command: "clean",
         sweep: folder.name(),
@@ -88,39 +85,41 @@ pub(super) fn clean(arguments: &CleanArguments) -> Result<ExitCode, RunnerError>
         bytes: items.iter().map(|item| item.bytes).sum(),
         items,
     };
-    if arguments.json {
-        return print_json(&document);
-    }
-    for item in &document.items {
-        outln!("{}  {}", item.path.display(), item.reason);
-    }
-    let megabytes = document.bytes as f64 / 1e6;
-    match (document.items.len(), document.removed) {
-        (0, _) => outln!("nothing to remove"),
-        (count, true) => outln!("removed {count} entries, {megabytes:.1} MB"),
-        (count, false) => outln!("{count} entries, {megabytes:.1} MB; --yes removes them"),
-    }
+    print(&garbage, Format::from_flag(arguments.json))?;
     Ok(ExitCode::Success)
 }
 
-fn useless(folder: &SweepFolder) -> Result<Vec<Item>, RunnerError> {
-    let trials = status::submitted_trials(folder)?;
+impl Output for Garbage {
+    fn print_text(&self) {
+        for item in &self.items {
+            outln!("{}  {}", item.path.display(), item.reason);
+        }
+        let megabytes = self.bytes as f64 / 1e6;
+        match (self.items.len(), self.removed) {
+            (0, _) => outln!("nothing to remove"),
+            (count, true) => outln!("removed {count} entries, {megabytes:.1} MB"),
+            (count, false) => outln!("{count} entries, {megabytes:.1} MB; --yes removes them"),
+        }
+    }
+}
+
+fn garbage(folder: &SweepFolder) -> Result<Vec<Item>, RunnerError> {
+    let trials = submitted_trials(folder)?;
     let mut items = Vec::new();
     for trial in &trials {
-        let state = folder.state(&trial.id);
-        let (counts, succeeded) = match &state.standing {
-            Standing::Succeeded(result) => (result.attempt, true),
-            Standing::Failed(result) | Standing::Cancelled(result) => (result.attempt, false),
-            // Its number tells the next attempt's.
-            Standing::New | Standing::Unfinished => (state.attempts, false),
+        let summary = folder.summary(&trial.id);
+        // Without a result, the last attempt still decides the number of the next one.
+        let decisive = match &summary.result {
+            Some(result) => result.attempt,
+            None => summary.attempts,
         };
         let mut attempts = folder.attempts(&trial.id);
         attempts.sort_unstable();
         for attempt in attempts {
-            let reason = if attempt < counts {
-                Useless::Superseded
-            } else if attempt > counts && succeeded {
-                Useless::Unfinished
+            let reason = if attempt < decisive {
+                Reason::Superseded
+            } else if attempt > decisive && summary.status == TrialStatus::Succeeded {
+                Reason::Unfinished
             } else {
                 continue;
             };
@@ -129,26 +128,32 @@ fn useless(folder: &SweepFolder) -> Result<Vec<Item>, RunnerError> {
     }
     let current: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
     for other in folder.other_trials(&current) {
-        items.push(item(folder.trial(&other), Useless::Other));
+        items.push(item(folder.trial(&other), Reason::Other));
     }
-    if folder.runner().is_none_or(|runner| runner.is_own()) {
+    // Temporary files of a runner at work are still being written.
+    if folder
+        .runner()
+        .is_none_or(|runner| runner.is_this_process())
+    {
         let mut temporary: Vec<PathBuf> = entries(folder.path())
-            .filter(|path| {
-                path.file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
-            })
+            .filter(|path| is_temporary(path))
             .collect();
         temporary.sort_unstable();
         items.extend(
             temporary
                 .into_iter()
-                .map(|path| item(path, Useless::Temporary)),
+                .map(|path| item(path, Reason::Temporary)),
         );
     }
     Ok(items)
 }
 
-fn item(path: PathBuf, reason: Useless) -> Item {
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with(TEMPORARY_PREFIX)
+}
+
+fn item(path: PathBuf, reason: Reason) -> Item {
     Item {
         bytes: size(&path),
         path,
@@ -156,7 +161,7 @@ fn item(path: PathBuf, reason: Useless) -> Item {
     }
 }
 
-/// The bytes of a file, or of all files in a folder; links are not followed.
+/// The size of a file, or of all files in a folder, in bytes; links are not followed.
 fn size(path: &Path) -> u64 {
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => entries(path).map(|entry| size(&entry)).sum(),
@@ -173,10 +178,11 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
         .map(|entry| entry.path())
 }
 
-/// Renamed first: half of an attempt must not pass for a whole one if we are killed meanwhile.
+/// Removes a file or a folder. A folder is renamed first: if this process is killed meanwhile, a
+/// half-removed attempt must not pass for a whole one.
 fn remove(folder: &SweepFolder, path: &Path) -> Result<(), RunnerError> {
     let removed = if path.is_dir() {
-        let name = format!("{TEMPORARY}removed-{}", uuid::Uuid::new_v4());
+        let name = format!("{TEMPORARY_PREFIX}removed-{}", uuid::Uuid::new_v4());
         let aside = folder.path().join(name);
         fs::rename(path, &aside).and_then(|()| fs::remove_dir_all(&aside))
     } else {

@@ -1,11 +1,14 @@
+//! `offmodel kernel`.
+
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::KernelCommand;
 use crate::error::RunnerError;
 
-/// Becomes `offmodel-kernel`, which is beside this program and has the same commands: only it
-/// links what runs cells. Returns when that failed.
+/// Replaces this process by `offmodel-kernel`, which lies beside this program and has the same
+/// commands. A process of its own, because only that program links what runs cells. Returns only
+/// if the system could not start it.
 pub(super) fn become_kernel(command: KernelCommand) -> RunnerError {
     let argument = match command {
         KernelCommand::Install => "install",

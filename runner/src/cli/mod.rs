@@ -1,6 +1,9 @@
-//! What the commands do, step by step.
+//! The command line: arguments in, a printed value and an exit code out.
+//!
+//! Each command is a module. It parses its arguments into a call of the rooms below (`sweep`,
+//! `store`, `schedule`, `compare`, `report`), computes one value, and prints it through
+//! [`output`].
 
-mod announcement;
 mod arguments;
 mod attempt;
 mod build;
@@ -8,19 +11,17 @@ mod cancel;
 mod cancel_trials;
 mod clean;
 mod compare;
-mod json;
 mod kernel;
 mod logs;
-mod order;
-mod outcome;
+mod output;
 mod plan;
 mod report;
 mod retry;
 mod run;
 mod schedule;
-mod selection;
 mod status;
 mod sweep;
+mod sweep_result;
 
 use arguments::check_sweep_arguments;
 pub use arguments::{
@@ -29,4 +30,3 @@ pub use arguments::{
     StatusArguments, SweepArguments, run,
 };
 pub use schedule::ScheduleCommand;
-pub(crate) use status::submitted_trials;

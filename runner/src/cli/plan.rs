@@ -1,340 +1,193 @@
-//! Which trials run, and why.
+//! What `offmodel sweep` and `retry` print before a run, or instead of it with `--dry-run`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 
-use offmodel_program::{Cache, Identity, Notebook, identify};
-use offmodel_toolchain::Toolchain;
 use serde::Serialize;
 
-use super::selection::Selection;
-use crate::executor::AttemptSpec;
-use crate::store::{AttemptResult, Standing, Submission, SweepFolder, TrialState};
-use crate::sweep::{DataHashes, Trial, identity};
+use super::output::{Output, VERSION};
+use crate::assignment::{Assignment, describe};
+use crate::estimate::Estimate;
+use crate::executor::SlotPlan;
+use crate::store::{SweepFolder, TrialStatus};
+use crate::sweep::Trials;
+use crate::sweep::plan::{PlannedTrial, Reason};
+use crate::terminal::{errln, outln};
 
-/// A trial and whether it is to run.
-#[derive(Debug)]
-pub(super) struct Planned<'a> {
-    pub trial: &'a Trial,
-    pub attempts: usize,
-    pub standing: Standing,
-    pub reason: Reason,
+/// The plan of a sweep, as `--dry-run` prints it.
+#[derive(Debug, Serialize)]
+pub(super) struct PlanOutput<'a> {
+    version: u32,
+    command: &'static str,
+    sweep: String,
+    /// Always true: tells this document from the one of a run.
+    dry_run: bool,
+    total: usize,
+    to_run: usize,
+    merged: usize,
+    excluded: usize,
+    estimate: Option<Estimate>,
+    trials: Vec<PlannedTrialOutput<'a>>,
+    /// How many trials run or are skipped, by reason.
+    #[serde(skip)]
+    reasons: Vec<String>,
+    /// Trials in the folder that the sweep does not have.
+    #[serde(skip)]
+    others: usize,
+    #[serde(skip)]
+    folder: &'a SweepFolder,
 }
 
-/// Why a trial runs, or does not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum Reason {
-    /// It runs: it never did.
-    New,
-    /// It runs: what it did under an earlier identity was with other code.
-    NotebookChanged {
-        /// The trial with the same parameters and the earlier code.
-        former: String,
-    },
-    /// It runs: what it did under an earlier identity was with other data.
-    DataChanged {
-        /// The trial with the same parameters and the earlier data.
-        former: String,
-        /// The files and folders that are not as they were.
-        data: Vec<String>,
-    },
-    /// It runs: the last attempt failed.
-    Failed { attempt: usize, cause: String },
-    /// It runs: the last attempt has no result.
-    Unfinished { attempt: usize },
-    /// It runs: it succeeded with another program, and that was said to count.
-    ProgramChanged {
-        attempt: usize,
-        /// What is not the same.
-        parts: Vec<String>,
-    },
-    /// It runs although it succeeded: it was asked for by name.
-    Requested { attempt: usize },
-    /// It runs although it was cancelled: it was asked for.
-    Revived { attempt: usize },
-    /// It is skipped: somebody cancelled it.
-    Cancelled { attempt: usize },
-    /// It is skipped: an attempt succeeded.
-    Succeeded {
-        attempt: usize,
-        /// What is not the same as in the program of that attempt.
-        changed: Vec<String>,
-    },
-    /// It is skipped: other trials are asked for.
-    NotRequested,
+#[derive(Debug, Serialize)]
+struct PlannedTrialOutput<'a> {
+    trial: &'a str,
+    runs: bool,
+    reason: &'a Reason,
+    text: String,
+    parameters: &'a Assignment,
 }
 
-impl Reason {
-    pub fn runs(&self) -> bool {
-        !matches!(
-            self,
-            Self::Succeeded { .. } | Self::Cancelled { .. } | Self::NotRequested
-        )
-    }
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::New => write!(formatter, "runs: new"),
-            Self::NotebookChanged { former } => {
-                write!(formatter, "runs: the notebook changed since trial {former}")
-            }
-            Self::DataChanged { former, data } => write!(
-                formatter,
-                "runs: {} changed since trial {former}",
-                data.join(", ")
-            ),
-            Self::Failed { attempt, cause } => {
-                write!(formatter, "runs: failed in attempt {attempt}: {cause}")
-            }
-            Self::Unfinished { attempt } => {
-                write!(formatter, "runs: attempt {attempt} did not finish")
-            }
-            Self::ProgramChanged { attempt, parts } => write!(
-                formatter,
-                "runs: succeeded in attempt {attempt} with another {}",
-                parts.join(", ")
-            ),
-            Self::Requested { attempt } => write!(
-                formatter,
-                "runs: asked for by name; succeeded in attempt {attempt}"
-            ),
-            Self::Revived { attempt } => write!(
-                formatter,
-                "runs: asked for by name; cancelled in attempt {attempt}"
-            ),
-            Self::Cancelled { attempt } => write!(
-                formatter,
-                "skipped: cancelled in attempt {attempt} (`offmodel retry` with its name runs it)"
-            ),
-            Self::Succeeded { attempt, changed } if changed.is_empty() => {
-                write!(formatter, "skipped: succeeded in attempt {attempt}")
-            }
-            Self::Succeeded { attempt, changed } => write!(
-                formatter,
-                "skipped: succeeded in attempt {attempt}, with another {} (--rerun-changed runs it again)",
-                changed.join(", ")
-            ),
-            Self::NotRequested => write!(formatter, "skipped: not asked for"),
-        }
-    }
-}
-
-impl Planned<'_> {
-    /// The attempt that the plan makes at this trial, if it runs.
-    pub fn next_attempt(&self) -> Option<PlannedAttempt> {
-        self.reason.runs().then(|| PlannedAttempt {
-            trial: self.trial.clone(),
-            attempt: self.attempts + 1,
-        })
-    }
-}
-
-/// An attempt to make, before the notebook is compiled.
-#[derive(Debug, Clone)]
-pub(super) struct PlannedAttempt {
-    pub trial: Trial,
-    /// The attempt's number, from 1.
-    pub attempt: usize,
-}
-
-impl PlannedAttempt {
-    /// The attempt with the program that it runs.
-    pub fn with_program(self, key: &str) -> AttemptSpec {
-        AttemptSpec {
-            trial: self.trial,
-            attempt: self.attempt,
-            program: key.to_owned(),
-        }
-    }
-}
-
-/// The plan of `offmodel sweep`: what did not succeed runs, and with `rerun_changed` also what
-/// succeeded with another program than the notebook's present one.
-pub(super) fn plan<'a>(
-    folder: &SweepFolder,
-    trials: &'a [Trial],
-    notebook: &Notebook,
-    rerun_changed: bool,
-) -> Vec<Planned<'a>> {
-    let former = Former::of(folder, notebook);
-    let mut programs = None;
-    trials
-        .iter()
-        .map(|trial| {
-            let TrialState { attempts, standing } = folder.state(&trial.id);
-            let reason = match &standing {
-                Standing::New => former
-                    .as_ref()
-                    .and_then(|former| former.reason(folder, trial))
-                    .unwrap_or(Reason::New),
-                Standing::Failed(result) => failed(result),
-                Standing::Cancelled(result) => Reason::Cancelled {
-                    attempt: result.attempt,
-                },
-                Standing::Unfinished => Reason::Unfinished { attempt: attempts },
-                Standing::Succeeded(result) => {
-                    let attempt = result.attempt;
-                    let changed = programs
-                        .get_or_insert_with(|| Programs::now(notebook))
-                        .changed(folder, result)
-                        .unwrap_or_default();
-                    if rerun_changed && !changed.is_empty() {
-                        Reason::ProgramChanged {
-                            attempt,
-                            parts: changed,
-                        }
-                    } else {
-                        Reason::Succeeded { attempt, changed }
-                    }
-                }
-            };
-            Planned {
-                trial,
-                attempts,
-                standing,
-                reason,
-            }
-        })
-        .collect()
-}
-
-/// The plan of `offmodel retry`: the trials that were chosen; where none were, those that failed.
-pub(super) fn plan_retry<'a>(
-    folder: &SweepFolder,
-    trials: &'a [Trial],
-    chosen: &Selection,
-) -> Vec<Planned<'a>> {
-    trials
-        .iter()
-        .map(|trial| {
-            let TrialState { attempts, standing } = folder.state(&trial.id);
-            let is_named = chosen.has(trial);
-            let reason = match &standing {
-                Standing::Failed(result) if chosen.is_empty() || is_named => failed(result),
-                Standing::Succeeded(result) if is_named => Reason::Requested {
-                    attempt: result.attempt,
-                },
-                Standing::Cancelled(result) if is_named => Reason::Revived {
-                    attempt: result.attempt,
-                },
-                Standing::Cancelled(result) => Reason::Cancelled {
-                    attempt: result.attempt,
-                },
-                Standing::Unfinished if is_named => Reason::Unfinished { attempt: attempts },
-                Standing::New if is_named => Reason::New,
-                _ => Reason::NotRequested,
-            };
-            Planned {
-                trial,
-                attempts,
-                standing,
-                reason,
-            }
-        })
-        .collect()
-}
-
-fn failed(result: &AttemptResult) -> Reason {
-    Reason::Failed {
-        attempt: result.attempt,
-        cause: result
-            .cause
-            .as_ref()
-            .map_or_else(|| "of unknown cause".to_owned(), ToString::to_string),
-    }
-}
-
-/// The submission before this one, where it had other code or other data.
-struct Former {
-    submission: Submission,
-    notebook_changed: bool,
-}
-
-impl Former {
-    fn of(folder: &SweepFolder, notebook: &Notebook) -> Option<Self> {
-        let submission = folder.submission()?;
-        Some(Self {
-            notebook_changed: submission.code_hash != notebook.code_hash(),
-            submission,
-        })
-    }
-
-    /// What changed since the same parameters ran before.
-    fn reason(&self, folder: &SweepFolder, trial: &Trial) -> Option<Reason> {
-        let data: DataHashes = trial
-            .data
-            .keys()
-            .filter_map(|path| Some((path.clone(), self.submission.hash(path).ok()?)))
-            .collect();
-        let changed: Vec<String> = data
+impl<'a> PlanOutput<'a> {
+    pub(super) fn new(
+        command: &'static str,
+        folder: &'a SweepFolder,
+        trials: &'a Trials,
+        plan: &'a [PlannedTrial<'a>],
+        slots: &SlotPlan,
+    ) -> Self {
+        let to_run = plan.iter().filter(|planned| planned.reason.runs()).count();
+        let seconds = plan
             .iter()
-            .filter(|(path, hash)| trial.data.get(*path) != Some(*hash))
-            .map(|(path, _)| path.clone())
-            .collect();
-        if !self.notebook_changed && changed.is_empty() {
-            return None;
-        }
-        let former = identity(&self.submission.code_hash, &trial.parameters, &data);
-        if folder.attempts(&former).is_empty() {
-            return None;
-        }
-        Some(if self.notebook_changed {
-            Reason::NotebookChanged { former }
-        } else {
-            Reason::DataChanged {
-                former,
-                data: changed,
-            }
-        })
-    }
-}
-
-/// The program that a notebook becomes now, compared with those that made results.
-pub(super) struct Programs {
-    /// `None` where that cannot be told, for example without a toolchain.
-    now: Option<Identity>,
-    /// What is not the same, by the name of the program.
-    compared: HashMap<String, Vec<String>>,
-}
-
-impl Programs {
-    pub fn now(notebook: &Notebook) -> Self {
-        let now = Cache::of_user().and_then(|cache| {
-            let toolchain = Toolchain::locate().ok()?;
-            identify(notebook, &toolchain, &cache).ok()
-        });
+            .map(|planned| &planned.summary)
+            .filter(|summary| summary.status == TrialStatus::Succeeded)
+            .filter_map(|summary| Some(summary.result.as_ref()?.seconds));
+        let current: HashSet<&str> = trials.list.iter().map(|trial| trial.id.as_str()).collect();
         Self {
-            now,
-            compared: HashMap::new(),
+            version: VERSION,
+            command,
+            sweep: folder.name(),
+            dry_run: true,
+            total: plan.len(),
+            to_run,
+            merged: trials.merged,
+            excluded: trials.excluded,
+            estimate: Estimate::new(seconds, to_run, slots.allocations.len()),
+            trials: plan
+                .iter()
+                .map(|planned| PlannedTrialOutput {
+                    trial: &planned.trial.id,
+                    runs: planned.reason.runs(),
+                    reason: &planned.reason,
+                    text: planned.reason.to_string(),
+                    parameters: &planned.trial.overrides,
+                })
+                .collect(),
+            reasons: count_reasons(plan),
+            others: folder.other_trials(&current).len(),
+            folder,
         }
     }
 
-    /// What is not the same in the program of now as in that of a result; `None` where it cannot
-    /// be told.
-    pub fn changed(&mut self, folder: &SweepFolder, result: &AttemptResult) -> Option<Vec<String>> {
-        let now = self.now.as_ref()?;
-        let spec = || folder.spec(&result.trial, result.attempt);
-        let key = match &result.program {
-            Some(key) => key.clone(),
-            None => spec()?.provenance.program,
-        };
-        if key == now.key {
-            return Some(Vec::new());
+    /// Prints how many trials will run, and why, to standard error.
+    pub(super) fn announce(&self) {
+        if self.merged > 0 {
+            errln!(
+                "{} trials are listed more than once and are merged",
+                self.merged
+            );
         }
-        if let Some(known) = self.compared.get(&key) {
-            return Some(known.clone());
+        if self.excluded > 0 {
+            errln!("{} trials are excluded", self.excluded);
         }
-        let parts = match spec()?.provenance.versions {
-            Some(versions) => versions
-                .differences(&now.versions)
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
-            None => vec!["program".to_owned()],
+        let reasons = if self.reasons.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", self.reasons.join("; "))
         };
-        self.compared.insert(key, Vec::clone(&parts));
-        Some(parts)
+        errln!("sweep {}: {} trials{reasons}", self.sweep, self.total);
+        if self.others > 0 {
+            errln!(
+                "{} more trials in {} belong to another version of the notebook or its data, or to another grid; they are left alone (offmodel clean lists them)",
+                self.others,
+                self.folder.path().display()
+            );
+        }
+        if let Some(estimate) = &self.estimate {
+            errln!("{estimate}");
+        }
     }
+}
+
+impl Output for PlanOutput<'_> {
+    fn print_text(&self) {
+        for trial in &self.trials {
+            let values = describe(trial.parameters);
+            outln!("trial {}  {values}  {}", trial.trial, trial.text);
+        }
+        self.announce();
+    }
+}
+
+fn count_reasons(plan: &[PlannedTrial<'_>]) -> Vec<String> {
+    let (mut done, mut failed, mut unfinished, mut not_selected) = (0, 0, 0, 0);
+    let (mut requested, mut revived, mut cancelled, mut notebook_changed) = (0, 0, 0, 0);
+    let mut data_changed: BTreeMap<String, usize> = BTreeMap::new();
+    let mut done_with_another: BTreeMap<String, usize> = BTreeMap::new();
+    let mut rerun: BTreeMap<String, usize> = BTreeMap::new();
+    for planned in plan {
+        match &planned.reason {
+            Reason::New => {}
+            Reason::NotebookChanged { .. } => notebook_changed += 1,
+            Reason::DataChanged { data, .. } => {
+                *data_changed.entry(data.join(", ")).or_default() += 1;
+            }
+            Reason::Failed { .. } => failed += 1,
+            Reason::Unfinished { .. } => unfinished += 1,
+            Reason::ProgramChanged { parts, .. } => {
+                *rerun.entry(parts.join(", ")).or_default() += 1;
+            }
+            Reason::Requested { .. } => requested += 1,
+            Reason::Revived { .. } => revived += 1,
+            Reason::Cancelled { .. } => cancelled += 1,
+            Reason::Succeeded { changed, .. } => {
+                done += 1;
+                if !changed.is_empty() {
+                    *done_with_another.entry(changed.join(", ")).or_default() += 1;
+                }
+            }
+            Reason::NotRequested => not_selected += 1,
+        }
+    }
+    let mut lines = Vec::new();
+    let mut add = |count: usize, what: String| {
+        if count > 0 {
+            lines.push(format!("{count} {what}"));
+        }
+    };
+    add(done, "already done, skipped".to_owned());
+    for (parts, count) in done_with_another {
+        add(
+            count,
+            format!("of these with another {parts}: --rerun-changed runs them again"),
+        );
+    }
+    for (parts, count) in rerun {
+        add(count, format!("done with another {parts}, run again"));
+    }
+    add(failed, "failed before, run again".to_owned());
+    add(unfinished, "did not finish, run again".to_owned());
+    add(
+        notebook_changed,
+        "new because the notebook changed since it was submitted".to_owned(),
+    );
+    for (paths, count) in data_changed {
+        add(count, format!("new because {paths} changed"));
+    }
+    add(requested, "asked for by name, run again".to_owned());
+    add(
+        revived,
+        "cancelled before and asked for by name, run again".to_owned(),
+    );
+    add(cancelled, "cancelled, skipped".to_owned());
+    add(not_selected, "not asked for".to_owned());
+    lines
 }

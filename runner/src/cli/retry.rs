@@ -1,36 +1,43 @@
+//! `offmodel retry`.
+
 use offmodel_program::Notebook;
 
-use super::announcement::{announce, tell_plan};
-use super::order::Order;
-use super::plan::{Planned, PlannedAttempt, plan_retry};
-use super::selection::Selection;
+use super::RetryArguments;
+use super::output::{Format, print};
+use super::plan::PlanOutput;
 use super::sweep::slot_plan;
-use super::{RetryArguments, status};
+use super::sweep_result::print_result;
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
 use crate::store::{SweepFolder, changed_since};
-use crate::sweep::{SweepSpec, Trials};
+use crate::sweep::plan::{PlannedAttempt, PlannedTrial, plan_retry};
+use crate::sweep::{Selection, SweepRun, SweepSpec, Trials, submitted_trials};
 
-/// Runs trials of a sweep again, as it was submitted: those that failed, or those named.
+/// The name of this command in JSON.
+const COMMAND: &str = "retry";
+
+/// Runs trials of a sweep again, with sweep file and notebook as submitted.
 pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError> {
-    let view = SweepFolder::view(&arguments.folder)?;
-    let submission = view.submission().ok_or_else(|| RunnerError::NoSubmission {
-        folder: view.path().to_owned(),
-    })?;
+    let unlocked = SweepFolder::open_read_only(&arguments.folder)?;
+    let submission = unlocked
+        .submission()
+        .ok_or_else(|| RunnerError::NoSubmission {
+            folder: unlocked.path().to_owned(),
+        })?;
     let trials = Trials {
-        list: status::submitted_trials(&view)?,
+        list: submitted_trials(&unlocked)?,
         merged: 0,
         excluded: 0,
     };
-    let chosen = Selection::new(
-        &view,
+    let selection = Selection::new(
+        &unlocked,
         &trials.list,
         &arguments.trials,
         &arguments.parameters,
     )?;
-    let mut spec = SweepSpec::read(&view.sweep_file())?;
-    let mut notebook = Notebook::read(&view.notebook_file())?;
-    // Its cells work where it came from.
+    let mut spec = SweepSpec::read(&unlocked.sweep_file())?;
+    let mut notebook = Notebook::read(&unlocked.notebook_file())?;
+    // Cells run in the folder of the original notebook.
     notebook.path.clone_from(&submission.notebook);
     let changed = changed_since(notebook.folder(), &submission.data);
     if !changed.is_empty() {
@@ -40,31 +47,34 @@ pub(super) fn retry(arguments: &RetryArguments) -> Result<ExitCode, RunnerError>
         });
     }
     let slots = slot_plan(&spec, &arguments.shared, trials.list.len())?;
+    let format = Format::from_flag(arguments.shared.json);
     spec.file = submission.sweep_file;
     if arguments.dry_run {
-        let plan = plan_retry(&view, &trials.list, &chosen);
-        let json = arguments.shared.json.then_some("retry");
-        return tell_plan(&view, &trials, &plan, &slots, json);
+        let plan = plan_retry(&unlocked, &trials.list, &selection);
+        print(
+            &PlanOutput::new(COMMAND, &unlocked, &trials, &plan, &slots),
+            format,
+        )?;
+        return Ok(ExitCode::Success);
     }
-    let folder = SweepFolder::open(&arguments.folder, slots.allocations.len())?;
-    let plan = plan_retry(&folder, &trials.list, &chosen);
-    announce(&folder, &trials, &plan, &slots);
-    let planned: Vec<PlannedAttempt> = plan.iter().filter_map(Planned::next_attempt).collect();
-    for PlannedAttempt { trial, .. } in &planned {
-        // They are to run after all.
-        folder.settle_cancel_request(&trial.id);
-    }
+    let folder = SweepFolder::open_locked(&arguments.folder, slots.allocations.len())?;
+    // Planned again under the lock: another runner may just have finished.
+    let plan = plan_retry(&folder, &trials.list, &selection);
+    PlanOutput::new(COMMAND, &folder, &trials, &plan, &slots).announce();
+    let planned: Vec<PlannedAttempt> = plan.iter().filter_map(PlannedTrial::next_attempt).collect();
     drop(plan);
-    let parameters = notebook.parameters()?;
-    let order = Order {
+    for PlannedAttempt { trial, .. } in &planned {
+        // A request from before must not cancel the new attempt.
+        folder.clear_cancel_request(&trial.id);
+    }
+    let run = SweepRun {
         spec,
+        parameters: notebook.parameters()?,
         notebook,
-        parameters,
         trials,
         data: submission.data,
         slots,
         slurm: arguments.shared.slurm(),
-        json: arguments.shared.json.then_some("retry"),
     };
-    order.carry_out(folder, planned)
+    print_result(COMMAND, &run.run(folder, planned)?, format)
 }

@@ -1,12 +1,15 @@
+//! `offmodel run`.
+
 use std::path::{Path, PathBuf};
 
 use offmodel_events::CellError;
+use offmodel_events::batch::ExitStatus;
 use offmodel_program::{Notebook, Program};
-
+use offmodel_support::atomic_file;
 use serde::Serialize;
 
 use super::RunArguments;
-use super::json::{VERSION, print_json};
+use super::output::{Format, Output, VERSION, print};
 use crate::assignment::{Assignment, from_command_line, with_defaults};
 use crate::attempt_events::{EventSummary, read_events};
 use crate::compilation::compile_notebook;
@@ -14,57 +17,19 @@ use crate::error::RunnerError;
 use crate::executor::{AttemptOutput, collect_output, run_once};
 use crate::exit_code::ExitCode;
 use crate::progress::Progress;
+use crate::runtime;
 use crate::store::{FailureReason, Provenance, SpecRecord, check_writable, write_atomically};
 use crate::terminal::{errln, outln};
 
-/// Executes a notebook once.
-pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
-    let notebook = Notebook::read(&arguments.notebook)?;
-    let parameters = notebook.parameters()?;
-    let given = from_command_line(&parameters, &arguments.parameters)?;
-    if let Some(output) = &arguments.output {
-        check_output(output)?;
-    }
-    let program = compile_notebook(&notebook)?;
-    let folder = workplace()?;
-    let all = with_defaults(&parameters, &given);
-    let provenance = Provenance::collect(&notebook, &program);
-    SpecRecord::new("run".to_owned(), 1, given.clone(), all, provenance).write(folder.path())?;
-    let (ending, stopped) = run_program(&program, &notebook, folder.path())?;
-    let executed = collect_output(folder.path(), &ending, &notebook, &parameters, &given)?;
-    let written = match &arguments.output {
-        Some(output) => publish(&executed, folder.path(), output)?,
-        None => Vec::new(),
-    };
-    let code = exit_code(&executed, stopped);
-    if arguments.json {
-        print_json(&RunDocument::new(
-            &notebook,
-            &given,
-            &executed,
-            &written,
-            ending.seconds,
-            code,
-        ))?;
-    } else {
-        for path in &written {
-            outln!("{}", path.display());
-        }
-    }
-    conclude(&notebook, &executed, ending.seconds);
-    Ok(code)
-}
-
-/// What `run --json` prints.
+/// A run of a notebook that ended, well or not.
 #[derive(Debug, Serialize)]
-struct RunDocument<'a> {
+struct RunResult<'a> {
     version: u32,
     command: &'static str,
     notebook: &'a Path,
     parameters: &'a Assignment,
-    /// `succeeded`, `failed` or `stopped`.
-    status: &'static str,
-    /// Cells that ended well, or may fail.
+    status: RunStatus,
+    /// Cells that ran without an error, or with one that their tags allow.
     cells: usize,
     seconds: f64,
     files: &'a [PathBuf],
@@ -77,39 +42,61 @@ struct RunDocument<'a> {
     exit_code: u8,
 }
 
-impl<'a> RunDocument<'a> {
-    fn new(
-        notebook: &'a Notebook,
-        given: &'a Assignment,
-        executed: &'a AttemptOutput,
-        written: &'a [PathBuf],
-        seconds: f64,
-        code: ExitCode,
-    ) -> Self {
-        Self {
-            version: VERSION,
-            command: "run",
-            notebook: &notebook.path,
-            parameters: given,
-            status: match code {
-                ExitCode::Success => "succeeded",
-                ExitCode::Interrupted => "stopped",
-                _ => "failed",
-            },
-            cells: executed.finished_cells,
-            seconds,
-            files: written,
-            frames: &executed.frames,
-            cause: executed.failure.as_ref(),
-            text: executed.failure.as_ref().map(FailureReason::to_string),
-            error: executed.error.as_ref(),
-            exit_code: code as u8,
-        }
-    }
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum RunStatus {
+    Succeeded,
+    Failed,
+    Stopped,
 }
 
-fn exit_code(executed: &AttemptOutput, stopped: bool) -> ExitCode {
-    match &executed.failure {
+/// Runs a notebook once.
+pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, RunnerError> {
+    let notebook = Notebook::read(&arguments.notebook)?;
+    let parameters = notebook.parameters()?;
+    let overrides = from_command_line(&parameters, &arguments.parameters)?;
+    if let Some(path) = &arguments.output {
+        check_output(path)?;
+    }
+    let program = compile_notebook(&notebook)?;
+    let folder = temporary_folder()?;
+    let all = with_defaults(&parameters, &overrides);
+    let provenance = Provenance::collect(&notebook, &program);
+    SpecRecord::new("run".to_owned(), 1, overrides.clone(), all, provenance)
+        .write(folder.path())?;
+    let (status, stopped) = run_program(&program, &notebook, folder.path())?;
+    let output = collect_output(folder.path(), &status, &notebook, &parameters, &overrides)?;
+    let files = match &arguments.output {
+        Some(path) => publish(&output, folder.path(), path)?,
+        None => Vec::new(),
+    };
+    let code = exit_code(&output, stopped);
+    let result = RunResult {
+        version: VERSION,
+        command: "run",
+        notebook: &notebook.path,
+        parameters: &overrides,
+        status: match code {
+            ExitCode::Success => RunStatus::Succeeded,
+            ExitCode::Interrupted => RunStatus::Stopped,
+            _ => RunStatus::Failed,
+        },
+        cells: output.finished_cells,
+        seconds: status.seconds,
+        files: &files,
+        frames: &output.frames,
+        cause: output.failure.as_ref(),
+        text: output.failure.as_ref().map(FailureReason::to_string),
+        error: output.error.as_ref(),
+        exit_code: code as u8,
+    };
+    print(&result, Format::from_flag(arguments.json))?;
+    result.print_remarks();
+    Ok(code)
+}
+
+fn exit_code(output: &AttemptOutput, stopped: bool) -> ExitCode {
+    match &output.failure {
         None => ExitCode::Success,
         Some(_) if stopped => ExitCode::Interrupted,
         Some(FailureReason::Cell { .. }) => ExitCode::CellFailed,
@@ -117,53 +104,44 @@ fn exit_code(executed: &AttemptOutput, stopped: bool) -> ExitCode {
     }
 }
 
+/// Runs the program in `folder`. Returns its exit status, and whether the user stopped it.
 fn run_program(
     program: &Program,
     notebook: &Notebook,
     folder: &Path,
-) -> Result<(offmodel_events::batch::ExitStatus, bool), RunnerError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| RunnerError::Runtime { source })?;
+) -> Result<(ExitStatus, bool), RunnerError> {
     let mut progress = Progress::new(notebook.executed_cells().count(), "cells");
     let events = folder.join("events.jsonl");
-    let ran = runtime.block_on(run_once(
+    let show_progress = || {
+        let mut summary = EventSummary::default();
+        // Before the first event, there is no file and nothing to show.
+        if read_events(&events, |event| summary.add(&event)).is_ok() {
+            progress.advance(summary.finished_cells);
+        }
+    };
+    let ran = runtime::current_thread()?.block_on(run_once(
         &program.executable,
         notebook.folder(),
         folder,
-        || {
-            let mut trace = EventSummary::default();
-            // Not there yet: nothing to show.
-            if read_events(&events, |event| trace.add(&event)).is_ok() {
-                progress.advance(trace.finished_cells);
-            }
-        },
+        show_progress,
     ));
     progress.finish();
     Ok(ran?)
 }
 
-/// The folder of an output must take files, and the output must not be a folder.
-fn check_output(output: &Path) -> Result<(), RunnerError> {
-    if output.is_dir() {
+/// Checks that the output can be written, before the notebook is compiled.
+fn check_output(path: &Path) -> Result<(), RunnerError> {
+    if path.is_dir() {
         let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
         return Err(RunnerError::Write {
-            path: output.to_owned(),
+            path: path.to_owned(),
             source,
         });
     }
-    check_writable(folder_of(output))
+    check_writable(atomic_file::parent(path))
 }
 
-fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-fn workplace() -> Result<tempfile::TempDir, RunnerError> {
+fn temporary_folder() -> Result<tempfile::TempDir, RunnerError> {
     tempfile::Builder::new()
         .prefix("offmodel-run-")
         .tempdir()
@@ -173,56 +151,60 @@ fn workplace() -> Result<tempfile::TempDir, RunnerError> {
         })
 }
 
-/// Writes the executed notebook, and the recorded frames beside it.
+/// Writes the executed notebook to `path`, and the recorded frames beside it.
 fn publish(
-    executed: &AttemptOutput,
+    output: &AttemptOutput,
     folder: &Path,
-    output: &Path,
+    path: &Path,
 ) -> Result<Vec<PathBuf>, RunnerError> {
-    let stem = output
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let mut written = Vec::new();
-    for name in &executed.frames {
+    for name in &output.frames {
         let recorded = folder.join(format!("{name}.parquet"));
         let content = std::fs::read(&recorded).map_err(|error| RunnerError::Read {
             path: recorded,
             reason: error.to_string(),
         })?;
-        let path = output.with_file_name(format!("{stem}-{name}.parquet"));
-        write_atomically(&path, &content)?;
-        written.push(path);
+        let frame = path.with_file_name(format!("{stem}-{name}.parquet"));
+        write_atomically(&frame, &content)?;
+        written.push(frame);
     }
-    write_atomically(output, executed.notebook.as_bytes())?;
-    written.insert(0, output.to_owned());
+    write_atomically(path, output.notebook.as_bytes())?;
+    written.insert(0, path.to_owned());
     Ok(written)
 }
 
-fn conclude(notebook: &Notebook, executed: &AttemptOutput, seconds: f64) {
-    let Some(cause) = &executed.failure else {
-        let cells = executed.finished_cells;
-        let plural = if cells == 1 { "cell" } else { "cells" };
-        errln!(
-            "{}: {cells} {plural} in {seconds:.1} s",
-            notebook.path.display()
-        );
-        return;
-    };
-    errln!("error: {}, {cause}", notebook.path.display());
-    if let Some(error) = &executed.error {
-        show_traceback(error);
+impl Output for RunResult<'_> {
+    fn print_text(&self) {
+        for path in self.files {
+            outln!("{}", path.display());
+        }
     }
 }
 
-/// What the message does not say already.
-fn show_traceback(error: &CellError) {
-    for line in error
-        .traceback
-        .iter()
-        .filter(|line| !line.contains(&error.value))
-    {
-        errln!("  {line}");
+impl RunResult<'_> {
+    /// Prints to standard error how the run ended, with `--json` too.
+    fn print_remarks(&self) {
+        let Some(cause) = self.cause else {
+            let plural = if self.cells == 1 { "cell" } else { "cells" };
+            errln!(
+                "{}: {} {plural} in {:.1} s",
+                self.notebook.display(),
+                self.cells,
+                self.seconds
+            );
+            return;
+        };
+        errln!("error: {}, {cause}", self.notebook.display());
+        let traceback = self.error.iter().flat_map(|error| {
+            let repeats_message = |line: &&String| line.contains(&error.value);
+            error
+                .traceback
+                .iter()
+                .filter(move |line| !repeats_message(line))
+        });
+        for line in traceback {
+            errln!("  {line}");
+        }
     }
 }

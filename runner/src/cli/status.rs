@@ -1,4 +1,7 @@
+//! `offmodel status`.
+
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::time::SystemTime;
 
 use chrono::DateTime;
@@ -6,193 +9,205 @@ use offmodel_program::Notebook;
 use serde::Serialize;
 
 use super::StatusArguments;
-use super::json::{VERSION, print_json};
-use super::order::runtime;
-use super::plan::Programs;
-use crate::assignment::{Assignment, described};
+use super::output::{Format, Output, VERSION, print};
+use crate::assignment::{Assignment, describe};
 use crate::error::RunnerError;
 use crate::estimate::Estimate;
 use crate::executor::slurm::{JobState, LiveJobs, LiveTask, SlurmError, query_live_jobs};
 use crate::exit_code::ExitCode;
+use crate::runtime;
 use crate::store::{
-    AttemptResult, DataError, RunnerRecord, Standing, Submission, SweepFolder, TrialState,
+    AttemptResult, RunnerRecord, StatusCounts, Submission, SweepFolder, TrialStatus, TrialSummary,
 };
-use crate::sweep::{SweepSpec, Trial, trials};
+use crate::sweep::program_comparison::ProgramComparison;
+use crate::sweep::{Trial, submitted_trials};
 use crate::terminal::outln;
 
-/// Where a sweep stands.
+/// The status of a sweep.
 #[derive(Debug, Serialize)]
 struct SweepStatus {
     version: u32,
     command: &'static str,
     sweep: String,
-    /// Whether a runner is at work on it.
+    /// Whether a runner is at work.
     running: bool,
-    /// Who that is.
     runner: Option<RunnerRecord>,
     total: usize,
     succeeded: usize,
     failed: usize,
     cancelled: usize,
-    /// Without a result: never begun, running, or interrupted.
+    /// Trials without a result.
     left: usize,
-    /// Results of another program than there is now.
+    /// Results that another program made than the current one.
     changed: usize,
     /// Trials in the folder that the sweep as submitted does not have.
     others: usize,
-    /// What Slurm says about its jobs; `None` where it can have none there.
+    /// The sweep's jobs in Slurm; none if it cannot have any.
     slurm: Option<SlurmStatus>,
     estimate: Option<Estimate>,
-    trials: Vec<TrialStatus>,
+    trials: Vec<TrialOutput>,
 }
 
 /// The jobs of a sweep in Slurm.
 #[derive(Debug, Default, Serialize)]
 struct SlurmStatus {
-    /// Why Slurm could not be asked; `None` if it answered.
+    /// Why Slurm could not be asked; none if it answered.
     error: Option<String>,
     waiting: usize,
     running: usize,
-    /// In states that we do not know.
+    /// Jobs in states that this version of offmodel does not know.
     unknown: usize,
-    /// Why jobs wait, or the states that we do not know, in Slurm's words.
+    /// Slurm's reasons why jobs wait, and unknown states, with the number of jobs.
     reasons: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Serialize)]
-struct TrialStatus {
+struct TrialOutput {
     trial: String,
-    status: &'static str,
+    status: TrialStatus,
     attempts: usize,
-    /// The job in Slurm that makes its attempt, as `squeue` names it.
+    /// The Slurm job of the attempt, as `squeue` names it.
     job: Option<String>,
     parameters: Assignment,
-    /// What is not the same in the program of now as in that of the result; `None` where that
-    /// cannot be told.
+    /// The parts of the program that differ from the current one; none if that is unknown.
     changed: Option<Vec<String>>,
     result: Option<AttemptResult>,
 }
 
-/// Tells where a sweep stands.
+/// Prints the status of a sweep.
 pub(super) fn status(arguments: &StatusArguments) -> Result<ExitCode, RunnerError> {
-    let folder = SweepFolder::view(&arguments.folder)?;
-    let submission = folder.submission();
+    let folder = SweepFolder::open_read_only(&arguments.folder)?;
     let trials = submitted_trials(&folder)?;
-    let status = collect(&folder, submission.as_ref(), &trials)?;
-    if arguments.json {
-        return print_json(&status);
-    }
-    outln!("{}", readable(&status));
+    let status = SweepStatus::collect(&folder, &trials)?;
+    print(&status, Format::from_flag(arguments.json))?;
     Ok(ExitCode::Success)
 }
 
-/// The trials of a sweep, from sweep file, notebook and hashes of data as they were submitted.
-pub(crate) fn submitted_trials(folder: &SweepFolder) -> Result<Vec<Trial>, RunnerError> {
-    let spec = SweepSpec::read(&folder.sweep_file())?;
-    let notebook = Notebook::read(&folder.notebook_file())?;
-    let parameters = notebook.parameters()?;
-    let submission = folder.submission();
-    let mut hash = |path: &str| match &submission {
-        Some(submission) => submission.hash(path),
-        None => Err(DataError::NotSubmitted {
-            path: path.to_owned(),
-        }),
-    };
-    Ok(trials(&spec, &parameters, &notebook.code_hash(), &mut hash)?.list)
+impl SweepStatus {
+    fn collect(folder: &SweepFolder, trials: &[Trial]) -> Result<Self, RunnerError> {
+        let submission = folder.submission();
+        let mut notebook = Notebook::read(&folder.notebook_file())?;
+        if let Some(submission) = &submission {
+            // `:dep` lines may name crates relative to the original notebook.
+            notebook.path.clone_from(&submission.notebook);
+        }
+        let mut programs = ProgramComparison::new(&notebook);
+        let runner = folder.runner();
+        let current: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+        let others = folder.other_trials(&current).len();
+        let jobs = runtime::multi_thread()?
+            .block_on(query_live_jobs(folder))
+            .transpose();
+        let live_jobs = jobs.as_ref().and_then(|jobs| jobs.as_ref().ok());
+        let trials: Vec<TrialOutput> = trials
+            .iter()
+            .map(|trial| {
+                TrialOutput::collect(folder, trial, runner.as_ref(), live_jobs, &mut programs)
+            })
+            .collect();
+        let counts: StatusCounts = trials.iter().map(|trial| trial.status).collect();
+        let seconds = trials
+            .iter()
+            .filter(|trial| trial.status == TrialStatus::Succeeded)
+            .filter_map(|trial| Some(trial.result.as_ref()?.seconds));
+        let workers = workers(runner.as_ref(), submission.as_ref());
+        let has_changed = |trial: &&TrialOutput| !trial.changed.as_ref().is_none_or(Vec::is_empty);
+        Ok(Self {
+            version: VERSION,
+            command: "status",
+            sweep: folder.name(),
+            running: runner.is_some(),
+            runner,
+            total: counts.total,
+            succeeded: counts.succeeded,
+            failed: counts.failed,
+            cancelled: counts.cancelled,
+            left: counts.left(),
+            changed: trials.iter().filter(has_changed).count(),
+            others,
+            slurm: jobs.map(SlurmStatus::new),
+            estimate: Estimate::new(seconds, counts.left(), workers),
+            trials,
+        })
+    }
 }
 
-fn collect(
-    folder: &SweepFolder,
-    submission: Option<&Submission>,
-    trials: &[Trial],
-) -> Result<SweepStatus, RunnerError> {
-    let mut notebook = Notebook::read(&folder.notebook_file())?;
-    if let Some(submission) = submission {
-        // Crates of `:dep` may be named relative to where it came from.
-        notebook.path.clone_from(&submission.notebook);
-    }
-    let mut programs = Programs::now(&notebook);
-    let runner = folder.runner();
-    let since = runner.as_ref().and_then(|runner| moment(&runner.since));
-    let current: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
-    let others = folder.other_trials(&current).len();
-    let asked = runtime()?.block_on(query_live_jobs(folder)).transpose();
-    let jobs = match &asked {
-        Some(Ok(live)) => Some(&live.trials),
-        _ => None,
-    };
-    let trials: Vec<TrialStatus> = trials
-        .iter()
-        .map(|trial| {
-            let TrialState { attempts, standing } = folder.state(&trial.id);
-            let job = match standing {
-                // What it published outranks Slurm's word.
-                Standing::Succeeded(_) | Standing::Failed(_) | Standing::Cancelled(_) => None,
-                Standing::New | Standing::Unfinished => jobs.and_then(|jobs| jobs.get(&trial.id)),
-            };
-            let (status, result) = match standing {
-                _ if job.is_some_and(|job| job.state == JobState::Waiting) => ("waiting", None),
-                _ if job.is_some_and(|job| job.state == JobState::Running) => ("running", None),
-                Standing::New => ("new", None),
-                Standing::Unfinished if began_after(folder, trial, attempts, since) => {
-                    ("running", None)
-                }
-                Standing::Unfinished => ("unfinished", None),
-                Standing::Succeeded(result) => ("succeeded", Some(result)),
-                Standing::Failed(result) => ("failed", Some(result)),
-                Standing::Cancelled(result) => ("cancelled", Some(result)),
-            };
-            let changed = result
-                .as_ref()
-                .and_then(|result| programs.changed(folder, result));
-            TrialStatus {
-                trial: trial.id.clone(),
-                status,
-                attempts,
-                job: job.map(|job| job.task.to_string()),
-                parameters: trial.given.clone(),
-                changed,
-                result,
-            }
-        })
-        .collect();
-    let count = |status| trials.iter().filter(|trial| trial.status == status).count();
-    let left = trials.len() - count("succeeded") - count("failed") - count("cancelled");
-    let workers = match (&runner, submission) {
+/// How many trials run at once, now or when the sweep was submitted.
+fn workers(runner: Option<&RunnerRecord>, submission: Option<&Submission>) -> usize {
+    match (runner, submission) {
         (Some(runner), _) => runner.workers,
         (None, Some(submission)) => submission.workers,
         (None, None) => 1,
-    };
-    let finished = trials
-        .iter()
-        .filter(|trial| trial.status == "succeeded")
-        .filter_map(|trial| Some(trial.result.as_ref()?.seconds));
-    Ok(SweepStatus {
-        version: VERSION,
-        command: "status",
-        sweep: folder.name(),
-        running: runner.is_some(),
-        runner,
-        total: trials.len(),
-        succeeded: count("succeeded"),
-        failed: count("failed"),
-        cancelled: count("cancelled"),
-        left,
-        changed: trials
-            .iter()
-            .filter(|trial| !trial.changed.as_ref().is_none_or(Vec::is_empty))
-            .count(),
-        others,
-        slurm: asked.map(SlurmStatus::new),
-        estimate: Estimate::new(finished, left, workers),
-        trials,
-    })
+    }
+}
+
+impl TrialOutput {
+    fn collect(
+        folder: &SweepFolder,
+        trial: &Trial,
+        runner: Option<&RunnerRecord>,
+        jobs: Option<&LiveJobs>,
+        programs: &mut ProgramComparison,
+    ) -> Self {
+        let summary = folder.summary(&trial.id);
+        let attempts = summary.attempts;
+        // A published result is newer than what Slurm says.
+        let job = jobs
+            .and_then(|jobs| jobs.trials.get(&trial.id))
+            .filter(|_| !summary.is_finished());
+        let status = status_of(folder, trial, &summary, runner, job);
+        let changed = summary
+            .result
+            .as_ref()
+            .and_then(|result| programs.differences(folder, result));
+        Self {
+            trial: trial.id.clone(),
+            status,
+            attempts,
+            job: job.map(|job| job.task.to_string()),
+            parameters: trial.overrides.clone(),
+            changed,
+            result: summary.result,
+        }
+    }
+}
+
+fn status_of(
+    folder: &SweepFolder,
+    trial: &Trial,
+    summary: &TrialSummary,
+    runner: Option<&RunnerRecord>,
+    job: Option<&LiveTask>,
+) -> TrialStatus {
+    match job.map(|job| &job.state) {
+        Some(JobState::Waiting) => return TrialStatus::Waiting,
+        Some(JobState::Running) => return TrialStatus::Running,
+        _ => {}
+    }
+    let is_running = summary.status == TrialStatus::Unfinished
+        && runner.is_some_and(|runner| has_started(folder, trial, summary.attempts, runner));
+    if is_running {
+        TrialStatus::Running
+    } else {
+        summary.status
+    }
+}
+
+/// Whether the runner at work started the attempt; otherwise it is left over from an earlier one.
+fn has_started(folder: &SweepFolder, trial: &Trial, attempt: usize, runner: &RunnerRecord) -> bool {
+    let events = folder.attempt(&trial.id, attempt).join("events.jsonl");
+    let written = std::fs::metadata(events).and_then(|metadata| metadata.modified());
+    let since = DateTime::parse_from_rfc3339(&runner.since).map(SystemTime::from);
+    match (since, written) {
+        (Ok(since), Ok(written)) => written >= since,
+        _ => false,
+    }
 }
 
 impl SlurmStatus {
-    fn new(asked: Result<LiveJobs, SlurmError>) -> Self {
-        let live = match asked {
-            Ok(live) => live,
+    fn new(jobs: Result<LiveJobs, SlurmError>) -> Self {
+        let jobs = match jobs {
+            Ok(jobs) => jobs,
             Err(error) => {
                 return Self {
                     error: Some(error.to_string()),
@@ -200,36 +215,132 @@ impl SlurmStatus {
                 };
             }
         };
-        let mut told = Self::default();
-        for LiveTask { state, reason, .. } in live.trials.into_values() {
+        let mut status = Self::default();
+        for LiveTask { state, reason, .. } in jobs.trials.into_values() {
             let reason = match state {
                 JobState::Running => {
-                    told.running += 1;
+                    status.running += 1;
                     continue;
                 }
-                JobState::Unknown(word) => {
-                    told.unknown += 1;
-                    word
+                JobState::Unknown(state) => {
+                    status.unknown += 1;
+                    state
                 }
                 _ => {
-                    told.waiting += 1;
+                    status.waiting += 1;
                     reason
                 }
             };
             if !reason.is_empty() {
-                *told.reasons.entry(reason).or_default() += 1;
+                *status.reasons.entry(reason).or_default() += 1;
             }
         }
-        told
+        status
     }
 }
 
-impl std::fmt::Display for SlurmStatus {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Output for SweepStatus {
+    fn print_text(&self) {
+        outln!("{self}");
+    }
+}
+
+impl fmt::Display for SweepStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "sweep {}: {} trials, {} succeeded, {} failed, ",
+            self.sweep, self.total, self.succeeded, self.failed
+        )?;
+        if self.cancelled > 0 {
+            write!(formatter, "{} cancelled, ", self.cancelled)?;
+        }
+        write!(formatter, "{} left; ", self.left)?;
+        match &self.runner {
+            Some(runner) => write!(formatter, "a runner is at work ({runner})")?,
+            None => write!(formatter, "no runner is at work")?,
+        }
+        if let Some(slurm) = &self.slurm {
+            write!(formatter, "\n{slurm}")?;
+        }
+        if let Some(estimate) = &self.estimate {
+            write!(formatter, "\n{estimate}")?;
+        }
+        if self.changed > 0 {
+            let mut parts: Vec<&str> = self
+                .trials
+                .iter()
+                .flat_map(|trial| trial.changed.iter().flatten())
+                .map(String::as_str)
+                .collect();
+            parts.sort_unstable();
+            parts.dedup();
+            write!(
+                formatter,
+                "\n{} results were made with another {} than the current one: `offmodel sweep --rerun-changed` runs their trials again",
+                self.changed,
+                parts.join(", ")
+            )?;
+        }
+        if self.others > 0 {
+            write!(
+                formatter,
+                "\n{} more trials in the folder belong to another version of the notebook or its data, or to another grid: `offmodel clean` lists them",
+                self.others
+            )?;
+        }
+        for trial in &self.trials {
+            trial.write_line(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl TrialOutput {
+    /// Writes a line about a trial that runs, failed or was cancelled, and nothing about others.
+    fn write_line(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (trial, values) = (&self.trial, describe(&self.parameters));
+        let attempt = self.result.as_ref().map_or(0, |result| result.attempt);
+        match self.status {
+            TrialStatus::Running => {
+                let job = match &self.job {
+                    Some(job) => format!(", job {job}"),
+                    None => String::new(),
+                };
+                let attempt = self.attempts;
+                write!(
+                    formatter,
+                    "\ntrial {trial} is running in attempt {attempt}{job} ({values})"
+                )
+            }
+            TrialStatus::Cancelled => write!(
+                formatter,
+                "\ntrial {trial} was cancelled in attempt {attempt} ({values})"
+            ),
+            TrialStatus::Failed => {
+                let result = self.result.as_ref();
+                match result.and_then(|result| result.cause.as_ref()) {
+                    Some(cause) => write!(
+                        formatter,
+                        "\ntrial {trial} failed in attempt {attempt}: {cause} ({values})"
+                    ),
+                    None => Ok(()),
+                }
+            }
+            TrialStatus::New
+            | TrialStatus::Waiting
+            | TrialStatus::Unfinished
+            | TrialStatus::Succeeded => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for SlurmStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(error) = &self.error {
             return write!(
                 formatter,
-                "Slurm could not be asked, trials without a result may wait or run there: {error}"
+                "Slurm did not answer, so trials without a result may wait or run there: {error}"
             );
         }
         write!(
@@ -238,11 +349,7 @@ impl std::fmt::Display for SlurmStatus {
             self.running, self.waiting
         )?;
         if self.unknown > 0 {
-            write!(
-                formatter,
-                ", {} in a state that we do not know",
-                self.unknown
-            )?;
+            write!(formatter, ", {} in an unknown state", self.unknown)?;
         }
         let reasons: Vec<String> = self
             .reasons
@@ -254,105 +361,4 @@ impl std::fmt::Display for SlurmStatus {
         }
         Ok(())
     }
-}
-
-fn moment(text: &str) -> Option<SystemTime> {
-    Some(DateTime::parse_from_rfc3339(text).ok()?.into())
-}
-
-/// Whether the trial's last attempt is one of the runner at work: others are left from before.
-fn began_after(
-    folder: &SweepFolder,
-    trial: &Trial,
-    attempt: usize,
-    since: Option<SystemTime>,
-) -> bool {
-    let events = folder.attempt(&trial.id, attempt).join("events.jsonl");
-    let began = std::fs::metadata(events).and_then(|metadata| metadata.modified());
-    since
-        .zip(began.ok())
-        .is_some_and(|(since, began)| began >= since)
-}
-
-/// Said only where it happened.
-fn cancelled_part(cancelled: usize) -> String {
-    match cancelled {
-        0 => String::new(),
-        cancelled => format!("{cancelled} cancelled, "),
-    }
-}
-
-fn readable(status: &SweepStatus) -> String {
-    let runner = match &status.runner {
-        Some(runner) => format!("a runner is at work ({runner})"),
-        None => "no runner is at work".to_owned(),
-    };
-    let mut text = format!(
-        "sweep {}: {} trials, {} succeeded, {} failed, {}{} left; {runner}",
-        status.sweep,
-        status.total,
-        status.succeeded,
-        status.failed,
-        cancelled_part(status.cancelled),
-        status.left
-    );
-    if let Some(slurm) = &status.slurm {
-        text.push_str(&format!("\n{slurm}"));
-    }
-    if let Some(estimate) = &status.estimate {
-        text.push_str(&format!("\n{estimate}"));
-    }
-    if status.changed > 0 {
-        let mut parts: Vec<&str> = status
-            .trials
-            .iter()
-            .flat_map(|trial| trial.changed.iter().flatten())
-            .map(String::as_str)
-            .collect();
-        parts.sort_unstable();
-        parts.dedup();
-        text.push_str(&format!(
-            "\n{} results are of another {} than there is now: `offmodel sweep --rerun-changed` runs their trials again",
-            status.changed,
-            parts.join(", ")
-        ));
-    }
-    if status.others > 0 {
-        text.push_str(&format!(
-            "\n{} more trials in the folder belong to another version of the notebook or its data, or to another grid: `offmodel clean` lists them",
-            status.others
-        ));
-    }
-    for trial in &status.trials {
-        let values = described(&trial.parameters);
-        match (trial.status, &trial.result) {
-            ("running", _) => {
-                let job = trial
-                    .job
-                    .as_ref()
-                    .map_or_else(String::new, |job| format!(", job {job}"));
-                text.push_str(&format!(
-                    "\ntrial {} is running in attempt {}{job} ({values})",
-                    trial.trial, trial.attempts
-                ));
-            }
-            ("cancelled", Some(result)) => text.push_str(&format!(
-                "\ntrial {} was cancelled in attempt {} ({values})",
-                trial.trial, result.attempt
-            )),
-            (
-                _,
-                Some(AttemptResult {
-                    cause: Some(cause),
-                    attempt,
-                    ..
-                }),
-            ) => text.push_str(&format!(
-                "\ntrial {} failed in attempt {attempt}: {cause} ({values})",
-                trial.trial
-            )),
-            _ => {}
-        }
-    }
-    text
 }

@@ -1,80 +1,83 @@
+//! Reads what two sweeps recorded.
+
 use std::path::Path;
 
 use polars::prelude::{AnyValue, Column, DataFrame, DataType};
 
-use crate::cli::submitted_trials;
 use crate::error::RunnerError;
-use crate::store::{RESULT, Standing, SweepFolder, recorded_frame};
-use crate::sweep::Trial;
+use crate::store::{RESULT_FRAME, SweepFolder, TrialStatus, TrialSummary, recorded_frame};
+use crate::sweep::{Trial, submitted_trials};
 
-/// A sweep with what its trials recorded.
+/// A sweep with the frames that its trials recorded.
 #[derive(Debug, Clone)]
 pub struct CollectedSweep {
     /// The name of its folder.
     pub name: String,
-    /// Its trials, in their order.
+    /// The trials, in the order of the sweep.
     pub trials: Vec<CollectedTrial>,
 }
 
-/// A trial with what it recorded.
+/// A trial with the frame that it recorded.
 #[derive(Debug, Clone)]
 pub struct CollectedTrial {
     /// The trial.
     pub trial: Trial,
-    /// Where it stands.
-    pub standing: Standing,
-    /// Its frame named `result`, if it succeeded and recorded one.
-    pub recorded: Option<Recorded>,
+    /// The status with the result that decides it.
+    pub summary: TrialSummary,
+    /// The frame named `result`, if the trial succeeded and recorded one.
+    pub frame: Option<ComparableFrame>,
 }
 
-/// A recorded frame, column by column.
+/// The columns of a frame that label rows or can be compared.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Recorded {
-    /// Rows.
+pub struct ComparableFrame {
+    /// The number of rows.
     pub height: usize,
-    /// Text and truth values, by column.
+    /// Columns of text or booleans, as text.
     pub labels: Vec<(String, Vec<String>)>,
-    /// Whole numbers, by column: labels or values, as the comparison finds.
+    /// Columns of integers. The comparison decides whether they are labels or values.
     pub integers: Vec<(String, Vec<Option<f64>>)>,
-    /// Other numbers, by column; what is not finite is no value.
+    /// Columns of other numbers; numbers that are not finite count as missing.
     pub floats: Vec<(String, Vec<Option<f64>>)>,
 }
 
 impl CollectedSweep {
-    /// Reads a sweep's folder, and changes nothing in it.
+    /// Reads a sweep's folder, without changing it.
     ///
     /// # Errors
-    /// When it is no sweep's folder, or a recorded frame cannot be read.
+    /// [`RunnerError::NotASweep`], or [`RunnerError::Read`] for a recorded frame.
     pub fn read(path: &Path) -> Result<Self, RunnerError> {
-        let folder = SweepFolder::view(path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let folder = SweepFolder::open_read_only(path)?;
         let mut trials = Vec::new();
         for trial in submitted_trials(&folder)? {
-            let standing = folder.state(&trial.id).standing;
-            let recorded = match &standing {
-                Standing::Succeeded(result) if result.frames.iter().any(|name| name == RESULT) => {
-                    let frame = recorded_frame(&folder, &trial, result.attempt, RESULT)?;
-                    Some(Recorded::of(&frame))
+            let summary = folder.summary(&trial.id);
+            let frame = match &summary.result {
+                Some(result)
+                    if result.status == TrialStatus::Succeeded
+                        && result.frames.iter().any(|name| name == RESULT_FRAME) =>
+                {
+                    let frame = recorded_frame(&folder, &trial, result.attempt, RESULT_FRAME)?;
+                    Some(ComparableFrame::new(&frame))
                 }
                 _ => None,
             };
             trials.push(CollectedTrial {
                 trial,
-                standing,
-                recorded,
+                summary,
+                frame,
             });
         }
         Ok(Self {
-            name: name.into_owned(),
+            name: folder.name(),
             trials,
         })
     }
 }
 
-impl Recorded {
-    /// The columns of a frame that can be compared or label a row.
-    pub fn of(frame: &DataFrame) -> Self {
-        let mut recorded = Self {
+impl ComparableFrame {
+    /// Sorts the columns of a frame by type; columns of other types are left out.
+    pub fn new(frame: &DataFrame) -> Self {
+        let mut comparable = Self {
             height: frame.height(),
             ..Self::default()
         };
@@ -82,14 +85,14 @@ impl Recorded {
             let name = column.name().to_string();
             let kind = column.dtype();
             if kind.is_integer() {
-                recorded.integers.push((name, numbers(column)));
+                comparable.integers.push((name, numbers(column)));
             } else if kind.is_primitive_numeric() {
-                recorded.floats.push((name, numbers(column)));
+                comparable.floats.push((name, numbers(column)));
             } else if matches!(kind, DataType::String | DataType::Boolean) {
-                recorded.labels.push((name, texts(column)));
+                comparable.labels.push((name, texts(column)));
             }
         }
-        recorded
+        comparable
     }
 }
 

@@ -1,25 +1,27 @@
+//! Pairs the trials of two sweeps.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CollectedSweep, CollectedTrial};
 use crate::assignment::Assignment;
 
-/// Which trials belong together.
+/// The trials of two sweeps, paired.
 #[derive(Debug, Clone)]
 pub struct Pairs<'a> {
-    /// The parameters by which they do.
+    /// The parameters by which trials are paired: those of both sweeps.
     pub by: Vec<String>,
-    /// A trial of A and one of B.
+    /// Pairs of a trial of A and one of B.
     pub pairs: Vec<(&'a CollectedTrial, &'a CollectedTrial)>,
     /// Trials of A without a partner.
     pub only_a: Vec<&'a CollectedTrial>,
     /// Trials of B without a partner.
     pub only_b: Vec<&'a CollectedTrial>,
-    /// Trials that have more than one possible partner, because the other sweep does not have
-    /// the parameter that tells them apart.
+    /// Trials with more than one possible partner, because one sweep varies a parameter that the
+    /// other does not have.
     pub ambiguous: Vec<&'a CollectedTrial>,
 }
 
-/// Pairs the trials of two sweeps.
+/// Pairs trials whose common parameters have equal values.
 pub fn pair<'a>(a: &'a CollectedSweep, b: &'a CollectedSweep) -> Pairs<'a> {
     let by: Vec<String> = names(a).intersection(&names(b)).cloned().collect();
     let (mut of_a, mut of_b) = (keyed(a, &by), keyed(b, &by));
@@ -48,6 +50,7 @@ pub fn pair<'a>(a: &'a CollectedSweep, b: &'a CollectedSweep) -> Pairs<'a> {
     pairs
 }
 
+/// The names of all parameters of a sweep.
 fn names(sweep: &CollectedSweep) -> BTreeSet<String> {
     sweep
         .trials
@@ -56,6 +59,7 @@ fn names(sweep: &CollectedSweep) -> BTreeSet<String> {
         .collect()
 }
 
+/// The trials of a sweep by [`key`].
 fn keyed<'a>(
     sweep: &'a CollectedSweep,
     by: &[String],
@@ -67,6 +71,7 @@ fn keyed<'a>(
     keyed
 }
 
+/// The values of the parameters `by`, as text.
 fn key(trial: &CollectedTrial, by: &[String]) -> String {
     let parameters = &trial.trial.parameters;
     let shared: Assignment = by

@@ -1,14 +1,15 @@
-use std::collections::BTreeMap;
+//! Tables of a comparison.
 
 use polars::prelude::{DataFrame, PolarsResult, df};
 
+use super::comparison::Labels;
 use super::{Change, Group};
-use crate::assignment::described;
+use crate::assignment::describe;
 
-/// The mean changes as a frame: a row for each group.
+/// The mean changes, one row per group.
 ///
 /// # Errors
-/// When polars cannot make it.
+/// An error of polars.
 pub fn groups_table(groups: &[Group]) -> PolarsResult<DataFrame> {
     let of = |value: fn(&Group) -> f64| groups.iter().map(value).collect::<Vec<f64>>();
     let bound = |bound: fn((f64, f64)) -> f64| {
@@ -17,7 +18,7 @@ pub fn groups_table(groups: &[Group]) -> PolarsResult<DataFrame> {
     };
     df!(
         "value" => groups.iter().map(|group| group.value.clone()).collect::<Vec<_>>(),
-        "group" => groups.iter().map(|group| labelled(&group.labels)).collect::<Vec<_>>(),
+        "group" => groups.iter().map(|group| label_text(&group.labels)).collect::<Vec<_>>(),
         "A" => of(|group| group.a),
         "B" => of(|group| group.b),
         "change" => of(|group| group.change),
@@ -27,14 +28,14 @@ pub fn groups_table(groups: &[Group]) -> PolarsResult<DataFrame> {
     )
 }
 
-/// Every value that differs as a frame, the largest change first.
+/// The values that differ, the largest change first.
 ///
 /// # Errors
-/// When polars cannot make it.
+/// An error of polars.
 pub fn changes_table(changes: &[Change]) -> PolarsResult<DataFrame> {
     let difference = |change: &Change| Some(change.b? - change.a?);
     let mut changes: Vec<&Change> = changes.iter().collect();
-    // What appeared or vanished comes before all numbers.
+    // A value that appeared or disappeared comes before all changes of numbers.
     let size = |change: &&Change| difference(change).map_or(f64::INFINITY, f64::abs);
     changes.sort_by(|left, right| size(right).total_cmp(&size(left)));
     let texts = |text: &dyn Fn(&Change) -> String| -> Vec<String> {
@@ -44,8 +45,8 @@ pub fn changes_table(changes: &[Change]) -> PolarsResult<DataFrame> {
         changes.iter().map(|change| number(change)).collect()
     };
     df!(
-        "trial" => texts(&|change| described(&change.parameters)),
-        "row" => texts(&|change| labelled(&change.labels)),
+        "trial" => texts(&|change| describe(&change.parameters)),
+        "row" => texts(&|change| label_text(&change.labels)),
         "value" => texts(&|change| change.value.clone()),
         "A" => numbers(&|change| change.a),
         "B" => numbers(&|change| change.b),
@@ -53,7 +54,7 @@ pub fn changes_table(changes: &[Change]) -> PolarsResult<DataFrame> {
     )
 }
 
-fn labelled(labels: &BTreeMap<String, String>) -> String {
+fn label_text(labels: &Labels) -> String {
     let labels: Vec<String> = labels
         .iter()
         .map(|(name, value)| format!("{name}={value}"))

@@ -46,7 +46,7 @@ impl CancelRequests {
     /// Removes the request to cancel a trial, which is over or which this runner does not run.
     pub fn discard(&mut self, trial: &str) {
         if self.pending.remove(trial) {
-            self.folder.settle_cancel_request(trial);
+            self.folder.clear_cancel_request(trial);
         }
     }
 }

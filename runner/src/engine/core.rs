@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::error::RunnerError;
 use crate::executor::{AttemptOutcome, Shutdown};
-use crate::store::{AttemptResult, FailureReason, Status};
+use crate::store::{AttemptResult, FailureReason, TrialStatus};
 use crate::sweep::Policy;
 
 #[cfg(test)]
@@ -168,9 +168,10 @@ impl Core {
         // The trial has a result, so drop any pending request to cancel it.
         let mut actions = vec![Action::DiscardCancelRequest(index)];
         match result.status {
-            Status::Succeeded => self.summary.succeeded += 1,
-            Status::Cancelled => self.summary.cancelled += 1,
-            Status::Failed => match self.grant_retry(index, result.cause.as_ref()) {
+            TrialStatus::Succeeded => self.summary.succeeded += 1,
+            TrialStatus::Cancelled => self.summary.cancelled += 1,
+            // A published status is final, so this one is `Failed`.
+            _ => match self.grant_retry(index, result.cause.as_ref()) {
                 Some(pause) => {
                     self.pausing.insert(index);
                     actions.push(Action::Retry(index, pause));
@@ -195,7 +196,7 @@ impl Core {
         if !is_open || *had >= granted {
             return None;
         }
-        let pause = self.policy.retry.pause(*had);
+        let pause = self.policy.retry.delay(*had);
         *had += 1;
         Some(pause)
     }

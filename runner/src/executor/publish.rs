@@ -10,7 +10,7 @@ use super::output::collect_output;
 use super::{AttemptOutcome, AttemptSpec};
 use crate::error::RunnerError;
 use crate::store::{
-    AttemptResult, FailureReason, RESULT_VERSION, Status, SweepFolder, write_atomically,
+    AttemptResult, FailureReason, RESULT_VERSION, SweepFolder, TrialStatus, write_atomically,
 };
 use crate::sweep::Trial;
 
@@ -55,7 +55,7 @@ impl EndedAttempt<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let given = &self.spec.trial.given;
+        let given = &self.spec.trial.overrides;
         let output = collect_output(self.folder, &exit_status, notebook, parameters, given)?;
         write_atomically(&self.folder.join("out.ipynb"), output.notebook.as_bytes())?;
         let is_cancelled = self.stop_reason == Some(FailureReason::Cancelled);
@@ -102,7 +102,7 @@ pub(super) fn result_without_run(spec: &AttemptSpec, failure: FailureReason) -> 
 /// # Errors
 /// When the result cannot be written.
 pub fn record_cancelled(folder: &SweepFolder, trial: &Trial) -> Result<(), RunnerError> {
-    let attempt = folder.state(&trial.id).attempts.max(1);
+    let attempt = folder.summary(&trial.id).attempts.max(1);
     let path = folder.attempt(&trial.id, attempt);
     std::fs::create_dir_all(&path).map_err(|source| RunnerError::Write {
         path: path.clone(),
@@ -130,11 +130,11 @@ fn result_without_program(trial: &str, attempt: usize, failure: FailureReason) -
     }
 }
 
-fn status_of(failure: Option<&FailureReason>) -> Status {
+fn status_of(failure: Option<&FailureReason>) -> TrialStatus {
     match failure {
-        None => Status::Succeeded,
-        Some(FailureReason::Cancelled) => Status::Cancelled,
-        Some(_) => Status::Failed,
+        None => TrialStatus::Succeeded,
+        Some(FailureReason::Cancelled) => TrialStatus::Cancelled,
+        Some(_) => TrialStatus::Failed,
     }
 }
 

@@ -1,9 +1,9 @@
-//! Markdown as plain HTML: headings, lists, tables, code and paragraphs; inline, code,
-//! emphasis and links to the web.
+//! A small subset of Markdown as HTML: headings, lists, tables, code blocks and paragraphs; inline
+//! code, emphasis and links to the web.
 
 use offmodel_analysis::escape_html;
 
-/// The HTML of a Markdown text. Everything in it is escaped.
+/// Converts Markdown to HTML. All text is escaped.
 pub(super) fn html(markdown: &str) -> String {
     let mut html = String::new();
     let mut open = None;
@@ -21,11 +21,11 @@ pub(super) fn html(markdown: &str) -> String {
             close(&mut html, &mut open);
         } else if let Some((level, text)) = heading(trimmed) {
             close(&mut html, &mut open);
-            // The page has h1 and h2 for itself.
+            // The page itself uses h1 and h2.
             let level = (level + 2).min(6);
             html.push_str(&format!("<h{level}>{}</h{level}>\n", inline(text)));
         } else if let Some(cells) = table_row(trimmed) {
-            // The line under a table's head only aligns its columns.
+            // The line below a table's head only aligns the columns.
             if !cells.iter().all(|cell| is_rule(cell)) {
                 let element = if open == Some("table") { "td" } else { "th" };
                 switch(&mut html, &mut open, "table");
@@ -70,6 +70,7 @@ fn row(cells: &[&str], element: &str) -> String {
     format!("<tr>{cells}</tr>\n")
 }
 
+/// Closes the open element and opens another one, unless it is open already.
 fn switch(html: &mut String, open: &mut Option<&'static str>, element: &'static str) {
     if *open != Some(element) {
         close(html, open);
@@ -90,8 +91,8 @@ fn inline(text: &str) -> String {
     links(&paired(&paired(&text, "**", "strong"), "*", "em"))
 }
 
-/// Replaces `[text](address)` by a link, if the address is one of the web; `text` is escaped
-/// already, quotes included.
+/// Replaces `[text](address)` by a link if the address begins with `http`. `text` is already escaped,
+/// including quotes.
 fn links(text: &str) -> String {
     let mut result = String::new();
     let mut rest = text;
@@ -116,7 +117,7 @@ fn links(text: &str) -> String {
     result + rest
 }
 
-/// Replaces pairs of a mark by an element; an odd last mark stays as it is.
+/// Replaces pairs of `mark` by an element; an unpaired last mark stays.
 fn paired(text: &str, mark: &str, element: &str) -> String {
     let parts: Vec<&str> = text.split(mark).collect();
     let mut result = String::new();

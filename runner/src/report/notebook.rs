@@ -1,3 +1,5 @@
+//! What a report shows of an executed notebook.
+
 use std::path::Path;
 
 use base64::Engine;
@@ -7,26 +9,26 @@ use nbformat::v4;
 
 use crate::error::RunnerError;
 
-/// How the HTML of our own frames begins.
-const FRAME: &str = "<table class=\"dataframe\"";
+/// The start of a table that offmodel wrote for a frame.
+const FRAME_TABLE: &str = "<table class=\"dataframe\"";
 
-/// What a report shows of an executed notebook: its prose, figures and tables, in order.
+/// The prose, figures and tables of an executed notebook, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportedNotebook {
-    /// The heading over it.
+    /// The heading above the notebook.
     pub heading: String,
-    /// Its content.
+    /// The content.
     pub blocks: Vec<Block>,
 }
 
-/// One thing to show.
+/// A part of a notebook that a report shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Block {
     /// A Markdown cell's text.
     Markdown(String),
-    /// A picture, as the address of an image.
+    /// A figure, as the `data:` address of an image.
     Picture(String),
-    /// A frame, as HTML that the kernel wrote.
+    /// A frame, as HTML that offmodel wrote.
     Table(String),
     /// The displayed value of a cell, as text.
     Text(String),
@@ -36,7 +38,7 @@ impl ReportedNotebook {
     /// Reads an executed notebook.
     ///
     /// # Errors
-    /// When it is not a notebook.
+    /// [`RunnerError::Read`], if it is no notebook of format 4.5.
     pub fn read(path: &Path, heading: &str) -> Result<Self, RunnerError> {
         let failed = |reason: String| RunnerError::Read {
             path: path.to_owned(),
@@ -56,7 +58,7 @@ impl ReportedNotebook {
         })
     }
 
-    /// Only pictures and tables, for notebooks that share their prose with another one.
+    /// Keeps figures and tables only, for a notebook whose prose another one shows already.
     #[must_use]
     pub fn without_prose(mut self) -> Self {
         self.blocks
@@ -81,11 +83,12 @@ fn shown(output: &v4::Output) -> Option<Block> {
     }
 }
 
-/// A picture as the address of an image, in which no script runs.
+/// An SVG figure as the address of an image, in which no script runs.
 pub(super) fn svg_address(svg: &str) -> String {
     format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg))
 }
 
+/// The richest representation of a displayed value that a page may contain.
 fn richest(media: &Media) -> Option<Block> {
     let find = |wanted: fn(&MediaType) -> Option<Block>| media.content.iter().find_map(wanted);
     find(|media| match media {
@@ -94,7 +97,7 @@ fn richest(media: &Media) -> Option<Block> {
     })
     .or_else(|| {
         find(|media| match media {
-            // Decoded and encoded again: what is no base64 does not reach the page.
+            // Decoded and encoded again, so that only base64 reaches the page.
             MediaType::Png(base64) => {
                 let bytes = STANDARD
                     .decode(base64.split_whitespace().collect::<String>())
@@ -109,7 +112,7 @@ fn richest(media: &Media) -> Option<Block> {
     })
     .or_else(|| {
         find(|media| match media {
-            MediaType::Html(html) if html.contains(FRAME) => Some(Block::Table(html.clone())),
+            MediaType::Html(html) if html.contains(FRAME_TABLE) => Some(Block::Table(html.clone())),
             _ => None,
         })
     })

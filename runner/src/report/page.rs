@@ -1,7 +1,9 @@
-use offmodel_analysis::{Figure, FrameDisplay, escape_html, frame_html};
+//! The HTML page of a report.
+
+use offmodel_analysis::{FrameDisplay, escape_html, frame_html};
 use polars::prelude::DataFrame;
 
-use super::{Block, ReportedNotebook, markdown, svg_address};
+use super::{Block, ComparisonSection, ReportedNotebook, markdown, svg_address};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}
@@ -21,35 +23,32 @@ summary{cursor:pointer;font-weight:600;margin:1rem 0}
 @media print{body{margin:0;max-width:none}img,tr{break-inside:avoid}}
 ";
 
-/// More failures than this are one failure many times.
-const SHOWN_FAILURES: usize = 100;
-/// Characters of a cause: a model's whole answer may be in it.
-const SHOWN_CHARACTERS: usize = 400;
+/// Rows of the result table that a reader would still look at.
+const MAX_RESULT_ROWS: usize = 200;
 
-/// No script, no connection: styles and images of the page itself only.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+/// Rows of a table of changes.
+const MAX_CHANGE_ROWS: usize = 60;
 
-/// Where the trials of a sweep stand.
+/// Failures in the page; more are usually the same failure many times.
+const MAX_FAILURES: usize = 100;
+
+/// Characters of a failure's cause, which may contain a model's whole response.
+const MAX_CAUSE_CHARACTERS: usize = 400;
+
+/// The content security policy: no script and no connection, only the page's own styles and images.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/// What a report says about the status of the trials.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standings {
-    /// How many stand where, as a sentence.
+pub struct StatusSection {
+    /// How many trials have which status, as a sentence.
     pub summary: String,
-    /// Trial, parameters, attempt and cause of each failure.
+    /// Trial, parameters, attempt and reason of each failure.
     pub failures: Vec<[String; 4]>,
 }
 
-/// How a sweep differs from an earlier one.
-#[derive(Debug, Clone, Default)]
-pub struct Comparison {
-    /// What was compared and how, a sentence each.
-    pub summary: Vec<String>,
-    /// Figures of the changes.
-    pub figures: Vec<Figure>,
-    /// Tables with their captions.
-    pub tables: Vec<(String, DataFrame)>,
-}
-
-/// The page under construction.
+/// A page, to which sections are added from top to bottom.
 #[derive(Debug)]
 pub struct Page {
     title: String,
@@ -65,10 +64,10 @@ impl Page {
         }
     }
 
-    /// Adds the result table, whole up to a length that a reader would still look at.
+    /// Adds the result table.
     pub fn results(&mut self, results: &DataFrame) {
         let display = FrameDisplay {
-            max_rows: 200,
+            max_rows: MAX_RESULT_ROWS,
             ..FrameDisplay::default()
         };
         self.body.push_str("<h2>Results</h2>\n");
@@ -76,16 +75,16 @@ impl Page {
         self.body.push('\n');
     }
 
-    /// Adds how many trials stand where, and every failure with its cause.
-    pub fn standings(&mut self, standings: &Standings) {
-        self.remark(&standings.summary);
-        if standings.failures.is_empty() {
+    /// Adds how many trials have which status, and the failures with their reasons.
+    pub fn status(&mut self, section: &StatusSection) {
+        self.paragraph(&section.summary);
+        if section.failures.is_empty() {
             return;
         }
         self.body.push_str(
             "<h2>Failures</h2>\n<table>\n<thead><tr><th>trial</th><th>parameters</th><th>attempt</th><th>cause</th></tr></thead>\n<tbody>\n",
         );
-        for failure in standings.failures.iter().take(SHOWN_FAILURES) {
+        for failure in section.failures.iter().take(MAX_FAILURES) {
             let cells: String = failure
                 .iter()
                 .map(|text| format!("<td class=\"text\">{}</td>", escape_html(&shortened(text))))
@@ -93,23 +92,25 @@ impl Page {
             self.body.push_str(&format!("<tr>{cells}</tr>\n"));
         }
         self.body.push_str("</tbody>\n</table>\n");
-        if let Some(more @ 1..) = standings.failures.len().checked_sub(SHOWN_FAILURES) {
-            self.remark(&format!(
+        if let Some(more @ 1..) = section.failures.len().checked_sub(MAX_FAILURES) {
+            self.paragraph(&format!(
                 "{more} more failures; trials.parquet in the sweep's folder has all."
             ));
         }
     }
 
-    /// Adds how this sweep differs from an earlier one.
-    pub fn comparison(&mut self, heading: &str, comparison: &Comparison) {
-        self.body
-            .push_str(&format!("<h2>{}</h2>\n<ul>\n", escape_html(heading)));
-        for line in &comparison.summary {
+    /// Adds the changes since an earlier sweep.
+    pub fn comparison(&mut self, section: &ComparisonSection) {
+        self.body.push_str(&format!(
+            "<h2>{}</h2>\n<ul>\n",
+            escape_html(&section.heading)
+        ));
+        for line in &section.summary {
             self.body
                 .push_str(&format!("<li>{}</li>\n", escape_html(line)));
         }
         self.body.push_str("</ul>\n");
-        for figure in &comparison.figures {
+        for figure in &section.figures {
             let picture = svg_address(figure.svg());
             self.body.push_str(&format!(
                 "<img alt=\"{}\" src=\"{}\">\n",
@@ -118,10 +119,10 @@ impl Page {
             ));
         }
         let display = FrameDisplay {
-            max_rows: 60,
+            max_rows: MAX_CHANGE_ROWS,
             ..FrameDisplay::default()
         };
-        for (caption, table) in &comparison.tables {
+        for (caption, table) in &section.tables {
             self.body
                 .push_str(&format!("<h3>{}</h3>\n", escape_html(caption)));
             self.body.push_str(&frame_html(table, &display));
@@ -129,26 +130,26 @@ impl Page {
         }
     }
 
-    /// Adds a notebook's prose, figures and tables.
+    /// Adds the prose, figures and tables of a notebook.
     pub fn notebook(&mut self, notebook: &ReportedNotebook) {
         self.body
             .push_str(&format!("<h2>{}</h2>\n", escape_html(&notebook.heading)));
         self.blocks(&notebook.blocks);
     }
 
-    /// Adds a paragraph of ours.
-    pub fn remark(&mut self, text: &str) {
+    /// Adds a paragraph of plain text.
+    pub fn paragraph(&mut self, text: &str) {
         self.body
             .push_str(&format!("<p>{}</p>\n", escape_html(text)));
     }
 
-    /// The page's HTML.
+    /// The HTML of the page.
     pub fn finish(&self) -> String {
         let Self { title, body } = self;
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{CONTENT_SECURITY_POLICY}\">\n\
              <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
              <h1>{title}</h1>\n{body}</body>\n</html>\n"
         )
@@ -170,7 +171,7 @@ impl Page {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARACTERS) {
+    match text.char_indices().nth(MAX_CAUSE_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -1,12 +1,14 @@
+//! The time, as the scheduler sees it.
+
 use chrono::{DateTime, Utc};
 
-/// What tells the time, so that tests can let it pass.
+/// A clock that tests can set.
 pub trait Clock {
-    /// This moment.
+    /// The current time.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The machine's clock.
+/// The clock of the system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -1,64 +1,66 @@
+//! Errors of schedules.
+
 use std::path::PathBuf;
 
-/// A schedule that cannot be kept.
+/// Why a schedule cannot be added, read or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
-    /// Not a cron expression.
+    /// The text is not a cron expression.
     #[error(
         "`{expression}` is not a cron expression (minute hour day month weekday, as in \"30 2 * * *\"): {reason}"
     )]
     Expression {
-        /// What was given.
+        /// The text.
         expression: String,
-        /// What is wrong.
+        /// The error of the parser.
         reason: String,
     },
-    /// A cron expression without occurrences, such as the 30th of February.
-    #[error("`{expression}` never happens")]
-    Never {
-        /// What was given.
+    /// The cron expression has no occurrence, as for the 30th of February.
+    #[error("`{expression}` never occurs")]
+    NeverOccurs {
+        /// The cron expression.
         expression: String,
     },
-    /// Not a time zone.
+    /// The time zone is unknown.
     #[error("there is no time zone `{zone}`{hint}; use an IANA name such as Europe/Berlin or UTC")]
-    Zone {
-        /// What was given.
+    TimeZone {
+        /// The name.
         zone: String,
-        /// The nearest name, in words.
+        /// A suggestion, or empty.
         hint: String,
     },
-    /// A name that cannot name files and units.
+    /// The name cannot be part of the names of files and units.
     #[error(
         "`{name}` cannot be the name of a schedule: use letters, digits, `_`, `-` and `.`, and begin with a letter or digit"
     )]
     Name {
-        /// What was given.
+        /// The name.
         name: String,
     },
-    /// The name is taken.
-    #[error("there is a schedule `{name}` already; `--replace` puts the new one in its place")]
+    /// A schedule has the name already.
+    #[error("a schedule `{name}` exists already; use `--replace` to replace it")]
     Taken {
         /// The name.
         name: String,
     },
-    /// No such schedule.
+    /// No schedule has the name.
     #[error("there is no schedule `{name}`{hint}; `offmodel schedule list` shows them")]
     Unknown {
         /// The name.
         name: String,
-        /// The nearest name, in words.
+        /// A suggestion, or empty.
         hint: String,
     },
-    /// There is no folder to keep schedules in.
+    /// The user has no state folder.
     #[error("failed to find a folder for schedules: set OFFMODEL_STATE or HOME")]
     NoFolder,
-    /// The ledger is not what it should be.
+    /// The file of schedules is unreadable or of another version.
     #[error("failed to read the schedules in {}: {reason}", path.display())]
-    Ledger {
+    Store {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
     /// A file cannot be written or locked.
@@ -66,7 +68,7 @@ pub enum ScheduleError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }

@@ -1,3 +1,5 @@
+//! Starts the sweeps of schedules.
+
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -5,21 +7,21 @@ use std::process::{Child, Command, Stdio};
 
 use chrono::{DateTime, Utc};
 
-use super::{Outcome, Process, Schedule};
+use super::{ProcessIdentity, RunOutcome, Schedule};
 use crate::executor::process::ProcessGroup;
 
-/// Logs kept for each schedule.
-const LOGS: usize = 60;
+/// Logs that are kept per schedule.
+const MAX_LOGS: usize = 60;
 
-/// What starts sweeps, so that tests need none.
+/// Starts sweeps; tests replace it.
 pub trait Launcher {
     /// A sweep that was started.
-    type Launched: Launched;
+    type Launched: LaunchedSweep;
 
-    /// Starts the sweep of an occurrence.
+    /// Starts the sweep for an occurrence. `attempt` counts the starts of this run, from 1.
     ///
     /// # Errors
-    /// When the system does not let it.
+    /// The error of the system.
     fn launch(
         &mut self,
         name: &str,
@@ -29,41 +31,41 @@ pub trait Launcher {
     ) -> std::io::Result<Self::Launched>;
 
     /// Whether a process that another scheduler started still runs.
-    fn is_alive(&self, process: &Process) -> bool;
+    fn is_alive(&self, process: &ProcessIdentity) -> bool;
 }
 
 /// A sweep that was started.
-pub trait Launched {
-    /// Its process.
-    fn process(&self) -> Process;
+pub trait LaunchedSweep {
+    /// The process of the sweep.
+    fn process(&self) -> ProcessIdentity;
 
-    /// Its log.
+    /// The log with its output.
     fn log(&self) -> &Path;
 
-    /// How it ended, once it has.
-    fn ended(&mut self) -> Option<Outcome>;
+    /// How the sweep ended; none while it runs.
+    fn try_wait(&mut self) -> Option<RunOutcome>;
 
-    /// Sends it a signal.
+    /// Sends a signal to the sweep and its children.
     fn signal(&mut self, signal: i32);
 }
 
-/// Starts `offmodel sweep`, with its output in a log of its own.
+/// Starts `offmodel sweep`, with its output in a log.
 #[derive(Debug)]
 pub struct SweepLauncher {
     program: PathBuf,
     logs: PathBuf,
 }
 
-/// `offmodel sweep` at work.
+/// A process of `offmodel sweep`.
 #[derive(Debug)]
 pub struct SweepProcess {
     child: Child,
-    process: Process,
+    process: ProcessIdentity,
     log: PathBuf,
 }
 
 impl SweepLauncher {
-    /// With the program `offmodel`, and a folder for logs.
+    /// Starts `program`, the command `offmodel`, and writes logs to the folder `logs`.
     pub fn new(program: PathBuf, logs: PathBuf) -> Self {
         Self { program, logs }
     }
@@ -81,10 +83,10 @@ impl Launcher for SweepLauncher {
     ) -> std::io::Result<SweepProcess> {
         let folder = self.logs.join(name);
         fs::create_dir_all(&folder)?;
-        let stamp = scheduled.format("%Y-%m-%dT%H%MZ");
-        let log = folder.join(format!("{stamp}-{attempt}.log"));
+        let time = scheduled.format("%Y-%m-%dT%H%MZ");
+        let log = folder.join(format!("{time}-{attempt}.log"));
         let output = File::create(&log)?;
-        remove_old(&folder);
+        remove_old_logs(&folder);
         let child = Command::new(&self.program)
             .arg("sweep")
             .arg(&schedule.sweep)
@@ -94,14 +96,15 @@ impl Launcher for SweepLauncher {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
-            // Ctrl-C is for the scheduler, which passes it on.
+            // Keeps Ctrl-C from reaching the sweep directly; the scheduler forwards it.
             .process_group(0)
             .spawn()?;
-        // It was not waited for, so its number is still its own; a zombie has no start time.
-        let process = Process::of(child.id()).unwrap_or(Process {
+        // The child was not waited for, so its number is not used again. If it has ended already,
+        // it has no start time.
+        let process = ProcessIdentity::of(child.id()).unwrap_or(ProcessIdentity {
             id: child.id(),
-            start: 0,
-            boot: String::new(),
+            start_time: 0,
+            boot_id: String::new(),
         });
         Ok(SweepProcess {
             child,
@@ -110,13 +113,13 @@ impl Launcher for SweepLauncher {
         })
     }
 
-    fn is_alive(&self, process: &Process) -> bool {
+    fn is_alive(&self, process: &ProcessIdentity) -> bool {
         process.is_alive()
     }
 }
 
-impl Launched for SweepProcess {
-    fn process(&self) -> Process {
+impl LaunchedSweep for SweepProcess {
+    fn process(&self) -> ProcessIdentity {
         self.process.clone()
     }
 
@@ -124,17 +127,17 @@ impl Launched for SweepProcess {
         &self.log
     }
 
-    fn ended(&mut self) -> Option<Outcome> {
+    fn try_wait(&mut self) -> Option<RunOutcome> {
         let status = match self.child.try_wait() {
             Ok(status) => status?,
             Err(error) => {
                 let reason = error.to_string();
-                return Some(Outcome::NotStarted { reason });
+                return Some(RunOutcome::NotStarted { reason });
             }
         };
         Some(match status.code() {
-            Some(0) => Outcome::Succeeded,
-            exit_code => Outcome::Failed { exit_code },
+            Some(0) => RunOutcome::Succeeded,
+            exit_code => RunOutcome::Failed { exit_code },
         })
     }
 
@@ -148,7 +151,8 @@ impl Launched for SweepProcess {
     }
 }
 
-/// The day of an occurrence in the schedule's time zone, which `{date}` in a sweep's name means.
+/// The date of an occurrence in the schedule's time zone, which replaces `{date}` in the sweep's
+/// name.
 fn date(schedule: &Schedule, scheduled: DateTime<Utc>) -> String {
     let zone = schedule.timezone.parse().unwrap_or(chrono_tz::UTC);
     scheduled
@@ -157,8 +161,8 @@ fn date(schedule: &Schedule, scheduled: DateTime<Utc>) -> String {
         .to_string()
 }
 
-/// The names begin with the time, so that the oldest come first.
-fn remove_old(folder: &Path) {
+/// Removes the oldest logs. Names begin with the time, so they sort by age.
+fn remove_old_logs(folder: &Path) {
     let mut logs: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
         .flatten()
@@ -167,9 +171,9 @@ fn remove_old(folder: &Path) {
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
         .collect();
     logs.sort();
-    let surplus = logs.len().saturating_sub(LOGS);
+    let surplus = logs.len().saturating_sub(MAX_LOGS);
     for log in &logs[..surplus] {
-        // One more old log does no harm.
+        // An old log that stays does no harm.
         let _ = fs::remove_file(log);
     }
 }

@@ -1,92 +1,68 @@
+//! A sweep's folder: where everything lies, and what the trials in it came to.
+
 use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::attempt::{AttemptResult, RESULT_VERSION, SpecRecord, Status};
-use super::runner::{Hold, RunnerRecord, runner_at_work};
-use super::submission::Submission;
-use super::{check_writable, write_atomically};
+use super::files::{check_writable, failed_to_write, write_atomically, write_json};
+use super::{
+    AttemptResult, RESULT_VERSION, RunnerRecord, SpecRecord, Submission, SweepLock, TrialStatus,
+    TrialSummary, active_runner,
+};
 use crate::error::RunnerError;
 
-/// A sweep's folder.
+const SUBMISSION_FILE: &str = "submission.json";
+const SPEC_FILE: &str = "spec.json";
+const RESULT_FILE: &str = "result.json";
+
+/// The folder of a sweep, locked for writing or read-only.
 #[derive(Debug)]
 pub struct SweepFolder {
     path: PathBuf,
-    /// Held as long as this value lives, if it was opened for writing.
-    _hold: Option<Hold>,
-}
-
-/// The file of [`Submission`].
-const SUBMISSION: &str = "submission.json";
-
-/// Where a trial stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrialState {
-    /// The highest number of its attempts, 0 if there is none.
-    pub attempts: usize,
-    /// What they tell.
-    pub standing: Standing,
-}
-
-/// Whether a trial is done, and if not, why it is to run.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Standing {
-    /// It never ran.
-    New,
-    /// An attempt succeeded.
-    Succeeded(AttemptResult),
-    /// The last attempt that ended failed.
-    Failed(AttemptResult),
-    /// The last attempt that ended was cancelled.
-    Cancelled(AttemptResult),
-    /// The last attempt has no result: it was interrupted, or is running.
-    Unfinished,
+    /// Held while this value lives, if the folder was opened for writing.
+    _lock: Option<SweepLock>,
 }
 
 impl SweepFolder {
-    /// Opens a sweep's folder for writing, creating it if need be, and holds it for a runner of
-    /// `workers` trials at once.
+    /// Creates the folder if it does not exist, and locks it for a runner of `workers` trials at
+    /// once.
     ///
     /// # Errors
-    /// When the folder cannot be written, or another process holds it.
-    pub fn open(path: &Path, workers: usize) -> Result<Self, RunnerError> {
-        fs::create_dir_all(path).map_err(|source| RunnerError::Write {
-            path: path.to_owned(),
-            source,
-        })?;
+    /// [`RunnerError::Busy`] if another runner holds the lock, [`RunnerError::Write`] if the folder
+    /// cannot be written.
+    pub fn open_locked(path: &Path, workers: usize) -> Result<Self, RunnerError> {
+        fs::create_dir_all(path).map_err(|source| failed_to_write(path, source))?;
         check_writable(path)?;
         Ok(Self {
             path: path.to_owned(),
-            _hold: Some(Hold::take(path, workers)?),
+            _lock: Some(SweepLock::acquire(path, workers)?),
         })
     }
 
-    /// Opens a sweep's folder to look at it.
+    /// Opens the folder of an existing sweep without locking it.
     ///
     /// # Errors
-    /// When it is not a sweep's folder.
-    pub fn view(path: &Path) -> Result<Self, RunnerError> {
-        if !path.join("sweep.toml").is_file() {
+    /// [`RunnerError::NotASweep`], if it has no `sweep.toml`.
+    pub fn open_read_only(path: &Path) -> Result<Self, RunnerError> {
+        let folder = Self::at(path);
+        if !folder.sweep_file().is_file() {
             return Err(RunnerError::NotASweep {
                 path: path.to_owned(),
             });
         }
-        Ok(Self {
-            path: path.to_owned(),
-            _hold: None,
-        })
+        Ok(folder)
     }
 
-    /// A folder to look at, which need not exist: without it, every trial is new.
-    pub fn unlocked(path: &Path) -> Self {
+    /// The folder at `path`, not locked. It need not exist: then every trial is new.
+    pub fn at(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            _hold: None,
+            _lock: None,
         }
     }
 
-    /// Its path.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -97,49 +73,50 @@ impl SweepFolder {
         name.to_string_lossy().into_owned()
     }
 
-    /// The sweep file as submitted.
+    /// The path of the sweep file as submitted.
     pub fn sweep_file(&self) -> PathBuf {
         self.path.join("sweep.toml")
     }
 
-    /// The notebook as submitted.
+    /// The path of the notebook as submitted.
     pub fn notebook_file(&self) -> PathBuf {
         self.path.join("notebook.ipynb")
     }
 
-    /// The runner that is at work on the sweep, if there is one.
+    /// The runner that is at work on the sweep.
     pub fn runner(&self) -> Option<RunnerRecord> {
-        runner_at_work(&self.path)
+        active_runner(&self.path)
     }
 
-    /// Lets go of the folder, and removes it if nothing was submitted into it.
-    pub fn abandon(self) {
+    /// Unlocks the folder, and removes it if nothing was submitted to it.
+    pub fn discard(self) {
         let path = self.path.clone();
         drop(self);
-        Hold::forget(&path);
-        // Fails, as it should, on a folder with content.
+        SweepLock::remove_file(&path);
+        // Fails on a folder with content, which stays.
         let _ = fs::remove_dir(&path);
     }
 
-    /// Keeps sweep file and notebook as submitted, and where they came from.
+    /// Stores the submission with its sweep file and notebook.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// [`RunnerError::Write`].
     pub fn submit(
         &self,
         sweep: &str,
         notebook: &str,
         submission: &Submission,
     ) -> Result<(), RunnerError> {
-        // First: without it, trials with data could not be named.
-        write_json(&self.path.join(SUBMISSION), submission)?;
+        // First, because the ids of trials with data cannot be computed without it.
+        write_json(&self.path.join(SUBMISSION_FILE), submission)?;
         write_atomically(&self.notebook_file(), notebook.as_bytes())?;
         write_atomically(&self.sweep_file(), sweep.as_bytes())
     }
 
-    /// Where the sweep came from; `None` where that was not kept yet, or nothing was submitted.
+    /// The last submission. None before the first one, and in sweeps of the earliest versions of
+    /// offmodel.
     pub fn submission(&self) -> Option<Submission> {
-        Submission::parse(&fs::read_to_string(self.path.join(SUBMISSION)).ok()?)
+        Submission::parse(&fs::read_to_string(self.path.join(SUBMISSION_FILE)).ok()?)
     }
 
     /// The folder of a trial.
@@ -152,77 +129,73 @@ impl SweepFolder {
         self.trial(trial).join(format!("attempt-{attempt}"))
     }
 
-    /// Creates the folder of a new attempt with its `spec.json`.
+    /// Creates the folder of a new attempt, with its `spec.json`.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// [`RunnerError::Busy`] if the folder exists, which only a second runner can have created;
+    /// [`RunnerError::Write`].
     pub fn create_attempt(&self, spec: &SpecRecord) -> Result<PathBuf, RunnerError> {
         let folder = self.attempt(&spec.trial, spec.attempt);
-        let trial = self.trial(&spec.trial);
-        fs::create_dir_all(&trial)
+        fs::create_dir_all(self.trial(&spec.trial))
             .and_then(|()| fs::create_dir(&folder))
             .map_err(|source| match source.kind() {
-                // Nobody but a second runner makes an attempt of this number.
                 io::ErrorKind::AlreadyExists => RunnerError::Busy {
                     folder: self.path.clone(),
                     holder: self.runner().map(Box::new),
                 },
-                _ => RunnerError::Write {
-                    path: folder.clone(),
-                    source,
-                },
+                _ => failed_to_write(&folder, source),
             })?;
         spec.write(&folder)?;
         Ok(folder)
     }
 
-    /// Where a trial stands. Files that are not what they should be count as not there: then the
-    /// trial runs again.
-    pub fn state(&self, trial: &str) -> TrialState {
+    /// The status of a trial, from the results of its attempts: succeeded if one of them
+    /// succeeded, otherwise that of the last one.
+    ///
+    /// A result that is unreadable or of another version counts as absent, so the trial runs again.
+    pub fn summary(&self, trial: &str) -> TrialSummary {
         let mut numbers = self.attempts(trial);
-        numbers.sort_unstable_by(|left, right| right.cmp(left));
-        let attempts = numbers.first().copied().unwrap_or_default();
-        let mut standing = None;
-        for number in numbers {
-            match self.result(trial, number) {
-                Some(result) if result.status == Status::Succeeded => {
-                    return TrialState {
-                        attempts,
-                        standing: Standing::Succeeded(result),
-                    };
-                }
-                Some(result) if result.status == Status::Cancelled => {
-                    standing.get_or_insert(Standing::Cancelled(result));
-                }
-                Some(result) => {
-                    standing.get_or_insert(Standing::Failed(result));
-                }
-                None => {
-                    standing.get_or_insert(Standing::Unfinished);
-                }
+        numbers.sort_unstable();
+        let attempts = numbers.last().copied().unwrap_or_default();
+        let mut summary = TrialSummary {
+            attempts,
+            status: TrialStatus::New,
+            result: None,
+        };
+        for number in numbers.into_iter().rev() {
+            let result = self.result(trial, number);
+            let status = match &result {
+                Some(result) => result.status,
+                None => TrialStatus::Unfinished,
+            };
+            if status == TrialStatus::Succeeded || summary.status == TrialStatus::New {
+                summary.status = status;
+                summary.result = result;
+            }
+            if status == TrialStatus::Succeeded {
+                break;
             }
         }
-        TrialState {
-            attempts,
-            standing: standing.unwrap_or(Standing::New),
-        }
+        summary
     }
 
-    /// The result of an attempt, if it has one of a version we know.
+    /// The result of an attempt, if it has one of a known version.
     pub fn result(&self, trial: &str, attempt: usize) -> Option<AttemptResult> {
-        let text = fs::read_to_string(self.attempt(trial, attempt).join("result.json")).ok()?;
+        let text = fs::read_to_string(self.attempt(trial, attempt).join(RESULT_FILE)).ok()?;
         let result: AttemptResult = serde_json::from_str(&text).ok()?;
-        (result.version == RESULT_VERSION && result.trial == trial).then_some(result)
+        let is_valid =
+            result.version == RESULT_VERSION && result.trial == trial && result.status.is_final();
+        is_valid.then_some(result)
     }
 
-    /// What an attempt was asked to do, if that is readable.
+    /// The `spec.json` of an attempt, if it is readable.
     pub fn spec(&self, trial: &str, attempt: usize) -> Option<SpecRecord> {
-        let text = fs::read_to_string(self.attempt(trial, attempt).join("spec.json")).ok()?;
+        let text = fs::read_to_string(self.attempt(trial, attempt).join(SPEC_FILE)).ok()?;
         serde_json::from_str(&text).ok()
     }
 
-    /// The trials in the folder that are not among those given: of another version of the
-    /// notebook or its data, or of another grid. Sorted.
+    /// The ids of trials in the folder that are not among `current`, sorted. They belong to another
+    /// version of the notebook or its data, or to another grid.
     pub fn other_trials(&self, current: &HashSet<&str>) -> Vec<String> {
         let mut others: Vec<String> = entries(&self.path)
             .filter_map(|name| Some(name.strip_prefix("trial-")?.to_owned()))
@@ -232,7 +205,7 @@ impl SweepFolder {
         others
     }
 
-    /// The numbers of a trial's attempts, in no order.
+    /// The numbers of a trial's attempts, in no particular order.
     pub fn attempts(&self, trial: &str) -> Vec<usize> {
         entries(&self.trial(trial))
             .filter_map(|name| name.strip_prefix("attempt-")?.parse().ok())
@@ -240,33 +213,23 @@ impl SweepFolder {
     }
 }
 
-/// Writes a structure as readable JSON.
-fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), RunnerError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| RunnerError::Write {
-        path: path.to_owned(),
-        source: std::io::Error::other(error),
-    })?;
-    text.push(b'\n');
-    write_atomically(path, &text)
-}
-
 impl AttemptResult {
-    /// Publishes the result in its attempt's folder.
+    /// Writes `result.json` into the attempt's folder, which ends the attempt.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// [`RunnerError::Write`].
     pub fn publish(&self, folder: &Path) -> Result<(), RunnerError> {
-        write_json(&folder.join("result.json"), self)
+        write_json(&folder.join(RESULT_FILE), self)
     }
 }
 
 impl SpecRecord {
-    /// Writes `spec.json` into an attempt's folder.
+    /// Writes `spec.json` into the attempt's folder.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// [`RunnerError::Write`].
     pub fn write(&self, folder: &Path) -> Result<(), RunnerError> {
-        write_json(&folder.join("spec.json"), self)
+        write_json(&folder.join(SPEC_FILE), self)
     }
 }
 
@@ -276,4 +239,46 @@ fn entries(folder: &Path) -> impl Iterator<Item = String> {
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(folder: &SweepFolder, attempt: usize, status: &str) {
+        let path = folder.attempt("ab", attempt);
+        fs::create_dir_all(&path).unwrap();
+        let text = format!(
+            r#"{{"version":1,"trial":"ab","attempt":{attempt},"status":"{status}","cause":null,"ended":"2026-01-01T00:00:00Z","seconds":1.0,"peak_memory":1,"frames":[]}}"#
+        );
+        fs::write(path.join(RESULT_FILE), text).unwrap();
+    }
+
+    fn status(folder: &SweepFolder) -> (usize, TrialStatus, Option<usize>) {
+        let summary = folder.summary("ab");
+        let decisive = summary.result.map(|result| result.attempt);
+        (summary.attempts, summary.status, decisive)
+    }
+
+    #[test]
+    fn one_success_decides_and_otherwise_the_last_attempt() {
+        let room = tempfile::tempdir().unwrap();
+        let folder = SweepFolder::at(room.path());
+        assert_eq!(status(&folder), (0, TrialStatus::New, None));
+        publish(&folder, 1, "failed");
+        assert_eq!(status(&folder), (1, TrialStatus::Failed, Some(1)));
+        fs::create_dir(folder.attempt("ab", 2)).unwrap();
+        assert_eq!(status(&folder), (2, TrialStatus::Unfinished, None));
+        publish(&folder, 2, "succeeded");
+        publish(&folder, 10, "cancelled");
+        assert_eq!(status(&folder), (10, TrialStatus::Succeeded, Some(2)));
+    }
+
+    #[test]
+    fn a_result_that_is_not_final_counts_as_absent() {
+        let room = tempfile::tempdir().unwrap();
+        let folder = SweepFolder::at(room.path());
+        publish(&folder, 1, "running");
+        assert_eq!(status(&folder), (1, TrialStatus::Unfinished, None));
+    }
 }

@@ -1,3 +1,5 @@
+//! Where the code and the environment of an attempt came from.
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
@@ -7,36 +9,38 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use offmodel_program::{Notebook, Program, Versions};
+use offmodel_support::{digest, process};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Where an attempt's code and environment came from. Holds no environment variables: they may
-/// be secrets.
+/// The code and the environment of an attempt.
+///
+/// Environment variables are left out, because they may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The notebook's path as given.
+    /// The notebook's path, as the user gave it.
     pub notebook: String,
-    /// A hash over its executed cells.
+    /// The hash of the executed cells.
     pub code_hash: String,
-    /// The compiled program: source, compiler and prelude.
+    /// The cache key of the compiled program, a hash of source, compiler and prelude.
     pub program: String,
-    /// What that program was made of, by content.
+    /// The versions of compiler, prelude and libtorch, by content.
     #[serde(default)]
     pub versions: Option<Versions>,
     /// The version of offmodel.
     pub offmodel: String,
-    /// The state of the notebook's git repository, if it lies in one.
+    /// The state of the git repository that the notebook lies in.
     pub git: Option<GitState>,
-    /// The machine's name.
+    /// The machine's host name.
     pub host: String,
-    /// Its logical cores.
+    /// Logical cores that the runner may use.
     pub cores: usize,
-    /// `cuda` if an NVIDIA device is present, else `cpu`.
+    /// `cuda` if the machine has an NVIDIA device, otherwise `cpu`.
     pub device: String,
-    /// The model of its processors.
+    /// The processor's model.
     #[serde(default)]
     pub processor: String,
-    /// The models of its GPUs, by their number.
+    /// The models of the GPUs, by number.
     #[serde(default)]
     pub gpus: Vec<String>,
 }
@@ -44,15 +48,15 @@ pub struct Provenance {
 /// The state of a git repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitState {
-    /// The commit.
+    /// The commit that is checked out.
     pub revision: String,
-    /// A hash of what is otherwise now, if anything is: changes to files of the commit, and files
-    /// that git neither knows nor ignores, except those in folders of sweeps.
+    /// The hash of all changes since that commit: to tracked files, and in untracked files that
+    /// git does not ignore. Files in sweeps' folders do not count. None without changes.
     pub changes: Option<String>,
 }
 
 impl Provenance {
-    /// Of a notebook on this machine, now.
+    /// The provenance of a program that runs on this machine now.
     pub fn collect(notebook: &Notebook, program: &Program) -> Self {
         let mut provenance = Self {
             notebook: notebook.path.display().to_string(),
@@ -67,12 +71,13 @@ impl Provenance {
             processor: String::new(),
             gpus: Vec::new(),
         };
-        provenance.move_to(Machine::this());
+        provenance.set_machine(Machine::current());
         provenance
     }
 
-    /// The attempt runs on another machine: a node of a cluster.
-    pub fn move_to(&mut self, machine: Machine) {
+    /// Records the machine that the attempt runs on; a node of a cluster differs from the machine
+    /// of the runner.
+    pub fn set_machine(&mut self, machine: Machine) {
         let device = if machine.gpus.is_empty() {
             "cpu"
         } else {
@@ -86,25 +91,24 @@ impl Provenance {
     }
 }
 
-/// What a machine has.
+/// The hardware of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
-    /// Its name.
+    /// The host name.
     pub host: String,
     /// Logical cores that this process may use.
     pub cores: usize,
-    /// The model of its processors, empty where the system does not tell.
+    /// The processor's model; empty if the system does not say.
     pub processor: String,
-    /// The models of its GPUs, by their number.
+    /// The models of the GPUs, by number.
     pub gpus: Vec<String>,
 }
 
 impl Machine {
-    /// The one that this process runs on.
-    pub fn this() -> Self {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    /// The machine that this process runs on.
+    pub fn current() -> Self {
         Self {
-            host: host.trim().to_owned(),
+            host: process::host_name(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             processor: fs::read_to_string("/proc/cpuinfo")
                 .ok()
@@ -115,8 +119,8 @@ impl Machine {
     }
 }
 
-/// One entry for every device file `nvidia0`, `nvidia1`, ..., with the model that the driver gives
-/// for it.
+/// The models of the devices `nvidia0`, `nvidia1`, ... in `devices`, as the driver's folder in
+/// `/proc` names them.
 fn gpus(devices: &Path, driver: &Path) -> Vec<String> {
     let models: BTreeMap<usize, String> = fs::read_dir(driver)
         .into_iter()
@@ -135,7 +139,7 @@ fn gpus(devices: &Path, driver: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The numbers of the NVIDIA devices in a folder like `/dev`, ascending.
+/// The numbers of the NVIDIA devices in `devices` (`/dev`), ascending.
 pub fn gpu_numbers(devices: &Path) -> Vec<usize> {
     let mut numbers: Vec<usize> = fs::read_dir(devices)
         .into_iter()
@@ -150,45 +154,46 @@ pub fn gpu_numbers(devices: &Path) -> Vec<usize> {
     numbers
 }
 
-/// The value of a line `name   : value`.
+/// The value in the line `name : value` of a file in `/proc`.
 fn field(text: &str, name: &str) -> Option<String> {
     text.lines()
         .filter_map(|line| line.split_once(':'))
-        .find(|(own, _)| own.trim() == name)
+        .find(|(key, _)| key.trim() == name)
         .map(|(_, value)| value.trim().to_owned())
 }
 
 impl GitState {
-    /// Of the repository that a folder lies in; `None` without one, or without git.
+    /// The state of the repository that `folder` lies in; none without a repository or git.
     pub fn of(folder: &Path) -> Option<Self> {
         let revision = git(folder, &["rev-parse", "HEAD"])?;
         let top = git(folder, &["rev-parse", "--show-toplevel"])?;
         let top = PathBuf::from(String::from_utf8_lossy(&top).trim());
         let changes = git(&top, &["diff", "HEAD"])?;
-        let unknown = git(&top, &["ls-files", "--others", "--exclude-standard", "-z"])?;
-        let mut sweeps = Sweeps::default();
-        let unknown: Vec<PathBuf> = unknown
+        let untracked = git(&top, &["ls-files", "--others", "--exclude-standard", "-z"])?;
+        let mut sweeps = SweepFolders::default();
+        let untracked: Vec<PathBuf> = untracked
             .split(|&byte| byte == 0)
             .filter(|name| !name.is_empty())
             .map(|name| top.join(std::ffi::OsStr::from_bytes(name)))
-            .filter(|path| !sweeps.contain(path, &top))
+            .filter(|path| !sweeps.contains(path, &top))
             .collect();
         Some(Self {
             revision: String::from_utf8_lossy(&revision).trim().to_owned(),
-            changes: (!changes.is_empty() || !unknown.is_empty())
-                .then(|| hash_of_changes(&changes, &top, &unknown)),
+            changes: (!changes.is_empty() || !untracked.is_empty())
+                .then(|| hash_of_changes(&changes, &top, &untracked)),
         })
     }
 }
 
-/// Folders that hold sweeps' results, found out once for each.
+/// Recognises files in sweeps' folders; a sweep may hold thousands, so each folder is looked at
+/// once.
 #[derive(Debug, Default)]
-struct Sweeps {
+struct SweepFolders {
     known: BTreeMap<PathBuf, bool>,
 }
 
-impl Sweeps {
-    fn contain(&mut self, path: &Path, top: &Path) -> bool {
+impl SweepFolders {
+    fn contains(&mut self, path: &Path, top: &Path) -> bool {
         path.ancestors()
             .skip(1)
             .take_while(|folder| folder.starts_with(top))
@@ -203,12 +208,13 @@ impl Sweeps {
     }
 }
 
-fn hash_of_changes(changes: &[u8], top: &Path, unknown: &[PathBuf]) -> String {
-    /// Larger files are data rather than code: length and time must do.
-    const READ: u64 = 16 << 20;
+/// The first 16 hexadecimal digits of a hash of the diff and the untracked files.
+fn hash_of_changes(diff: &[u8], top: &Path, untracked: &[PathBuf]) -> String {
+    /// Larger files are data rather than code; of these, length and modification time count.
+    const MAX_READ_BYTES: u64 = 16 << 20;
     let mut hash = Sha256::new();
-    hash.update(changes);
-    for path in unknown {
+    hash.update(diff);
+    for path in untracked {
         let name = path.strip_prefix(top).unwrap_or(path).as_os_str();
         hash.update([0]);
         hash.update(name.as_bytes());
@@ -218,16 +224,16 @@ fn hash_of_changes(changes: &[u8], top: &Path, unknown: &[PathBuf]) -> String {
         };
         hash.update(metadata.len().to_le_bytes());
         let mut content = Vec::new();
-        if metadata.len() > READ || !metadata.is_file() {
+        if metadata.len() > MAX_READ_BYTES || !metadata.is_file() {
             hash.update(metadata.mtime().to_le_bytes());
         } else if File::open(path)
-            .and_then(|file| file.take(READ).read_to_end(&mut content))
+            .and_then(|file| file.take(MAX_READ_BYTES).read_to_end(&mut content))
             .is_ok()
         {
             hash.update(&content);
         }
     }
-    format!("{:x}", hash.finalize())[..16].to_owned()
+    digest::hexadecimal(hash)[..16].to_owned()
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
@@ -256,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_those_of_known_and_of_unknown_files_but_not_of_results() {
+    fn changes_count_in_tracked_and_untracked_files_but_not_in_sweeps() {
         let folder = repository();
         let changes = || GitState::of(folder.path()).unwrap().changes;
         assert_eq!(changes(), None);
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn gpus_have_the_models_that_the_driver_tells() {
+    fn gpus_have_the_models_that_the_driver_names() {
         let folder = tempfile::tempdir().unwrap();
         let (devices, driver) = (folder.path().join("dev"), folder.path().join("driver"));
         fs::create_dir_all(&devices).unwrap();

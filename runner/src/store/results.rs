@@ -1,4 +1,6 @@
-//! The frames of all trials in one file per name: a compaction, rebuildable at any time.
+//! The tables of a sweep: the recorded frames of all trials, in one Parquet file per name.
+//!
+//! They are derived from the attempts' folders and can be written anew at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -7,64 +9,64 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 use serde_json::Value;
 
-use super::{AttemptResult, FailureReason, Standing, SweepFolder};
+use super::{FailureReason, SweepFolder, TrialSummary};
 use crate::error::RunnerError;
 use crate::sweep::Trial;
 
-/// Frames recorded under this name become `results.parquet`.
-pub const RESULT: &str = "result";
+/// Frames that are recorded under this name become `results.parquet`.
+pub const RESULT_FRAME: &str = "result";
 
-/// The file with a row for every trial, unless a notebook records frames of this name.
-const TRIALS: &str = "trials";
+/// The name of the table of trials, unless the notebook records frames under it.
+const TRIALS_TABLE: &str = "trials";
 
-/// Gathers the frames of the trials that succeeded, in the order of the trials.
+/// Concatenates the frames of the trials that succeeded, in the order of `trials`, and writes the
+/// table of all trials. Returns the files written.
 ///
-/// Every row of a frame is led by the columns `trial` and `attempt` and one per parameter; a
-/// column of the frame with the name of a parameter stands instead of it. Trials that recorded
-/// no `result` have one row in `results.parquet`, with their parameters alone, so that every
-/// succeeded trial is found there. Lists among the parameters are JSON text.
+/// Each row starts with the columns `trial`, `attempt` and one per parameter; a column of the frame
+/// with the same name replaces the parameter's. Parameters that are lists become JSON text. A trial
+/// that recorded no `result` gets one row in `results.parquet`, with its parameters alone, so that
+/// every succeeded trial is found there.
 ///
-/// `trials.parquet` has a row for every trial, however it stands: `attempts`, `status`, `cause`,
-/// `ended`, `seconds`, `peak_memory` and the parameters. It is written anew from what lies in the
-/// folder, as all of them. Returns the files written.
+/// `trials.parquet` has one row per trial, whatever its status: `trial`, `attempts`, `status`,
+/// `cause`, `ended`, `seconds`, `peak_memory` and the parameters.
 ///
 /// # Errors
-/// When a recorded frame cannot be read, or a file cannot be written.
+/// [`RunnerError::Read`] for a recorded frame, [`RunnerError::Write`] for a table.
 pub fn compact(folder: &SweepFolder, trials: &[Trial]) -> Result<Vec<PathBuf>, RunnerError> {
     let mut gathered: BTreeMap<String, Vec<LazyFrame>> = BTreeMap::new();
     for trial in trials {
-        let Standing::Succeeded(result) = folder.state(&trial.id).standing else {
+        let Some(result) = folder.summary(&trial.id).into_success() else {
             continue;
         };
         let attempt = folder.attempt(&trial.id, result.attempt);
         for name in &result.frames {
             let path = attempt.join(format!("{name}.parquet"));
-            let led = read(&path)
-                .and_then(|frame| led_by_parameters(frame, trial, result.attempt))
+            let frame = read(&path)
+                .and_then(|frame| with_leading_columns(frame, trial, result.attempt))
                 .map_err(|error| RunnerError::Read {
                     path,
                     reason: error.to_string(),
                 })?;
-            gathered.entry(name.clone()).or_default().push(led.lazy());
+            gathered.entry(name.clone()).or_default().push(frame.lazy());
         }
-        if !result.frames.iter().any(|name| name == RESULT) {
+        if !result.frames.iter().any(|name| name == RESULT_FRAME) {
             let row = leading_columns(trial, result.attempt, 1);
             let row = DataFrame::new(1, row).map_err(|error| RunnerError::Read {
                 path: attempt.clone(),
                 reason: error.to_string(),
             })?;
             gathered
-                .entry(RESULT.to_owned())
+                .entry(RESULT_FRAME.to_owned())
                 .or_default()
                 .push(row.lazy());
         }
     }
-    if !gathered.contains_key(TRIALS) && !trials.is_empty() {
-        let standings = standings(folder, trials).map_err(|error| RunnerError::Read {
+    if !gathered.contains_key(TRIALS_TABLE) && !trials.is_empty() {
+        let table = trials_table(folder, trials).map_err(|error| RunnerError::Read {
             path: folder.path().to_owned(),
             reason: error.to_string(),
         })?;
-        gathered.insert(TRIALS.to_owned(), vec![standings.lazy()]);
+        gathered.insert(TRIALS_TABLE.to_owned(), vec![table.lazy()]);
     }
     gathered
         .into_iter()
@@ -72,10 +74,10 @@ pub fn compact(folder: &SweepFolder, trials: &[Trial]) -> Result<Vec<PathBuf>, R
         .collect()
 }
 
-/// A frame that an attempt recorded.
+/// Reads a frame that an attempt recorded.
 ///
 /// # Errors
-/// When it is not there or not readable.
+/// [`RunnerError::Read`].
 pub fn recorded_frame(
     folder: &SweepFolder,
     trial: &Trial,
@@ -91,70 +93,56 @@ pub fn recorded_frame(
     })
 }
 
-/// A row for every trial.
-fn standings(folder: &SweepFolder, trials: &[Trial]) -> PolarsResult<DataFrame> {
-    let mut attempts = Vec::new();
-    let mut statuses = Vec::new();
-    let mut results = Vec::new();
-    for trial in trials {
-        let state = folder.state(&trial.id);
-        let (status, result) = match state.standing {
-            Standing::New => ("new", None),
-            Standing::Unfinished => ("unfinished", None),
-            Standing::Succeeded(result) => ("succeeded", Some(result)),
-            Standing::Failed(result) => ("failed", Some(result)),
-            Standing::Cancelled(result) => ("cancelled", Some(result)),
-        };
-        attempts.push(state.attempts as u64);
-        statuses.push(status);
-        results.push(result);
-    }
-    let cause = |result: &AttemptResult| result.cause.as_ref().map(FailureReason::to_string);
-    let known = || results.iter().map(Option::as_ref);
+/// One row per trial.
+fn trials_table(folder: &SweepFolder, trials: &[Trial]) -> PolarsResult<DataFrame> {
+    let summaries: Vec<TrialSummary> = trials
+        .iter()
+        .map(|trial| folder.summary(&trial.id))
+        .collect();
     let ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
-    let own = [
+    let attempts: Vec<u64> = summaries
+        .iter()
+        .map(|summary| summary.attempts as u64)
+        .collect();
+    let statuses: Vec<String> = summaries
+        .iter()
+        .map(|summary| summary.status.to_string())
+        .collect();
+    let results = || summaries.iter().map(|summary| summary.result.as_ref());
+    let causes: Vec<Option<String>> = results()
+        .map(|result| result?.cause.as_ref().map(FailureReason::to_string))
+        .collect();
+    let ended: Vec<Option<&str>> = results()
+        .map(|result| Some(result?.ended.as_str()))
+        .collect();
+    let seconds: Vec<Option<f64>> = results().map(|result| Some(result?.seconds)).collect();
+    let peak_memory: Vec<Option<u64>> = results().map(|result| Some(result?.peak_memory)).collect();
+    let mut columns = vec![
         Column::new("trial".into(), ids),
         Column::new("attempts".into(), attempts),
         Column::new("status".into(), statuses),
-        Column::new(
-            "cause".into(),
-            known().map(|result| cause(result?)).collect::<Vec<_>>(),
-        ),
-        Column::new(
-            "ended".into(),
-            known()
-                .map(|result| Some(result?.ended.as_str()))
-                .collect::<Vec<_>>(),
-        ),
-        Column::new(
-            "seconds".into(),
-            known()
-                .map(|result| Some(result?.seconds))
-                .collect::<Vec<_>>(),
-        ),
-        Column::new(
-            "peak_memory".into(),
-            known()
-                .map(|result| Some(result?.peak_memory))
-                .collect::<Vec<_>>(),
-        ),
+        Column::new("cause".into(), causes),
+        Column::new("ended".into(), ended),
+        Column::new("seconds".into(), seconds),
+        Column::new("peak_memory".into(), peak_memory),
     ];
-    let mut columns = own.to_vec();
-    let names: BTreeSet<&String> = trials
+    let parameters: BTreeSet<&String> = trials
         .iter()
         .flat_map(|trial| trial.parameters.keys())
         .collect();
-    for name in names {
-        // A parameter of the name of one of these columns is found in spec.json.
-        if own.iter().any(|own| own.name() == name) {
+    for name in parameters {
+        // A parameter with the name of one of these columns is left out; spec.json has its value.
+        if columns.iter().any(|column| column.name() == name) {
             continue;
         }
-        let values: Vec<Scalar> = trials
+        let scalars: Vec<Scalar> = trials
             .iter()
             .map(|trial| as_scalar(trial.parameters.get(name).unwrap_or(&Value::Null)))
             .collect();
-        let values: Vec<AnyValue<'_>> =
-            values.iter().map(|scalar| scalar.value().clone()).collect();
+        let values: Vec<AnyValue<'_>> = scalars
+            .iter()
+            .map(|scalar| scalar.value().clone())
+            .collect();
         let values = Series::from_any_values(PlSmallStr::from_str(name), &values, false)?;
         columns.push(values.into());
     }
@@ -164,7 +152,7 @@ fn standings(folder: &SweepFolder, trials: &[Trial]) -> PolarsResult<DataFrame> 
 /// Reads a sweep's `results.parquet`.
 ///
 /// # Errors
-/// When it is not there or not readable.
+/// [`RunnerError::Read`].
 pub fn read_results(folder: &Path) -> Result<DataFrame, RunnerError> {
     let path = folder.join("results.parquet");
     read(&path).map_err(|error| RunnerError::Read {
@@ -177,14 +165,18 @@ fn read(path: &Path) -> PolarsResult<DataFrame> {
     ParquetReader::new(File::open(path)?).finish()
 }
 
-fn led_by_parameters(frame: DataFrame, trial: &Trial, attempt: usize) -> PolarsResult<DataFrame> {
-    let own: Vec<String> = frame
+fn with_leading_columns(
+    frame: DataFrame,
+    trial: &Trial,
+    attempt: usize,
+) -> PolarsResult<DataFrame> {
+    let names: Vec<String> = frame
         .get_column_names()
         .iter()
         .map(ToString::to_string)
         .collect();
     let mut columns = leading_columns(trial, attempt, frame.height());
-    columns.retain(|column| !own.iter().any(|name| name == column.name().as_str()));
+    columns.retain(|column| !names.iter().any(|name| name == column.name().as_str()));
     columns.extend(frame.columns().iter().cloned());
     DataFrame::new(frame.height(), columns)
 }
@@ -221,7 +213,7 @@ fn as_scalar(value: &Value) -> Scalar {
 }
 
 fn write(folder: &Path, name: &str, frames: Vec<LazyFrame>) -> Result<PathBuf, RunnerError> {
-    let file = if name == RESULT {
+    let file = if name == RESULT_FRAME {
         "results".to_owned()
     } else {
         name.to_owned()
@@ -231,8 +223,8 @@ fn write(folder: &Path, name: &str, frames: Vec<LazyFrame>) -> Result<PathBuf, R
         path: path.clone(),
         source: std::io::Error::other(error),
     };
-    // Trials of one notebook record the same columns; where they do not, missing values are
-    // null and number types widen.
+    // Trials of one notebook usually record the same columns; otherwise missing values become null
+    // and number types widen.
     let arguments = UnionArgs {
         diagonal: true,
         to_supertypes: true,

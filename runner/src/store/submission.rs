@@ -1,49 +1,50 @@
+//! `submission.json`: where a sweep came from.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use offmodel_program::Versions;
 use serde::{Deserialize, Serialize};
 
-use super::data::{DataContent, DataError};
+use super::{DataContent, DataError};
 
 /// The version of `submission.json`.
 const VERSION: u64 = 1;
 
-/// A sweep's `submission.json`: where it came from, and what its trials depend on beside sweep
-/// file and notebook, which lie next to it.
+/// What a sweep was submitted with, besides the sweep file and the notebook beside this record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Submission {
-    /// Of this structure.
+    /// Format version; records of another version are ignored.
     pub version: u64,
-    /// When, in RFC 3339.
+    /// When the sweep was submitted, in RFC 3339.
     pub submitted: String,
-    /// The sweep file, as an absolute path.
+    /// The absolute path of the sweep file.
     pub sweep_file: PathBuf,
-    /// The notebook, as an absolute path: its cells work in its folder.
+    /// The absolute path of the notebook, in whose folder its cells run.
     pub notebook: PathBuf,
     /// How many trials run at once.
     pub workers: usize,
     /// The hash of the notebook's code.
     pub code_hash: String,
-    /// The program that it was compiled to; `None` if nothing was to run.
+    /// The compiled notebook; none if no trial had to run.
     pub program: Option<SubmittedProgram>,
-    /// The data by the path that cells use.
+    /// The content of the data, by the path that cells use.
     pub data: BTreeMap<String, DataContent>,
 }
 
-/// The program of a submission.
+/// The program that a notebook was compiled to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmittedProgram {
-    /// Its name in the cache.
+    /// Its key in the cache.
     pub key: String,
-    /// What it was made of.
+    /// The versions of compiler, prelude and libtorch.
     pub versions: Versions,
 }
 
 impl Submission {
-    /// A submission of the current version, now.
+    /// A submission of the current version, made now.
     pub fn new(sweep_file: &Path, notebook: &Path, code_hash: String, workers: usize) -> Self {
-        // A current folder that is gone: then the path as given must do.
+        // Fails only if the current folder was removed; then the relative path must do.
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
             version: VERSION,
@@ -57,7 +58,6 @@ impl Submission {
         }
     }
 
-    /// As written, if it is of a version that we know.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let submission: Self = serde_json::from_str(text).ok()?;
         (submission.version == VERSION).then_some(submission)
@@ -66,7 +66,7 @@ impl Submission {
     /// The hash of data as submitted.
     ///
     /// # Errors
-    /// When the sweep was submitted without it.
+    /// [`DataError::NotSubmitted`].
     pub fn hash(&self, path: &str) -> Result<String, DataError> {
         self.data
             .get(path)

@@ -1,32 +1,36 @@
+//! `data`: the files and folders that the notebook reads.
+
 use toml::de::DeValue;
 
 use super::reader::{Entry, Reader};
-use super::{Place, SpecError};
+use super::{Location, SpecError};
 
-/// Files and folders that the notebook reads: their content is part of a trial's identity.
+/// An entry of `data`; its content is part of a trial's id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSource {
-    /// Where it is named.
+    /// How the path is found.
     pub path: DataPath,
-    /// Where that stands.
-    pub place: Place,
+    /// Where the entry stands.
+    pub location: Location,
 }
 
 /// How the sweep file names data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataPath {
-    /// A path, the same in every trial, as the notebook's cells would name it: relative to the
-    /// notebook's folder.
+    /// The same path in every trial, relative to the notebook's folder.
     Fixed(String),
-    /// The value of this parameter: a path, a list of paths, or `None` for no data.
+    /// The value of the named parameter: a path, a list of paths, or `None` for no data.
     Parameter(String),
 }
 
-/// What `data` may hold, in words.
+/// The type of an entry, in words.
 const EXPECTED: &str = "a path or { parameter = \"name\" }";
 
 /// The entries of `data`.
-pub(super) fn data(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Vec<DataSource>, SpecError> {
+pub(super) fn data_sources(
+    reader: &Reader<'_>,
+    entry: &Entry<'_>,
+) -> Result<Vec<DataSource>, SpecError> {
     reader
         .list("data", entry)?
         .iter()
@@ -47,6 +51,6 @@ fn source(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<DataSource, SpecErro
     };
     Ok(DataSource {
         path,
-        place: reader.place(&entry.span()),
+        location: reader.location(&entry.span()),
     })
 }

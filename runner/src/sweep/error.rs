@@ -1,12 +1,16 @@
+//! Errors in a sweep file, each with its location.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use offmodel_support::suggestion;
 
 use crate::assignment::AssignmentError;
 use crate::store::DataError;
 
-/// A place in a sweep file.
+/// A location in a sweep file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The file.
     pub file: PathBuf,
     /// Line, from 1.
@@ -15,8 +19,8 @@ pub struct Place {
     pub column: usize,
 }
 
-impl Place {
-    /// The place of a byte offset.
+impl Location {
+    /// The location of the byte at `offset` in `text`.
     pub(super) fn at(file: &Path, text: &str, offset: usize) -> Self {
         let (line, column) = offmodel_cells::line_and_column(text, offset);
         Self {
@@ -27,7 +31,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -39,7 +43,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A sweep file that cannot be followed.
+/// Why a sweep file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
@@ -48,28 +52,28 @@ pub enum SpecError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// Not TOML.
-    #[error("{place}: not TOML: {message}")]
+    /// The file is not TOML.
+    #[error("{location}: not TOML: {message}")]
     Syntax {
-        /// Where.
-        place: Place,
-        /// What is wrong.
+        /// The location in the sweep file.
+        location: Location,
+        /// The message of the TOML parser.
         message: String,
     },
-    /// A key that means nothing.
-    #[error("{place}: unknown key `{key}`{}; known: {}", hint(key, known), known.join(", "))]
+    /// A key is unknown.
+    #[error("{location}: unknown key `{key}`{}; known: {}", suggestion::hint(key, known), known.join(", "))]
     UnknownKey {
-        /// Where.
-        place: Place,
+        /// The location in the sweep file.
+        location: Location,
         /// The key.
         key: String,
-        /// Those that there are.
+        /// The keys that are known.
         known: Vec<&'static str>,
     },
-    /// A key that must be there.
+    /// A required key is missing.
     #[error("{}: the key `{key}` is missing", path.display())]
     Missing {
         /// The file.
@@ -77,120 +81,118 @@ pub enum SpecError {
         /// The key.
         key: &'static str,
     },
-    /// A value of another type.
-    #[error("{place}: `{key}`: expected {expected}, found {found}")]
+    /// A value has the wrong type.
+    #[error("{location}: `{key}`: expected {expected}, found {found}")]
     WrongType {
-        /// Where.
-        place: Place,
+        /// The location in the sweep file.
+        location: Location,
         /// The key.
         key: String,
-        /// The type in words.
+        /// The expected type, in words.
         expected: &'static str,
-        /// The type found.
+        /// The value that was found, in words.
         found: String,
     },
-    /// A version of the format that is not ours.
-    #[error("{place}: version {found} of the sweep file is not known, expected 1")]
+    /// The format has another version.
+    #[error("{location}: version {found} of the sweep file is unknown, expected 1")]
     Version {
-        /// Where.
-        place: Place,
-        /// The version.
+        /// The location in the sweep file.
+        location: Location,
+        /// The version that was found.
         found: String,
     },
-    /// A name that is not a folder's name.
+    /// The name cannot be the name of a folder.
     #[error(
-        "{place}: `{name}` cannot be the name of a sweep: use letters, digits, `_`, `-`, `.` and {{date}}, and begin with a letter or digit"
+        "{location}: `{name}` cannot be the name of a sweep: use letters, digits, `_`, `-`, `.` and {{date}}, and begin with a letter or digit"
     )]
     Name {
-        /// Where.
-        place: Place,
+        /// The location in the sweep file.
+        location: Location,
         /// The name.
         name: String,
     },
-    /// A list without values, or a grid without lists.
-    #[error("{place}: `{key}` is empty, so that there is nothing to run")]
+    /// A list has no values, or a section no lists.
+    #[error("{location}: `{key}` is empty, so that there is nothing to run")]
     Empty {
-        /// Where.
-        place: Place,
+        /// The location in the sweep file.
+        location: Location,
         /// The key.
         key: String,
     },
-    /// The same parameter in two sections.
-    #[error("{place}: `{name}` stands in [{first}] and in [{second}]")]
-    GivenTwice {
-        /// Where the second one stands.
-        place: Place,
+    /// Two sections set the same parameter.
+    #[error("{location}: `{name}` is set in [{first}] and again in [{second}]")]
+    SetTwice {
+        /// Where it is set again.
+        location: Location,
         /// The parameter.
         name: String,
-        /// The section that has it first.
+        /// The section that sets it first.
         first: String,
-        /// The section that has it again.
+        /// The section that sets it again.
         second: &'static str,
     },
-    /// Lists in `[zip]` of different lengths.
-    #[error("{place}: `{name}` has {found} values, the first list of [zip] has {expected}")]
+    /// Lists in `[zip]` have different lengths.
+    #[error("{location}: `{name}` has {found} values, but the first list of [zip] has {expected}")]
     Lengths {
-        /// Where.
-        place: Place,
+        /// The location in the sweep file.
+        location: Location,
         /// The parameter.
         name: String,
-        /// Values of the first list.
+        /// The length of the first list.
         expected: usize,
-        /// Values of this one.
+        /// The length of this list.
         found: usize,
     },
-    /// Exclusions that leave nothing.
-    #[error("{place}: `exclude` leaves no trial")]
+    /// All trials are excluded.
+    #[error("{location}: `exclude` removes every trial")]
     NothingLeft {
-        /// Where an exclusion stands.
-        place: Place,
+        /// The first exclusion.
+        location: Location,
     },
-    /// More trials than anyone means.
-    #[error("{place}: the sweep has more than {limit} trials")]
+    /// The sweep has more trials than anyone can mean.
+    #[error("{location}: the sweep has more than {limit} trials")]
     TooMany {
-        /// Where what varies begins.
-        place: Place,
+        /// The first value that varies.
+        location: Location,
         /// The limit.
         limit: usize,
     },
-    /// An option of `sbatch` that would contradict the runner's own.
-    #[error("{place}: `--{option}` is set by the runner; instead of it: {instead}")]
+    /// A directive sets an option of `sbatch` that the runner sets itself.
+    #[error("{location}: `--{option}` is set by the runner; use instead: {instead}")]
     Directive {
-        /// Where.
-        place: Place,
+        /// The location in the sweep file.
+        location: Location,
         /// The option, without dashes.
         option: String,
-        /// What sets it.
+        /// The key that sets the option, or why it cannot be set.
         instead: &'static str,
     },
-    /// A parameter that is to name data and does not.
-    #[error("{place}: parameter `{name}` is to be a path, a list of paths or none, found {found}")]
+    /// A parameter that should name data does not.
+    #[error(
+        "{location}: parameter `{name}` names data, so it must be a path, a list of paths or none; found {found}"
+    )]
     NoPath {
-        /// Where it is said to.
-        place: Place,
+        /// The entry of `data` that names the parameter.
+        location: Location,
         /// The parameter.
         name: String,
-        /// Its value.
+        /// The value that was found.
         found: String,
     },
-    /// Data that cannot be read.
-    #[error("{place}: {source}")]
+    /// Data cannot be read.
+    #[error("{location}: {source}")]
     Data {
-        /// Where it is named.
-        place: Place,
-        /// What is wrong.
+        /// The entry of `data`.
+        location: Location,
+        /// The cause.
         source: DataError,
     },
-    /// A value that the notebook cannot take.
-    #[error("{place}: {source}")]
+    /// The notebook has no such parameter, or one of another type.
+    #[error("{location}: {source}")]
     Assignment {
-        /// Where.
-        place: Place,
-        /// What is wrong.
+        /// The location in the sweep file.
+        location: Location,
+        /// The cause.
         source: AssignmentError,
     },
-}
-
-fn hint(key: &str, known: &[&'static str]) -> String {
-    crate::suggestion::hint(key, known)
 }

@@ -1,66 +1,68 @@
+//! How attempts are run: limits, retries, resources and order.
+
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::factor::Row;
+use super::SpecError;
+use super::factors::Row;
 use super::reader::{Entry, Reader, Table};
 use super::slurm::{SlurmSettings, slurm};
-use super::{Given, SpecError};
 
-/// How attempts are run, and what follows a failure.
+/// Limits, retries, resources and order of the attempts of a sweep.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Policy {
-    /// The longest that one attempt may take.
+    /// The time limit of one attempt.
     pub timeout: Option<Duration>,
-    /// After this many failed trials no further one begins.
+    /// After this many failed trials, no further attempt starts.
     pub max_failures: Option<usize>,
-    /// How often a trial is tried again.
+    /// How often failed trials run again.
     pub retry: Retry,
-    /// What one attempt needs.
+    /// The resources of one attempt.
     pub resources: Resources,
     /// Which trials run first.
-    pub rules: Vec<Rule>,
-    /// How Slurm is asked for attempts.
+    pub rules: Vec<PriorityRule>,
+    /// The options of Slurm jobs.
     pub slurm: SlurmSettings,
 }
 
-/// How often a trial is tried again in one run of the sweep, by the cause of its failure.
+/// How often a trial runs again within one run of the sweep, by the reason of its failure.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Retry {
-    /// A cell's error.
+    /// Retries after an error in a cell.
     pub failure: usize,
-    /// The time limit.
+    /// Retries after the time limit.
     pub timeout: usize,
-    /// The memory limit.
+    /// Retries after the memory limit.
     pub memory: usize,
-    /// A signal, an exit, or no start.
+    /// Retries after a signal, an exit, or a failure to start.
     pub crash: usize,
-    /// Taken away by a cluster and not started again by it; on this machine nothing is.
+    /// Retries after a cluster preempted the job or lost its node, and did not requeue it.
     pub preemption: usize,
-    /// The pause before the first retry; every further one doubles it, up to an hour.
+    /// The delay before the first retry; it doubles with every retry, up to an hour.
     pub backoff: Duration,
 }
 
-/// What one attempt needs.
+/// The resources of one attempt.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Resources {
-    /// Logical cores: the size of its thread pools.
+    /// Logical cores, which is also the size of the thread pools.
     pub cores: Option<usize>,
-    /// The most resident memory of its process group, in bytes.
+    /// The limit of resident memory of the process group, in bytes.
     pub memory: Option<u64>,
-    /// Whole GPUs; 0 hides those of the machine, without a number trials see what the runner
-    /// sees.
+    /// Whole GPUs. With 0, attempts see none; without a number, they see those of the runner.
     pub gpus: Option<usize>,
-    /// Whether trials are kept on cores of their own; by default, where they fill the machine.
+    /// Whether attempts are pinned to cores. By default, they are if they fill the machine.
     pub pin: Option<bool>,
 }
 
-/// `[[rule]]`: a priority for the trials that match.
+/// `[[rule]]`: the priority of the trials that match.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
+pub struct PriorityRule {
     /// The values that a trial must have.
     pub when: Row,
-    /// Higher ones run first; 0 without a rule, the last rule that matches counts.
+    /// Trials with a higher priority run first. The last rule that matches decides; trials without
+    /// a rule have 0.
     pub priority: i64,
 }
 
@@ -72,7 +74,7 @@ pub(super) const KEYS: [&str; 6] = [
     "rule",
     "slurm",
 ];
-const RETRY: [&str; 6] = [
+const RETRY_KEYS: [&str; 6] = [
     "failure",
     "timeout",
     "memory",
@@ -80,23 +82,23 @@ const RETRY: [&str; 6] = [
     "preemption",
     "backoff",
 ];
-const RESOURCES: [&str; 4] = ["cores", "memory", "gpus", "pin"];
-const RULE: [&str; 2] = ["when", "priority"];
+const RESOURCES_KEYS: [&str; 4] = ["cores", "memory", "gpus", "pin"];
+const RULE_KEYS: [&str; 2] = ["when", "priority"];
 
-/// The longest pause before a retry.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// The longest delay before a retry.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
 impl Retry {
-    /// The pause before retry number `retry`, from 0.
-    pub fn pause(&self, retry: usize) -> Duration {
+    /// The delay before retry number `retry`, from 0.
+    pub fn delay(&self, retry: usize) -> Duration {
         let doublings = u32::try_from(retry).unwrap_or(u32::MAX).min(20);
         self.backoff
             .saturating_mul(1 << doublings)
-            .min(LONGEST_PAUSE)
+            .min(MAX_RETRY_DELAY)
     }
 }
 
-/// What a sweep file says about running.
+/// Reads the keys in [`KEYS`].
 pub(super) fn policy(reader: &Reader<'_>, table: &Table<'_>) -> Result<Policy, SpecError> {
     let max_failures = reader.count(table, "max_failures")?;
     if let (Some(0), Some(entry)) = (max_failures, table.get("max_failures")) {
@@ -123,7 +125,7 @@ fn retry(reader: &Reader<'_>, table: &Table<'_>) -> Result<Retry, SpecError> {
     let Some(table) = reader.table(table, "retry")? else {
         return Ok(Retry::default());
     };
-    reader.check_keys(table, &RETRY)?;
+    reader.check_keys(table, &RETRY_KEYS)?;
     let count = |key| Ok::<_, SpecError>(reader.count(table, key)?.unwrap_or(0));
     Ok(Retry {
         failure: count("failure")?,
@@ -139,18 +141,18 @@ fn resources(reader: &Reader<'_>, table: &Table<'_>) -> Result<Resources, SpecEr
     let Some(table) = reader.table(table, "resources")? else {
         return Ok(Resources::default());
     };
-    reader.check_keys(table, &RESOURCES)?;
+    reader.check_keys(table, &RESOURCES_KEYS)?;
     let cores = reader.count(table, "cores")?;
     if let (Some(0), Some(entry)) = (cores, table.get("cores")) {
         return Err(reader.wrong_type("cores", entry, "a positive integer"));
     }
     Ok(Resources {
         cores,
-        memory: measured(
+        memory: quantity(
             reader,
             table,
             "memory",
-            &BYTES,
+            &SIZE_UNITS,
             "bytes, or a size such as \"4GB\"",
         )?
         .map(|bytes| bytes as u64),
@@ -159,32 +161,34 @@ fn resources(reader: &Reader<'_>, table: &Table<'_>) -> Result<Resources, SpecEr
     })
 }
 
-fn rule(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Rule, SpecError> {
+fn rule(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<PriorityRule, SpecError> {
     let table = reader.as_table("rule", entry)?;
-    reader.check_keys(table, &RULE)?;
+    reader.check_keys(table, &RULE_KEYS)?;
     let when = reader
         .table(table, "when")?
         .ok_or_else(|| reader.missing("rule.when"))?;
-    let given = table
+    let priority = table
         .get("priority")
         .ok_or_else(|| reader.missing("rule.priority"))?;
-    let Given { value, .. } = reader.given("priority", given)?;
-    Ok(Rule {
+    Ok(PriorityRule {
         when: reader.assignments(when)?,
-        priority: value
+        priority: reader
+            .json("priority", priority)?
             .as_i64()
-            .ok_or_else(|| reader.wrong_type("priority", given, "an integer"))?,
+            .ok_or_else(|| reader.wrong_type("priority", priority, "an integer"))?,
     })
 }
 
-const SECONDS: [(&str, f64); 5] = [
+/// Units of time, in seconds.
+const TIME_UNITS: [(&str, f64); 5] = [
     ("ms", 0.001),
     ("s", 1.0),
     ("m", 60.0),
     ("h", 3600.0),
     ("d", 86400.0),
 ];
-const BYTES: [(&str, f64); 6] = [
+/// Units of memory, in bytes.
+const SIZE_UNITS: [(&str, f64); 6] = [
     ("KB", 1e3),
     ("MB", 1e6),
     ("GB", 1e9),
@@ -193,21 +197,23 @@ const BYTES: [(&str, f64); 6] = [
     ("TB", 1e12),
 ];
 
+/// A duration, in seconds or with a unit.
 pub(super) fn duration(
     reader: &Reader<'_>,
     table: &Table<'_>,
     key: &str,
 ) -> Result<Option<Duration>, SpecError> {
-    let expected = "positive seconds, or a time such as \"90s\", \"10m\", \"2h\"";
-    let Some(seconds) = measured(reader, table, key, &SECONDS, expected)? else {
+    let expected = "a positive number of seconds, or a time such as \"90s\", \"10m\", \"2h\"";
+    let Some(seconds) = quantity(reader, table, key, &TIME_UNITS, expected)? else {
         return Ok(None);
     };
-    // A year: beyond that a deadline overflows clocks.
-    Ok(Some(Duration::from_secs_f64(seconds.min(31_536_000.0))))
+    /// A year; a deadline far beyond it overflows the clock.
+    const MAX_SECONDS: f64 = 31_536_000.0;
+    Ok(Some(Duration::from_secs_f64(seconds.min(MAX_SECONDS))))
 }
 
-/// A positive number, plain or as text with a unit.
-fn measured(
+/// A positive quantity: a number, or text that ends with a unit.
+fn quantity(
     reader: &Reader<'_>,
     table: &Table<'_>,
     key: &str,

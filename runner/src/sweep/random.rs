@@ -1,22 +1,23 @@
-//! `[random]`: values drawn from ranges.
+//! `[random]`: values drawn from distributions.
 //!
-//! Every value depends on the seed, its parameter's name and its row's number alone. So a larger
-//! `count` keeps the trials that there were, and another parameter leaves the others' values.
+//! A value depends only on the seed, the parameter's name and the number of its row. A larger
+//! `count` therefore keeps the existing trials, and a further parameter does not change the values
+//! of the others.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::factor::Row;
+use super::factors::Row;
 use super::reader::{Entry, Reader, Table, in_file_order};
-use super::{Given, Place, SpecError};
+use super::{Location, ParameterValue, SpecError};
 
 const KEYS: [&str; 3] = ["seed", "count", "draw"];
-const RANGES: [&str; 4] = ["int", "float", "log", "choice"];
+const DISTRIBUTIONS: [&str; 4] = ["int", "float", "log", "choice"];
 
-/// More draws than this are taken for a mistake.
-const MOST: usize = 1_000_000;
+/// A larger number of draws is taken for a mistake.
+const MAX_DRAWS: usize = 1_000_000;
 
-/// The rows of the section.
+/// The rows of `[random]`.
 pub(super) fn draws(
     reader: &Reader<'_>,
     table: &Table<'_>,
@@ -33,51 +34,53 @@ pub(super) fn draws(
     if count == 0 || draw.is_empty() {
         return Err(reader.empty("random", &entry.span()));
     }
-    if count > MOST {
+    if count > MAX_DRAWS {
         return Err(SpecError::TooMany {
-            place: reader.place(&entry.span()),
-            limit: MOST,
+            location: reader.location(&entry.span()),
+            limit: MAX_DRAWS,
         });
     }
-    let ranges = in_file_order(draw)
+    let distributions = in_file_order(draw)
         .into_iter()
         .map(|(name, value)| {
-            let place = reader.place(&value.span());
-            Ok((range(reader, &name, value)?, name, place))
+            let location = reader.location(&value.span());
+            Ok((distribution(reader, &name, value)?, name, location))
         })
-        .collect::<Result<Vec<(Range, String, Place)>, SpecError>>()?;
+        .collect::<Result<Vec<(Distribution, String, Location)>, SpecError>>()?;
     Ok((0..count)
         .map(|row| {
-            ranges
+            distributions
                 .iter()
-                .map(|(range, name, place)| Given {
+                .map(|(distribution, name, location)| ParameterValue {
                     name: name.clone(),
-                    value: range.at(bits(seed, name, row as u64)),
-                    place: place.clone(),
+                    value: distribution.sample(random_bits(seed, name, row as u64)),
+                    location: location.clone(),
                 })
                 .collect()
         })
         .collect())
 }
 
-/// What a value is drawn from, with equal chances.
-enum Range {
-    /// Both ends included.
+/// A distribution of values.
+enum Distribution {
+    /// Uniform over integers, both ends included.
     Int(i64, i64),
-    /// From the first to below the second.
+    /// Uniform, from the first number to below the second.
     Float(f64, f64),
-    /// The same, uniform in the logarithm.
+    /// Log-uniform, from the first number to below the second.
     Log(f64, f64),
+    /// Uniform over the values.
     Choice(Vec<Value>),
 }
 
-impl Range {
-    /// The value for 64 random bits.
-    fn at(&self, bits: u64) -> Value {
+impl Distribution {
+    /// The value that 64 uniform random bits select.
+    fn sample(&self, bits: u64) -> Value {
         match self {
             Self::Int(low, high) => {
                 let size = i128::from(*high) - i128::from(*low) + 1;
-                // The high half of a 128-bit product: no modulo, whose bias is larger.
+                // Lemire's multiplication: the high half of a 128-bit product. Its bias is below
+                // size / 2^64.
                 let step = (i128::from(bits) * size) >> 64;
                 i64::try_from(i128::from(*low) + step).map_or(Value::from(*high), Value::from)
             }
@@ -98,27 +101,32 @@ impl Range {
     }
 }
 
-/// From 0 to below 1, with the 53 bits of a double.
+/// A number from 0 to below 1, from the 53 bits that a double can hold.
 fn fraction(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-fn bits(seed: u64, name: &str, row: u64) -> u64 {
-    let mut hash = Sha256::new();
-    hash.update(b"offmodel draw 1");
-    hash.update(seed.to_le_bytes());
-    hash.update(row.to_le_bytes());
-    hash.update(name.as_bytes());
-    let digest = hash.finalize();
+/// The first 64 bits of a hash, which are uniform and independent.
+fn random_bits(seed: u64, name: &str, row: u64) -> u64 {
+    let mut hasher = Sha256::new();
+    hasher.update(b"offmodel draw 1");
+    hasher.update(seed.to_le_bytes());
+    hasher.update(row.to_le_bytes());
+    hasher.update(name.as_bytes());
+    let digest = hasher.finalize();
     digest[..8]
         .iter()
         .fold(0, |bits, byte| (bits << 8) | u64::from(*byte))
 }
 
-fn range(reader: &Reader<'_>, name: &str, entry: &Entry<'_>) -> Result<Range, SpecError> {
+fn distribution(
+    reader: &Reader<'_>,
+    name: &str,
+    entry: &Entry<'_>,
+) -> Result<Distribution, SpecError> {
     let expected = "one of { int = [low, high] }, { float = [low, high] }, { log = [low, high] }, { choice = [...] }";
     let table = reader.as_table(name, entry)?;
-    reader.check_keys(table, &RANGES)?;
+    reader.check_keys(table, &DISTRIBUTIONS)?;
     let Some((kind, value)) = in_file_order(table)
         .into_iter()
         .next()
@@ -132,21 +140,21 @@ fn range(reader: &Reader<'_>, name: &str, entry: &Entry<'_>) -> Result<Range, Sp
         .map(|value| reader.json(name, value))
         .collect::<Result<Vec<_>, _>>()?;
     if kind == "choice" {
-        return Ok(Range::Choice(values));
+        return Ok(Distribution::Choice(values));
     }
     let found = match (kind.as_str(), values.as_slice()) {
         ("int", [low, high]) => low
             .as_i64()
             .zip(high.as_i64())
             .filter(|(low, high)| low <= high)
-            .map(|(low, high)| Range::Int(low, high)),
+            .map(|(low, high)| Distribution::Int(low, high)),
         (kind, [low, high]) => low
             .as_f64()
             .zip(high.as_f64())
             .filter(|(low, high)| low < high && (kind == "float" || *low > 0.0))
             .map(|(low, high)| match kind {
-                "float" => Range::Float(low, high),
-                _ => Range::Log(low, high),
+                "float" => Distribution::Float(low, high),
+                _ => Distribution::Log(low, high),
             }),
         _ => None,
     };

@@ -1,3 +1,5 @@
+//! Typed access to the values of a sweep file.
+
 use std::ops::Range;
 use std::path::Path;
 
@@ -5,52 +7,60 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Given, Place, SpecError};
+use super::{Location, ParameterValue, SpecError};
 
 pub(super) type Table<'a> = DeTable<'a>;
 pub(super) type Entry<'a> = Spanned<DeValue<'a>>;
 
-/// Values of a sweep file by their types; every error tells its place.
+/// Reads values of a sweep file by type; every error has its location.
 pub(super) struct Reader<'a> {
-    pub file: &'a Path,
-    pub text: &'a str,
+    pub(super) file: &'a Path,
+    pub(super) text: &'a str,
 }
 
 impl Reader<'_> {
-    pub fn place(&self, span: &Range<usize>) -> Place {
-        Place::at(self.file, self.text, span.start)
+    /// The location of the start of a span.
+    pub(super) fn location(&self, span: &Range<usize>) -> Location {
+        Location::at(self.file, self.text, span.start)
     }
 
-    pub fn missing(&self, key: &'static str) -> SpecError {
+    /// The error for a missing key.
+    pub(super) fn missing(&self, key: &'static str) -> SpecError {
         SpecError::Missing {
             path: self.file.to_owned(),
             key,
         }
     }
 
-    pub fn empty(&self, key: &str, span: &Range<usize>) -> SpecError {
+    /// The error for a list or section without values.
+    pub(super) fn empty(&self, key: &str, span: &Range<usize>) -> SpecError {
         SpecError::Empty {
-            place: self.place(span),
+            location: self.location(span),
             key: key.to_owned(),
         }
     }
 
-    /// Refuses keys that mean nothing.
-    pub fn check_keys(&self, table: &Table<'_>, known: &[&'static str]) -> Result<(), SpecError> {
+    /// Refuses unknown keys.
+    pub(super) fn check_keys(
+        &self,
+        table: &Table<'_>,
+        known: &[&'static str],
+    ) -> Result<(), SpecError> {
         let unknown = table
             .keys()
             .find(|key| !known.contains(&key.get_ref().as_ref()));
         match unknown {
             None => Ok(()),
             Some(key) => Err(SpecError::UnknownKey {
-                place: self.place(&key.span()),
+                location: self.location(&key.span()),
                 key: key.get_ref().to_string(),
                 known: known.to_vec(),
             }),
         }
     }
 
-    pub fn string(
+    /// A string with its span, if the key is present.
+    pub(super) fn string(
         &self,
         table: &Table<'_>,
         key: &str,
@@ -64,7 +74,8 @@ impl Reader<'_> {
         }
     }
 
-    pub fn boolean(&self, table: &Table<'_>, key: &str) -> Result<Option<bool>, SpecError> {
+    /// A boolean, if the key is present.
+    pub(super) fn boolean(&self, table: &Table<'_>, key: &str) -> Result<Option<bool>, SpecError> {
         let Some(value) = table.get(key) else {
             return Ok(None);
         };
@@ -74,8 +85,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A non-negative integer.
-    pub fn count(&self, table: &Table<'_>, key: &str) -> Result<Option<usize>, SpecError> {
+    /// A non-negative integer, if the key is present.
+    pub(super) fn count(&self, table: &Table<'_>, key: &str) -> Result<Option<usize>, SpecError> {
         let Some(value) = table.get(key) else {
             return Ok(None);
         };
@@ -86,7 +97,8 @@ impl Reader<'_> {
             .ok_or_else(|| self.wrong_type(key, value, "a non-negative integer"))
     }
 
-    pub fn table<'a>(
+    /// A table, if the key is present.
+    pub(super) fn table<'a>(
         &self,
         table: &'a Table<'a>,
         key: &str,
@@ -97,7 +109,8 @@ impl Reader<'_> {
             .transpose()
     }
 
-    pub fn as_table<'a>(
+    /// An entry as a table.
+    pub(super) fn as_table<'a>(
         &self,
         key: &str,
         value: &'a Entry<'a>,
@@ -108,8 +121,12 @@ impl Reader<'_> {
         }
     }
 
-    /// A list that is not empty.
-    pub fn list<'a>(&self, key: &str, value: &'a Entry<'a>) -> Result<&'a [Entry<'a>], SpecError> {
+    /// The entries of a list, which must not be empty.
+    pub(super) fn list<'a>(
+        &self,
+        key: &str,
+        value: &'a Entry<'a>,
+    ) -> Result<&'a [Entry<'a>], SpecError> {
         let DeValue::Array(values) = value.get_ref() else {
             return Err(self.wrong_type(key, value, "a list of values"));
         };
@@ -119,23 +136,29 @@ impl Reader<'_> {
         Ok(values)
     }
 
-    /// `name = value` pairs.
-    pub fn assignments(&self, table: &Table<'_>) -> Result<Vec<Given>, SpecError> {
+    /// The `name = value` pairs of a table, in the order of the file.
+    pub(super) fn assignments(&self, table: &Table<'_>) -> Result<Vec<ParameterValue>, SpecError> {
         in_file_order(table)
             .into_iter()
-            .map(|(name, value)| self.given(&name, value))
+            .map(|(name, value)| self.parameter_value(&name, value))
             .collect()
     }
 
-    pub fn given(&self, name: &str, value: &Entry<'_>) -> Result<Given, SpecError> {
-        Ok(Given {
+    /// An entry as the value of a parameter.
+    pub(super) fn parameter_value(
+        &self,
+        name: &str,
+        value: &Entry<'_>,
+    ) -> Result<ParameterValue, SpecError> {
+        Ok(ParameterValue {
             name: name.to_owned(),
             value: self.json(name, value)?,
-            place: self.place(&value.span()),
+            location: self.location(&value.span()),
         })
     }
 
-    pub fn json(&self, key: &str, value: &Entry<'_>) -> Result<Value, SpecError> {
+    /// An entry as JSON, which is how programs read values.
+    pub(super) fn json(&self, key: &str, value: &Entry<'_>) -> Result<Value, SpecError> {
         let expected = "a string, integer, number, boolean or list";
         let converted = match value.get_ref() {
             DeValue::String(text) => Some(Value::from(text.as_ref())),
@@ -144,7 +167,7 @@ impl Reader<'_> {
                 .map(Value::from)
                 .or_else(|_| u64::from_str_radix(number.as_str(), number.radix()).map(Value::from))
                 .ok(),
-            // Infinity and not-a-number are no JSON.
+            // JSON has neither infinity nor NaN.
             DeValue::Float(number) => number
                 .as_str()
                 .parse::<f64>()
@@ -160,7 +183,13 @@ impl Reader<'_> {
         converted.ok_or_else(|| self.wrong_type(key, value, expected))
     }
 
-    pub fn wrong_type(&self, key: &str, value: &Entry<'_>, expected: &'static str) -> SpecError {
+    /// The error for an entry of the wrong type.
+    pub(super) fn wrong_type(
+        &self,
+        key: &str,
+        value: &Entry<'_>,
+        expected: &'static str,
+    ) -> SpecError {
         let found = match value.get_ref() {
             DeValue::Integer(number) => format!("the integer {}", number.as_str()),
             DeValue::Float(number) => format!("the number {}", number.as_str()),
@@ -168,7 +197,7 @@ impl Reader<'_> {
             other => format!("a value of type {}", other.type_str()),
         };
         SpecError::WrongType {
-            place: self.place(&value.span()),
+            location: self.location(&value.span()),
             key: key.to_owned(),
             expected,
             found,
@@ -176,7 +205,8 @@ impl Reader<'_> {
     }
 }
 
-/// A table sorts its keys; trials run in the order that the user wrote.
+/// The entries of a table in the order of the file. The parser sorts them by name, but trials run in
+/// the order that the user wrote.
 pub(super) fn in_file_order<'a>(table: &'a Table<'a>) -> Vec<(String, &'a Entry<'a>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);

@@ -1,32 +1,34 @@
+//! `[slurm]`: the options of Slurm jobs.
+
 use std::time::Duration;
 
 use super::SpecError;
 use super::policy::duration;
 use super::reader::{Reader, Table};
 
-/// `[slurm]`: how a cluster is asked for attempts, beside their `[resources]` and `timeout`.
+/// The options of Slurm jobs, besides those that follow from `[resources]` and `timeout`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlurmSettings {
     /// The partition, or several separated by commas.
     pub partition: Option<String>,
-    /// The account that pays.
+    /// The account that is charged.
     pub account: Option<String>,
     /// The quality of service.
     pub qos: Option<String>,
-    /// The time limit of a job; without it, a little more than `timeout`, without that the
-    /// partition's.
+    /// The time limit of a job. By default, two minutes more than `timeout`; without a timeout, the
+    /// partition's default.
     pub time: Option<Duration>,
-    /// How long before the job's limit a program is asked to stop.
+    /// How long before the job's time limit its program is asked to stop.
     pub checkpoint: Option<Duration>,
     /// How many attempts run at once.
     pub throttle: Option<usize>,
-    /// How many attempts are in Slurm at once, waiting ones included.
+    /// How many attempts are in Slurm at once, including those that wait.
     pub max_queued: Option<usize>,
-    /// Whether Slurm starts an attempt again that it took away.
+    /// Whether Slurm requeues an attempt that it preempted.
     pub requeue: bool,
-    /// The kind of GPU, as in `--gres=gpu:KIND:1`.
+    /// The type of GPU, as in `--gres=gpu:TYPE:1`.
     pub gpu_type: Option<String>,
-    /// Further options of `sbatch`, each as `--name` or `--name=value`.
+    /// Additional options of `sbatch`, each as `--name` or `--name=value`.
     pub directives: Vec<String>,
 }
 
@@ -60,8 +62,8 @@ const KEYS: [&str; 10] = [
     "directives",
 ];
 
-/// Options of `sbatch` that the runner sets itself, with what sets them.
-const OWN: [(&str, &str); 25] = [
+/// Options of `sbatch` that the runner sets itself, each with what to use instead.
+const RESERVED_OPTIONS: [(&str, &str); 25] = [
     ("account", "`account`"),
     ("array", "`throttle`; the trials make the array"),
     ("chdir", "nothing: cells work in the notebook's folder"),
@@ -89,7 +91,7 @@ const OWN: [(&str, &str); 25] = [
     ("wrap", "nothing"),
 ];
 
-/// What the sweep file says about Slurm.
+/// Reads `[slurm]`.
 pub(super) fn slurm(reader: &Reader<'_>, table: &Table<'_>) -> Result<SlurmSettings, SpecError> {
     let Some(table) = reader.table(table, "slurm")? else {
         return Ok(SlurmSettings::default());
@@ -116,7 +118,7 @@ pub(super) fn slurm(reader: &Reader<'_>, table: &Table<'_>) -> Result<SlurmSetti
     })
 }
 
-/// A name in Slurm's configuration: one word, so that it stays one word in a batch script.
+/// A name from Slurm's configuration. It must be one word, so that it cannot break the batch script.
 fn name(reader: &Reader<'_>, table: &Table<'_>, key: &str) -> Result<Option<String>, SpecError> {
     let Some((text, _)) = reader.string(table, key)? else {
         return Ok(None);
@@ -126,7 +128,11 @@ fn name(reader: &Reader<'_>, table: &Table<'_>, key: &str) -> Result<Option<Stri
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_-.,:+@/".contains(c));
     match table.get(key) {
-        Some(entry) if !is_word => Err(reader.wrong_type(key, entry, "a name known to Slurm")),
+        Some(entry) if !is_word => Err(reader.wrong_type(
+            key,
+            entry,
+            "a name without spaces, as in Slurm's configuration",
+        )),
         _ => Ok(Some(text)),
     }
 }
@@ -160,10 +166,13 @@ fn directives(reader: &Reader<'_>, table: &Table<'_>) -> Result<Vec<String>, Spe
             if !is_option {
                 return Err(wrong());
             }
-            match OWN.iter().find(|(own, _)| *own == option) {
+            match RESERVED_OPTIONS
+                .iter()
+                .find(|(reserved, _)| *reserved == option)
+            {
                 None => Ok(text.to_owned()),
                 Some((_, instead)) => Err(SpecError::Directive {
-                    place: reader.place(&entry.span()),
+                    location: reader.location(&entry.span()),
                     option: option.to_owned(),
                     instead,
                 }),
@@ -205,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_place() {
+    fn errors_name_their_location() {
         assert!(parse("partitoin = \"gpu\"").unwrap_err().starts_with(
             "n.toml, line 4, column 1: unknown key `partitoin`; did you mean `partition`?"
         ));
@@ -215,7 +224,7 @@ mod tests {
         );
         assert_eq!(
             parse("directives = [\"--array=1-5\"]").unwrap_err(),
-            "n.toml, line 4, column 15: `--array` is set by the runner; instead of it: `throttle`; the trials make the array"
+            "n.toml, line 4, column 15: `--array` is set by the runner; use instead: `throttle`; the trials make the array"
         );
         for hostile in [
             "exclusive",
@@ -234,7 +243,7 @@ mod tests {
         assert!(
             parse("account = \"a b\"")
                 .unwrap_err()
-                .contains("expected a name known to Slurm")
+                .contains("expected a name without spaces")
         );
     }
 }

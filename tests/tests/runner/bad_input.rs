@@ -1,9 +1,9 @@
-//! Every wrong input is one clear error, with an exit code of its own and nothing left behind.
+//! Wrong input: each mistake is one clear error with its exit code, and leaves nothing behind.
 
 use crate::workbench::{Cell, Workbench};
 
 #[test]
-fn a_file_that_is_no_notebook() {
+fn a_file_that_is_no_notebook_is_refused() {
     let bench = Workbench::new();
     bench.write("n.ipynb", "{\"cells\": [");
     bench.offmodel(&["run", "n.ipynb"]).failed(
@@ -20,7 +20,7 @@ fn a_file_that_is_no_notebook() {
 }
 
 #[test]
-fn a_notebook_of_another_language() {
+fn a_notebook_of_another_language_is_refused() {
     let bench = Workbench::new();
     bench.write(
         "n.ipynb",
@@ -33,7 +33,7 @@ fn a_notebook_of_another_language() {
 }
 
 #[test]
-fn a_notebook_without_code() {
+fn a_notebook_without_code_is_refused() {
     let bench = Workbench::new();
     bench.notebook("n.ipynb", &[]);
     bench
@@ -42,30 +42,30 @@ fn a_notebook_without_code() {
 }
 
 #[test]
-fn a_cell_that_does_not_compile_is_told_with_its_line_and_the_compilers_words() {
+fn a_cell_that_does_not_compile_is_reported_with_its_line_and_the_compilers_message() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
         &["let a = 1;", "let b = 2; // fine\n\n    undefined(a) + b"],
     );
-    let said = bench.offmodel(&["run", "n.ipynb", "-o", "out.ipynb"]);
-    said.failed(
+    let output = bench.offmodel(&["run", "n.ipynb", "-o", "out.ipynb"]);
+    output.failed(
         4,
         "n.ipynb, cell 2, line 3 does not compile: cannot find function `undefined` in this scope",
     );
-    said.failed(
+    output.failed(
         4,
         " --> cell 2, line 3, column 5\n  |\n3 |     undefined(a) + b\n  |     ^^^^^^^^^ not found in this scope",
     );
     assert_eq!(
         bench.names("."),
         ["n.ipynb"],
-        "no output of what did not run"
+        "nothing is written for a notebook that did not run"
     );
 }
 
 #[test]
-fn a_syntax_error_is_told_in_the_compilers_words() {
+fn a_syntax_error_is_reported_with_the_compilers_message() {
     let bench = Workbench::new();
     bench.notebook("n.ipynb", &["let a = 1;", "let b = a;\nlet c = ;"]);
     bench.offmodel(&["run", "n.ipynb"]).failed(
@@ -75,22 +75,22 @@ fn a_syntax_error_is_told_in_the_compilers_words() {
 }
 
 #[test]
-fn a_value_moved_in_an_earlier_cell_is_told_with_both_cells() {
+fn a_value_moved_in_an_earlier_cell_is_reported_with_both_cells() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
         &["let text = String::new();", "drop(text);", "text.len()"],
     );
-    let said = bench.offmodel(&["run", "n.ipynb"]);
-    said.failed(
+    let output = bench.offmodel(&["run", "n.ipynb"]);
+    output.failed(
         4,
         "cell 3, line 1 does not compile: borrow of moved value: `text`",
     );
-    said.failed(4, "[2]:1 | drop(text);");
+    output.failed(4, "[2]:1 | drop(text);");
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_told_before_anything_is_compiled() {
+fn an_output_that_cannot_be_written_is_reported_before_compilation() {
     let bench = Workbench::new();
     bench.notebook("n.ipynb", &["this does not compile"]);
     bench.write("file", "");
@@ -110,7 +110,7 @@ fn an_output_that_cannot_be_written_is_told_before_anything_is_compiled() {
 }
 
 #[test]
-fn a_sweep_file_is_checked_against_the_notebook_before_anything_is_compiled() {
+fn a_sweep_file_is_checked_against_the_notebook_before_compilation() {
     let bench = Workbench::new();
     bench.notebook("n.ipynb", &["this does not compile"]);
     bench.write(
@@ -144,7 +144,7 @@ fn a_sweep_that_does_not_compile_leaves_no_folder() {
 }
 
 #[test]
-fn a_folder_that_is_no_sweep() {
+fn a_folder_without_a_sweep_is_refused() {
     let bench = Workbench::new();
     bench
         .offmodel(&["status", "."])
@@ -155,7 +155,7 @@ fn a_folder_that_is_no_sweep() {
 }
 
 #[test]
-fn a_frame_recorded_under_a_name_that_is_no_files_name() {
+fn a_frame_cannot_be_recorded_outside_the_attempts_folder() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
@@ -167,7 +167,7 @@ fn a_frame_recorded_under_a_name_that_is_no_files_name() {
 }
 
 #[test]
-fn every_mistake_in_a_sweep_file_is_told_with_file_line_and_what_was_expected() {
+fn an_error_in_a_sweep_file_names_its_line_and_what_was_expected() {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -192,7 +192,7 @@ fn every_mistake_in_a_sweep_file_is_told_with_file_line_and_what_was_expected() 
         ),
         (
             "timeout = \"soon\"\n",
-            "line 3, column 11: `timeout`: expected positive seconds",
+            "line 3, column 11: `timeout`: expected a positive number of seconds",
         ),
         (
             "[resources]\ngpus = \"all\"\n",
@@ -208,11 +208,11 @@ fn every_mistake_in_a_sweep_file_is_told_with_file_line_and_what_was_expected() 
         ),
         (
             "exclude = [{ seed = 1 }]\n[grid]\nseed = [1]\n",
-            "line 3, column 21: `exclude` leaves no trial",
+            "line 3, column 21: `exclude` removes every trial",
         ),
         (
             "[zip]\nseed = [1, 2]\nrate = [0.5]\n",
-            "line 5, column 9: `rate` has 1 values, the first list of [zip] has 2",
+            "line 5, column 9: `rate` has 1 values, but the first list of [zip] has 2",
         ),
         ("[grid\n", "s.toml, line 3, column 6: not TOML"),
     ];
@@ -231,7 +231,7 @@ fn every_mistake_in_a_sweep_file_is_told_with_file_line_and_what_was_expected() 
 }
 
 #[test]
-fn data_that_contain_themselves_are_an_error_and_no_endless_walk() {
+fn a_data_folder_that_contains_itself_is_refused() {
     let bench = Workbench::new();
     bench.notebook("n.ipynb", &["this does not compile"]);
     std::fs::create_dir(bench.path("data")).unwrap();

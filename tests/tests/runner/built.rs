@@ -1,9 +1,9 @@
-//! A notebook carried to a machine without Rust.
+//! `offmodel build`: a notebook that runs on a machine without Rust.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::workbench::{Cell, Said, Workbench, said, text};
+use crate::workbench::{Cell, CommandOutput, Workbench, captured, text};
 
 fn bench() -> Workbench {
     let bench = Workbench::new();
@@ -21,9 +21,9 @@ fn bench() -> Workbench {
     bench
 }
 
-/// Runs a command as on another machine: an empty environment, and where the system lets us, a
-/// view of the disk without checkout, toolchain, libtorch and caches.
-fn elsewhere(folder: &Path, command: &[&str]) -> Said {
+/// Runs a command as on another machine: with an empty environment and, if the test may mount file
+/// systems, without the checkout, the toolchain, libtorch and caches.
+fn elsewhere(folder: &Path, command: &[&str]) -> CommandOutput {
     let mut hidden = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")];
     let home = PathBuf::from(std::env::var_os("HOME").unwrap());
     hidden.extend([".rustup", ".cargo", ".cache"].map(|name| home.join(name)));
@@ -46,7 +46,7 @@ fn elsewhere(folder: &Path, command: &[&str]) -> Said {
         && output.status.code() != Some(99)
         && !String::from_utf8_lossy(&output.stderr).contains("unshare failed")
     {
-        return said(&output);
+        return captured(&output);
     }
     offmodel_support::testing::skip_part("no right to mount a file system (run as root)");
     let output = Command::new(command[0])
@@ -55,10 +55,10 @@ fn elsewhere(folder: &Path, command: &[&str]) -> Said {
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .output();
-    said(&output.unwrap())
+    captured(&output.unwrap())
 }
 
-/// The folder that set-up recorded.
+/// The folder of libtorch that set-up recorded.
 fn libtorch() -> Option<PathBuf> {
     let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cargo/libtorch.toml");
     let text = std::fs::read_to_string(record).ok()?;
@@ -67,7 +67,7 @@ fn libtorch() -> Option<PathBuf> {
 }
 
 #[test]
-fn a_built_folder_runs_without_rust_wherever_it_is_carried() {
+fn a_built_folder_runs_without_rust_wherever_it_is_moved() {
     let bench = bench();
     bench
         .offmodel(&["build", "n.ipynb", "-o", "built", "--with", "data"])
@@ -97,10 +97,10 @@ fn a_built_folder_runs_without_rust_wherever_it_is_carried() {
             "{libraries:?}"
         );
     }
-    assert_no_way_back(&bench.path("built"));
+    assert_relocatable(&bench.path("built"));
     std::fs::create_dir(bench.path("far away")).unwrap();
     std::fs::rename(bench.path("built"), bench.path("far away/carried")).unwrap();
-    // Not even the notebook's own folder is as it was.
+    // The notebook's folder changes too.
     std::fs::remove_dir_all(bench.path("data")).unwrap();
     let out = bench.path("out.ipynb").display().to_string();
     let arguments = [
@@ -130,7 +130,7 @@ fn a_built_folder_runs_without_rust_wherever_it_is_carried() {
     )
     .failed(3, "parameter `x`: expected an integer (i64), found `many`");
 
-    // The runner in it sweeps over the notebook, too.
+    // The folder contains the runner, which can run sweeps of the notebook.
     let sweep = "version = 1\nnotebook = \"notebook.ipynb\"\n[grid]\nx = [1, 2]\n";
     bench.write("far away/carried/s.toml", sweep);
     let carried = bench.path("far away/carried");
@@ -138,8 +138,8 @@ fn a_built_folder_runs_without_rust_wherever_it_is_carried() {
     assert!(carried.join("runs/s/results.parquet").is_file());
 }
 
-/// No program or library in a folder names a place outside of it.
-fn assert_no_way_back(folder: &Path) {
+/// Asserts that programs and libraries search for libraries only within the folder.
+fn assert_relocatable(folder: &Path) {
     let mut files = vec![folder.join("program"), folder.join("bin/offmodel")];
     for library in std::fs::read_dir(folder.join("lib")).unwrap() {
         files.push(library.unwrap().path());
@@ -163,7 +163,7 @@ fn assert_no_way_back(folder: &Path) {
 }
 
 #[test]
-fn a_folder_that_holds_something_else_is_not_replaced_and_one_that_was_built_is() {
+fn build_refuses_foreign_folders_and_leaves_nothing_after_a_failure() {
     let bench = bench();
     std::fs::create_dir(bench.path("thesis")).unwrap();
     bench.write("thesis/chapter.tex", "dear");
@@ -180,6 +180,6 @@ fn a_folder_that_holds_something_else_is_not_replaced_and_one_that_was_built_is(
     assert_eq!(
         bench.names("."),
         ["bad.ipynb", "data", "n.ipynb", "thesis"],
-        "no half a folder"
+        "a failed build leaves no folder"
     );
 }

@@ -1,9 +1,9 @@
-//! What cells may say, and what becomes of it.
+//! What cells may contain, and the outputs and errors that result.
 
 use crate::workbench::{Cell, Workbench, text};
 
 #[test]
-fn text_and_the_displayed_value_are_the_outputs_of_their_cell_in_order() {
+fn text_and_displayed_value_are_outputs_of_the_cell_in_order() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
@@ -21,7 +21,7 @@ fn text_and_the_displayed_value_are_the_outputs_of_their_cell_in_order() {
 }
 
 #[test]
-fn items_and_variables_may_be_defined_anew_in_later_cells() {
+fn later_cells_may_redefine_items_and_variables() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
@@ -36,7 +36,7 @@ fn items_and_variables_may_be_defined_anew_in_later_cells() {
 }
 
 #[test]
-fn await_works_and_so_does_blocking_beside_it() {
+fn cells_may_await_and_block_on_runtimes_of_their_own() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
@@ -50,7 +50,7 @@ fn await_works_and_so_does_blocking_beside_it() {
 }
 
 #[test]
-fn a_frame_is_shown_as_a_table_and_nothing_as_nothing() {
+fn a_frame_is_shown_as_a_table_and_unit_not_at_all() {
     let bench = Workbench::new();
     bench.notebook("n.ipynb", &["df!(\"a\" => [1i64, 2])?", "()", "let _ = 1;"]);
     let outputs = bench.outputs_of("n.ipynb");
@@ -74,8 +74,8 @@ fn a_failed_question_mark_names_cell_and_line_and_keeps_the_outputs_before_it() 
             "println!(\"third\");",
         ],
     );
-    let said = bench.offmodel(&["run", "n.ipynb", "-o", "out.ipynb"]);
-    said.failed(
+    let output = bench.offmodel(&["run", "n.ipynb", "-o", "out.ipynb"]);
+    output.failed(
         1,
         "n.ipynb, cell 2, line 3: ParseIntError: invalid digit found in string",
     );
@@ -104,7 +104,7 @@ fn a_panic_names_cell_line_and_message() {
 }
 
 #[test]
-fn a_panic_in_a_function_or_a_library_names_the_lines_it_went_through() {
+fn a_panic_in_a_function_or_a_library_names_the_lines_of_the_calls() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
@@ -129,20 +129,20 @@ fn a_panic_in_a_function_or_a_library_names_the_lines_it_went_through() {
 }
 
 #[test]
-fn a_cell_that_ends_the_process_did_not_succeed() {
+fn a_cell_that_exits_or_aborts_fails() {
     let bench = Workbench::new();
     bench.notebook("n.ipynb", &["let x = 1;", "std::process::exit(0);"]);
     bench
         .offmodel(&["run", "n.ipynb"])
         .failed(6, "cell 2: the program ended itself with exit code 0");
     bench.notebook("m.ipynb", &["std::process::abort();"]);
-    let said = bench.offmodel(&["run", "m.ipynb", "-o", "out.ipynb"]);
-    said.failed(6, "cell 1: the program was ended by signal 6 (SIGABRT");
+    let output = bench.offmodel(&["run", "m.ipynb", "-o", "out.ipynb"]);
+    output.failed(6, "cell 1: the program was ended by signal 6 (SIGABRT");
     assert_eq!(bench.outputs("out.ipynb")[0][0]["output_type"], "error");
 }
 
 #[test]
-fn a_cell_that_returns_early_does_not_hide_the_cells_behind_it() {
+fn a_cell_that_returns_early_is_an_error() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
@@ -154,7 +154,7 @@ fn a_cell_that_returns_early_does_not_hide_the_cells_behind_it() {
 }
 
 #[test]
-fn tagged_cells_are_left_out_but_counted() {
+fn skipped_cells_keep_their_numbers() {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -172,7 +172,7 @@ fn tagged_cells_are_left_out_but_counted() {
 }
 
 #[test]
-fn an_executed_notebook_can_be_executed_again_with_the_same_outputs() {
+fn an_executed_notebook_can_be_executed_again() {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -195,11 +195,11 @@ fn an_executed_notebook_can_be_executed_again_with_the_same_outputs() {
         .as_array()
         .unwrap()
         .len();
-    assert_eq!(cells, 3, "one cell of injected parameters, not two");
+    assert_eq!(cells, 3, "the cell of injected parameters is replaced");
 }
 
 #[test]
-fn millions_of_characters_of_output_do_not_end_up_in_the_notebook() {
+fn the_notebook_contains_at_most_a_mebibyte_of_output_per_cell() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
@@ -213,7 +213,7 @@ fn millions_of_characters_of_output_do_not_end_up_in_the_notebook() {
 }
 
 #[test]
-fn a_crate_beyond_the_prelude_is_built_into_the_program() {
+fn a_crate_added_by_dep_is_built_into_the_program() {
     let bench = Workbench::new();
     bench.notebook(
         "n.ipynb",
@@ -224,12 +224,12 @@ fn a_crate_beyond_the_prelude_is_built_into_the_program() {
     );
     assert_eq!(text(&bench.outputs_of("n.ipynb")[1][0]), "\"42\"");
     bench.notebook("bad.ipynb", &["let a = 1;", "\n:dep itoa = \"99\""]);
-    let said = bench.offmodel(&["run", "bad.ipynb"]);
-    said.failed(4, "cell 2, line 2: failed to select a version");
+    let output = bench.offmodel(&["run", "bad.ipynb"]);
+    output.failed(4, "cell 2, line 2: failed to select a version");
 }
 
 #[test]
-fn the_notebook_goes_on_behind_a_cell_that_may_fail() {
+fn the_notebook_continues_after_a_cell_that_may_fail() {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -258,7 +258,7 @@ fn the_notebook_goes_on_behind_a_cell_that_may_fail() {
 }
 
 #[test]
-fn a_cell_that_must_not_fail_still_ends_the_notebook_behind_one_that_may() {
+fn a_failure_after_an_allowed_one_ends_the_notebook() {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -277,7 +277,7 @@ fn a_cell_that_must_not_fail_still_ends_the_notebook_behind_one_that_may() {
 }
 
 #[test]
-fn a_cell_that_may_fail_need_not_even_compile() {
+fn a_cell_that_may_fail_need_not_compile() {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -307,20 +307,20 @@ fn a_cell_that_may_fail_need_not_even_compile() {
         assert_eq!(outputs[cell].len(), 1);
         let error = &outputs[cell][0];
         assert_eq!(error["ename"], "compile error");
-        let told = error["evalue"].as_str().unwrap();
-        assert!(told.contains(value), "{told}");
+        let message = error["evalue"].as_str().unwrap();
+        assert!(message.contains(value), "{message}");
     }
-    // One compilation serves other parameters as well; nothing is compiled a second time.
+    // Other parameters use the same program, so nothing is compiled again.
     let again = bench
         .offmodel(&["run", "n.ipynb", "-p", "x=41", "-o", "out.ipynb"])
         .succeeded();
     assert!(!again.stderr.contains("compiled"), "{}", again.stderr);
-    // Behind the cell that shows the values.
+    // The cell with the overrides comes first.
     assert_eq!(text(&bench.outputs("out.ipynb")[5][0]), "42");
 }
 
 #[test]
-fn a_cell_that_must_compile_is_told_alone_beside_one_that_need_not() {
+fn only_errors_of_cells_that_must_compile_are_reported() {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -329,11 +329,11 @@ fn a_cell_that_must_compile_is_told_alone_beside_one_that_need_not() {
             Cell("let x = 1;\nlet z: String = x;", &[]),
         ],
     );
-    let said = bench.offmodel(&["run", "n.ipynb"]);
-    said.failed(
+    let output = bench.offmodel(&["run", "n.ipynb"]);
+    output.failed(
         4,
         "n.ipynb, cell 2, line 2 does not compile: mismatched types",
     );
-    said.failed(4, "cell 2, line 2, column 17");
-    assert!(!said.stderr.contains("cell 1"), "{}", said.stderr);
+    output.failed(4, "cell 2, line 2, column 17");
+    assert!(!output.stderr.contains("cell 1"), "{}", output.stderr);
 }

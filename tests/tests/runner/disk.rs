@@ -1,4 +1,4 @@
-//! A disk that is full, or that cannot be written at all.
+//! A full disk, and a read-only one.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::workbench::{Cell, Workbench};
 
-/// A file system of our own over a folder of the bench, as long as it lives.
+/// A temporary file system mounted over a folder, until it is dropped.
 struct Mount {
     folder: PathBuf,
 }
 
 impl Mount {
-    /// `None`, with a word about it, where we may not mount.
+    /// Mounts it; without the right to, the test is recorded as skipped.
     fn over(bench: &Workbench, folder: &str, options: &str) -> Option<Self> {
         let folder = bench.path(folder);
         std::fs::create_dir_all(&folder).unwrap();
@@ -45,8 +45,8 @@ impl Drop for Mount {
     }
 }
 
-/// Trials that show 50 kB of text and record a frame.
-fn talkative(trials: usize) -> Workbench {
+/// A sweep whose trials print 50 kB of text and record a frame.
+fn printing(trials: usize) -> Workbench {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -66,9 +66,8 @@ fn talkative(trials: usize) -> Workbench {
     bench
 }
 
-/// Asserts that every file that has its name is whole, and gives the number of trials that
-/// succeeded.
-fn whole(bench: &Workbench) -> usize {
+/// Asserts that every file under its final name is complete. Returns how many trials succeeded.
+fn count_complete(bench: &Workbench) -> usize {
     let mut succeeded = 0;
     for trial in bench
         .names("runs/s")
@@ -103,17 +102,17 @@ fn whole(bench: &Workbench) -> usize {
 }
 
 #[test]
-fn a_full_disk_ends_the_sweep_and_with_room_it_goes_on() {
-    let bench = talkative(20);
+fn a_full_disk_ends_the_sweep_which_continues_once_there_is_room() {
+    let bench = printing(20);
     let Some(disk) = Mount::over(&bench, "runs", "size=1m") else {
         return;
     };
-    let said = bench.offmodel(&["sweep", "s.toml", "--workers", "2"]);
-    said.failed(5, "failed to write runs/s/");
-    said.failed(5, "No space left on device");
-    let before = whole(&bench);
+    let output = bench.offmodel(&["sweep", "s.toml", "--workers", "2"]);
+    output.failed(5, "failed to write runs/s/");
+    output.failed(5, "No space left on device");
+    let before = count_complete(&bench);
     assert!((1..20).contains(&before), "{before}");
-    // Still full: it says so at once.
+    // Still full, so the next run fails immediately.
     bench
         .offmodel(&["sweep", "s.toml"])
         .failed(5, "No space left on device");
@@ -124,13 +123,13 @@ fn a_full_disk_ends_the_sweep_and_with_room_it_goes_on() {
         "{resumed}"
     );
     assert!(resumed.contains("20 of 20 trials succeeded"), "{resumed}");
-    assert_eq!(whole(&bench), 20);
+    assert_eq!(count_complete(&bench), 20);
     assert!(bench.path("runs/s/results.parquet").is_file());
 }
 
 #[test]
-fn a_disk_that_turns_read_only_ends_the_sweep_and_writable_again_it_goes_on() {
-    let bench = talkative(2);
+fn a_read_only_disk_refuses_a_sweep_but_not_its_status() {
+    let bench = printing(2);
     let Some(disk) = Mount::over(&bench, "runs", "size=64m") else {
         return;
     };
@@ -144,7 +143,7 @@ fn a_disk_that_turns_read_only_ends_the_sweep_and_writable_again_it_goes_on() {
         "failed to write runs/s: read-only filesystem or storage medium",
     );
     assert_eq!(bench.names("runs/s"), before);
-    // Looking needs no writing.
+    // Reading needs no write access.
     let plan = bench
         .offmodel(&["sweep", "s.toml", "--dry-run"])
         .succeeded();
@@ -153,5 +152,5 @@ fn a_disk_that_turns_read_only_ends_the_sweep_and_writable_again_it_goes_on() {
     assert!(status.stdout.contains("2 succeeded"), "{}", status.stdout);
     disk.change("rw");
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
-    assert_eq!(whole(&bench), 3);
+    assert_eq!(count_complete(&bench), 3);
 }

@@ -1,4 +1,4 @@
-//! What makes a trial another one, and what is said about it.
+//! What makes a new trial, and how the plan explains it.
 
 use serde_json::Value;
 
@@ -25,10 +25,10 @@ fn reading() -> Workbench {
 }
 
 fn plan(bench: &Workbench) -> Vec<Value> {
-    let said = bench
+    let output = bench
         .offmodel(&["sweep", "s.toml", "--dry-run", "--json"])
         .succeeded();
-    let plan: Value = serde_json::from_str(&said.stdout).unwrap();
+    let plan: Value = serde_json::from_str(&output.stdout).unwrap();
     plan["trials"].as_array().unwrap().clone()
 }
 
@@ -40,7 +40,7 @@ fn texts(bench: &Workbench) -> Vec<String> {
 }
 
 #[test]
-fn new_content_of_data_makes_new_trials_and_says_which_data() {
+fn changed_data_makes_new_trials_and_the_plan_names_it() {
     let bench = reading();
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
     assert!(
@@ -49,15 +49,15 @@ fn new_content_of_data_makes_new_trials_and_says_which_data() {
             .all(|text| text == "skipped: succeeded in attempt 1")
     );
     bench.write("b.txt", "other");
-    let told = texts(&bench);
-    assert_eq!(told[0], "skipped: succeeded in attempt 1");
+    let current = texts(&bench);
+    assert_eq!(current[0], "skipped: succeeded in attempt 1");
     assert!(
-        told[1].starts_with("runs: b.txt changed since trial "),
-        "{told:?}"
+        current[1].starts_with("runs: b.txt changed since trial "),
+        "{current:?}"
     );
     let swept = bench.offmodel(&["sweep", "s.toml"]).succeeded().stderr;
     assert!(swept.contains("1 new because b.txt changed"), "{swept}");
-    // As it was before: the results are there again.
+    // With the previous content, the previous results count again.
     bench.write("b.txt", "b.txt");
     bench.write("shared.txt", "shared.txt");
     assert!(
@@ -70,7 +70,7 @@ fn new_content_of_data_makes_new_trials_and_says_which_data() {
 }
 
 #[test]
-fn data_that_are_missing_or_no_data_are_told_with_their_place() {
+fn an_error_in_data_names_its_location() {
     let bench = reading();
     std::fs::remove_file(bench.path("b.txt")).unwrap();
     bench.offmodel(&["sweep", "s.toml"]).failed(
@@ -84,13 +84,13 @@ fn data_that_are_missing_or_no_data_are_told_with_their_place() {
     );
     bench.offmodel(&["sweep", "s.toml"]).failed(
         3,
-        "s.toml, line 3, column 23: parameter `fil` is to be a path, a list of paths or none, found no such parameter",
+        "s.toml, line 3, column 23: parameter `fil` names data, so it must be a path, a list of paths or none; found no such parameter",
     );
     assert!(!bench.path("runs").exists());
 }
 
 #[test]
-fn retries_are_refused_once_the_data_are_not_those_of_the_submission() {
+fn retry_is_refused_after_the_data_changed() {
     let bench = reading();
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
     bench.write("shared.txt", "other");
@@ -105,7 +105,7 @@ fn retries_are_refused_once_the_data_are_not_those_of_the_submission() {
 }
 
 #[test]
-fn a_changed_notebook_makes_new_trials_and_says_so() {
+fn a_changed_notebook_makes_new_trials_and_the_plan_says_so() {
     let bench = reading();
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
     bench.tagged_notebook(
@@ -128,10 +128,10 @@ fn a_changed_notebook_makes_new_trials_and_says_so() {
 }
 
 #[test]
-fn results_of_another_program_are_kept_and_told_and_run_again_on_demand() {
+fn results_of_another_program_are_kept_and_made_again_on_demand() {
     let bench = reading();
     bench.offmodel(&["sweep", "s.toml"]).succeeded();
-    // As after a build of another prelude.
+    // As if another prelude had been built.
     for trial in bench
         .names("runs/s")
         .iter()
@@ -154,7 +154,7 @@ fn results_of_another_program_are_kept_and_told_and_run_again_on_demand() {
     );
     let status = bench.offmodel(&["status", "runs/s"]).succeeded().stdout;
     assert!(
-        status.contains("2 results are of another prelude than there is now"),
+        status.contains("2 results were made with another prelude than the current one"),
         "{status}"
     );
     let skipped = bench.offmodel(&["sweep", "s.toml"]).succeeded().stderr;
@@ -178,7 +178,7 @@ fn results_of_another_program_are_kept_and_told_and_run_again_on_demand() {
 }
 
 #[test]
-fn each_trial_has_the_gpus_and_cores_of_its_slot() {
+fn every_trial_sees_the_gpus_and_cores_of_its_slot() {
     let bench = Workbench::new();
     bench.tagged_notebook(
         "n.ipynb",
@@ -197,26 +197,26 @@ fn each_trial_has_the_gpus_and_cores_of_its_slot() {
     let sweep = ["sweep", "s.toml", "--gpus", "3,5", "--workers", "4"];
     bench.offmodel(&sweep).succeeded();
     let logs = bench.offmodel(&["logs", "runs/s"]).succeeded().stdout;
-    let mut told: Vec<&str> = logs
+    let mut lines: Vec<&str> = logs
         .lines()
         .filter(|line| line.starts_with("gpus"))
         .collect();
-    told.sort_unstable();
-    told.dedup();
+    lines.sort_unstable();
+    lines.dedup();
     let cores = std::thread::available_parallelism().unwrap().get();
     if cores < 2 {
         offmodel_support::testing::skip_part("no second core to pin a trial to");
         return;
     }
     assert_eq!(
-        told.len(),
+        lines.len(),
         2,
         "two trials at once, each with one GPU: {logs}"
     );
-    assert!(told[0].starts_with("gpus 3; cores ") && told[0].ends_with("; threads 1"));
-    assert!(told[1].starts_with("gpus 5; cores "));
+    assert!(lines[0].starts_with("gpus 3; cores ") && lines[0].ends_with("; threads 1"));
+    assert!(lines[1].starts_with("gpus 5; cores "));
     let core = |line: &str| line.split("; ").nth(1).unwrap().to_owned();
-    assert_ne!(core(told[0]), core(told[1]));
+    assert_ne!(core(lines[0]), core(lines[1]));
     let trial = bench
         .names("runs/s")
         .into_iter()

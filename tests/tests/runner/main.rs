@@ -1,17 +1,22 @@
-//! `offmodel run`, `sweep`, `status` and `report` as a user calls them: the real binary, the
-//! real compiler and prelude, small notebooks in folders of their own.
+//! The command `offmodel` as users call it: the real binary, compiler and prelude, with small
+//! notebooks in temporary folders.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod bad_input;
 mod built;
+mod cancel;
 mod cells;
 mod disk;
 mod identity;
+mod json;
 mod limits;
 mod operations;
 mod parameters;
+mod reports;
+mod runners;
 mod schedules;
 mod slurm;
 mod sweeps;
+mod waiting_sweep;
 mod workbench;

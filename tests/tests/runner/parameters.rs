@@ -1,4 +1,4 @@
-//! Values from outside.
+//! Parameter values from the command line.
 
 use crate::workbench::{Cell, Workbench, text};
 
@@ -18,7 +18,7 @@ fn bench() -> Workbench {
 }
 
 #[test]
-fn defaults_hold_where_nothing_is_given() {
+fn defaults_apply_without_overrides() {
     assert_eq!(
         text(&bench().outputs_of("n.ipynb")[1][0]),
         "\"1 2 0.0001 on_model [1, 2] None\""
@@ -26,9 +26,9 @@ fn defaults_hold_where_nothing_is_given() {
 }
 
 #[test]
-fn values_reach_the_program_and_what_is_derived_from_them() {
+fn overrides_reach_the_program_and_the_values_derived_from_them() {
     let bench = bench();
-    let given = [
+    let overrides = [
         "seed=7",
         "rate=0.5",
         "data=off model",
@@ -36,9 +36,9 @@ fn values_reach_the_program_and_what_is_derived_from_them() {
         "cap=9",
     ];
     let mut arguments = vec!["run", "n.ipynb", "-o", "out.ipynb"];
-    arguments.extend(given.iter().flat_map(|value| ["-p", value]));
+    arguments.extend(overrides.iter().flat_map(|value| ["-p", value]));
     bench.offmodel(&arguments).succeeded();
-    // The values stand in a cell of their own, behind the defaults.
+    // The overrides are in a cell of their own, after the defaults.
     let outputs = bench.outputs("out.ipynb");
     assert_eq!(text(&outputs[2][0]), "\"7 14 1 off model [3, 4] Some(9)\"");
     let injected = &bench.json("out.ipynb")["cells"][1];
@@ -59,7 +59,7 @@ fn an_unknown_name_lists_the_known_ones_and_suggests_the_nearest() {
 }
 
 #[test]
-fn a_value_of_the_wrong_type_says_what_was_expected_and_found() {
+fn an_error_in_a_type_names_what_was_expected_and_found() {
     let bench = bench();
     bench
         .offmodel(&["run", "n.ipynb", "-p", "seed=many"])
@@ -78,7 +78,7 @@ fn a_value_of_the_wrong_type_says_what_was_expected_and_found() {
         .failed(3, "not of the form `-p name=value`");
     bench
         .offmodel(&["run", "n.ipynb", "-p", "seed=1", "-p", "seed=2"])
-        .failed(3, "parameter `seed` is given twice");
+        .failed(3, "parameter `seed` is set twice");
 }
 
 #[test]

@@ -1,14 +1,15 @@
-//! Sweeps at appointed times, with the real clock.
+//! Sweeps that run on a schedule, with the real clock.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::sweeps::wait_for;
+use crate::workbench::wait_for;
 use crate::workbench::{Cell, Workbench};
 
-/// A notebook that takes as long as it is told, and a sweep of it.
+/// A notebook that fails for `x` of 13 and, if `waits` is set, waits for the file `go`; and a sweep of
+/// it.
 fn bench() -> Workbench {
     let bench = Workbench::new();
     bench.tagged_notebook(
@@ -25,7 +26,7 @@ fn bench() -> Workbench {
     bench
 }
 
-fn schedule(bench: &Workbench, arguments: &[&str]) -> crate::workbench::Said {
+fn schedule(bench: &Workbench, arguments: &[&str]) -> crate::workbench::CommandOutput {
     let mut all = vec!["schedule", arguments[0], "--state", "state"];
     all.extend(&arguments[1..]);
     bench.offmodel(&all)
@@ -37,11 +38,11 @@ fn json(bench: &Workbench, arguments: &[&str]) -> Value {
     serde_json::from_str(&schedule(bench, &all).succeeded().stdout).unwrap()
 }
 
-/// Lets a schedule believe that it was last looked at when `time` says.
-fn last_looked_at(bench: &Workbench, name: &str, time: &str) {
-    let mut ledger = bench.json("state/schedules.json");
-    ledger["schedules"][name]["settled"] = time.into();
-    bench.write("state/schedules.json", &ledger.to_string());
+/// Changes the moment up to which the occurrences of a schedule are decided.
+fn decided_until(bench: &Workbench, name: &str, time: &str) {
+    let mut table = bench.json("state/schedules.json");
+    table["schedules"][name]["settled"] = time.into();
+    bench.write("state/schedules.json", &table.to_string());
 }
 
 fn history(bench: &Workbench) -> Vec<Value> {
@@ -52,7 +53,7 @@ fn history(bench: &Workbench) -> Vec<Value> {
 #[test]
 fn a_schedule_is_added_shown_replaced_and_removed() {
     let bench = bench();
-    let said = schedule(
+    let output = schedule(
         &bench,
         &[
             "add",
@@ -65,13 +66,13 @@ fn a_schedule_is_added_shown_replaced_and_removed() {
     )
     .succeeded();
     assert!(
-        said.stdout.contains("schedule nightly: next at "),
+        output.stdout.contains("schedule nightly: next at "),
         "{}",
-        said.stdout
+        output.stdout
     );
     schedule(&bench, &["add", "nightly.toml", "--cron", "@hourly"]).failed(
         3,
-        "there is a schedule `nightly` already; `--replace` puts the new one in its place",
+        "a schedule `nightly` exists already; use `--replace` to replace it",
     );
     let added = json(
         &bench,
@@ -116,7 +117,7 @@ fn a_schedule_is_added_shown_replaced_and_removed() {
 }
 
 #[test]
-fn mistakes_are_told_by_day_rather_than_at_night() {
+fn mistakes_are_reported_when_a_schedule_is_added() {
     let bench = bench();
     let add = |arguments: &[&str]| {
         let mut all = vec!["add"];
@@ -124,7 +125,7 @@ fn mistakes_are_told_by_day_rather_than_at_night() {
         schedule(&bench, &all)
     };
     add(&["nightly.toml", "--cron", "30 25 * * *"]).failed(3, "is not a cron expression");
-    add(&["nightly.toml", "--cron", "0 0 30 2 *"]).failed(3, "never happens");
+    add(&["nightly.toml", "--cron", "0 0 30 2 *"]).failed(3, "never occurs");
     add(&[
         "nightly.toml",
         "--cron",
@@ -147,7 +148,7 @@ fn mistakes_are_told_by_day_rather_than_at_night() {
 }
 
 #[test]
-fn a_tick_after_nights_of_sleep_runs_one_sweep_and_a_second_tick_none() {
+fn a_tick_after_missed_nights_runs_one_sweep_and_a_second_tick_none() {
     let bench = bench();
     schedule(
         &bench,
@@ -163,13 +164,13 @@ fn a_tick_after_nights_of_sleep_runs_one_sweep_and_a_second_tick_none() {
     .succeeded();
     let before = schedule(&bench, &["tick"]).succeeded();
     assert_eq!(before.stdout, "", "nothing is due yet");
-    last_looked_at(&bench, "nightly", "2026-03-01T12:00:00Z");
-    let told = schedule(&bench, &["tick"]).succeeded().stdout;
-    assert!(told.contains("missed occurrences do not run"), "{told}");
+    decided_until(&bench, "nightly", "2026-03-01T12:00:00Z");
+    let text = schedule(&bench, &["tick"]).succeeded().stdout;
+    assert!(text.contains("missed occurrences do not run"), "{text}");
     let runs = history(&bench);
     assert_eq!(runs.len(), 1);
     assert_eq!(runs[0]["outcome"]["kind"], "succeeded");
-    // The occurrence's day, in a folder of its own.
+    // The sweep's name contains the date of the occurrence.
     let day = &runs[0]["scheduled"].as_str().unwrap()[..10];
     assert!(
         bench
@@ -183,7 +184,7 @@ fn a_tick_after_nights_of_sleep_runs_one_sweep_and_a_second_tick_none() {
 }
 
 #[test]
-fn a_failing_sweep_is_recorded_and_tells_the_tick() {
+fn a_failed_sweep_is_recorded_and_sets_the_exit_code_of_the_tick() {
     let bench = bench();
     bench.write(
         "bad.toml",
@@ -194,13 +195,13 @@ fn a_failing_sweep_is_recorded_and_tells_the_tick() {
         &["add", "bad.toml", "--cron", "@daily", "--timezone", "UTC"],
     )
     .succeeded();
-    last_looked_at(&bench, "bad", "2026-03-01T12:00:00Z");
+    decided_until(&bench, "bad", "2026-03-01T12:00:00Z");
     schedule(&bench, &["tick", "--json"]).failed(1, "");
     assert_eq!(history(&bench)[0]["outcome"]["exit_code"], 1);
 }
 
 #[test]
-fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was() {
+fn the_daemon_survives_a_failed_sweep_stops_in_order_and_continues_later() {
     let bench = bench();
     bench.write(
         "a_bad.toml",
@@ -210,7 +211,7 @@ fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was()
         "b_long.toml",
         "version = 1\nnotebook = \"n.ipynb\"\nname = \"long-{date}\"\n[parameters]\nwaits = true\n[grid]\nx = [1, 2, 3]\n",
     );
-    // Due at one time, so that they begin in the order of their names, whatever the time is.
+    // Both are due at the same time, so they start in the order of their names.
     for sweep in ["a_bad.toml", "b_long.toml"] {
         schedule(
             &bench,
@@ -218,8 +219,8 @@ fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was()
         )
         .succeeded();
     }
-    last_looked_at(&bench, "a_bad", "2026-03-01T12:00:00Z");
-    last_looked_at(&bench, "b_long", "2026-03-01T12:00:00Z");
+    decided_until(&bench, "a_bad", "2026-03-01T12:00:00Z");
+    decided_until(&bench, "b_long", "2026-03-01T12:00:00Z");
     let mut daemon = bench
         .command(&["schedule", "daemon", "--state", "state"])
         .stdout(Stdio::null())
@@ -236,13 +237,13 @@ fn the_daemon_outlives_a_failing_sweep_stops_in_order_and_goes_on_where_it_was()
             .path(&format!("{folder}/sweep.toml"))
             .is_file()
             .then(|| {
-                let said = bench.offmodel(&["status", &folder, "--json"]).succeeded();
-                let told: Value = serde_json::from_str(&said.stdout).unwrap();
-                told["succeeded"].as_u64().unwrap()
+                let output = bench.offmodel(&["status", &folder, "--json"]).succeeded();
+                let status: Value = serde_json::from_str(&output.stdout).unwrap();
+                status["succeeded"].as_u64().unwrap()
             })
     };
     wait_for(|| succeeded() >= Some(1));
-    // A tick beside the daemon leaves the daemon's run alone.
+    // A tick while the daemon runs leaves the daemon's run alone.
     schedule(&bench, &["tick"]).succeeded();
     assert_eq!(entry("b_long")["running"].as_array().unwrap().len(), 1);
     terminate(daemon.id());

@@ -1,48 +1,49 @@
-//! A folder with notebooks, and `offmodel` run in it.
+//! A temporary folder with notebooks, in which tests run `offmodel`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// A folder of one test.
-pub struct Workbench {
+/// The folder of one test.
+pub(crate) struct Workbench {
     folder: tempfile::TempDir,
 }
 
 /// A code cell, with its tags.
-pub struct Cell(pub &'static str, pub &'static [&'static str]);
+pub(crate) struct Cell(pub(crate) &'static str, pub(crate) &'static [&'static str]);
 
-/// What a command said.
-pub struct Said {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+/// The exit code and the output of a command.
+pub(crate) struct CommandOutput {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Workbench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
     }
 
     /// Writes a notebook of plain code cells.
-    pub fn notebook(&self, name: &str, cells: &[&'static str]) {
+    pub(crate) fn notebook(&self, name: &str, cells: &[&'static str]) {
         let cells: Vec<Cell> = cells.iter().map(|source| Cell(source, &[])).collect();
         self.tagged_notebook(name, &cells);
     }
 
     /// Writes a notebook whose cells have tags.
-    pub fn tagged_notebook(&self, name: &str, cells: &[Cell]) {
+    pub(crate) fn tagged_notebook(&self, name: &str, cells: &[Cell]) {
         let cells: Vec<Value> = cells
             .iter()
             .enumerate()
@@ -62,13 +63,13 @@ impl Workbench {
     }
 
     /// Runs `offmodel` in the folder.
-    pub fn offmodel(&self, arguments: &[&str]) -> Said {
-        said(&self.command(arguments).output().unwrap())
+    pub(crate) fn offmodel(&self, arguments: &[&str]) -> CommandOutput {
+        captured(&self.command(arguments).output().unwrap())
     }
 
-    /// `offmodel` in the folder, yet to be started. Programs compiled once stay in a cache that
-    /// all tests share.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    /// A command of `offmodel` in the folder, not yet started. All tests share a cache of compiled
+    /// programs.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(arguments).current_dir(self.folder.path()).env(
             "OFFMODEL_CACHE",
@@ -77,15 +78,15 @@ impl Workbench {
         command
     }
 
-    /// Runs a notebook that is to succeed, and gives the outputs of its code cells.
-    pub fn outputs_of(&self, name: &str) -> Vec<Vec<Value>> {
-        let said = self.offmodel(&["run", name, "-o", "out.ipynb"]);
-        assert_eq!(said.code, 0, "{}", said.stderr);
+    /// Runs a notebook, which must succeed, and returns the outputs of its code cells.
+    pub(crate) fn outputs_of(&self, name: &str) -> Vec<Vec<Value>> {
+        let output = self.offmodel(&["run", name, "-o", "out.ipynb"]);
+        assert_eq!(output.code, 0, "{}", output.stderr);
         self.outputs("out.ipynb")
     }
 
     /// The outputs of an executed notebook's code cells.
-    pub fn outputs(&self, name: &str) -> Vec<Vec<Value>> {
+    pub(crate) fn outputs(&self, name: &str) -> Vec<Vec<Value>> {
         let notebook = self.json(name);
         let cells = notebook["cells"].as_array().unwrap();
         cells
@@ -94,12 +95,12 @@ impl Workbench {
             .collect()
     }
 
-    pub fn json(&self, name: &str) -> Value {
+    pub(crate) fn json(&self, name: &str) -> Value {
         serde_json::from_str(&std::fs::read_to_string(self.path(name)).unwrap()).unwrap()
     }
 
-    /// The names in a folder, sorted.
-    pub fn names(&self, folder: &str) -> Vec<String> {
+    /// The names of the entries of a folder, sorted.
+    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.path(folder))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -109,10 +110,10 @@ impl Workbench {
     }
 }
 
-impl Said {
-    /// Asserts the exit code and that a text is in the error output.
+impl CommandOutput {
+    /// Asserts the exit code, and that standard error contains a text.
     #[track_caller]
-    pub fn failed(&self, code: i32, expected: &str) {
+    pub(crate) fn failed(&self, code: i32, expected: &str) {
         assert!(
             self.code == code && self.stderr.contains(expected),
             "expected exit code {code} and {expected:?}, got {} and {}",
@@ -123,14 +124,14 @@ impl Said {
 
     /// Asserts success.
     #[track_caller]
-    pub fn succeeded(self) -> Self {
+    pub(crate) fn succeeded(self) -> Self {
         assert_eq!(self.code, 0, "{}", self.stderr);
         self
     }
 }
 
-pub fn said(output: &Output) -> Said {
-    Said {
+pub(crate) fn captured(output: &Output) -> CommandOutput {
+    CommandOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -138,7 +139,7 @@ pub fn said(output: &Output) -> Said {
 }
 
 /// The plain text of an output: a stream's, or a displayed value's.
-pub fn text(output: &Value) -> String {
+pub(crate) fn text(output: &Value) -> String {
     let lines = if output["output_type"] == "stream" {
         &output["text"]
     } else {
@@ -160,4 +161,17 @@ fn program() -> PathBuf {
         program.display()
     );
     program
+}
+
+/// Waits until `condition` holds. Bounded by a number of checks rather than by time: a test that the
+/// system does not let run must not fail.
+pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
+    const MAX_CHECKS: usize = 1200;
+    for _ in 0..MAX_CHECKS {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("the condition did not hold in time");
 }

@@ -1,32 +1,34 @@
+//! The arguments of `offmodel schedule`.
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::schedule::{LedgerFile, Missed, ScheduleError};
+use crate::schedule::{MissedPolicy, ScheduleError, ScheduleStore};
 
 /// Commands of `offmodel schedule`.
 #[derive(Debug, Subcommand)]
 pub enum ScheduleCommand {
-    /// Run a sweep at appointed times from now on.
+    /// Run a sweep on a schedule from now on.
     Add(AddArguments),
-    /// Show the schedules, what they wait for and how their last runs ended.
+    /// Show schedules, pending and active runs, and how the last runs ended.
     List(StateArguments),
     /// Show when schedules run next.
     Next(NextArguments),
-    /// Forget a schedule; a run that goes on is left alone.
+    /// Remove a schedule; its active runs continue.
     Remove(NamedArguments),
-    /// Run what is due now, wait until it has ended, and end.
+    /// Run what is due now, and wait until it has ended.
     Tick(TickArguments),
-    /// Run what is due, whenever it is, until stopped.
+    /// Run what is due, until stopped.
     Daemon(DaemonArguments),
-    /// Write systemd units that keep the schedules.
+    /// Write systemd units that run the schedules.
     Units(UnitsArguments),
 }
 
-/// Where schedules are kept, and how they are shown.
+/// Where schedules are stored, and how they are shown.
 #[derive(Debug, Args)]
 pub struct StateArguments {
-    /// The folder that keeps schedules and logs [default: $OFFMODEL_STATE, else
+    /// The folder of schedules and logs [default: $OFFMODEL_STATE, else
     /// offmodel/schedules in the user's state folder].
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -49,19 +51,19 @@ pub struct AddArguments {
     /// What to call the schedule [default: the sweep file's name].
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// What becomes of occurrences that nobody was there for.
+    /// What happens to occurrences that were missed.
     #[arg(long, value_enum, default_value_t)]
-    pub missed: Missed,
-    /// Let a run begin while another one of this schedule goes on.
+    pub missed: MissedPolicy,
+    /// Let a run start while another run of this schedule is active.
     #[arg(long)]
     pub overlap: bool,
-    /// Put it in the place of a schedule of the same name.
+    /// Replace a schedule of the same name.
     #[arg(long)]
     pub replace: bool,
     /// State and output.
     #[command(flatten)]
     pub state: StateArguments,
-    /// Further arguments of `offmodel sweep`, such as `-- --workers 2`.
+    /// Additional arguments of `offmodel sweep`, such as `-- --workers 2`.
     #[arg(last = true, value_name = "ARGUMENTS")]
     pub arguments: Vec<String>,
 }
@@ -92,7 +94,7 @@ pub struct NamedArguments {
 /// Arguments of `offmodel schedule tick`.
 #[derive(Debug, Args)]
 pub struct TickArguments {
-    /// Look at this schedule alone; may be given several times.
+    /// Run only this schedule; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     /// How many sweeps run at once.
@@ -106,7 +108,7 @@ pub struct TickArguments {
 /// Arguments of `offmodel schedule daemon`.
 #[derive(Debug, Args)]
 pub struct DaemonArguments {
-    /// How many sweeps run at once; those beyond wait for their turn.
+    /// How many sweeps run at once; others wait.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub at_once: u16,
     /// State and output.
@@ -119,7 +121,7 @@ pub struct DaemonArguments {
 pub struct UnitsArguments {
     /// Only for this schedule.
     pub name: Option<String>,
-    /// One service for the daemon, which keeps all schedules, instead of a timer for each.
+    /// One service for the daemon, which runs all schedules, instead of a timer for each.
     #[arg(long, conflicts_with = "name")]
     pub daemon: bool,
     /// Write them into this folder, such as ~/.config/systemd/user; without it, they are printed.
@@ -131,8 +133,8 @@ pub struct UnitsArguments {
 }
 
 impl StateArguments {
-    /// The ledger that they mean.
-    pub(super) fn ledger(&self) -> Result<LedgerFile, ScheduleError> {
+    /// The store that the arguments select.
+    pub(super) fn store(&self) -> Result<ScheduleStore, ScheduleError> {
         match &self.state {
             Some(folder) => {
                 let absolute = std::path::absolute(folder);
@@ -140,9 +142,9 @@ impl StateArguments {
                     path: folder.clone(),
                     source,
                 })?;
-                Ok(LedgerFile::new(absolute))
+                Ok(ScheduleStore::new(absolute))
             }
-            None => LedgerFile::of_user(),
+            None => ScheduleStore::of_user(),
         }
     }
 }

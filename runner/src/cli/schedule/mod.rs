@@ -1,15 +1,18 @@
-//! `offmodel schedule`: sweeps at appointed times.
+//! `offmodel schedule`.
 
 mod add;
 mod arguments;
-mod conduct;
-mod show;
+mod list;
+mod run;
 mod units;
 
-pub use arguments::{
-    AddArguments, DaemonArguments, NamedArguments, NextArguments, ScheduleCommand, StateArguments,
-    TickArguments, UnitsArguments,
+pub use arguments::ScheduleCommand;
+use arguments::{
+    AddArguments, DaemonArguments, NamedArguments, NextArguments, StateArguments, TickArguments,
+    UnitsArguments,
 };
+
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::error::RunnerError;
 use crate::exit_code::ExitCode;
@@ -18,11 +21,16 @@ use crate::exit_code::ExitCode;
 pub(super) fn schedule(command: &ScheduleCommand) -> Result<ExitCode, RunnerError> {
     match command {
         ScheduleCommand::Add(arguments) => add::add(arguments),
-        ScheduleCommand::List(arguments) => show::list(arguments),
-        ScheduleCommand::Next(arguments) => show::next(arguments),
+        ScheduleCommand::List(arguments) => list::list(arguments),
+        ScheduleCommand::Next(arguments) => list::next(arguments),
         ScheduleCommand::Remove(arguments) => add::remove(arguments),
-        ScheduleCommand::Tick(arguments) => conduct::tick(arguments),
-        ScheduleCommand::Daemon(arguments) => conduct::daemon(arguments),
+        ScheduleCommand::Tick(arguments) => run::tick(arguments),
+        ScheduleCommand::Daemon(arguments) => run::daemon(arguments),
         ScheduleCommand::Units(arguments) => units::units(arguments),
     }
+}
+
+/// An instant in UTC, in RFC 3339 with whole seconds.
+fn utc_text(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

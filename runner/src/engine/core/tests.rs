@@ -4,7 +4,7 @@ use super::*;
 use crate::store::RESULT_VERSION;
 use crate::sweep::Retry;
 
-fn published(status: Status, cause: Option<FailureReason>) -> AttemptOutcome {
+fn published(status: TrialStatus, cause: Option<FailureReason>) -> AttemptOutcome {
     AttemptOutcome::Published(Box::new(AttemptResult {
         version: RESULT_VERSION,
         trial: String::new(),
@@ -23,15 +23,18 @@ fn published(status: Status, cause: Option<FailureReason>) -> AttemptOutcome {
 }
 
 fn succeeded() -> AttemptOutcome {
-    published(Status::Succeeded, None)
+    published(TrialStatus::Succeeded, None)
 }
 
 fn failed() -> AttemptOutcome {
-    published(Status::Failed, Some(FailureReason::Timeout { limit: 1.0 }))
+    published(
+        TrialStatus::Failed,
+        Some(FailureReason::Timeout { limit: 1.0 }),
+    )
 }
 
 fn cancelled() -> AttemptOutcome {
-    published(Status::Cancelled, Some(FailureReason::Cancelled))
+    published(TrialStatus::Cancelled, Some(FailureReason::Cancelled))
 }
 
 /// Finishes an attempt; returns the actions but the removal of its cancel request.

@@ -87,7 +87,7 @@ async fn prepare<'a>(
     let mut record = SpecRecord::new(
         spec.trial.id.clone(),
         spec.attempt,
-        spec.trial.given.clone(),
+        spec.trial.overrides.clone(),
         spec.trial.parameters.clone(),
         shared.sweep.provenance.clone(),
     );

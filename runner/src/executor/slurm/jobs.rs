@@ -263,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn slurm_is_not_asked_about_jobs_that_have_results() {
         let root = tempfile::tempdir().unwrap();
-        let folder = SweepFolder::unlocked(root.path());
+        let folder = SweepFolder::at(root.path());
         assert!(matches!(query_live_jobs(&folder).await, Ok(None)));
         std::fs::create_dir_all(records(&folder)).unwrap();
         std::fs::create_dir_all(folder.attempt("a", 1)).unwrap();

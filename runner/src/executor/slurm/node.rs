@@ -24,7 +24,7 @@ use crate::executor::process::{StopRequest, StopRequests, supervise};
 use crate::executor::publish::EndedAttempt;
 use crate::executor::{Allocation, AttemptOutcome, AttemptSpec, ExecutorError, ForkServer};
 use crate::exit_code::ExitCode;
-use crate::store::{FailureReason, Machine, Standing, Status, SweepFolder};
+use crate::store::{FailureReason, Machine, SweepFolder, TrialStatus};
 use crate::sweep::Trial;
 use crate::terminal::errln;
 
@@ -49,17 +49,17 @@ pub fn run(record_path: &Path) -> Result<ExitCode, RunnerError> {
     })?;
     // `runs/SWEEP/slurm/ARRAY.json`
     let sweep = record_path.ancestors().nth(2).unwrap_or(Path::new("/"));
-    let folder = SweepFolder::unlocked(sweep);
+    let folder = SweepFolder::at(sweep);
     if record.closed {
         errln!("the runner gave this array up: nothing to do");
         return Ok(ExitCode::Success);
     }
-    match folder.state(&task.trial).standing {
-        Standing::Succeeded(_) => {
+    match folder.summary(&task.trial).status {
+        TrialStatus::Succeeded => {
             errln!("trial {} is done already", task.trial);
             return Ok(ExitCode::Success);
         }
-        Standing::Cancelled(_) => {
+        TrialStatus::Cancelled => {
             errln!("trial {} is cancelled", task.trial);
             return Ok(ExitCode::Success);
         }
@@ -119,7 +119,7 @@ impl NodeAttempt {
                 path: prepared.join("spec.json"),
                 reason: "it is no attempt's spec".to_owned(),
             })?;
-        spec.provenance.move_to(Machine::this());
+        spec.provenance.set_machine(Machine::current());
         let folder = if requeues == 0 {
             spec.write(&prepared)?;
             prepared
@@ -145,8 +145,8 @@ impl NodeAttempt {
             spec: AttemptSpec {
                 trial: Trial {
                     id: spec.trial,
-                    given: spec.parameters,
-                    parameters: spec.all_parameters,
+                    overrides: spec.overrides,
+                    parameters: spec.parameters,
                     data: spec.data,
                     priority: 0,
                 },
@@ -210,7 +210,7 @@ impl NodeAttempt {
             is_stopping: execution.signal == Some(JobSignal::TakenAway),
         };
         Ok(match ended.publish(notebook, &parameters)? {
-            AttemptOutcome::Published(result) if result.status == Status::Succeeded => {
+            AttemptOutcome::Published(result) if result.status == TrialStatus::Succeeded => {
                 ExitCode::Success
             }
             AttemptOutcome::Published(result) => {

@@ -16,7 +16,7 @@ use crate::store::{AttemptResult, FailureReason, SweepFolder};
 /// The last result among a task's attempts: that of the first one, or of one that followed when
 /// Slurm requeued the task.
 pub(super) fn latest_result(folder: &SweepFolder, task: &TaskRecord) -> Option<AttemptResult> {
-    let last = folder.state(&task.trial).attempts;
+    let last = folder.summary(&task.trial).attempts;
     (task.attempt..=last)
         .rev()
         .find_map(|attempt| folder.result(&task.trial, attempt))
@@ -67,7 +67,7 @@ fn publish_unless_present(
     failure: FailureReason,
 ) -> Result<AttemptResult, RunnerError> {
     let trial = &spec.trial.id;
-    let last = folder.state(trial).attempts.max(spec.attempt);
+    let last = folder.summary(trial).attempts.max(spec.attempt);
     let result = AttemptResult {
         attempt: last,
         ..result_without_run(spec, failure)
@@ -124,14 +124,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::Status;
+    use crate::store::TrialStatus;
     use crate::sweep::Trial;
 
     fn spec() -> AttemptSpec {
         AttemptSpec {
             trial: Trial {
                 id: "a".to_owned(),
-                given: Default::default(),
+                overrides: Default::default(),
                 parameters: Default::default(),
                 data: Default::default(),
                 priority: 0,
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_lost_task_fails_unless_a_result_appears_at_the_last_moment() {
         let root = tempfile::tempdir().unwrap();
-        let folder = Arc::new(SweepFolder::unlocked(root.path()));
+        let folder = Arc::new(SweepFolder::at(root.path()));
         let task = TaskId {
             array: 12,
             index: 3,
@@ -167,13 +167,13 @@ mod tests {
         assert_eq!(latest_result(&folder, &record), Some(lost.clone()));
 
         let succeeded = AttemptResult {
-            status: Status::Succeeded,
+            status: TrialStatus::Succeeded,
             cause: None,
             ..lost
         };
         succeeded.publish(&folder.attempt("a", 2)).unwrap();
         let outcome = publish_lost(&folder, &spec(), task, None, "", None).unwrap();
-        assert_eq!(outcome.status, Status::Succeeded);
+        assert_eq!(outcome.status, TrialStatus::Succeeded);
         assert_eq!(
             fs::read_dir(folder.attempt("a", 2)).unwrap().count(),
             1,

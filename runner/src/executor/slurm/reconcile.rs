@@ -54,9 +54,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::Status;
+    use crate::store::TrialStatus;
 
-    fn result(status: Status) -> AttemptResult {
+    fn result(status: TrialStatus) -> AttemptResult {
         let text = r#"{"version":1,"trial":"a","attempt":1,"status":"succeeded","cause":null,"ended":"","seconds":1.0,"peak_memory":0,"frames":[]}"#;
         let result: AttemptResult = serde_json::from_str(text).unwrap();
         AttemptResult { status, ..result }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_result_outranks_the_state_that_slurm_reports() {
-        for status in [Status::Succeeded, Status::Failed] {
+        for status in [TrialStatus::Succeeded, TrialStatus::Failed] {
             for word in ["FAILED", "NODE_FAIL", "COMPLETED"] {
                 let state = JobState::Ended(word);
                 let observation = JobObservation::State(&state);

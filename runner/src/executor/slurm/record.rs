@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn closed_records_are_skipped_and_unreadable_ones_are_errors() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = SweepFolder::unlocked(folder.path());
+        let folder = SweepFolder::at(folder.path());
         assert!(open_records(&folder).unwrap().is_empty());
         fs::create_dir_all(records(&folder)).unwrap();
         let mut record = ArrayRecord::new(

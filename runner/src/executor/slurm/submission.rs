@@ -163,7 +163,7 @@ pub(super) fn spec_record(sweep: &SlurmSweep, spec: &AttemptSpec) -> SpecRecord 
     let mut record = SpecRecord::new(
         spec.trial.id.clone(),
         spec.attempt,
-        spec.trial.given.clone(),
+        spec.trial.overrides.clone(),
         spec.trial.parameters.clone(),
         sweep.provenance.clone(),
     );

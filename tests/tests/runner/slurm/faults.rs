@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::sweep::{Sweep, wait_for};
-use crate::workbench::said;
+use crate::workbench::captured;
 
 #[test]
 fn without_a_reachable_slurm_nothing_is_submitted() {
@@ -12,13 +12,13 @@ fn without_a_reachable_slurm_nothing_is_submitted() {
     let sweep = Sweep::new(&cluster, "[grid]\nx = [1]\n");
     let mut command = sweep.command(&["sweep", "s.toml", "--slurm"]);
     command.env("SLURM_CONF", sweep.configuration_without_controller());
-    said(&command.output().unwrap()).failed(
+    captured(&command.output().unwrap()).failed(
         9,
         "error: Slurm cannot be reached: `scontrol` says: Unable to contact slurm controller",
     );
     let mut command = sweep.command(&["sweep", "s.toml", "--slurm"]);
     command.env("PATH", "/nonexistent");
-    said(&command.output().unwrap()).failed(9, "failed to start `scontrol`");
+    captured(&command.output().unwrap()).failed(9, "failed to start `scontrol`");
     let left: Vec<_> = sweep
         .bench
         .names("runs")

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::sweep::{Sweep, wait_for};
-use crate::workbench::said;
+use crate::workbench::captured;
 
 /// The second runner finds the jobs of the first even if that one died before it could record the
 /// job's number, and no trial runs twice.
@@ -74,14 +74,14 @@ fn jobs_without_a_runner_are_shown_and_followed_to_their_end() {
     assert_eq!(told["trials"][0]["status"], "unfinished");
     let mut command = sweep.command(&["status", "runs/s"]);
     command.env("PATH", "/nonexistent");
-    let told = said(&command.output().unwrap()).succeeded().stdout;
+    let told = captured(&command.output().unwrap()).succeeded().stdout;
     assert!(
         told.contains("Slurm could not be asked, trials without a result may wait or run there: failed to start `squeue`"),
         "{told}"
     );
     let mut command = sweep.command(&["logs", "-f", "runs/s"]);
     command.env("PATH", "/nonexistent");
-    said(&command.output().unwrap()).failed(9, "failed to start `squeue`");
+    captured(&command.output().unwrap()).failed(9, "failed to start `squeue`");
 
     let mut follower = sweep.follow_logs();
     follower.wait_for("trial 2 is waits");

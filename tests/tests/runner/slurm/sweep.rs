@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use crate::workbench::{Cell, Said, Workbench, said};
+use crate::workbench::{Cell, CommandOutput, Workbench, captured};
 
 /// The notebook of all tests, so that it is compiled only once. The parameter `kind` says what a trial
 /// does; each trial first adds a line to the file `started`.
@@ -88,12 +88,12 @@ impl<'a> Sweep<'a> {
         command
     }
 
-    pub(super) fn offmodel(&self, arguments: &[&str]) -> Said {
-        said(&self.command(arguments).output().unwrap())
+    pub(super) fn offmodel(&self, arguments: &[&str]) -> CommandOutput {
+        captured(&self.command(arguments).output().unwrap())
     }
 
     /// Runs `offmodel sweep s.toml --slurm` to its end.
-    pub(super) fn run(&self) -> Said {
+    pub(super) fn run(&self) -> CommandOutput {
         self.offmodel(&["sweep", "s.toml", "--slurm"])
     }
 
@@ -248,8 +248,8 @@ impl Runner {
     }
 
     /// Waits for the end.
-    pub(super) fn end(self) -> Said {
-        said(&self.0.wait_with_output().unwrap())
+    pub(super) fn end(self) -> CommandOutput {
+        captured(&self.0.wait_with_output().unwrap())
     }
 }
 
