@@ -200,7 +200,9 @@ fn a_line_without_slope_never_crosses_zero() {
 fn the_embedded_tables_are_those_of_the_study() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/paper");
     if !folder.is_dir() {
-        println!("skipped: no shared data beside the checkout");
+        offmodel_support::testing::skip(
+            "no shared data of the study beside the checkout (shared/data/paper)",
+        );
         return;
     }
     for name in [

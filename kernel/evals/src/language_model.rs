@@ -93,7 +93,7 @@ impl From<Response> for Reply {
             }),
             text: response.text,
             reasoning: None,
-            ending: if response.finish.is_complete() {
+            ending: if response.finish_reason.is_complete() {
                 Ending::Stop
             } else {
                 Ending::Length

@@ -1,8 +1,8 @@
-//! Standard output and standard error of a running cell as events.
+//! Turns standard output and standard error of a running cell into events.
 //!
-//! The capture works on file descriptors 1 and 2, so that the text of C libraries (libtorch's
-//! warnings) is caught as well, and gives the originals back when the cell ends: in the live
-//! kernel, evcxr talks over the original standard output between cells.
+//! The capture redirects file descriptors 1 and 2, so that text from C libraries (libtorch's
+//! warnings) is caught as well. It restores the original descriptors when the cell ends, because in
+//! the live kernel evcxr uses the original standard output for its own protocol between cells.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use crate::{Event, Stream, emit};
 
-/// A running capture; [`Capture::finish`] ends it.
+/// A running capture; [`Capture::finish`] ends it. One at a time per process.
 #[derive(Debug)]
 pub struct Capture {
     original_stdout: OwnedFd,
@@ -21,25 +21,26 @@ pub struct Capture {
     reader: Option<JoinHandle<()>>,
 }
 
-/// The way to ask the capture's reader to catch up. Dropping it stops the reader.
-static CURRENT: Mutex<Option<Requests>> = Mutex::new(None);
+/// The connection to the reader thread of the running capture. Dropping it ends the thread.
+static CURRENT: Mutex<Option<ReaderHandle>> = Mutex::new(None);
 
 #[derive(Debug)]
-struct Requests {
-    /// One byte asks for everything written so far to be emitted.
-    request: File,
-    answered: Receiver<()>,
+struct ReaderHandle {
+    /// Each byte written here asks the reader to emit everything written to the streams so far.
+    requests: File,
+    /// One message per request, once the request is fulfilled.
+    done: Receiver<()>,
 }
 
-/// Waits until everything written so far has been emitted, so that a display does not overtake
-/// the text printed before it.
+/// Waits until everything written to the streams so far has been emitted, so that a display does
+/// not overtake the text printed before it. Does nothing if no capture runs.
 pub(crate) fn drain_current() {
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(requests) = current.as_mut() {
+    if let Some(reader) = current.as_mut() {
         flush();
-        if requests.request.write_all(b".").is_ok() {
-            // A reader that has ended answers by hanging up.
-            let _ = requests.answered.recv();
+        if reader.requests.write_all(b".").is_ok() {
+            // Fails if the reader has ended: it has then emitted everything.
+            let _ = reader.done.recv();
         }
     }
 }
@@ -55,19 +56,22 @@ impl Capture {
         let original_stderr = duplicate(2)?;
         let (stdout, stdout_writer) = pipe()?;
         let (stderr, stderr_writer) = pipe()?;
-        let (requested, request) = pipe()?;
-        let (answer, answered) = channel();
+        let (requests_reader, requests) = pipe()?;
+        let (done_sender, done) = channel();
         set_nonblocking(&stdout)?;
         set_nonblocking(&stderr)?;
-        set_nonblocking(&requested)?;
+        set_nonblocking(&requests_reader)?;
         let reader = std::thread::Builder::new()
             .name("offmodel-capture".to_owned())
-            .spawn(move || forward(stdout.into(), stderr.into(), requested.into(), &answer))?;
+            .spawn(move || {
+                let (stdout, stderr) = (stdout.into(), stderr.into());
+                forward(stdout, stderr, requests_reader.into(), &done_sender);
+            })?;
         redirect(&stdout_writer, 1)?;
         redirect(&stderr_writer, 2)?;
-        *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Requests {
-            request: request.into(),
-            answered,
+        *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(ReaderHandle {
+            requests: requests.into(),
+            done,
         });
         Ok(Self {
             original_stdout,
@@ -76,7 +80,7 @@ impl Capture {
         })
     }
 
-    /// Gives the original descriptors back and returns when everything written has been emitted.
+    /// Restores the original descriptors and returns once everything written has been emitted.
     pub fn finish(self) {
         drop(self);
     }
@@ -85,38 +89,38 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         flush();
-        // Failing to restore would mean that descriptor 1 or 2 was closed by the cell; dup2
-        // opens it again.
+        // `dup2` succeeds even if the cell closed descriptor 1 or 2, so no error is expected.
         let _ = redirect(&self.original_stdout, 1);
         let _ = redirect(&self.original_stderr, 2);
-        let requests = CURRENT
+        let reader = CURRENT
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        drop(requests);
+        drop(reader);
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
     }
 }
 
-/// Copies both pipes into events until `requests` closes, then empties them and returns.
+/// Copies both streams into events until `requests` closes, then empties them and returns.
 ///
-/// End of file of the two is no use as the signal: a process that the cell started may hold the
-/// write end for as long as it lives.
-fn forward(mut stdout: File, mut stderr: File, mut requests: File, answer: &Sender<()>) {
+/// The end of file of the streams cannot be the signal to return: a process started by the cell may
+/// hold their write ends open for as long as it runs.
+fn forward(mut stdout: File, mut stderr: File, mut requests: File, done: &Sender<()>) {
     let mut pending_stdout = Vec::new();
     let mut pending_stderr = Vec::new();
     loop {
-        let asked = wait_readable([stdout.as_raw_fd(), stderr.as_raw_fd(), requests.as_raw_fd()]);
+        let is_requested =
+            wait_readable([stdout.as_raw_fd(), stderr.as_raw_fd(), requests.as_raw_fd()]);
         drain(&mut stdout, Stream::Stdout, &mut pending_stdout);
         drain(&mut stderr, Stream::Stderr, &mut pending_stderr);
-        if !asked {
+        if !is_requested {
             continue;
         }
         match requests.read(&mut [0]) {
             Ok(1..) => {
-                if answer.send(()).is_err() {
+                if done.send(()).is_err() {
                     return;
                 }
             }
@@ -130,7 +134,8 @@ fn forward(mut stdout: File, mut stderr: File, mut requests: File, answer: &Send
     }
 }
 
-/// Emits what can be read without waiting; bytes of an unfinished character stay in `pending`.
+/// Emits everything that can be read without waiting; the bytes of an incomplete character stay in
+/// `pending`.
 fn drain(pipe: &mut File, stream: Stream, pending: &mut Vec<u8>) {
     let mut buffer = [0; 64 * 1024];
     while let Ok(count @ 1..) = pipe.read(&mut buffer) {
@@ -157,16 +162,17 @@ fn flush_pending(stream: Stream, pending: &mut Vec<u8>) {
     }
 }
 
-/// The length of the prefix that ends on a character border; at most three bytes are held back.
+/// Length of the longest prefix of `bytes` that does not end within a character. Holds back at most
+/// three bytes, also if the text is not UTF-8.
 fn complete_characters(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Ok(_) => bytes.len(),
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         Err(_) => {
+            // Invalid bytes further ahead: only the last bytes can be an incomplete character.
             let tail = bytes.len().saturating_sub(3);
-            let start = bytes[tail..]
-                .iter()
-                .position(|byte| byte & 0b1100_0000 == 0b1100_0000);
+            let is_first_byte = |byte: &u8| byte & 0b1100_0000 == 0b1100_0000;
+            let start = bytes[tail..].iter().position(is_first_byte);
             match start.map(|offset| tail + offset) {
                 Some(start)
                     if std::str::from_utf8(&bytes[start..])
@@ -180,7 +186,7 @@ fn complete_characters(bytes: &[u8]) -> usize {
     }
 }
 
-/// Waits for any of the three descriptors; true once the last one is readable or closed.
+/// Waits until a descriptor is readable or closed; returns whether the last one is.
 fn wait_readable(descriptors: [RawFd; 3]) -> bool {
     let mut polled = descriptors.map(|fd| libc::pollfd {
         fd,
@@ -199,6 +205,7 @@ fn flush() {
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 
+/// Opens a pipe: its read end and its write end.
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
     // SAFETY: `ends` has room for the two descriptors.

@@ -1,8 +1,8 @@
-//! How much of a cell's output is shown.
+//! Limits how much output of a cell is shown.
 //!
-//! A loop that prints a million lines, or a value of 50 MB, would freeze every front end and
-//! fill the notebook's file. Of a cell's text the beginning and the end are shown, of its values
-//! those that fit; a notice says what is missing. What is withheld never leaves the process.
+//! A loop that prints a million lines, or a value of 50 MB, would freeze every front end and bloat
+//! the notebook's file. Of a cell's text, the beginning and the end are shown; of its values, those
+//! that fit; a notice replaces the rest. Withheld output never leaves the process.
 
 use std::borrow::Cow;
 
@@ -11,84 +11,87 @@ use serde_json::Value;
 
 use crate::{Event, MimeBundle, Stream};
 
-const TEXT_DEFAULT: usize = 2;
-const DISPLAY_DEFAULT: usize = 16;
-/// Bytes of a withheld text, or of the text form of a withheld value, that are shown after all.
-const EXCERPT: usize = 4096;
+const DEFAULT_TEXT_LIMIT_MB: usize = 2;
+const DEFAULT_DISPLAY_LIMIT_MB: usize = 16;
+/// The part of withheld text, or of a withheld value's text form, that is shown all the same.
+const EXCERPT_BYTES: usize = 4096;
 
-/// What a cell may still show.
+/// Shortens the output of a cell to the limits; the end of a cell resets it for the next one.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputLimiter {
-    text: usize,
-    display: usize,
+    /// Most bytes of text per cell, both streams together.
+    text_limit: usize,
+    /// Most bytes of displayed values per cell.
+    display_limit: usize,
     text_left: usize,
     display_left: usize,
-    withheld: [Withheld; 2],
+    /// Indexed by [`Stream`].
+    withheld: [WithheldText; 2],
 }
 
-/// Text of one stream that was not shown.
+/// The text of one stream that was not shown.
 #[derive(Debug, Clone, Default)]
-struct Withheld {
+struct WithheldText {
     bytes: usize,
     lines: usize,
-    /// Its last bytes.
+    /// The last bytes of the text.
     end: String,
 }
 
 impl OutputLimiter {
-    /// The limits that the environment sets, or the usual ones.
+    /// Reads the limits from the environment, or takes the defaults.
     pub(crate) fn from_environment() -> Self {
-        let megabytes = |variable, usual| {
+        let megabytes = |variable, default| {
             let set = std::env::var(variable).ok();
-            set.and_then(|value| value.parse().ok()).unwrap_or(usual)
+            set.and_then(|value| value.parse().ok()).unwrap_or(default)
         };
         Self::new(
-            megabytes(TEXT_LIMIT_MB, TEXT_DEFAULT).saturating_mul(1_000_000),
-            megabytes(DISPLAY_LIMIT_MB, DISPLAY_DEFAULT).saturating_mul(1_000_000),
+            megabytes(TEXT_LIMIT_MB, DEFAULT_TEXT_LIMIT_MB).saturating_mul(1_000_000),
+            megabytes(DISPLAY_LIMIT_MB, DEFAULT_DISPLAY_LIMIT_MB).saturating_mul(1_000_000),
         )
     }
 
-    /// Limits in bytes.
-    pub(crate) fn new(text: usize, display: usize) -> Self {
+    /// Limits text and displayed values, both in bytes per cell.
+    pub(crate) fn new(text_limit: usize, display_limit: usize) -> Self {
         Self {
-            text,
-            display,
-            text_left: text,
-            display_left: display,
+            text_limit,
+            display_limit,
+            text_left: text_limit,
+            display_left: display_limit,
             withheld: Default::default(),
         }
     }
 
-    /// The events to write in place of this one. The end of a cell makes room for the next.
+    /// The events to write in place of `event`.
     pub(crate) fn admit<'a>(&mut self, event: &'a Event) -> Vec<Cow<'a, Event>> {
         match event {
             Event::Stream { stream, text } => self.admit_text(*stream, text, event),
             Event::Display { data, display_id } => {
-                let shown = self.admit_value(data).map(|data| Event::Display {
+                let notice = self.admit_value(data).map(|data| Event::Display {
                     data,
                     display_id: display_id.clone(),
                 });
-                vec![shown.map_or(Cow::Borrowed(event), Cow::Owned)]
+                vec![notice.map_or(Cow::Borrowed(event), Cow::Owned)]
             }
             Event::UpdateDisplay { data, display_id } => {
-                // It takes the place of another, so that only its own size counts.
+                // An update replaces the earlier content, so only its own size counts.
                 let left = self.display_left;
-                self.display_left = self.display;
-                let shown = self.admit_value(data).map(|data| Event::UpdateDisplay {
+                self.display_left = self.display_limit;
+                let notice = self.admit_value(data).map(|data| Event::UpdateDisplay {
                     data,
                     display_id: display_id.clone(),
                 });
                 self.display_left = left;
-                vec![shown.map_or(Cow::Borrowed(event), Cow::Owned)]
+                vec![notice.map_or(Cow::Borrowed(event), Cow::Owned)]
             }
             Event::Result { data } => {
-                let shown = self.admit_value(data).map(|data| Event::Result { data });
-                vec![shown.map_or(Cow::Borrowed(event), Cow::Owned)]
+                let notice = self.admit_value(data).map(|data| Event::Result { data });
+                vec![notice.map_or(Cow::Borrowed(event), Cow::Owned)]
             }
             Event::Error { .. } => self.after_notices(event),
             Event::CellFinished { .. } => {
                 let events = self.after_notices(event);
-                *self = Self::new(self.text, self.display);
+                *self = Self::new(self.text_limit, self.display_limit);
                 events
             }
             _ => vec![Cow::Borrowed(event)],
@@ -106,7 +109,7 @@ impl OutputLimiter {
             self.text_left -= text.len();
             return vec![Cow::Borrowed(event)];
         }
-        // Once something is missing, nothing that follows it is shown before the end.
+        // Once text of a stream is withheld, everything after it is too, up to the notice.
         let shown = if withheld.bytes == 0 {
             text.floor_char_boundary(self.text_left)
         } else {
@@ -114,7 +117,7 @@ impl OutputLimiter {
         };
         self.text_left -= shown;
         let (before, after) = text.split_at(shown);
-        withheld.add(after);
+        withheld.push(after);
         if before.is_empty() {
             return vec![];
         }
@@ -122,35 +125,35 @@ impl OutputLimiter {
         vec![Cow::Owned(Event::Stream { stream, text })]
     }
 
-    /// What to show in place of a value that is too large; `None` for one that fits.
+    /// The notice to show in place of a value that does not fit; none for a value that does.
     fn admit_value(&mut self, data: &MimeBundle) -> Option<MimeBundle> {
-        let size: usize = data.0.values().map(bytes).sum();
+        let size: usize = data.0.values().map(content_bytes).sum();
         if size <= self.display_left {
             self.display_left -= size;
             return None;
         }
         let notice = format!(
-            "a value of {} is not shown: a cell shows {} of values ({DISPLAY_LIMIT_MB} sets how much)",
-            megabytes(size),
-            megabytes(self.display),
+            "a value of {} is not shown: a cell shows at most {} of values; set {DISPLAY_LIMIT_MB} to change that",
+            in_megabytes(size),
+            in_megabytes(self.display_limit),
         );
         let text = data.get("text/plain").unwrap_or_default();
-        let beginning = &text[..text.floor_char_boundary(EXCERPT)];
-        let text = match beginning.len() {
+        let excerpt = &text[..text.floor_char_boundary(EXCERPT_BYTES)];
+        let text = match excerpt.len() {
             0 => notice,
-            whole if whole == text.len() => format!("{beginning}\n[{notice}]"),
-            _ => format!("{beginning} …\n[{notice}]"),
+            length if length == text.len() => format!("{excerpt}\n[{notice}]"),
+            _ => format!("{excerpt} …\n[{notice}]"),
         };
         Some(MimeBundle::text(text))
     }
 
-    /// Notices of withheld text, and then the event.
+    /// The notices about withheld text, followed by `event`.
     fn after_notices<'a>(&mut self, event: &'a Event) -> Vec<Cow<'a, Event>> {
         let mut events = Vec::new();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let withheld = std::mem::take(&mut self.withheld[stream as usize]);
             if withheld.bytes > 0 {
-                let text = withheld.notice(self.text);
+                let text = withheld.notice(self.text_limit);
                 events.push(Cow::Owned(Event::Stream { stream, text }));
             }
         }
@@ -159,21 +162,21 @@ impl OutputLimiter {
     }
 }
 
-impl Withheld {
-    fn add(&mut self, text: &str) {
+impl WithheldText {
+    fn push(&mut self, text: &str) {
         self.bytes += text.len();
         self.lines += text.bytes().filter(|&byte| byte == b'\n').count();
         self.end.push_str(text);
-        // Cut now and then rather than at every line.
-        if self.end.len() > 4 * EXCERPT {
+        // Cutting moves the whole buffer, so it happens only now and then.
+        if self.end.len() > 4 * EXCERPT_BYTES {
             self.cut();
         }
     }
 
+    /// Cuts `end` to the excerpt, at the start of a line if lines are short enough.
     fn cut(&mut self) {
-        if let Some(excess) = self.end.len().checked_sub(EXCERPT) {
+        if let Some(excess) = self.end.len().checked_sub(EXCERPT_BYTES) {
             let start = self.end.ceil_char_boundary(excess);
-            // A whole line, where lines are short enough for one.
             let line = self.end[start..]
                 .find('\n')
                 .map_or(start, |at| start + at + 1);
@@ -185,24 +188,24 @@ impl Withheld {
         self.cut();
         let lines = self.end.bytes().filter(|&byte| byte == b'\n').count();
         format!(
-            "\n[{} in {} lines are not shown: a cell shows {} of text ({TEXT_LIMIT_MB} sets how much); its end:]\n{}",
-            megabytes(self.bytes - self.end.len()),
+            "\n[{} in {} lines are not shown: a cell shows at most {} of text; set {TEXT_LIMIT_MB} to change that. The end of the text:]\n{}",
+            in_megabytes(self.bytes - self.end.len()),
             self.lines - lines,
-            megabytes(limit),
+            in_megabytes(limit),
             self.end,
         )
     }
 }
 
-fn bytes(content: &Value) -> usize {
+fn content_bytes(content: &Value) -> usize {
     match content {
         Value::String(text) => text.len(),
-        // Rare and small: formats are text or base64.
+        // Rare and small: almost all formats are text or base64.
         other => other.to_string().len(),
     }
 }
 
-fn megabytes(bytes: usize) -> String {
+fn in_megabytes(bytes: usize) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
@@ -227,7 +230,7 @@ mod tests {
         }
     }
 
-    /// The text that is shown of a cell that prints `texts`.
+    /// The text shown for a cell that prints `texts`.
     fn shown(limiter: &mut OutputLimiter, texts: &[&str]) -> String {
         let mut events: Vec<Event> = texts.iter().map(|text| stdout(text)).collect();
         events.push(finished());
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_text_both_ends_are_shown_and_what_is_missing_is_counted() {
+    fn a_long_text_shows_both_ends_and_counts_what_is_missing() {
         let mut limiter = OutputLimiter::new(100, 100);
         let lines: Vec<String> = (0..10_000).map(|line| format!("line {line}\n")).collect();
         let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -253,12 +256,12 @@ mod tests {
         assert!(text.ends_with("line 9998\nline 9999\n"), "{text}");
         assert!(text.contains("lines are not shown"), "{text}");
         assert!(text.len() < 5000, "{}", text.len());
-        // The next cell begins anew.
+        // The next cell has the whole limit again.
         assert_eq!(shown(&mut limiter, &["short\n"]), "short\n");
     }
 
     #[test]
-    fn the_notice_comes_before_the_error_that_ended_the_cell() {
+    fn the_notice_precedes_the_error_that_ended_the_cell() {
         let mut limiter = OutputLimiter::new(4, 4);
         assert!(matches!(
             &*limiter.admit(&stdout("before after"))[0],
@@ -273,12 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn a_large_value_becomes_a_notice_with_the_beginning_of_its_text() {
+    fn a_large_value_is_replaced_by_a_notice_with_the_beginning_of_its_text() {
         let mut limiter = OutputLimiter::new(100, 10_000);
         let data = MimeBundle::text("x".repeat(9_000)).with("text/html", "y".repeat(9_000));
         let result = Event::Result { data };
         let Event::Result { data } = limiter.admit(&result).remove(0).into_owned() else {
-            panic!("a result stays one");
+            panic!("a result stays a result");
         };
         let text = data.get("text/plain").unwrap();
         assert!(
@@ -293,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_may_update_for_ever() {
+    fn a_progress_bar_may_update_without_limit() {
         let mut limiter = OutputLimiter::new(100, 50);
         let update = Event::UpdateDisplay {
             data: MimeBundle::text("12345678901234567890"),
@@ -306,7 +309,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_is_never_torn_and_what_is_shown_stays_near_the_limit(
+        fn text_is_cut_between_characters_and_the_beginning_stays_within_the_limit(
             texts in proptest::collection::vec("[a-zé\n😀]{0,40}", 0..40),
             limit in 0usize..200,
         ) {

@@ -1,13 +1,14 @@
-//! A progress bar that updates in place, in a notebook and in its plain text form.
-
 use std::time::{Duration, Instant};
 
 use crate::{DisplayHandle, MimeBundle};
 
-/// Work shorter than this shows no bar.
-const QUIET: Duration = Duration::from_millis(700);
-/// A bar for work of a known number of steps. It appears once the work has taken most of a
-/// second, shows rate and time left, and is completed when dropped.
+/// Shorter work shows no progress bar.
+const MIN_DURATION: Duration = Duration::from_millis(700);
+
+/// A progress bar for a known number of steps.
+///
+/// It appears once the work has taken most of a second, updates in place, shows rate and remaining
+/// time, and shows its final state when dropped.
 #[derive(Debug)]
 pub struct Progress {
     label: String,
@@ -18,7 +19,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar named `label` for `total` steps.
+    /// Creates a bar named `label` for `total` steps.
     pub fn new(label: impl Into<String>, total: u64) -> Self {
         Self {
             label: label.into(),
@@ -32,12 +33,14 @@ impl Progress {
     /// Counts `steps` more steps as done.
     pub fn advance(&mut self, steps: u64) {
         self.done = self.done.saturating_add(steps).min(self.total);
-        let due = match self.display.is_shown() {
-            false => self.started.elapsed() >= QUIET,
-            // A bar kept in a variable of the notebook is not dropped when its work ends.
-            true => self.done == self.total || self.display.is_due(),
+        let is_due = if self.display.is_shown() {
+            // The last step is always shown: a bar in a notebook variable is not dropped when its
+            // work ends.
+            self.done == self.total || self.display.is_due()
+        } else {
+            self.started.elapsed() >= MIN_DURATION
         };
-        if due {
+        if is_due {
             self.show();
         }
     }
@@ -58,7 +61,7 @@ impl Progress {
             "<div><progress value=\"{}\" max=\"{}\" style=\"width:40%;vertical-align:middle\"></progress> <code>{}</code></div>",
             self.done,
             self.total.max(1),
-            escape(&text),
+            escape_html(&text),
         );
         MimeBundle::text(text).with("text/html", html)
     }
@@ -66,7 +69,7 @@ impl Progress {
     fn text(&self) -> String {
         let elapsed = self.started.elapsed().as_secs_f64();
         let rate = self.done as f64 / elapsed.max(1e-9);
-        let ending = if self.done >= self.total {
+        let time = if self.done >= self.total {
             format!("{elapsed:.1} s")
         } else if self.done == 0 {
             "starting".to_owned()
@@ -74,7 +77,7 @@ impl Progress {
             format!("{:.0} s left", (self.total - self.done) as f64 / rate)
         };
         format!(
-            "{}: {}/{} ({rate:.1}/s, {ending})",
+            "{}: {}/{} ({rate:.1}/s, {time})",
             self.label, self.done, self.total
         )
     }
@@ -88,7 +91,7 @@ impl Drop for Progress {
     }
 }
 
-fn escape(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -1,4 +1,4 @@
-//! The event stream as its reader sees it.
+//! The event stream as a kernel or runner reads it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -14,14 +14,14 @@ use offmodel_events::{
 };
 use proptest::prelude::*;
 
-/// Sink, interrupt flag and file descriptors belong to the process: one test at a time.
+/// Sink, interrupt flag and file descriptors are global to the process, so tests run one at a time.
 static PROCESS: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
+fn exclusive() -> MutexGuard<'static, ()> {
     PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `work` with a file as the sink and returns the events it left there.
+/// Runs `work` with a file as the sink and returns the events in that file.
 fn recorded(work: impl FnOnce()) -> Vec<Event> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
@@ -33,19 +33,19 @@ fn recorded(work: impl FnOnce()) -> Vec<Event> {
         .collect()
 }
 
-fn text_of(events: &[Event], wanted: Stream) -> String {
+fn text_of(events: &[Event], of: Stream) -> String {
     events
         .iter()
         .filter_map(|event| match event {
-            Event::Stream { stream, text } if *stream == wanted => Some(text.as_str()),
+            Event::Stream { stream, text } if *stream == of => Some(text.as_str()),
             _ => None,
         })
         .collect()
 }
 
 #[test]
-fn capture_takes_both_streams_and_gives_them_back() {
-    let _alone = alone();
+fn a_capture_redirects_both_streams_and_restores_them() {
+    let _exclusive = exclusive();
     let events = recorded(|| {
         let capture = Capture::start().unwrap();
         std::io::stdout()
@@ -61,8 +61,8 @@ fn capture_takes_both_streams_and_gives_them_back() {
 }
 
 #[test]
-fn a_process_that_outlives_the_cell_does_not_hold_it_up() {
-    let _alone = alone();
+fn a_process_that_outlives_the_cell_does_not_delay_its_end() {
+    let _exclusive = exclusive();
     let folder = tempfile::tempdir().unwrap();
     let begun = folder.path().join("begun");
     let events = recorded(|| {
@@ -76,7 +76,7 @@ fn a_process_that_outlives_the_cell_does_not_hold_it_up() {
             std::thread::sleep(Duration::from_millis(5));
         }
         capture.finish();
-        // It is still there, and would be for long.
+        // The child still runs, and would for a minute.
         assert!(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -86,7 +86,7 @@ fn a_process_that_outlives_the_cell_does_not_hold_it_up() {
 
 #[test]
 fn characters_split_between_writes_arrive_whole() {
-    let _alone = alone();
+    let _exclusive = exclusive();
     let events = recorded(|| {
         let capture = Capture::start().unwrap();
         let bytes = "ä€😀".as_bytes();
@@ -103,7 +103,7 @@ fn characters_split_between_writes_arrive_whole() {
 
 #[test]
 fn a_display_does_not_overtake_the_text_before_it() {
-    let _alone = alone();
+    let _exclusive = exclusive();
     let events = recorded(|| {
         let capture = Capture::start().unwrap();
         for number in 0..100 {
@@ -114,7 +114,7 @@ fn a_display_does_not_overtake_the_text_before_it() {
         }
         capture.finish();
     });
-    let told: Vec<String> = events
+    let shown: Vec<String> = events
         .iter()
         .map(|event| match event {
             Event::Stream { text, .. } => text.trim().to_owned(),
@@ -122,15 +122,15 @@ fn a_display_does_not_overtake_the_text_before_it() {
             other => panic!("{other:?}"),
         })
         .collect();
-    let wanted: Vec<String> = (0..100)
+    let expected: Vec<String> = (0..100)
         .flat_map(|number| [number.to_string(), number.to_string()])
         .collect();
-    assert_eq!(told, wanted);
+    assert_eq!(shown, expected);
 }
 
 #[test]
 fn more_text_than_a_pipe_holds_arrives_complete() {
-    let _alone = alone();
+    let _exclusive = exclusive();
     let events = recorded(|| {
         let capture = Capture::start().unwrap();
         for number in 0..50_000 {
@@ -142,8 +142,8 @@ fn more_text_than_a_pipe_holds_arrives_complete() {
 }
 
 #[test]
-fn an_interrupt_stays_until_it_is_cleared_and_wakes_a_sleeper() {
-    let _alone = alone();
+fn an_interrupt_lasts_until_it_is_cleared_and_ends_a_sleep() {
+    let _exclusive = exclusive();
     interrupt::clear();
     assert_eq!(interrupt::check(), Ok(()));
     let sleeper = std::thread::spawn(|| interrupt::sleep(Duration::from_secs(60)));
@@ -157,14 +157,14 @@ fn an_interrupt_stays_until_it_is_cleared_and_wakes_a_sleeper() {
 }
 
 #[test]
-fn a_progress_bar_shows_only_long_work_updates_one_display_and_ends_complete() {
-    let _alone = alone();
+fn a_progress_bar_shows_long_work_only_in_one_display_that_ends_complete() {
+    let _exclusive = exclusive();
     let started = std::time::Instant::now();
     let quick = recorded(|| {
         let mut progress = Progress::new("quick", 3);
         progress.advance(3);
     });
-    // Unless the machine made long work of it.
+    // On a busy machine even the quick work may have been long.
     if started.elapsed() < Duration::from_millis(600) {
         assert!(quick.is_empty(), "{quick:?}");
     }
@@ -224,7 +224,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #[test]
-    fn every_event_survives_its_line(event in any_event()) {
+    fn every_event_can_be_read_back_from_its_line(event in any_event()) {
         let line = serde_json::to_string(&event).unwrap();
         prop_assert!(!line.contains('\n'));
         prop_assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
@@ -233,7 +233,7 @@ proptest! {
 
 #[test]
 fn events_of_several_threads_stay_whole() {
-    let _alone = alone();
+    let _exclusive = exclusive();
     let events = recorded(|| {
         std::thread::scope(|scope| {
             for thread in 0..4 {

@@ -1,4 +1,5 @@
-//! The connection file, and the five sockets bound as it says.
+//! The [connection file](https://jupyter-client.readthedocs.io/en/stable/kernels.html#connection-files),
+//! and the five sockets bound as it says.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -14,14 +15,14 @@ use jupyter_zmq_client::{
 use uuid::Uuid;
 use zeromq::{Listener, RepSocket, RouterSocket, Socket, XPubSocket};
 
-/// The only signature scheme in use.
+/// The only signature scheme that front ends use.
 const SIGNATURE_SCHEME: &str = "hmac-sha256";
 
 /// Why a kernel could not open its sockets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// The connection file is not there or not readable.
+    /// The connection file does not exist or cannot be read.
     #[error("failed to read the connection file {}", path.display())]
     Read {
         /// The file.
@@ -29,39 +30,41 @@ pub enum ConnectionError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The connection file is not what Jupyter writes.
+    /// The connection file does not have the format that Jupyter writes.
     #[error("failed to parse the connection file {}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The parser's reason, with line and column.
         source: serde_json::Error,
     },
-    /// The front end wants messages signed in a way that we do not know.
-    #[error("failed to agree on signatures: expected {SIGNATURE_SCHEME}, found {found}")]
+    /// The connection file names a signature scheme that this kernel does not implement.
+    #[error(
+        "failed to use the connection file: expected the signature scheme {SIGNATURE_SCHEME}, found {found}"
+    )]
     SignatureScheme {
-        /// What the connection file asks for.
+        /// The scheme in the connection file.
         found: String,
     },
     /// A socket could not be bound.
     #[error("failed to bind the {channel} socket to {endpoint}")]
     Bind {
-        /// Which of the five.
+        /// The socket: shell, control, stdin, iopub or heartbeat.
         channel: &'static str,
-        /// The address or path.
+        /// Address and port, or the path of the socket file.
         endpoint: String,
         /// The system's reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The system gives no thread to the language.
+    /// The system refused a thread for the language.
     #[error("failed to start a thread for the language")]
     Thread(#[source] io::Error),
 }
 
-/// Reads the file that a front end writes for a kernel that it starts.
+/// Reads the connection file that a front end writes for a kernel that it starts.
 ///
 /// # Errors
-/// When the file cannot be read, or is no connection file.
+/// When the file cannot be read or parsed.
 pub fn read_connection_file(path: &Path) -> Result<ConnectionInfo, ConnectionError> {
     let text = std::fs::read(path).map_err(|source| ConnectionError::Read {
         path: path.to_owned(),
@@ -73,7 +76,7 @@ pub fn read_connection_file(path: &Path) -> Result<ConnectionInfo, ConnectionErr
     })
 }
 
-/// The sockets of a kernel, bound and not yet listened to.
+/// The sockets of a kernel, bound but not yet received from.
 pub(crate) struct Sockets {
     pub shell: KernelShellConnection,
     pub control: KernelControlConnection,
@@ -84,8 +87,8 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Binds all five to the address in `info` and to no other.
-    pub async fn bind(info: &ConnectionInfo) -> Result<Self, ConnectionError> {
+    /// Binds all five sockets to the address in `info` and to no other.
+    pub(crate) async fn bind(info: &ConnectionInfo) -> Result<Self, ConnectionError> {
         if !info.key.is_empty() && info.signature_scheme != SIGNATURE_SCHEME {
             return Err(ConnectionError::SignatureScheme {
                 found: info.signature_scheme.clone(),
@@ -109,14 +112,14 @@ impl Sockets {
     }
 }
 
-/// The socket files of the `ipc` transport, removed when the kernel ends.
+/// The socket files of the `ipc` transport, which are removed when the kernel shuts down.
 #[derive(Debug, Default)]
 pub(crate) struct SocketFiles(Vec<PathBuf>);
 
 impl Drop for SocketFiles {
     fn drop(&mut self) {
         for path in &self.0 {
-            // Gone already is as good.
+            // Fails if the file is gone already.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -156,8 +159,9 @@ async fn bind<S: Socket>(
     Ok(socket)
 }
 
-/// Binds a socket file that only this user can connect to. One that a killed kernel left behind
-/// is replaced: after a restart the new kernel is given the same path.
+/// Binds a socket file that only this user can connect to.
+///
+/// A file that a killed kernel left is replaced, because a restarted kernel gets the same path.
 fn bind_file(path: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && is_abandoned(path) => {
@@ -183,10 +187,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_file_left_by_a_killed_kernel_is_replaced_but_a_live_one_is_not() {
+    fn a_socket_file_of_a_killed_kernel_is_replaced_and_one_in_use_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kernel-ipc-1");
-        // Dropping a listener leaves its file, as a killed process does.
+        // A dropped listener leaves its file, as a killed process does.
         drop(UnixListener::bind(&path).unwrap());
         let live = bind_file(&path).unwrap();
         assert_eq!(
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_connection_file_is_named_in_the_error() {
+    fn an_unreadable_or_malformed_connection_file_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kernel.json");
         let missing = read_connection_file(&path).unwrap_err();

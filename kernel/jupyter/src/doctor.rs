@@ -1,4 +1,4 @@
-//! `offmodel kernel doctor`: what the kernel needs, looked at one by one, and a cell timed.
+//! `offmodel kernel doctor`: checks everything that the kernel needs, and times a cell.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -8,11 +8,11 @@ use offmodel_session::Session;
 use offmodel_setup::kernelspec;
 use offmodel_toolchain::Toolchain;
 
-/// What is wrong, and what to do about it.
+/// What a check found, or what is wrong and what to do about it.
 type Finding = Result<String, String>;
 
-/// Looks at everything and prints a line for each; whether all is well.
-pub fn examine() -> bool {
+/// Runs every check and prints a line for each; returns whether all passed.
+pub(crate) fn run() -> bool {
     let toolchain = Toolchain::locate();
     let mut findings = vec![("compiler", compiler(&toolchain))];
     if let Ok(toolchain) = &toolchain {
@@ -22,9 +22,9 @@ pub fn examine() -> bool {
         findings.push(("GPU", Ok(gpu(&toolchain.libtorch_lib))));
         findings.push(("reference", reference(toolchain)));
     }
-    findings.push(("kernelspec", kernelspec_of_this_program()));
+    findings.push(("kernelspec", kernelspec_points_here()));
     findings.push(("model", default_model()));
-    // A cell cannot work without what was looked at first, and would say so in other words.
+    // Without a toolchain, a cell would only fail with a less precise message.
     if toolchain.is_ok() {
         findings.push(("cell", cell()));
     }
@@ -48,38 +48,40 @@ fn compiler(toolchain: &Result<Toolchain, impl ToString>) -> Finding {
 fn linker(toolchain: &Toolchain) -> String {
     match &toolchain.interface {
         Some(_) => "the toolchain's own".to_owned(),
-        None => "the system's; with rust-lld and rust-objcopy, as rustup installs them, cells \
-                 would take 0.15 s less"
+        None => "the system's; cells would take 0.15 s less with rust-lld and rust-objcopy, which \
+                 rustup installs"
             .to_owned(),
     }
 }
 
-/// What completion and inspection know the prelude's names from; written now if it is not there.
+/// Checks the documentation from which completion and inspection get the prelude's names, and
+/// writes it if it is missing.
 fn reference(toolchain: &Toolchain) -> Finding {
     let started = Instant::now();
     offmodel_session::write_reference(toolchain).map_err(|error| error.to_string())?;
     let seconds = started.elapsed().as_secs_f64();
     Ok(if seconds < 1.0 {
-        "completion and inspection know the prelude".to_owned()
+        "ready for completion and inspection".to_owned()
     } else {
-        format!("completion and inspection know the prelude now, after {seconds:.0} s")
+        format!("written in {seconds:.0} s, for completion and inspection")
     })
 }
 
-/// A GPU needs its driver, which makes a device file, and a libtorch with a part for it.
+/// A GPU works with a driver, which creates a device file, and a libtorch with its CUDA library.
 fn gpu(libtorch: &Path) -> String {
     let device = Path::new("/dev/nvidia0").exists();
     let library = libtorch.join("libtorch_cuda.so").exists();
     match (device, library) {
         (true, true) => "NVIDIA, with libtorch's CUDA library".to_owned(),
-        (true, false) => "NVIDIA, but this libtorch has no CUDA library: point LIBTORCH to one \
-                          that has, or install torch 2.11 with CUDA, and run `cargo demo`"
+        (true, false) => "NVIDIA, but this libtorch has no CUDA library: set LIBTORCH to one that \
+                          has it, or install torch 2.11 with CUDA, and run `cargo demo`"
             .to_owned(),
         (false, _) => "none; models run on the CPU".to_owned(),
     }
 }
 
-fn kernelspec_of_this_program() -> Finding {
+/// Checks that the kernelspec starts this program, and not that of another checkout.
+fn kernelspec_points_here() -> Finding {
     let advice = "run `offmodel kernel install`";
     let data = kernelspec::data_folder().map_err(|error| error.to_string())?;
     let path = data
@@ -108,11 +110,14 @@ fn default_model() -> Finding {
     if path.is_file() {
         Ok(path.display().to_string())
     } else {
-        Err(format!("{} is not there; run `cargo demo`", path.display()))
+        Err(format!(
+            "{} does not exist; run `cargo demo`",
+            path.display()
+        ))
     }
 }
 
-/// Starts a session as the kernel does and runs a cell with a frame in it, twice.
+/// Starts a session as the kernel does, and runs a cell with a frame twice.
 fn cell() -> Finding {
     let started = Instant::now();
     let mut session = Session::start().map_err(|error| error.to_string())?;
@@ -126,7 +131,7 @@ fn cell() -> Finding {
         seconds.push(started.elapsed().as_secs_f64());
     }
     Ok(format!(
-        "ready after {:.1} s, the first took {:.2} s, the second {:.2} s",
+        "ready after {:.1} s, the first run took {:.2} s, the second {:.2} s",
         ready.as_secs_f64(),
         seconds[0],
         seconds[1]

@@ -1,4 +1,9 @@
-//! How a running cell is stopped: asked first, forced only as the last resort.
+//! Interrupting the running cell, and killing it if it does not stop.
+//!
+//! An interrupt is a request that the cell may not notice at once: it may still be compiled, or be
+//! in code that does not check. It is therefore repeated. Killing costs the session's variables, so
+//! it happens only if the cell has not stopped after [`KILL_TIMEOUT`], or if the user interrupts a
+//! second time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,14 +14,17 @@ use offmodel_events::CellError;
 use crate::language::Interrupter;
 use crate::sockets::iopub::IoPub;
 
-/// The cell is asked again this often: it may not have listened yet (it was being compiled).
-const REPEAT: Duration = Duration::from_millis(200);
-/// A cell that has not stopped by then is stopped by force.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// A second interrupt after this time is meant as one; before, it is a nervous finger.
-const DELIBERATE: Duration = Duration::from_secs(1);
+/// How often an interrupt is repeated until the cell has stopped.
+const REPEAT_INTERVAL: Duration = Duration::from_millis(200);
+/// How often code that waits for an interrupt looks for one.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// A cell that has not stopped this long after the interrupt is killed.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A second interrupt kills the cell only if it comes this long after the first, so that a double
+/// click does not cost the variables.
+const MIN_SECOND_INTERRUPT_DELAY: Duration = Duration::from_secs(1);
 
-/// The running cell as far as it can be stopped. Cheap to clone.
+/// Interrupts the running cell. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Interrupts(Arc<Shared>);
 
@@ -29,103 +37,106 @@ struct Shared {
 struct State {
     interrupter: Option<Arc<dyn Interrupter>>,
     running: Option<Running>,
+    /// The number of cells so far.
     cells: u64,
 }
 
 struct Running {
+    /// The number of the cell, by which tasks notice that the next one runs.
     cell: u64,
     request: Arc<JupyterMessage>,
-    interrupted: Option<Instant>,
+    interrupted_at: Option<Instant>,
     killed: bool,
 }
 
-/// A cell that can be interrupted, until this is dropped.
-pub(crate) struct InterruptibleCell(Interrupts);
+/// The cell that an interrupt applies to, until this is dropped.
+pub(crate) struct RunningCell(Interrupts);
 
-impl Drop for InterruptibleCell {
+impl Drop for RunningCell {
     fn drop(&mut self) {
         self.0.lock().running = None;
     }
 }
 
 impl Interrupts {
-    pub fn new(iopub: IoPub) -> Self {
+    pub(crate) fn new(iopub: IoPub) -> Self {
         Self(Arc::new(Shared {
             iopub,
             state: Mutex::default(),
         }))
     }
 
-    /// The language is ready.
-    pub fn ready(&self, interrupter: Arc<dyn Interrupter>) {
+    /// Sets what interrupts the language, once that has started.
+    pub(crate) fn set_interrupter(&self, interrupter: Arc<dyn Interrupter>) {
         self.lock().interrupter = Some(interrupter);
     }
 
-    /// A cell begins, or waits for the language to become ready.
-    pub fn begin(&self, request: &Arc<JupyterMessage>) -> InterruptibleCell {
+    /// Makes interrupts apply to a cell, which runs now or waits for the language to start.
+    pub(crate) fn start_cell(&self, request: &Arc<JupyterMessage>) -> RunningCell {
         let mut state = self.lock();
         state.cells += 1;
         let cell = state.cells;
-        let request = Arc::clone(request);
         state.running = Some(Running {
             cell,
-            request,
-            interrupted: None,
+            request: Arc::clone(request),
+            interrupted_at: None,
             killed: false,
         });
-        InterruptibleCell(self.clone())
+        RunningCell(self.clone())
     }
 
-    /// Whether the cell has been asked to stop.
-    pub fn is_interrupted(&self) -> bool {
+    /// Returns whether the running cell has been interrupted.
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.lock()
             .running
             .as_ref()
-            .is_some_and(|running| running.interrupted.is_some())
+            .is_some_and(|running| running.interrupted_at.is_some())
     }
 
-    /// Waits until the cell is asked to stop.
-    pub async fn interrupted(&self) {
+    /// Waits until the running cell is interrupted.
+    pub(crate) async fn interrupted(&self) {
         while !self.is_interrupted() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// The user wants the cell to stop. Without a cell, nothing happens.
-    pub fn request(&self) {
+    /// Interrupts the running cell, or kills it at the second call. Does nothing without a cell.
+    pub(crate) fn interrupt(&self) {
         let mut state = self.lock();
         let interrupter = state.interrupter.clone();
         let Some(running) = &mut state.running else {
+            tracing::info!("interrupt ignored: no cell runs");
             return;
         };
-        match running.interrupted {
+        match running.interrupted_at {
             None => {
-                running.interrupted = Some(Instant::now());
+                tracing::info!(request = running.request.header.msg_id, "cell interrupted");
+                running.interrupted_at = Some(Instant::now());
                 if let Some(interrupter) = interrupter {
                     interrupter.interrupt();
                 }
-                tokio::spawn(self.clone().insist(running.cell));
+                tokio::spawn(self.clone().repeat_until_stopped(running.cell));
             }
-            Some(first) if first.elapsed() < DELIBERATE => {}
+            Some(first) if first.elapsed() < MIN_SECOND_INTERRUPT_DELAY => {}
             Some(_) => {
                 let cell = running.cell;
                 drop(state);
-                tokio::spawn(self.clone().force(cell, "it was interrupted twice"));
+                tokio::spawn(self.clone().kill_cell(cell, "it was interrupted twice"));
             }
         }
     }
 
-    /// Stops whatever runs, because the kernel ends.
-    pub fn kill(&self) {
+    /// Kills whatever the language runs, because the kernel shuts down.
+    pub(crate) fn kill(&self) {
         let interrupter = self.lock().interrupter.clone();
         if let Some(interrupter) = interrupter {
             interrupter.kill();
         }
     }
 
-    async fn insist(self, cell: u64) {
+    async fn repeat_until_stopped(self, cell: u64) {
         loop {
-            tokio::time::sleep(REPEAT).await;
+            tokio::time::sleep(REPEAT_INTERVAL).await;
             let state = self.lock();
             let Some(running) = state
                 .running
@@ -138,8 +149,8 @@ impl Interrupts {
                 return;
             }
             if running
-                .interrupted
-                .is_some_and(|first| first.elapsed() >= PATIENCE)
+                .interrupted_at
+                .is_some_and(|first| first.elapsed() >= KILL_TIMEOUT)
             {
                 break;
             }
@@ -147,10 +158,12 @@ impl Interrupts {
                 interrupter.interrupt();
             }
         }
-        self.force(cell, "it did not stop within 10 seconds").await;
+        self.kill_cell(cell, "it did not stop within 10 seconds")
+            .await;
     }
 
-    async fn force(self, cell: u64, reason: &str) {
+    /// Kills `cell` if it still runs, and says so in its outputs.
+    async fn kill_cell(self, cell: u64, reason: &str) {
         let (request, interrupter) = {
             let mut state = self.lock();
             let Some(interrupter) = state.interrupter.clone() else {
@@ -168,6 +181,7 @@ impl Interrupts {
             }
             (Arc::clone(&running.request), interrupter)
         };
+        tracing::info!(request = request.header.msg_id, reason, "cell killed");
         let notice =
             format!("The cell is stopped by force, because {reason}: variables are lost.\n");
         self.0
@@ -178,12 +192,12 @@ impl Interrupts {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here can be left half-done by a panic.
+        // No code panics between two related writes to the state, so it is whole in any case.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The error of a cell that was interrupted before it began.
-pub(crate) fn interrupted_early() -> CellError {
-    CellError::new("interrupted", "the cell was interrupted before it began")
+/// The error of a cell that was interrupted while it waited for the language to start.
+pub(crate) fn interrupted_before_start() -> CellError {
+    CellError::new("interrupted", "the cell was interrupted before it started")
 }

@@ -1,4 +1,4 @@
-//! A kernel from its start to its end.
+//! A kernel from its start to its shutdown.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -21,23 +21,26 @@ use crate::log::warning;
 use crate::sockets::iopub::IoPub;
 use crate::sockets::{heartbeat, iopub, requests, stdin};
 
-/// How long the language may take to put its things away. Front ends kill a kernel that takes
-/// more than 5 seconds to end.
-const GRACE: Duration = Duration::from_secs(3);
-/// ZeroMQ sends in the background and, in this implementation, forgets what is left on closing.
-const LINGER: Duration = Duration::from_millis(150);
+/// How long the language may take to stop. Front ends kill a kernel that takes more than 5 seconds
+/// to shut down.
+const LANGUAGE_STOP_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often the language is killed again while it stops.
+const KILL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long ZeroMQ gets to send what it has been given: this implementation sends in the background
+/// and drops the rest when its sockets close.
+const SEND_GRACE_PERIOD: Duration = Duration::from_millis(150);
 
-/// How a kernel ended.
+/// How a kernel was told to shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ending {
-    /// The front end will start it again, with the same connection file.
+pub struct Shutdown {
+    /// Whether the front end will start the kernel again, with the same connection file.
     pub restart: bool,
 }
 
 /// A running kernel.
 pub struct Kernel<L> {
     handle: KernelHandle,
-    ending: watch::Receiver<Option<Ending>>,
+    shutdown: watch::Receiver<Option<Shutdown>>,
     iopub: IoPub,
     language: LanguageThread<L>,
     language_thread: thread::JoinHandle<()>,
@@ -45,31 +48,32 @@ pub struct Kernel<L> {
     _files: SocketFiles,
 }
 
-/// Tells a running kernel what its process is told by signals. Cheap to clone.
+/// Interrupts or shuts down a running kernel when its process gets a signal. Cheap to clone.
 #[derive(Clone)]
 pub struct KernelHandle {
     interrupts: Interrupts,
-    ending: watch::Sender<Option<Ending>>,
+    shutdown: watch::Sender<Option<Shutdown>>,
 }
 
 impl KernelHandle {
-    /// Asks the running cell to stop.
+    /// Interrupts the running cell, as an `interrupt_request` does.
     pub fn interrupt(&self) {
-        self.interrupts.request();
+        self.interrupts.interrupt();
     }
 
-    /// Ends the kernel.
+    /// Makes the kernel shut down, as a `shutdown_request` does.
     pub fn shut_down(&self) {
-        self.ending.send_replace(Some(Ending { restart: false }));
+        self.shutdown
+            .send_replace(Some(Shutdown { restart: false }));
     }
 }
 
 impl<L: Language> Kernel<L> {
-    /// Opens the sockets and begins to start the language. Requests that need no language are
-    /// answered at once.
+    /// Binds the sockets and starts the language in the background. Requests that need no language
+    /// get their replies meanwhile.
     ///
     /// # Errors
-    /// When a socket cannot be bound.
+    /// When a socket cannot be bound, or the language's thread cannot be started.
     pub async fn start(info: &ConnectionInfo) -> Result<Self, ConnectionError> {
         let sockets = Sockets::bind(info).await?;
         let (iopub, iopub_task) = iopub::open(sockets.iopub);
@@ -81,11 +85,11 @@ impl<L: Language> Kernel<L> {
         let (control_requests, control_replies, control_task) =
             requests::listen("control", sockets.control);
         let (stdin, stdin_task) = stdin::listen(sockets.stdin);
-        let (ending, ending_receiver) = watch::channel(None);
+        let (shutdown, shutdown_receiver) = watch::channel(None);
         let control = Control {
             interrupts: interrupts.clone(),
             iopub: iopub.clone(),
-            ending: ending.clone(),
+            shutdown: shutdown.clone(),
             language: PhantomData,
         };
         let shell = Shell {
@@ -94,10 +98,10 @@ impl<L: Language> Kernel<L> {
                 iopub: iopub.clone(),
                 stdin: Arc::new(Mutex::new(stdin)),
                 interrupts: interrupts.clone(),
-                arrivals: shell_requests.count.clone(),
+                received: shell_requests.counter.clone(),
                 history: Default::default(),
                 execution_count: 0,
-                aborted_until: 0,
+                abort_through: 0,
             },
             comms: Comms::new(L::comm_targets()),
             control: control.clone(),
@@ -113,9 +117,13 @@ impl<L: Language> Kernel<L> {
             stdin_task,
             iopub_task,
         ];
+        tracing::info!("kernel started");
         Ok(Self {
-            handle: KernelHandle { interrupts, ending },
-            ending: ending_receiver,
+            handle: KernelHandle {
+                interrupts,
+                shutdown,
+            },
+            shutdown: shutdown_receiver,
             iopub,
             language,
             language_thread,
@@ -124,37 +132,39 @@ impl<L: Language> Kernel<L> {
         })
     }
 
-    /// For signals.
+    /// Returns a handle with which signal handlers interrupt the kernel or shut it down.
     pub fn handle(&self) -> KernelHandle {
         self.handle.clone()
     }
 
-    /// Waits for the end, stops what runs and puts everything away.
-    pub async fn finished(mut self) -> Ending {
-        let ending = self
-            .ending
+    /// Waits for the shutdown, sends what is still to be sent, and stops the language.
+    pub async fn run_until_shutdown(mut self) -> Shutdown {
+        let shutdown = self
+            .shutdown
             .wait_for(Option::is_some)
             .await
             .ok()
-            .and_then(|ending| *ending);
-        let lingered = tokio::time::sleep(LINGER);
+            .and_then(|shutdown| *shutdown)
+            // Fails only if every sender is gone, and `self.handle` is one.
+            .unwrap_or(Shutdown { restart: false });
+        tracing::info!(restart = shutdown.restart, "kernel shuts down");
+        let grace_period = tokio::time::sleep(SEND_GRACE_PERIOD);
         self.iopub.flush().await;
-        lingered.await;
+        grace_period.await;
         for task in &self.tasks {
             task.abort();
         }
         self.language.stop();
-        let deadline = Instant::now() + GRACE;
+        let deadline = Instant::now() + LANGUAGE_STOP_TIMEOUT;
         while !self.language_thread.is_finished() && Instant::now() < deadline {
-            // Again and again: a language may replace what was killed.
+            // Repeated, because a language may replace a process that was killed.
             self.handle.interrupts.kill();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(KILL_INTERVAL).await;
         }
         self.handle.interrupts.kill();
         if !self.language_thread.is_finished() {
-            warning("the language did not end in time");
+            warning("the language did not stop in time");
         }
-        // Only a handle that was dropped gives none.
-        ending.unwrap_or(Ending { restart: false })
+        shutdown
     }
 }

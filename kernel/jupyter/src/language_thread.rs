@@ -1,8 +1,12 @@
 //! The thread on which the language lives.
+//!
+//! A language blocks while it runs a cell, and its state need not be [`Send`], so it is started,
+//! used and dropped on one thread of its own. Handlers send it tasks and await the results.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use offmodel_events::CellError;
 use tokio::sync::oneshot;
@@ -11,11 +15,11 @@ use crate::interrupts::Interrupts;
 use crate::language::Language;
 use crate::log::warning;
 
-/// Room for recursive parsers.
+/// The stack of the thread; recursive parsers need more than the default of 2 MiB.
 const STACK_BYTES: usize = 16 << 20;
 
-/// Runs work with the language, one piece after the other.
-pub(crate) struct LanguageThread<L>(Sender<Work<L>>);
+/// Sends tasks to the thread, which runs them one after the other.
+pub(crate) struct LanguageThread<L>(Sender<Command<L>>);
 
 impl<L> Clone for LanguageThread<L> {
     fn clone(&self) -> Self {
@@ -23,59 +27,68 @@ impl<L> Clone for LanguageThread<L> {
     }
 }
 
-enum Work<L> {
+enum Command<L> {
     Run(Task<L>),
     Stop,
 }
 
+/// A task gets the error of the start in place of a language that did not start.
 type Task<L> = Box<dyn FnOnce(Result<&mut L, &CellError>) + Send>;
 
 impl<L: Language> LanguageThread<L> {
-    /// Begins to start the language, and returns without waiting for it.
-    pub fn start(interrupts: Interrupts) -> io::Result<(Self, JoinHandle<()>)> {
-        let (sender, work) = channel();
+    /// Starts the thread, and returns without waiting for the language to start.
+    pub(crate) fn start(interrupts: Interrupts) -> io::Result<(Self, JoinHandle<()>)> {
+        let (sender, commands) = channel();
         let thread = std::thread::Builder::new()
             .name("offmodel-language".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || serve::<L>(&interrupts, &work))?;
+            .spawn(move || run_commands::<L>(&interrupts, &commands))?;
         Ok((Self(sender), thread))
     }
 
-    /// Runs `work` once the language is ready and all earlier work is done.
+    /// Runs `task` once the language has started and all earlier tasks have ended.
     ///
     /// # Errors
     /// When the language did not start, or its thread has ended.
-    pub async fn run<R: Send + 'static>(
+    pub(crate) async fn run<R: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut L) -> R + Send + 'static,
+        task: impl FnOnce(&mut L) -> R + Send + 'static,
     ) -> Result<R, CellError> {
-        let (sender, answer) = oneshot::channel();
+        let (sender, result) = oneshot::channel();
         let task: Task<L> = Box::new(move |language| {
-            // That nobody waits for the answer any more only happens when the kernel ends.
-            let _ = sender.send(language.map(work).map_err(Clone::clone));
+            // Fails only while the kernel shuts down, when the handlers have been aborted.
+            let _ = sender.send(language.map(task).map_err(Clone::clone));
         });
-        if self.0.send(Work::Run(task)).is_err() {
+        if self.0.send(Command::Run(task)).is_err() {
             return Err(thread_ended());
         }
-        answer.await.unwrap_or_else(|_| Err(thread_ended()))
+        result.await.unwrap_or_else(|_| Err(thread_ended()))
     }
 
-    /// Drops the language after the work in progress, and ends the thread.
-    pub fn stop(&self) {
-        // Has ended already.
-        let _ = self.0.send(Work::Stop);
+    /// Makes the thread drop the language and end, after the task in progress.
+    pub(crate) fn stop(&self) {
+        // Fails if the thread has ended already.
+        let _ = self.0.send(Command::Stop);
     }
 }
 
-fn serve<L: Language>(interrupts: &Interrupts, work: &Receiver<Work<L>>) {
+fn run_commands<L: Language>(interrupts: &Interrupts, commands: &Receiver<Command<L>>) {
+    let started = Instant::now();
     let mut language = L::start();
     match &language {
-        Ok(language) => interrupts.ready(language.interrupter()),
+        Ok(language) => {
+            tracing::info!(
+                seconds = started.elapsed().as_secs_f64(),
+                "language started"
+            );
+            interrupts.set_interrupter(language.interrupter());
+        }
         Err(error) => warning(format_args!("failed to start the language: {error}")),
     }
-    while let Ok(Work::Run(task)) = work.recv() {
+    while let Ok(Command::Run(task)) = commands.recv() {
         task(language.as_mut().map_err(|error| &*error));
     }
+    tracing::debug!("language stops");
 }
 
 fn thread_ended() -> CellError {

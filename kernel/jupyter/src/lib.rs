@@ -1,10 +1,10 @@
 //! The Jupyter messaging protocol, for any language.
 //!
 //! A front end (JupyterLab, VS Code, `jupyter console`, nbclient) talks to a kernel over five
-//! ZeroMQ sockets. This crate owns them, keeps the order and the promises of the
-//! [protocol](https://jupyter-client.readthedocs.io/en/stable/messaging.html), and asks a
-//! [`Language`] to do what is left: run a cell, complete a name. It knows no Rust; the binary
-//! `offmodel-kernel` joins it to the live session.
+//! ZeroMQ sockets. This crate owns the sockets, keeps the message order that the
+//! [protocol](https://jupyter-client.readthedocs.io/en/stable/messaging.html) prescribes, and calls
+//! a [`Language`] for the rest: to run a cell, to complete a name. It does not depend on Rust as the
+//! language of the cells; the binary `offmodel-kernel` joins it to the live session.
 //!
 //! ```text
 //! sockets::heartbeat   echo
@@ -14,13 +14,16 @@
 //! sockets::iopub       <──────────────────────────────── events ───────────────────┘
 //! ```
 //!
-//! - [`connection`]: the connection file and the bound sockets;
-//! - `wire`: messages to and from what the handlers work with (typed by `jupyter-protocol`);
-//! - `sockets`: one task per socket, channels between them and everything else;
-//! - `handlers`: what each request means;
-//! - [`language`]: what a language has to offer;
-//! - `language_thread`, `interrupts`: the thread that runs it, and how a cell is stopped;
-//! - [`Kernel`]: all of it together.
+//! | module | purpose |
+//! |---|---|
+//! | [`connection`] | the connection file, and the sockets bound as it says |
+//! | `wire` | parses and builds messages, which `jupyter-protocol` types |
+//! | `sockets` | one task for each socket |
+//! | `handlers` | one module for each group of requests |
+//! | [`language`] | the interface that a language implements |
+//! | `language_thread`, `interrupts` | the thread that runs the language; interrupting it |
+//! | `log` | warnings |
+//! | [`Kernel`] | start and shutdown of all of these |
 
 pub mod connection;
 mod handlers;
@@ -35,5 +38,5 @@ mod wire;
 pub use connection::{ConnectionError, read_connection_file};
 pub use handlers::comms::{CommData, CommReply, CommTarget, CommTargets};
 pub use jupyter_protocol::ConnectionInfo;
-pub use kernel::{Ending, Kernel, KernelHandle};
+pub use kernel::{Kernel, KernelHandle, Shutdown};
 pub use language::Language;

@@ -1,8 +1,19 @@
-//! What the kernel says about itself: to standard error, which front ends keep as its log.
+//! Warnings of the kernel.
+//!
+//! Everything else that the kernel logs are plain `tracing` events, shown if `OFFMODEL_LOG` asks
+//! for them: messages by channel, type and id, cells by their number. No event carries code,
+//! outputs, input or the text of an error in a message's content, which may quote any of these.
 
 use std::fmt::Display;
 
-/// Something went wrong that concerns no cell, and the kernel goes on.
+/// Reports a problem that belongs to no cell and does not end the kernel.
+///
+/// A warning reaches standard error also where `OFFMODEL_LOG` is unset, because front ends keep a
+/// kernel's standard error for their users to look into.
 pub(crate) fn warning(message: impl Display) {
-    eprintln!("offmodel-kernel: {message}");
+    if tracing::enabled!(tracing::Level::WARN) {
+        tracing::warn!("{message}");
+    } else {
+        eprintln!("offmodel-kernel: {message}");
+    }
 }

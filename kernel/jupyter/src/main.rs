@@ -1,8 +1,8 @@
 //! `offmodel-kernel`: Rust in Jupyter.
 //!
-//! Joins the Jupyter protocol to the live session. Jupyter starts it with the path of a
-//! connection file; the session starts it again as the process that runs the cells, and as a
-//! wrapper of rustc.
+//! Joins the Jupyter protocol to the live session. One program has three roles: Jupyter starts it
+//! with the path of a connection file; the session starts it again as the child process that runs
+//! the cells; and evcxr's Cargo starts it as the wrapper of rustc.
 
 mod doctor;
 mod rust;
@@ -19,7 +19,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::rust::Rust;
 
-/// Rust in Jupyter, with the offmodel library at hand.
+/// How often the kernel looks whether its parent process is still the same.
+const PARENT_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The Jupyter kernel for Rust with the offmodel library.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -27,27 +30,28 @@ use crate::rust::Rust;
     args_conflicts_with_subcommands = true
 )]
 struct Arguments {
-    /// The connection file, as Jupyter writes it.
+    /// The connection file that Jupyter wrote.
     #[arg(short = 'f', long, value_name = "FILE", required = true)]
     connection_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-/// The same commands as those of `offmodel kernel`.
+/// The commands behind `offmodel kernel`.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make this kernel known to Jupyter.
+    /// Install the kernelspec, so that Jupyter lists this kernel.
     Install,
-    /// Let Jupyter forget it.
+    /// Remove the kernelspec.
     Uninstall,
-    /// Look at everything that the kernel needs, and time a cell.
+    /// Check everything that the kernel needs, and time a cell.
     Doctor,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    // Returns only if this process is neither the one that runs the cells nor rustc's wrapper.
+    // Returns only in the kernel itself, neither in the child process nor in rustc's wrapper.
     offmodel_session::child_process_hook();
+    offmodel_support::log::initialize();
     let arguments = Arguments::parse();
     offmodel_session::enter_session_environment();
     if let Some(command) = arguments.command {
@@ -66,7 +70,7 @@ fn main() -> anyhow::Result<ExitCode> {
         let kernel = Kernel::<Rust>::start(&connection).await?;
         listen_to_signals(kernel.handle()).context("failed to listen to signals")?;
         watch_parent(kernel.handle());
-        kernel.finished().await;
+        kernel.run_until_shutdown().await;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -81,17 +85,17 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         }
         Command::Uninstall => {
             if !kernelspec::uninstall(&kernelspec::data_folder()?)? {
-                println!("Jupyter did not know it");
+                println!("nothing to remove: the kernel is not installed");
             }
         }
-        Command::Doctor if !doctor::examine() => return Ok(ExitCode::FAILURE),
+        Command::Doctor if !doctor::run() => return Ok(ExitCode::FAILURE),
         Command::Doctor => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// `SIGINT` stops the cell (front ends that do not send `interrupt_request` use it), `SIGTERM`
-/// ends the kernel.
+/// Interrupts the cell at `SIGINT`, which front ends send if they send no `interrupt_request`, and
+/// shuts the kernel down at `SIGTERM`.
 fn listen_to_signals(kernel: KernelHandle) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -107,19 +111,20 @@ fn listen_to_signals(kernel: KernelHandle) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ends the kernel when the front end that started it has died without saying so: it would keep
-/// a GPU for nobody.
+/// Shuts the kernel down when the front end that started it has died without a `shutdown_request`,
+/// so that no orphan holds a GPU.
 fn watch_parent(kernel: KernelHandle) {
-    // Set by `jupyter_client` for kernels that are to end with it.
-    let expected = std::env::var("JPY_PARENT_PID")
+    // `jupyter_client` sets the variable for kernels that must not outlive it.
+    let parent = std::env::var("JPY_PARENT_PID")
         .ok()
         .and_then(|pid| pid.parse::<u32>().ok());
-    if expected != Some(std::os::unix::process::parent_id()) {
+    if parent != Some(std::os::unix::process::parent_id()) {
         return;
     }
     tokio::spawn(async move {
-        while expected == Some(std::os::unix::process::parent_id()) {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        // An orphan gets another parent.
+        while parent == Some(std::os::unix::process::parent_id()) {
+            tokio::time::sleep(PARENT_POLL_INTERVAL).await;
         }
         kernel.shut_down();
     });

@@ -1,33 +1,35 @@
-//! The live session as a language of the protocol.
+//! The live session as the [`Language`] of the kernel.
 
 use std::sync::Arc;
 
 use offmodel_events::{CellError, Event, MimeBundle};
 use offmodel_jupyter::Language;
 use offmodel_jupyter::language::{
-    Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
+    Cell, Completeness, Completions, DetailLevel, Frontend, Interrupter, KernelInfo, LanguageInfo,
 };
 use offmodel_session::{Listener, Session};
 
-/// Rust, with the session's variables and definitions.
+/// Rust, with the variables and definitions of one session.
 #[derive(Debug)]
-pub struct Rust(Session);
+pub(crate) struct Rust(Session);
 
 impl Language for Rust {
-    fn description() -> Description {
-        Description {
+    fn kernel_info() -> KernelInfo {
+        KernelInfo {
             implementation: "offmodel-kernel".to_owned(),
             implementation_version: env!("CARGO_PKG_VERSION").to_owned(),
             banner: format!(
                 "Rust (offmodel {}): polars, tch and the models are at hand; :help lists commands",
                 env!("CARGO_PKG_VERSION")
             ),
-            name: "rust".to_owned(),
-            version: env!("CARGO_PKG_RUST_VERSION").to_owned(),
-            mimetype: "text/rust".to_owned(),
-            file_extension: ".rs".to_owned(),
-            pygments_lexer: "rust".to_owned(),
-            codemirror_mode: "rust".to_owned(),
+            language_info: LanguageInfo {
+                name: "rust".to_owned(),
+                version: env!("CARGO_PKG_RUST_VERSION").to_owned(),
+                mimetype: "text/rust".to_owned(),
+                file_extension: ".rs".to_owned(),
+                pygments_lexer: "rust".to_owned(),
+                codemirror_mode: "rust".to_owned(),
+            },
         }
     }
 
@@ -48,7 +50,7 @@ impl Language for Rust {
                 traceback.push(format!("because: {error}"));
                 cause = error.source();
             }
-            traceback.push("Restart the kernel when this is put right.".to_owned());
+            traceback.push("Fix the cause, then restart the kernel.".to_owned());
             CellError::new("kernel not ready", value).with_traceback(traceback)
         })
     }
@@ -93,13 +95,19 @@ impl Language for Rust {
         self.0.complete(source, cursor)
     }
 
-    fn inspect(&mut self, source: &str, cursor: usize, _detail: Detail) -> Option<MimeBundle> {
+    /// Documentation at either level: the session has no source code of the prelude.
+    fn inspect(
+        &mut self,
+        source: &str,
+        cursor: usize,
+        _detail_level: DetailLevel,
+    ) -> Option<MimeBundle> {
         self.0.inspect(source, cursor)
     }
 }
 
-/// Passes everything on to the front end; the value of an expression goes elsewhere if there is
-/// a place for it.
+/// Passes the session's events on to the front end, and keeps the value of an expression if there is
+/// a slot for it.
 struct FrontendListener<'a> {
     frontend: &'a mut dyn Frontend,
     value: Option<&'a mut Option<MimeBundle>>,

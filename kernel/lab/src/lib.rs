@@ -1,18 +1,24 @@
-//! offmodel: the one thing that cells and programs import.
+//! The library that cells and programs link: `liboffmodel.so`, the prelude.
 //!
-//! This crate is compiled once into the dynamic library `liboffmodel.so`. A notebook's cells see
-//! [`prelude`] without asking; [`live`] is the runtime of the interactive kernel, [`batch`] that
-//! of compiled notebooks, [`display`] how values are shown in both.
+//! | module | purpose |
+//! |---|---|
+//! | [`prelude`] | the names that every cell sees without an import |
+//! | [`live`] | the runtime of the interactive kernel: what the code around a cell calls |
+//! | [`batch`] | the runtime of compiled notebooks: attempts, parameters, results |
+//! | [`display`] | how values are shown, live and in batch |
+//! | `cell_errors`, `cell_frames` | panics and failed `?` as errors with their line in a cell |
+//!
+//! The README of this crate says why it is one dynamic library.
 
 pub mod batch;
+mod cell_errors;
+mod cell_frames;
 pub mod display;
-mod failures;
-mod frames;
 pub mod live;
 pub mod prelude;
-mod user_frames;
+mod records;
 
-pub use frames::{RecordsError, frame_of};
+pub use records::{RecordsError, frame_of};
 
 #[doc(hidden)]
 pub use polars;

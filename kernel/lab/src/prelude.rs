@@ -1,7 +1,7 @@
-//! What every cell sees.
+//! The names that every cell sees without an import.
 //!
-//! All of polars' own prelude, tensors and devices of tch, models and training, benchmarks and
-//! response sets, statistics and figures, and the few functions that speak to the notebook.
+//! The prelude of polars; tensors and devices of tch; models and training; benchmarks, response
+//! sets and teachers; statistics and figures; and the functions that talk to the notebook.
 
 pub use std::collections::{BTreeMap, HashMap};
 pub use std::path::{Path, PathBuf};
@@ -21,6 +21,6 @@ pub use tch::{Device, Kind, Tensor};
 pub use tokio;
 
 pub use crate::batch::record;
-// The function and the macro.
+// `display` is both the function and the macro.
 pub use crate::display::{RichDisplay, clear_output, display};
 pub use crate::frame_of;

@@ -13,7 +13,7 @@ fn main() -> Result<(), ModelError> {
         let tokens = response.tokens.len();
         println!(
             "{}\n({tokens} tokens, {:?})",
-            response.text, response.finish
+            response.text, response.finish_reason
         );
     }
     Ok(())

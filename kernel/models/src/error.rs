@@ -203,6 +203,10 @@ pub enum ModelError {
         /// The allocator's own words.
         detail: String,
     },
+    /// A generation call ended early, for one of the other reasons. The error carries the responses
+    /// that were finished, and can be continued.
+    #[error(transparent)]
+    Stopped(Box<crate::StoppedGeneration>),
     /// The work was asked to stop.
     #[error(transparent)]
     Interrupted(#[from] offmodel_events::Interrupted),

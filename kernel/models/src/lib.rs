@@ -52,7 +52,9 @@ pub use chat::{Chat, Message, Role};
 pub use configuration::Configuration;
 pub use device::BestDevice;
 pub use error::ModelError;
-pub use generation::{Alternative, Finish, Generation, Piece, Prompt, Response, Sampling};
+pub use generation::{
+    Alternative, Delta, FinishReason, Generation, Prompt, Response, Sampling, StoppedGeneration,
+};
 pub use load::{LoadOptions, Precision};
 pub use model::{Model, SaveOptions};
 pub use tokenizer::Tokenizer;

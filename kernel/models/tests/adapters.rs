@@ -130,7 +130,9 @@ fn what_is_saved_is_read_back_to_the_last_bit() {
 #[test]
 fn peft_reads_what_is_saved_here() {
     let Some(venv) = std::env::var_os(REFERENCE_VENV) else {
-        println!("skipped: {REFERENCE_VENV} is not set");
+        offmodel_support::testing::skip(format_args!(
+            "no Python with transformers and peft (set {REFERENCE_VENV})"
+        ));
         return;
     };
     let room = tempfile::tempdir().unwrap();

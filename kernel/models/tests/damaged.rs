@@ -365,7 +365,9 @@ fn a_model_larger_than_the_memory_says_how_much_it_needs() {
     std::fs::write(&path, &bytes).unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     if let Err(error) = file.set_len(bytes.len() as u64 + numbers * 2) {
-        println!("skipped: this file system has no files of two terabytes: {error}");
+        offmodel_support::testing::skip(format_args!(
+            "no files of two terabytes in this file system: {error}"
+        ));
         return;
     }
     let options = LoadOptions::default().device(Device::Cpu);

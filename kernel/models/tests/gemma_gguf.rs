@@ -63,9 +63,9 @@ fn tokens_are_those_of_sentencepiece() {
         assert_eq!(tokenizer.decode(&found).unwrap(), plain);
     }
     let ends: Vec<_> = tokenizer
-        .end()
+        .eos_token_ids()
         .iter()
-        .map(|&end| tokenizer.token_text(end).unwrap())
+        .map(|&end| tokenizer.id_to_token(end).unwrap())
         .collect();
     assert_eq!(ends, ["</s>", "<end_of_turn>"]);
 }
@@ -84,7 +84,10 @@ fn a_saved_copy_computes_and_reads_the_same() {
         assert_eq!(again.render(&chat, false).unwrap(), text);
         let ids = model.tokenizer().encode(&text).unwrap();
         assert_eq!(again.tokenizer().encode(&text).unwrap(), ids);
-        assert_eq!(again.tokenizer().end(), model.tokenizer().end());
+        assert_eq!(
+            again.tokenizer().eos_token_ids(),
+            model.tokenizer().eos_token_ids()
+        );
         let logits = |model: &Model| model.logits(&ids).unwrap();
         let difference = (logits(&again) - logits(&model)).abs().max();
         // One is added to the weights of norms once more.

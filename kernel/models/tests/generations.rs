@@ -5,14 +5,16 @@
 use std::path::Path;
 
 use offmodel_events::{Event, interrupt, sink};
-use offmodel_models::{Chat, Finish, Model, ModelError, Prompt, Response, Sampling};
+use offmodel_models::{
+    Chat, FinishReason, Model, ModelError, Prompt, Response, Sampling, StoppedGeneration,
+};
 
 /// What does not depend on the last digits of log-probabilities.
-fn said(response: &Response) -> (&[u32], &str, Finish) {
-    (&response.tokens, &response.text, response.finish)
+fn said(response: &Response) -> (&[u32], &str, &FinishReason) {
+    (&response.tokens, &response.text, &response.finish_reason)
 }
 
-fn all_said(responses: &[Response]) -> Vec<(&[u32], &str, Finish)> {
+fn all_said(responses: &[Response]) -> Vec<(&[u32], &str, &FinishReason)> {
     responses.iter().map(said).collect()
 }
 
@@ -36,16 +38,18 @@ fn what_is_finished_outlives_an_interrupt_and_the_rest_goes_on() {
     let chats: Vec<Chat> = (2..8).map(|word| Chat::user(format!("<{word}>"))).collect();
     let sampling = Sampling::temperature(1.0).seed(5).max_new_tokens(12);
     let expected = model.generate(&chats, &sampling).unwrap();
-    assert!(model.stopped().is_none(), "nothing ended early");
 
     // Held by the one who asked: interrupted after some text has come.
-    let mut generation = model.generation(&chats, &sampling).unwrap().at_once(2);
+    let mut generation = model
+        .generation(&chats, &sampling)
+        .unwrap()
+        .max_sequences(2);
     let mut texts = vec![String::new(); chats.len()];
     let mut finished = 0;
-    for piece in &mut generation {
-        let piece = piece.unwrap();
-        texts[piece.prompt] += &piece.text;
-        finished += usize::from(piece.finish.is_some());
+    for delta in &mut generation {
+        let delta = delta.unwrap();
+        texts[delta.prompt] += &delta.text;
+        finished += usize::from(delta.finish_reason.is_some());
         if finished == 3 {
             break;
         }
@@ -62,29 +66,55 @@ fn what_is_finished_outlives_an_interrupt_and_the_rest_goes_on() {
         );
     }
     // An iteration ends with the error, and the next goes on.
-    let pieces: Vec<_> = generation.by_ref().collect();
-    let (error, pieces) = pieces.split_last().unwrap();
+    let deltas: Vec<_> = generation.by_ref().collect();
+    let (error, deltas) = deltas.split_last().unwrap();
     assert!(matches!(error, Err(ModelError::Interrupted(_))));
     interrupt::clear();
-    let pieces = pieces.iter().map(|piece| piece.as_ref().unwrap().clone());
+    let deltas = deltas.iter().map(|delta| delta.as_ref().unwrap().clone());
     let rest: Vec<_> = generation.by_ref().map(Result::unwrap).collect();
-    for piece in pieces.chain(rest) {
-        texts[piece.prompt] += &piece.text;
+    for delta in deltas.chain(rest) {
+        texts[delta.prompt] += &delta.text;
     }
     for (text, expected) in texts.iter().zip(&expected) {
-        assert_eq!(text, &expected.text, "all pieces together");
+        assert_eq!(text, &expected.text, "all deltas together");
     }
     assert!(generation.is_finished());
     assert_eq!(all_said(&generation.finish().unwrap()), all_said(&expected));
+}
 
-    // Lost with a `?`, and found again in the handle.
+#[test]
+fn the_error_of_an_interrupted_call_carries_its_work_and_no_other_handle_sees_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    let chats: Vec<Chat> = (2..5).map(|word| Chat::user(format!("<{word}>"))).collect();
+    let sampling = Sampling::temperature(1.0).seed(5).max_new_tokens(12);
+    let other_sampling = sampling.clone().seed(6);
+    let expected = model.generate(&chats, &sampling).unwrap();
+    let other_expected = model.generate(&chats[..1], &other_sampling).unwrap();
+
+    // Two clones of one handle are interrupted in calls of their own.
+    let clone = model.clone();
     interrupt::request();
-    assert!(model.generate(&chats, &sampling).is_err());
+    let first = stopped(model.generate(&chats, &sampling));
+    let second = stopped(clone.generate(&chats[..1], &other_sampling));
     interrupt::clear();
-    let mut stopped = model.clone().stopped().unwrap();
-    assert_eq!(stopped.responses(), vec![None; chats.len()]);
-    assert_eq!(all_said(&stopped.finish().unwrap()), all_said(&expected));
-    assert!(model.stopped().is_none(), "handed out once");
+    assert!(matches!(first.cause(), ModelError::Interrupted(_)));
+    assert_eq!(first.to_string(), "interrupted");
+    assert_eq!(first.responses(), vec![None; 3]);
+    assert_eq!(second.responses(), vec![None; 1]);
+
+    // Each error continues its own call, in either order.
+    let second = second.into_generation().finish().unwrap();
+    assert_eq!(all_said(&second), all_said(&other_expected));
+    let first = first.into_generation().finish().unwrap();
+    assert_eq!(all_said(&first), all_said(&expected));
+}
+
+fn stopped(result: Result<Vec<Response>, ModelError>) -> Box<StoppedGeneration> {
+    match result {
+        Err(ModelError::Stopped(stopped)) => stopped,
+        other => panic!("not stopped: {other:?}"),
+    }
 }
 
 #[test]
@@ -116,7 +146,10 @@ fn samples_share_a_prompt_and_keep_their_own_streams() {
     assert_eq!(said(&alone[0]), said(&first[1]));
     // In turns, where there is no room for all at once.
     let prompts = chats.iter().map(|chat| Prompt::from(chat).samples(5));
-    let mut in_turns = model.generation(prompts, &sampling).unwrap().at_once(3);
+    let mut in_turns = model
+        .generation(prompts, &sampling)
+        .unwrap()
+        .max_sequences(3);
     assert_eq!(
         all_said(&in_turns.finish().unwrap()),
         all_said(&samples.concat())
@@ -132,7 +165,7 @@ fn a_response_goes_on_after_its_beginning() {
         .generate(&[Chat::user("<2>")], &greedy)
         .unwrap()
         .remove(0);
-    let prompt = Prompt::new(Chat::user("<2>")).beginning_tokens(&whole.tokens[..3]);
+    let prompt = Prompt::new(Chat::user("<2>")).prefill_tokens(&whole.tokens[..3]);
     let rest = model
         .generation([prompt], &greedy)
         .unwrap()
@@ -141,13 +174,13 @@ fn a_response_goes_on_after_its_beginning() {
         .remove(0);
     assert_eq!(rest.tokens[..5], whole.tokens[3..]);
     assert_eq!(
-        rest.beginning,
+        rest.prefill,
         model.tokenizer().decode(&whole.tokens[..3]).unwrap()
     );
     assert!(rest.whole_text().starts_with(&whole.text));
     assert_eq!(rest.alternatives.len(), 8);
     assert_eq!(rest.alternatives[0][0].token, rest.tokens[0]);
-    let unknown = Prompt::new(Chat::user("<2>")).beginning_tokens(&[61]);
+    let unknown = Prompt::new(Chat::user("<2>")).prefill_tokens(&[61]);
     let error = model.generation([unknown], &greedy).unwrap_err();
     assert!(
         matches!(

@@ -18,7 +18,9 @@ fn example() -> PathBuf {
 #[test]
 fn every_speed_is_measured() {
     if !example().is_file() {
-        println!("skipped: {} has not been built", example().display());
+        offmodel_support::testing::skip(
+            "example gpu_speed is not built (cargo build --workspace --examples)",
+        );
         return;
     }
     let run = Command::new(example()).arg("tiny").output().unwrap();

@@ -36,7 +36,9 @@ fn script() -> PathBuf {
 #[test]
 fn python_and_offmodel_load_what_the_other_has_downloaded() {
     let Some(venv) = std::env::var_os(REFERENCE_VENV) else {
-        println!("skipped: {REFERENCE_VENV} is not set");
+        offmodel_support::testing::skip(format_args!(
+            "no Python with transformers and peft (set {REFERENCE_VENV})"
+        ));
         return;
     };
     let python = Path::new(&venv).join("bin/python");

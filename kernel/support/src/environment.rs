@@ -48,6 +48,9 @@ pub const RUSTC_WRAPPER: &str = "OFFMODEL_RUSTC_WRAPPER";
 /// Between our processes: the file with compiler arguments for crates added by `:dep`.
 pub const EXTRA_CRATES: &str = "OFFMODEL_FURTHER_CRATES";
 
+/// For tests: the file in which skipped tests are recorded. `cargo verify` sets it.
+pub const SKIPPED_TESTS: &str = "OFFMODEL_SKIPPED_TESTS";
+
 /// The value of a variable, unless it is unset or empty.
 pub fn value(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())

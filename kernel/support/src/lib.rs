@@ -8,6 +8,7 @@
 //! | [`environment`] | the names of all environment variables that offmodel reads |
 //! | `log` (feature `log`) | the log on standard error, off unless `OFFMODEL_LOG` is set |
 //! | [`suggestion`] | "did you mean ...?" |
+//! | [`testing`] | tests that cannot run on this machine |
 //!
 //! This crate depends on no other offmodel crate.
 
@@ -19,3 +20,4 @@ pub mod environment;
 pub mod log;
 pub mod process;
 pub mod suggestion;
+pub mod testing;

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A kernelspec and Jupyter's other folders, gone with the test.
-pub struct Installation {
+pub(crate) struct Installation {
     folder: tempfile::TempDir,
 }
 
 impl Installation {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let installation = Self { folder };
         let output = kernel_command("install", &installation.data());
@@ -18,12 +18,12 @@ impl Installation {
     }
 
     /// Where Jupyter looks for kernelspecs.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// A Python script below `tests/`, yet to be started.
-    pub fn script(&self, python: &Path, script: &str) -> Command {
+    pub(crate) fn script(&self, python: &Path, script: &str) -> Command {
         let mut command = Command::new(python);
         command
             .arg("-Wignore")
@@ -38,7 +38,7 @@ impl Installation {
 }
 
 /// Runs `offmodel kernel COMMAND` with Jupyter's data in `data`.
-pub fn kernel_command(command: &str, data: &Path) -> Output {
+pub(crate) fn kernel_command(command: &str, data: &Path) -> Output {
     Command::new(program("offmodel"))
         .args(["kernel", command])
         .env("JUPYTER_DATA_DIR", data)
@@ -47,7 +47,7 @@ pub fn kernel_command(command: &str, data: &Path) -> Output {
 }
 
 /// The Python that has all of `modules`; where there is none, says that the test is skipped.
-pub fn python_with(modules: &str) -> Option<PathBuf> {
+pub(crate) fn python_with(modules: &str) -> Option<PathBuf> {
     let python = match std::env::var_os("OFFMODEL_TEST_VENV") {
         Some(environment) => PathBuf::from(environment).join("bin/python"),
         None => PathBuf::from("python3"),
@@ -58,8 +58,8 @@ pub fn python_with(modules: &str) -> Option<PathBuf> {
     if output.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    println!(
-        "skipped: no Python with {modules}; set OFFMODEL_TEST_VENV to a virtual environment that has tests/requirements.txt"
+    offmodel_support::testing::skip(
+        "no Jupyter tools (set OFFMODEL_TEST_VENV to a virtual environment that has tests/requirements.txt)",
     );
     None
 }

@@ -29,7 +29,7 @@ fn visit(scenario: &str) {
         return;
     };
     if let Some(missing) = missing_browser_tool() {
-        println!("skipped: {missing}");
+        offmodel_support::testing::skip(missing);
         return;
     }
     let installation = Installation::new();
@@ -53,16 +53,16 @@ fn missing_browser_tool() -> Option<&'static str> {
     let chromium = std::env::var_os("OFFMODEL_TEST_CHROMIUM")
         .map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
     if !chromium.is_file() {
-        return Some("no Chromium; install it or name it in OFFMODEL_TEST_CHROMIUM");
+        return Some("no Chromium (install chromium, or set OFFMODEL_TEST_CHROMIUM)");
     }
     if Command::new("node").arg("--version").output().is_err() {
-        return Some("no Node.js");
+        return Some("no Node.js (install nodejs)");
     }
     let playwright = std::env::var_os("OFFMODEL_TEST_NODE")
         .map(|folder| Path::new(&folder).join("node_modules/playwright-core"));
     if !playwright.is_some_and(|folder| folder.is_dir()) {
         return Some(
-            "no playwright-core; run `npm ci` with tests/jupyterlab/package-lock.json in a folder and name it in OFFMODEL_TEST_NODE",
+            "no playwright-core (run `npm ci` with tests/jupyterlab/package-lock.json in a folder and set OFFMODEL_TEST_NODE to it)",
         );
     }
     None

@@ -205,7 +205,7 @@ fn each_trial_has_the_gpus_and_cores_of_its_slot() {
     told.dedup();
     let cores = std::thread::available_parallelism().unwrap().get();
     if cores < 2 {
-        eprintln!("skipped: one core, nothing to pin to");
+        offmodel_support::testing::skip_part("no second core to pin a trial to");
         return;
     }
     assert_eq!(

@@ -7,9 +7,9 @@ use crate::{Ending, EvalError, LanguageModel, Reply};
 
 /// Asks a student or a teacher every item of a benchmark, and grades the answers.
 ///
-/// Shows a progress bar. An interrupt ends it with an error; a local model then has the responses
-/// that are finished ([`Model::stopped`](offmodel_models::Model::stopped)), the cache of a teacher
-/// behind an API its answers.
+/// Shows a progress bar. An interrupt ends it with an error, in which a local model's finished
+/// responses are ([`ModelError::Stopped`](offmodel_models::ModelError::Stopped)); the answers of a
+/// teacher behind an API are in its cache.
 ///
 /// # Errors
 /// When the benchmark has no items, or generation fails or is interrupted.

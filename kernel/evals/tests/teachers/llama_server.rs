@@ -36,15 +36,14 @@ impl LlamaServer {
     /// not installed.
     fn start(folder: &Path) -> Option<Self> {
         let Some(environment) = std::env::var_os(VARIABLE) else {
-            eprintln!("skipped: {VARIABLE} is not set");
+            offmodel_support::testing::skip(format_args!(
+                "no server of llama.cpp (set {VARIABLE}, as .ci/run does)"
+            ));
             return None;
         };
         let file = model_file();
         if !file.is_file() {
-            eprintln!(
-                "skipped: {} is not there; `cargo demo` fetches it",
-                file.display()
-            );
+            offmodel_support::testing::skip("no default model (`cargo demo` fetches it)");
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0")

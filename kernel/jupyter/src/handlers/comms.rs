@@ -1,5 +1,5 @@
 //! [Comms](https://jupyter-client.readthedocs.io/en/stable/messaging.html#custom-messages):
-//! conversations of a front end with a part of the kernel, opened by the front end.
+//! channels that a front end opens to a part of the kernel, its target.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,51 +11,51 @@ use serde_json::{Map, Value};
 
 use crate::log::warning;
 
-/// The contents of a comm message.
+/// The `data` of a comm message.
 pub type CommData = Map<String, Value>;
 
-/// What can be talked to, by target name.
+/// The targets that front ends can open comms to, by name.
 pub type CommTargets = HashMap<String, Box<dyn CommTarget>>;
 
 /// A part of the kernel that front ends open comms to.
 pub trait CommTarget: Send {
-    /// A front end has opened `comm`.
+    /// Handles [`comm_open`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#opening-a-comm).
     fn opened(&mut self, comm: &str, data: CommData) -> Vec<CommReply>;
 
-    /// The front end says something.
+    /// Handles [`comm_msg`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#comm-messages).
     fn received(&mut self, comm: &str, data: CommData) -> Vec<CommReply>;
 
-    /// The front end has closed `comm`.
+    /// Handles [`comm_close`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#tearing-down-comms).
     fn closed(&mut self, comm: &str, data: CommData);
 }
 
-/// What a target does in return.
+/// A message of a target to the front end that opened the comm.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CommReply {
-    /// Says something.
+    /// A `comm_msg`.
     Message(CommData),
-    /// Says a last thing and closes the comm.
+    /// A `comm_close`, after which the comm is no longer open.
     Close(CommData),
 }
 
-/// The targets and the comms that are open to them.
+/// The targets, and the comms that are open to them.
 #[derive(Default)]
 pub(crate) struct Comms {
     targets: CommTargets,
-    /// From comm to target name.
+    /// The target name of each open comm, by comm id.
     open: BTreeMap<String, String>,
 }
 
 impl Comms {
-    pub fn new(targets: CommTargets) -> Self {
+    pub(crate) fn new(targets: CommTargets) -> Self {
         Self {
             targets,
             open: BTreeMap::new(),
         }
     }
 
-    /// Opens a comm. If there is no such target, it is closed at once on the other side too.
-    pub fn open(&mut self, request: CommOpen) -> Vec<JupyterMessageContent> {
+    /// Opens a comm; if there is no such target, the reply closes it in the front end.
+    pub(crate) fn open(&mut self, request: CommOpen) -> Vec<JupyterMessageContent> {
         let CommOpen {
             comm_id: CommId(comm),
             target_name,
@@ -63,16 +63,18 @@ impl Comms {
             ..
         } = request;
         let Some(target) = self.targets.get_mut(&target_name) else {
-            warning(format_args!("there is no comm target {target_name:?}"));
+            warning(format_args!(
+                "closed a comm that was opened to {target_name:?}, which is no target"
+            ));
             return vec![close(comm, CommData::new())];
         };
         self.open.insert(comm.clone(), target_name);
         let replies = target.opened(&comm, data);
-        self.tell(&comm, replies)
+        self.contents(&comm, replies)
     }
 
-    /// Hands a message to the target.
-    pub fn message(&mut self, request: CommMsg) -> Vec<JupyterMessageContent> {
+    /// Passes a message to the comm's target.
+    pub(crate) fn message(&mut self, request: CommMsg) -> Vec<JupyterMessageContent> {
         let CommMsg {
             comm_id: CommId(comm),
             data,
@@ -82,15 +84,17 @@ impl Comms {
             .get(&comm)
             .and_then(|name| self.targets.get_mut(name))
         else {
-            warning(format_args!("comm {comm:?} is not open"));
+            warning(format_args!(
+                "ignored a comm_msg to {comm:?}, which is not open"
+            ));
             return Vec::new();
         };
         let replies = target.received(&comm, data);
-        self.tell(&comm, replies)
+        self.contents(&comm, replies)
     }
 
-    /// Forgets a comm that the front end has closed.
-    pub fn close(&mut self, request: CommClose) {
+    /// Removes a comm that the front end has closed.
+    pub(crate) fn close(&mut self, request: CommClose) {
         let CommClose {
             comm_id: CommId(comm),
             data,
@@ -104,12 +108,13 @@ impl Comms {
         }
     }
 
-    /// The open comms, to one target or to all.
-    pub fn info(&self, target_name: Option<&str>) -> CommInfoReply {
+    /// The open comms to one target, or to all: the reply to a
+    /// [`comm_info_request`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#comm-info).
+    pub(crate) fn info(&self, target_name: Option<&str>) -> CommInfoReply {
         let comms = self
             .open
             .iter()
-            .filter(|(_, target)| target_name.is_none_or(|wanted| wanted == *target))
+            .filter(|(_, target)| target_name.is_none_or(|name| name == *target))
             .map(|(comm, target)| {
                 (
                     CommId(comm.clone()),
@@ -126,7 +131,8 @@ impl Comms {
         }
     }
 
-    fn tell(&mut self, comm: &str, replies: Vec<CommReply>) -> Vec<JupyterMessageContent> {
+    /// Turns a target's replies into messages, up to the first that closes the comm.
+    fn contents(&mut self, comm: &str, replies: Vec<CommReply>) -> Vec<JupyterMessageContent> {
         let mut contents = Vec::new();
         for reply in replies {
             match reply {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jupyter_protocol::{
     ExecuteInput, ExecuteReply, ExecuteRequest, ExecutionCount, ExpressionResult, JupyterMessage,
@@ -15,46 +15,47 @@ use tokio::sync::Mutex;
 
 use super::frontend::CellFrontend;
 use super::history::History;
-use crate::interrupts::{Interrupts, interrupted_early};
+use crate::interrupts::{Interrupts, interrupted_before_start};
 use crate::language::{Cell, Language};
 use crate::language_thread::LanguageThread;
 use crate::sockets::iopub::IoPub;
-use crate::sockets::requests::{Arrival, ArrivalCount};
+use crate::sockets::requests::{Request, RequestCounter};
 use crate::sockets::stdin::Stdin;
 use crate::wire::outgoing::{reply, untyped_reply};
 use crate::wire::outputs::{error_output, media, reply_error};
 
-/// After an error, requests that arrive within this time are taken to have been sent before it
-/// was known: "run all" sends every cell at once, and a cell that does not parse fails at once.
-const UNDER_WAY: Duration = Duration::from_millis(50);
+/// Cells received within this time after an error are aborted too. "Run all" sends every cell at
+/// once, and a cell that does not parse may fail before the ones behind it have been received.
+const ABORT_WINDOW: Duration = Duration::from_millis(50);
 
-/// Runs cells, and counts them.
+/// Executes cells and counts them.
 pub(crate) struct Executor<L> {
     pub language: LanguageThread<L>,
     pub iopub: IoPub,
     pub stdin: Arc<Mutex<Stdin>>,
     pub interrupts: Interrupts,
-    pub arrivals: ArrivalCount,
+    /// Counts the requests that the shell socket has received.
+    pub received: RequestCounter,
     pub history: History,
-    /// The number of the latest cell that counted.
+    /// The number of the latest cell that was stored in the history.
     pub execution_count: usize,
-    /// Cells up to this arrival are not run, because one before them failed.
-    pub aborted_until: u64,
+    /// Cells up to this sequence number are aborted, because a cell before them failed.
+    pub abort_through: u64,
 }
 
-/// What running a cell gave.
-struct Outcome {
+/// What the replies and the history need of a cell that has been executed.
+struct ExecutedCell {
     result: Result<(), CellError>,
-    expressions: HashMap<String, ExpressionResult>,
+    user_expressions: HashMap<String, ExpressionResult>,
     result_text: Option<String>,
     payload: Vec<Payload>,
 }
 
-impl Outcome {
-    fn of(result: Result<(), CellError>) -> Self {
+impl ExecutedCell {
+    fn with_result(result: Result<(), CellError>) -> Self {
         Self {
             result,
-            expressions: HashMap::new(),
+            user_expressions: HashMap::new(),
             result_text: None,
             payload: Vec::new(),
         }
@@ -62,61 +63,61 @@ impl Outcome {
 }
 
 impl<L: Language> Executor<L> {
-    /// Runs a cell, or not if one before it failed, and gives the reply.
-    pub async fn execute(&mut self, arrival: &Arrival, request: ExecuteRequest) -> JupyterMessage {
-        let message = &arrival.message;
-        if arrival.number <= self.aborted_until {
-            // Without a number: JupyterLab would write it beside a cell that was not run.
+    /// Executes a cell, unless a cell before it failed, and returns the reply.
+    pub(crate) async fn execute(
+        &mut self,
+        request: &Request,
+        content: ExecuteRequest,
+    ) -> JupyterMessage {
+        let message = &request.message;
+        if request.sequence <= self.abort_through {
+            tracing::info!(request = message.header.msg_id, "cell aborted");
+            // JupyterLab would show an execution count beside the cell as if it had run.
             return untyped_reply(message, json!({ "status": "aborted" }));
         }
-        reply(message, self.count_and_run(message, request).await)
+        reply(message, self.count_and_run(message, content).await)
     }
 
     async fn count_and_run(
         &mut self,
         message: &Arc<JupyterMessage>,
-        request: ExecuteRequest,
+        content: ExecuteRequest,
     ) -> ExecuteReply {
-        let store_history = request.store_history && !request.silent;
+        let store_history = content.store_history && !content.silent;
         let execution_count = self.execution_count + 1;
         if store_history {
             self.execution_count = execution_count;
         }
-        if !request.silent {
+        if !content.silent {
             let input = ExecuteInput {
-                code: request.code.clone(),
+                code: content.code.clone(),
                 execution_count: ExecutionCount::new(execution_count),
             };
             self.iopub.publish(Some(message), input).await;
         }
-        let outcome = self.run(message, &request, execution_count).await;
+        let cell = self.run(message, &content, execution_count).await;
         if store_history {
             self.history
-                .record(execution_count, request.code, outcome.result_text);
+                .record(execution_count, content.code, cell.result_text);
         }
-        let Err(error) = outcome.result else {
-            let Outcome {
-                expressions,
-                payload,
-                ..
-            } = outcome;
+        let Err(error) = cell.result else {
             return ExecuteReply {
-                payload,
-                ..execute_reply(execution_count, expressions, None)
+                payload: cell.payload,
+                ..execute_reply(execution_count, cell.user_expressions, None)
             };
         };
-        if !request.silent {
+        if !content.silent {
             self.iopub
                 .publish(Some(message), error_output(&error))
                 .await;
         }
-        if request.stop_on_error {
-            tokio::time::sleep(UNDER_WAY).await;
-            self.aborted_until = self.arrivals.latest();
+        if content.stop_on_error {
+            tokio::time::sleep(ABORT_WINDOW).await;
+            self.abort_through = self.received.latest();
         }
         execute_reply(
             execution_count,
-            outcome.expressions,
+            cell.user_expressions,
             Some(reply_error(&error)),
         )
     }
@@ -124,14 +125,14 @@ impl<L: Language> Executor<L> {
     async fn run(
         &self,
         message: &Arc<JupyterMessage>,
-        request: &ExecuteRequest,
+        content: &ExecuteRequest,
         execution_count: usize,
-    ) -> Outcome {
+    ) -> ExecutedCell {
         let mut frontend = CellFrontend {
             request: Arc::clone(message),
             execution_count,
-            silent: request.silent,
-            allow_stdin: request.allow_stdin,
+            silent: content.silent,
+            allow_stdin: content.allow_stdin,
             iopub: self.iopub.clone(),
             stdin: Arc::clone(&self.stdin),
             interrupts: self.interrupts.clone(),
@@ -139,38 +140,52 @@ impl<L: Language> Executor<L> {
             result_text: None,
             payload: Vec::new(),
         };
-        let source = request.code.clone();
-        let wanted = request.user_expressions.clone().unwrap_or_default();
-        let interruptible = self.interrupts.begin(message);
-        let outcome = self.language.run(move |language| {
+        let source = content.code.clone();
+        let expressions = content.user_expressions.clone().unwrap_or_default();
+        tracing::info!(
+            execution_count,
+            request = message.header.msg_id,
+            "cell started"
+        );
+        let started = Instant::now();
+        let running = self.interrupts.start_cell(message);
+        let executed = self.language.run(move |language| {
             let cell = Cell {
                 execution_count,
                 source: &source,
             };
             let result = if frontend.interrupts.is_interrupted() {
-                Err(interrupted_early())
+                Err(interrupted_before_start())
             } else {
                 language.execute(cell, &mut frontend)
             };
-            let mut outcome = Outcome::of(result);
-            outcome.result_text = frontend.result_text.take();
-            if outcome.result.is_ok() {
-                outcome.expressions = evaluate(language, execution_count, wanted, &mut frontend);
-                outcome.payload = frontend.payload;
+            let mut executed = ExecutedCell::with_result(result);
+            executed.result_text = frontend.result_text.take();
+            if executed.result.is_ok() {
+                executed.user_expressions =
+                    evaluate(language, execution_count, expressions, &mut frontend);
+                executed.payload = frontend.payload;
             }
-            outcome
+            executed
         });
-        let outcome = outcome.await;
-        drop(interruptible);
-        outcome.unwrap_or_else(|error| Outcome::of(Err(error)))
+        let executed = executed.await;
+        drop(running);
+        let executed = executed.unwrap_or_else(|error| ExecutedCell::with_result(Err(error)));
+        tracing::info!(
+            execution_count,
+            succeeded = executed.result.is_ok(),
+            seconds = started.elapsed().as_secs_f64(),
+            "cell ended"
+        );
+        executed
     }
 }
 
-/// The values of `user_expressions`; what goes wrong with one concerns no other.
+/// Evaluates the `user_expressions` of a cell; each has a value or an error of its own.
 fn evaluate<L: Language>(
     language: &mut L,
     execution_count: usize,
-    wanted: HashMap<String, String>,
+    expressions: HashMap<String, String>,
     frontend: &mut CellFrontend,
 ) -> HashMap<String, ExpressionResult> {
     let evaluate = |(name, source): (String, String)| {
@@ -196,24 +211,23 @@ fn evaluate<L: Language>(
         };
         (name, result)
     };
-    wanted.into_iter().map(evaluate).collect()
+    expressions.into_iter().map(evaluate).collect()
 }
 
 fn execute_reply(
     execution_count: usize,
-    expressions: HashMap<String, ExpressionResult>,
+    user_expressions: HashMap<String, ExpressionResult>,
     error: Option<ReplyError>,
 ) -> ExecuteReply {
     ExecuteReply {
-        status: if error.is_some() {
-            ReplyStatus::Error
-        } else {
-            ReplyStatus::Ok
+        status: match error {
+            Some(_) => ReplyStatus::Error,
+            None => ReplyStatus::Ok,
         },
         execution_count: ExecutionCount::new(execution_count),
         payload: Vec::new(),
-        // A map even when empty: clients iterate over it.
-        user_expressions: Some(expressions),
+        // A map even if it is empty, because clients iterate over it.
+        user_expressions: Some(user_expressions),
         error: error.map(Box::new),
     }
 }

@@ -13,21 +13,22 @@ use crate::sockets::iopub::IoPub;
 use crate::sockets::stdin::Stdin;
 use crate::wire::outputs::{media, output};
 
-/// Turns what a cell says into messages whose parent is the cell's request.
+/// Turns the events of a cell into messages whose parent is the cell's `execute_request`.
 pub(crate) struct CellFrontend {
     pub request: Arc<JupyterMessage>,
     pub execution_count: usize,
-    /// Nothing is to be shown.
+    /// Whether the front end asked for no outputs.
     pub silent: bool,
-    /// Questions are welcome.
+    /// Whether the front end accepts an `input_request`.
     pub allow_stdin: bool,
     pub iopub: IoPub,
     pub stdin: Arc<Mutex<Stdin>>,
     pub interrupts: Interrupts,
     pub runtime: Handle,
-    /// The text form of the cell's result, for the history.
+    /// The plain text of the cell's result, for the history.
     pub result_text: Option<String>,
-    /// What the reply asks the front end to do.
+    /// The [payloads](https://jupyter-client.readthedocs.io/en/stable/messaging.html#payloads-deprecated)
+    /// of the `execute_reply`.
     pub payload: Vec<Payload>,
 }
 
@@ -55,13 +56,13 @@ impl Frontend for CellFrontend {
         if !self.allow_stdin {
             return Err(InputError::NotSupported);
         }
-        // We are on the language's own thread: it may wait.
+        // This is the language's own thread, which may block.
         self.runtime.block_on(async {
-            // What the cell has said so far belongs before the question.
+            // Outputs travel on another socket: those before the prompt have to be sent first.
             self.iopub.flush().await;
             let mut stdin = self.stdin.lock().await;
             stdin
-                .ask(
+                .request_input(
                     &self.request,
                     prompt,
                     password,

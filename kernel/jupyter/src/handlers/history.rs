@@ -1,12 +1,12 @@
 //! [`history_request`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#history):
-//! the cells of this session.
+//! the cells of this session, which is all that the kernel remembers.
 
 use jupyter_protocol::{HistoryEntry, HistoryReply, HistoryRequest};
 
-/// The number by which this session calls itself. Requests call it 0 as well.
+/// The number of this session in replies. Requests may also call it 0.
 const SESSION: usize = 1;
 
-/// The cells that were run with `store_history`.
+/// The cells that were executed with `store_history`.
 #[derive(Debug, Default)]
 pub(crate) struct History(Vec<Entry>);
 
@@ -18,8 +18,8 @@ struct Entry {
 }
 
 impl History {
-    /// Adds a cell; `output` is the text form of its result, if it has one.
-    pub fn record(&mut self, line: usize, input: String, output: Option<String>) {
+    /// Adds a cell; `output` is the plain text of its result, if it has one.
+    pub(crate) fn record(&mut self, line: usize, input: String, output: Option<String>) {
         self.0.push(Entry {
             line,
             input,
@@ -27,8 +27,8 @@ impl History {
         });
     }
 
-    /// Answers a request.
-    pub fn reply(&self, request: &HistoryRequest) -> HistoryReply {
+    /// The reply to a request.
+    pub(crate) fn reply(&self, request: &HistoryRequest) -> HistoryReply {
         let (selected, output) = match request {
             HistoryRequest::Range {
                 session,
@@ -49,12 +49,12 @@ impl History {
         HistoryReply::new(
             selected
                 .into_iter()
-                .map(|entry| entry.tell(output))
+                .map(|entry| entry.to_reply(output))
                 .collect(),
         )
     }
 
-    /// Lines from `start` up to and without `stop`.
+    /// The cells whose line numbers are at least `start` and less than `stop`.
     fn range(&self, session: i32, start: i32, stop: i32) -> Vec<&Entry> {
         if session != 0 && usize::try_from(session) != Ok(SESSION) {
             return Vec::new();
@@ -75,7 +75,7 @@ impl History {
         };
         let mut found: Vec<&Entry> = self.0.iter().filter(matches).collect();
         if unique {
-            // Of equal inputs, the latest stays.
+            // Of equal inputs, the latest is kept.
             let mut seen = std::collections::HashSet::new();
             found.reverse();
             found.retain(|entry| seen.insert(&entry.input));
@@ -86,7 +86,7 @@ impl History {
 }
 
 impl Entry {
-    fn tell(&self, output: bool) -> HistoryEntry {
+    fn to_reply(&self, output: bool) -> HistoryEntry {
         let input = self.input.clone();
         if output {
             HistoryEntry::InputOutput(SESSION, self.line, (input, self.output.clone()))
@@ -101,33 +101,36 @@ fn last(mut entries: Vec<&Entry>, count: i32) -> Vec<&Entry> {
     entries.split_off(entries.len().saturating_sub(count))
 }
 
-/// Whether the whole text matches a pattern in which `*` stands for any text and `?` for any
-/// character. Takes time proportional to the product of both lengths.
+/// Returns whether the whole text matches a pattern in which `*` stands for any text and `?` for any
+/// one character.
+///
+/// On a mismatch only the latest `*` takes one character more, which is enough and keeps the time
+/// within the product of both lengths.
 fn matches_glob(pattern: &[char], text: &[char]) -> bool {
-    let (mut at, mut position) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while position < text.len() {
-        match pattern.get(at) {
+    let (mut pattern_index, mut text_index) = (0, 0);
+    // Where the latest `*` is in the pattern, and where the text that it takes ends.
+    let mut star: Option<(usize, usize)> = None;
+    while text_index < text.len() {
+        match pattern.get(pattern_index) {
             Some('*') => {
-                retry = Some((at, position));
-                at += 1;
+                star = Some((pattern_index, text_index));
+                pattern_index += 1;
             }
-            Some(expected) if *expected == '?' || *expected == text[position] => {
-                at += 1;
-                position += 1;
+            Some(expected) if *expected == '?' || *expected == text[text_index] => {
+                pattern_index += 1;
+                text_index += 1;
             }
-            _ => match retry {
-                // The last star takes one character more.
-                Some((star, taken)) => {
-                    retry = Some((star, taken + 1));
-                    at = star + 1;
-                    position = taken + 1;
+            _ => match star {
+                Some((star_index, taken)) => {
+                    star = Some((star_index, taken + 1));
+                    pattern_index = star_index + 1;
+                    text_index = taken + 1;
                 }
                 None => return false,
             },
         }
     }
-    pattern[at..].iter().all(|rest| *rest == '*')
+    pattern[pattern_index..].iter().all(|rest| *rest == '*')
 }
 
 #[cfg(test)]
@@ -156,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn another_session_is_not_known() {
+    fn a_range_of_another_session_is_empty() {
         let request = json!({ "hist_access_type": "range", "session": -1, "start": 1, "stop": 3, "raw": true, "output": false });
         assert_eq!(ask(request), json!([]));
     }
 
     #[test]
-    fn the_tail_can_come_with_outputs() {
+    fn the_tail_has_outputs_if_they_are_requested() {
         let request = json!({ "hist_access_type": "tail", "n": 1, "raw": true, "output": true });
         assert_eq!(ask(request), json!([[1, 3, ["a", "1"]]]));
     }

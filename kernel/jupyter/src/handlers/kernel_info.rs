@@ -3,22 +3,26 @@
 use jupyter_protocol::JupyterMessage;
 use serde_json::json;
 
-use crate::language::{Description, Language};
+use crate::language::{KernelInfo, Language, LanguageInfo};
 use crate::wire::outgoing::{PROTOCOL_VERSION, untyped_reply};
 
-/// The reply; untyped because `jupyter-protocol` lacks `supported_features` (5.5).
+/// The reply. It is untyped because `jupyter-protocol` lacks `supported_features`, which protocol
+/// 5.5 introduced.
 pub(crate) fn kernel_info<L: Language>(request: &JupyterMessage) -> JupyterMessage {
-    let Description {
+    let KernelInfo {
         implementation,
         implementation_version,
         banner,
+        language_info,
+    } = L::kernel_info();
+    let LanguageInfo {
         name,
         version,
         mimetype,
         file_extension,
         pygments_lexer,
         codemirror_mode,
-    } = L::description();
+    } = language_info;
     untyped_reply(
         request,
         json!({

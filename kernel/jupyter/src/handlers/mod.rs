@@ -1,4 +1,4 @@
-//! What each request means.
+//! One module for each group of requests.
 
 pub(crate) mod comms;
 pub(crate) mod control;

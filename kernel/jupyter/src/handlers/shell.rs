@@ -1,5 +1,5 @@
 //! Requests on the [shell](https://jupyter-client.readthedocs.io/en/stable/messaging.html#messages-on-the-shell-router-dealer-channel)
-//! socket, handled one after the other in the order of arrival.
+//! socket, which are handled one after the other in the order in which they are received.
 
 use jupyter_protocol::{
     CompleteReply, CompleteRequest, InspectReply, InspectRequest, IsCompleteReply, JupyterMessage,
@@ -9,13 +9,12 @@ use offmodel_events::CellError;
 use serde_json::{Value, json};
 
 use super::comms::Comms;
-use super::control::{Control, unknown_request};
+use super::control::{Control, malformed_request, unknown_request};
 use super::execute::Executor;
 use super::kernel_info::kernel_info;
-use crate::language::{Candidate, Completeness, Detail, Language};
-use crate::log::warning;
+use crate::language::{Candidate, Completeness, DetailLevel, Language};
 use crate::sockets::iopub::IoPub;
-use crate::sockets::requests::{Arrival, Replies, Requests};
+use crate::sockets::requests::{Replies, Request, Requests};
 use crate::wire::outgoing::{error_reply, reply};
 use crate::wire::outputs::media;
 use crate::wire::position::{byte_offset, code_points};
@@ -30,65 +29,64 @@ pub(crate) struct Shell<L> {
 }
 
 impl<L: Language> Shell<L> {
-    /// Handles requests until the kernel ends.
-    pub async fn run(mut self, mut requests: Requests) {
-        while let Some(arrival) = requests.next().await {
-            let request = arrival.message.clone();
-            self.iopub.busy(&request).await;
-            if let Some(message) = self.handle(&arrival).await {
-                self.replies.send(message).await;
+    /// Handles requests until the kernel shuts down.
+    pub(crate) async fn run(mut self, mut requests: Requests) {
+        while let Some(request) = requests.next().await {
+            self.iopub.busy(&request.message).await;
+            if let Some(reply) = self.handle(&request).await {
+                self.replies.send(reply).await;
             }
-            self.iopub.idle(&request).await;
+            self.iopub.idle(&request.message).await;
         }
     }
 
     /// The reply to a message; comm messages have none.
-    async fn handle(&mut self, arrival: &Arrival) -> Option<JupyterMessage> {
-        let message = &*arrival.message;
-        if let Some(problem) = &arrival.problem {
-            return unknown_request(message, problem);
+    async fn handle(&mut self, request: &Request) -> Option<JupyterMessage> {
+        let message = &*request.message;
+        if let Some(error) = &request.parse_error {
+            return malformed_request(message, error);
         }
-        let answer = match message.content.clone() {
-            Content::ExecuteRequest(request) => self.executor.execute(arrival, request).await,
-            Content::CompleteRequest(request) => match self.complete(request).await {
+        let reply = match message.content.clone() {
+            Content::ExecuteRequest(content) => self.executor.execute(request, content).await,
+            Content::CompleteRequest(content) => match self.complete(content).await {
                 Ok(content) => reply(message, content),
                 Err(error) => error_reply(message, &error),
             },
-            Content::InspectRequest(request) => match self.inspect(request).await {
+            Content::InspectRequest(content) => match self.inspect(content).await {
                 Ok(content) => reply(message, content),
                 Err(error) => error_reply(message, &error),
             },
-            Content::IsCompleteRequest(request) => reply(message, is_complete::<L>(&request.code)),
-            Content::HistoryRequest(request) => {
-                reply(message, self.executor.history.reply(&request))
+            Content::IsCompleteRequest(content) => reply(message, is_complete::<L>(&content.code)),
+            Content::HistoryRequest(content) => {
+                reply(message, self.executor.history.reply(&content))
             }
             Content::KernelInfoRequest(_) => kernel_info::<L>(message),
-            Content::CommInfoRequest(request) => {
-                reply(message, self.comms.info(request.target_name.as_deref()))
+            Content::CommInfoRequest(content) => {
+                reply(message, self.comms.info(content.target_name.as_deref()))
             }
-            Content::CommOpen(request) => {
-                let contents = self.comms.open(request);
+            Content::CommOpen(content) => {
+                let contents = self.comms.open(content);
                 return self.publish(message, contents).await;
             }
-            Content::CommMsg(request) => {
-                let contents = self.comms.message(request);
+            Content::CommMsg(content) => {
+                let contents = self.comms.message(content);
                 return self.publish(message, contents).await;
             }
-            Content::CommClose(request) => {
-                self.comms.close(request);
+            Content::CommClose(content) => {
+                self.comms.close(content);
                 return None;
             }
-            // Older front ends send these two here.
+            // Front ends of protocols before 5.3 send these two on shell.
             Content::InterruptRequest(_) => self.control.interrupt(message),
-            Content::ShutdownRequest(request) => {
-                let answer = self.control.shut_down(message, &request).await;
-                self.replies.send(answer).await;
-                self.control.end(&request);
+            Content::ShutdownRequest(content) => {
+                let reply = self.control.shutdown_reply(message, &content).await;
+                self.replies.send(reply).await;
+                self.control.shut_down(&content);
                 return None;
             }
-            _ => return unknown_request(message, "this kernel does not know it"),
+            _ => return unknown_request(message),
         };
-        Some(answer)
+        Some(reply)
     }
 
     async fn publish(
@@ -102,7 +100,7 @@ impl<L: Language> Shell<L> {
         None
     }
 
-    /// [Completion](https://jupyter-client.readthedocs.io/en/stable/messaging.html#completion).
+    /// Handles [`complete_request`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#completion).
     async fn complete(&mut self, request: CompleteRequest) -> Result<CompleteReply, CellError> {
         let CompleteRequest { code, cursor_pos } = request;
         let work = move |language: &mut L| {
@@ -116,20 +114,19 @@ impl<L: Language> Shell<L> {
         self.executor.language.run(work).await
     }
 
-    /// [Introspection](https://jupyter-client.readthedocs.io/en/stable/messaging.html#introspection).
+    /// Handles [`inspect_request`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#introspection).
     async fn inspect(&mut self, request: InspectRequest) -> Result<InspectReply, CellError> {
         let InspectRequest {
             code,
             cursor_pos,
             detail_level,
         } = request;
-        let detail = if detail_level == Some(0) {
-            Detail::Summary
-        } else {
-            Detail::Source
+        let detail_level = match detail_level {
+            Some(0) => DetailLevel::Documentation,
+            _ => DetailLevel::Source,
         };
         let work = move |language: &mut L| {
-            let found = language.inspect(&code, byte_offset(&code, cursor_pos), detail);
+            let found = language.inspect(&code, byte_offset(&code, cursor_pos), detail_level);
             InspectReply {
                 found: found.is_some(),
                 data: found.map(media).unwrap_or_default(),
@@ -140,8 +137,10 @@ impl<L: Language> Shell<L> {
     }
 }
 
-/// With the kinds and signatures that JupyterLab shows beside the names; the name of that field
-/// is ipykernel's.
+/// The reply with the candidates, which replace the code points from `start` to `end`.
+///
+/// The metadata holds the kinds and signatures that JupyterLab shows beside the names. Its field is
+/// no part of the protocol: ipykernel introduced it.
 fn completions(candidates: Vec<Candidate>, start: usize, end: usize) -> CompleteReply {
     let types: Vec<Value> = candidates
         .iter()
@@ -167,19 +166,11 @@ fn completions(candidates: Vec<Candidate>, start: usize, end: usize) -> Complete
     reply
 }
 
-/// [Code completeness](https://jupyter-client.readthedocs.io/en/stable/messaging.html#code-completeness).
+/// Handles [`is_complete_request`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#code-completeness).
 fn is_complete<L: Language>(source: &str) -> IsCompleteReply {
     match L::is_complete(source) {
         Completeness::Complete => IsCompleteReply::complete(),
         Completeness::Incomplete { indent } => IsCompleteReply::incomplete(indent),
         Completeness::Invalid => IsCompleteReply::invalid(),
     }
-}
-
-/// Used by both sockets for what is no request at all: nobody waits for an answer.
-pub(super) fn ignore(message: &JupyterMessage, reason: &str) {
-    warning(format_args!(
-        "ignored {}: {reason}",
-        message.header.msg_type
-    ));
 }

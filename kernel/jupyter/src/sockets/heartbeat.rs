@@ -1,18 +1,19 @@
 //! The [heartbeat](https://jupyter-client.readthedocs.io/en/stable/messaging.html#heartbeat-for-kernels)
-//! socket: sends back what it receives.
+//! socket, which echoes every message so that front ends see whether the kernel is alive.
 
 use tokio::task::JoinHandle;
 use zeromq::{RepSocket, SocketRecv, SocketSend, ZmqError};
 
-/// Echoes until the kernel ends.
+/// Starts the task that echoes until the kernel shuts down.
 pub(crate) fn listen(mut socket: RepSocket) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             match socket.recv().await {
-                // A front end that has gone since needs no answer.
+                // Fails if the front end has disconnected, which then needs no echo.
                 Ok(message) => drop(socket.send(message).await),
                 Err(ZmqError::NoMessage) => return,
-                // One front end's broken message or connection is no reason to leave the others.
+                // A broken message or connection of one front end must not stop the heartbeat for
+                // the others.
                 Err(_) => {}
             }
         }

@@ -1,7 +1,7 @@
 //! The [IOPub](https://jupyter-client.readthedocs.io/en/stable/messaging.html#messages-on-the-iopub-pub-sub-channel)
-//! socket: what everybody is told, in one order.
+//! socket, which publishes outputs and status to all front ends in one order.
 //!
-//! One task owns the socket. A bounded channel leads to it, so that a cell which writes faster
+//! One task owns the socket. The channel to it is bounded, so that a cell which writes faster
 //! than front ends read is slowed down instead of filling the memory.
 
 use std::time::Duration;
@@ -16,21 +16,21 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use zeromq::{Socket, SocketEvent};
 
 use crate::log::warning;
-use crate::wire::outgoing::publication;
+use crate::wire::outgoing::{log_sent, publication};
 
-/// Messages under way between the cell and the socket.
-const CAPACITY: usize = 64;
-/// Texts of a stream that follow each other within this time leave as one message: Jupyter
-/// Server drops the output of kernels that send more than 1,000 messages a second.
-const GATHER: Duration = Duration::from_millis(25);
-/// A gathered text longer than this leaves at once.
-const GATHER_BYTES: usize = 64 * 1024;
-/// How long a subscriber that does not read may hold up the others.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long disconnected subscribers are given to come back: ZeroMQ tries after 100 ms.
-const RECONNECTION: Duration = Duration::from_millis(500);
+/// Messages between the running cell and the socket.
+const CHANNEL_CAPACITY: usize = 64;
+/// Texts of one stream that follow each other within this time are sent as one message, because
+/// Jupyter Server drops outputs of kernels that send more than 1,000 messages a second.
+const STREAM_FLUSH_INTERVAL: Duration = Duration::from_millis(25);
+/// A buffered text of this length is sent at once.
+const MAX_BUFFERED_BYTES: usize = 64 * 1024;
+/// A subscriber that has not read for this long is disconnected, so that the others get theirs.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long disconnected subscribers get to reconnect; ZeroMQ tries after 100 ms.
+const RECONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A way to the socket. Cheap to clone.
+/// Sends to the task that owns the socket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct IoPub(mpsc::Sender<Outgoing>);
 
@@ -41,19 +41,19 @@ enum Outgoing {
 }
 
 impl IoPub {
-    /// Tells everybody; `parent` is the request that led to it.
-    pub async fn publish(
+    /// Publishes a message; `parent` is the request that led to it.
+    pub(crate) async fn publish(
         &self,
         parent: Option<&JupyterMessage>,
         content: impl Into<JupyterMessageContent>,
     ) {
         let message = Box::new(publication(parent, content));
-        // The receiver lives as long as the kernel: without it, there is nobody to tell.
+        // Fails only while the kernel shuts down, when the task has been aborted.
         let _ = self.0.send(Outgoing::Message(message)).await;
     }
 
-    /// The same from a thread that may wait.
-    pub fn publish_blocking(
+    /// Publishes a message from a thread that may block.
+    pub(crate) fn publish_blocking(
         &self,
         parent: &JupyterMessage,
         content: impl Into<JupyterMessageContent>,
@@ -62,18 +62,19 @@ impl IoPub {
         let _ = self.0.blocking_send(Outgoing::Message(message));
     }
 
-    /// Tells that the kernel works on `parent`.
-    pub async fn busy(&self, parent: &JupyterMessage) {
+    /// Publishes the [status](https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-status)
+    /// `busy`: the kernel starts to handle `parent`.
+    pub(crate) async fn busy(&self, parent: &JupyterMessage) {
         self.publish(Some(parent), Status::busy()).await;
     }
 
-    /// Tells that everything which follows from `parent` has been sent.
-    pub async fn idle(&self, parent: &JupyterMessage) {
+    /// Publishes the status `idle`: every message that follows from `parent` has been published.
+    pub(crate) async fn idle(&self, parent: &JupyterMessage) {
         self.publish(Some(parent), Status::idle()).await;
     }
 
-    /// Returns when everything so far has been handed to the system.
-    pub async fn flush(&self) {
+    /// Returns when every message published so far has been handed to the operating system.
+    pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.0.send(Outgoing::Flush(done)).await.is_ok() {
             let _ = flushed.await;
@@ -83,9 +84,9 @@ impl IoPub {
 
 /// Starts the task that owns the socket.
 pub(crate) fn open(mut connection: KernelIoPubXPubConnection) -> (IoPub, JoinHandle<()>) {
-    let (sender, outgoing) = mpsc::channel(CAPACITY);
+    let (sender, outgoing) = mpsc::channel(CHANNEL_CAPACITY);
     let mut monitor = connection.socket.monitor();
-    let next_peer = move || {
+    let next_accepted = move || {
         loop {
             match monitor.try_recv() {
                 Ok(SocketEvent::Accepted(_, peer)) => return Some(peer),
@@ -96,58 +97,58 @@ pub(crate) fn open(mut connection: KernelIoPubXPubConnection) -> (IoPub, JoinHan
     };
     let publisher = Publisher {
         connection,
-        next_peer: Box::new(next_peer),
+        next_accepted: Box::new(next_accepted),
         peers: Vec::new(),
-        gathered: None,
+        buffered: None,
     };
     (IoPub(sender), tokio::spawn(publisher.run(outgoing)))
 }
 
 struct Publisher {
     connection: KernelIoPubXPubConnection,
-    /// The next connection that was accepted since it was last asked.
-    next_peer: Box<dyn FnMut() -> Option<PeerIdentity> + Send>,
-    /// Everybody who ever connected.
+    /// Returns the connections accepted since the last call, one by one.
+    next_accepted: Box<dyn FnMut() -> Option<PeerIdentity> + Send>,
+    /// Every front end that has connected, gone or not.
     peers: Vec<PeerIdentity>,
-    gathered: Option<Gathered>,
+    buffered: Option<BufferedStream>,
 }
 
-/// Text of one stream of one cell that waits for more of it.
-struct Gathered {
+/// Text of one stream of one cell, to which text that follows soon is appended.
+struct BufferedStream {
     message: Box<JupyterMessage>,
-    due: Instant,
+    flush_at: Instant,
 }
 
 impl Publisher {
     async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>) {
         loop {
-            let due = self.gathered.as_ref().map(|gathered| gathered.due);
+            let flush_at = self.buffered.as_ref().map(|buffered| buffered.flush_at);
             tokio::select! {
                 subscription = self.connection.recv_subscription() => {
-                    self.note_peers();
-                    // Of unsubscriptions and broken connections the socket takes care itself.
+                    self.record_peers();
+                    // The socket itself handles unsubscriptions and broken connections.
                     if let Ok(SubscriptionEvent::Subscribe(topic)) = subscription {
                         self.welcome(topic).await;
                     }
                 }
                 next = outgoing.recv() => match next {
-                    Some(Outgoing::Message(message)) => self.take(message).await,
+                    Some(Outgoing::Message(message)) => self.buffer_or_send(message).await,
                     Some(Outgoing::Flush(done)) => {
-                        self.send_gathered().await;
-                        // Nobody waits any more: just as well.
+                        self.send_buffered().await;
+                        // Fails if the caller of `flush` has been cancelled.
                         let _ = done.send(());
                     }
-                    None => return self.send_gathered().await,
+                    None => return self.send_buffered().await,
                 },
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    self.send_gathered().await;
+                () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {
+                    self.send_buffered().await;
                 }
             }
         }
     }
 
-    /// [JEP 65](https://github.com/jupyter/enhancement-proposals/blob/master/65-jupyter-xpub/jupyter-xpub.md):
-    /// tells a subscriber that it will miss nothing from here on.
+    /// Sends the `iopub_welcome` of [JEP 65](https://github.com/jupyter/enhancement-proposals/blob/master/65-jupyter-xpub/jupyter-xpub.md),
+    /// from which a new subscriber knows that it receives every later message.
     async fn welcome(&mut self, topic: String) {
         let topic_frame = topic.clone().into();
         let message = publication(None, IoPubWelcome::new(topic));
@@ -155,69 +156,71 @@ impl Publisher {
             .await;
     }
 
-    async fn take(&mut self, message: Box<JupyterMessage>) {
-        if let Some(gathered) = &mut self.gathered
-            && append(&mut gathered.message, &message)
+    async fn buffer_or_send(&mut self, message: Box<JupyterMessage>) {
+        if let Some(buffered) = &mut self.buffered
+            && append(&mut buffered.message, &message)
         {
-            if text_length(&gathered.message) >= GATHER_BYTES {
-                self.send_gathered().await;
+            if text_length(&buffered.message) >= MAX_BUFFERED_BYTES {
+                self.send_buffered().await;
             }
             return;
         }
-        self.send_gathered().await;
-        if (1..GATHER_BYTES).contains(&text_length(&message)) {
-            self.gathered = Some(Gathered {
+        self.send_buffered().await;
+        if (1..MAX_BUFFERED_BYTES).contains(&text_length(&message)) {
+            self.buffered = Some(BufferedStream {
                 message,
-                due: Instant::now() + GATHER,
+                flush_at: Instant::now() + STREAM_FLUSH_INTERVAL,
             });
         } else {
             self.send(*message).await;
         }
     }
 
-    async fn send_gathered(&mut self) {
-        if let Some(gathered) = self.gathered.take() {
-            self.send(*gathered.message).await;
+    async fn send_buffered(&mut self) {
+        if let Some(buffered) = self.buffered.take() {
+            self.send(*buffered.message).await;
         }
     }
 
     async fn send(&mut self, message: JupyterMessage) {
-        match timeout(PATIENCE, self.connection.send(message.clone())).await {
+        log_sent("iopub", &message);
+        match timeout(SEND_TIMEOUT, self.connection.send(message.clone())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warning(format_args!("failed to publish on iopub: {error}")),
             Err(_) => {
                 self.disconnect_all().await;
-                // Whom it does not reach now is not there.
-                let _ = timeout(PATIENCE, self.connection.send(message)).await;
+                // A front end that has not reconnected by now misses the message.
+                let _ = timeout(SEND_TIMEOUT, self.connection.send(message)).await;
             }
         }
     }
 
-    /// Gets rid of a subscriber that holds up the others. The socket does not say which one it
-    /// is: all are disconnected, and those that are alive come back by themselves.
+    /// Disconnects a subscriber that does not read, and with it all others: the socket does not
+    /// say which one blocks it. Those that are alive reconnect by themselves.
     async fn disconnect_all(&mut self) {
-        warning("a front end does not read iopub: all are asked to connect again");
-        self.note_peers();
+        warning("a front end does not read iopub: all front ends are disconnected, to reconnect");
+        self.record_peers();
         let backend = self.connection.socket.backend();
         for peer in self.peers.drain(..) {
             backend.peer_disconnected(&peer);
         }
-        let end = Instant::now() + RECONNECTION;
-        // Receiving is what makes the socket take note of a subscription.
-        while timeout_at(end, self.connection.recv_subscription())
+        let deadline = Instant::now() + RECONNECT_TIMEOUT;
+        // The socket registers a subscription only while it receives.
+        while timeout_at(deadline, self.connection.recv_subscription())
             .await
             .is_ok()
         {}
     }
 
-    fn note_peers(&mut self) {
-        while let Some(peer) = (self.next_peer)() {
+    fn record_peers(&mut self) {
+        while let Some(peer) = (self.next_accepted)() {
             self.peers.push(peer);
         }
     }
 }
 
-/// Adds the text of `next` to `message` if both are of one stream and one cell.
+/// Appends the text of `next` to `message` if both are of the same stream and cell; returns
+/// whether they are.
 fn append(message: &mut JupyterMessage, next: &JupyterMessage) -> bool {
     let parent = |message: &JupyterMessage| {
         message
@@ -246,7 +249,7 @@ fn append(message: &mut JupyterMessage, next: &JupyterMessage) -> bool {
     }
 }
 
-/// The length in bytes of a stream's text; 0 for all other messages.
+/// The length in bytes of a `stream` message's text; 0 for all other messages.
 fn text_length(message: &JupyterMessage) -> usize {
     match &message.content {
         JupyterMessageContent::StreamContent(stream) => stream.text.len(),

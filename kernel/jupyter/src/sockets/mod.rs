@@ -1,4 +1,4 @@
-//! One task per socket; channels between them and everything else.
+//! The five sockets: one task owns each, and channels connect it to the rest of the kernel.
 
 pub(crate) mod heartbeat;
 pub(crate) mod iopub;

@@ -1,4 +1,4 @@
-//! A socket for requests and their replies: shell and control.
+//! A socket that receives requests and sends replies: shell or control.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,26 +10,26 @@ use tokio::task::JoinHandle;
 use zeromq::RouterSocket;
 
 use crate::log::warning;
-use crate::wire::incoming::{ReceiveError, Received, receive};
+use crate::wire::incoming::{IncomingMessage, ReceiveError, receive};
+use crate::wire::outgoing::log_sent;
 
-/// A request in the order of arrival.
+/// A request with its place in the order in which its socket received them.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct Request {
     /// Counts the requests of the socket from 1.
-    pub number: u64,
-    /// The request.
+    pub sequence: u64,
     pub message: Arc<JupyterMessage>,
-    /// Why it could not be understood, if so.
-    pub problem: Option<String>,
+    /// Why the message's content could not be parsed, if it could not.
+    pub parse_error: Option<String>,
 }
 
-/// How many requests have arrived, handled or not.
+/// Counts the requests that a socket has received, handled or not.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ArrivalCount(Arc<AtomicU64>);
+pub(crate) struct RequestCounter(Arc<AtomicU64>);
 
-impl ArrivalCount {
-    /// The number of the latest arrival.
-    pub fn latest(&self) -> u64 {
+impl RequestCounter {
+    /// The [sequence number](Request::sequence) of the latest request; 0 before the first.
+    pub(crate) fn latest(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 
@@ -38,30 +38,31 @@ impl ArrivalCount {
     }
 }
 
-/// Requests that have arrived and wait to be handled.
+/// The queue of received requests that are yet to be handled.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
-    /// Includes those still waiting.
-    pub count: ArrivalCount,
+    queue: mpsc::UnboundedReceiver<Request>,
+    /// Counts the requests in the queue too.
+    pub counter: RequestCounter,
 }
 
 impl Requests {
-    /// The next one; none once the kernel ends.
-    pub async fn next(&mut self) -> Option<Arrival> {
-        self.arrivals.recv().await
+    /// Waits for the next request; none once the kernel shuts down.
+    pub(crate) async fn next(&mut self) -> Option<Request> {
+        self.queue.recv().await
     }
 }
 
-/// The way back to whoever sent a request.
+/// Sends replies to the front ends that sent the requests.
 pub(crate) struct Replies {
     channel: &'static str,
     connection: RouterSendConnection,
 }
 
 impl Replies {
-    /// Sends a reply; that its addressee has gone is only worth a note.
-    pub async fn send(&mut self, message: JupyterMessage) {
+    /// Sends a reply. A front end that has disconnected since is worth no more than a warning.
+    pub(crate) async fn send(&mut self, message: JupyterMessage) {
+        log_sent(self.channel, &message);
         let message_type = message.message_type().to_owned();
         if let Err(error) = self.connection.send(message).await {
             warning(format_args!(
@@ -72,18 +73,20 @@ impl Replies {
     }
 }
 
-/// Starts to receive. Requests are taken off the socket at once, however long earlier ones take:
-/// it is known at any time which ones are waiting.
+/// Starts the task that receives requests.
+///
+/// It takes them off the socket at once, however long earlier ones are handled, so that the
+/// [counter](RequestCounter) says at any time which requests are already waiting.
 pub(crate) fn listen(
     channel: &'static str,
     connection: Connection<RouterSocket>,
 ) -> (Requests, Replies, JoinHandle<()>) {
     let (connection, receiver) = connection.split();
-    let (sender, arrivals) = mpsc::unbounded_channel();
-    let count = ArrivalCount::default();
-    let task = tokio::spawn(forward(channel, receiver, sender, count.clone()));
+    let (sender, queue) = mpsc::unbounded_channel();
+    let counter = RequestCounter::default();
+    let task = tokio::spawn(forward(channel, receiver, sender, counter.clone()));
     (
-        Requests { arrivals, count },
+        Requests { queue, counter },
         Replies {
             channel,
             connection,
@@ -95,19 +98,21 @@ pub(crate) fn listen(
 async fn forward(
     channel: &'static str,
     mut receiver: RouterRecvConnection,
-    sender: mpsc::UnboundedSender<Arrival>,
-    count: ArrivalCount,
+    queue: mpsc::UnboundedSender<Request>,
+    counter: RequestCounter,
 ) {
     loop {
-        match receive(&mut receiver).await {
-            Ok(Received { message, problem }) => {
-                let number = count.next();
-                let arrival = Arrival {
-                    number,
+        match receive(channel, &mut receiver).await {
+            Ok(IncomingMessage {
+                message,
+                parse_error,
+            }) => {
+                let request = Request {
+                    sequence: counter.next(),
                     message: Arc::new(message),
-                    problem,
+                    parse_error,
                 };
-                if sender.send(arrival).is_err() {
+                if queue.send(request).is_err() {
                     return;
                 }
             }

@@ -1,5 +1,5 @@
 //! The [stdin](https://jupyter-client.readthedocs.io/en/stable/messaging.html#messages-on-the-stdin-router-dealer-channel)
-//! socket: here the kernel asks and the front end answers.
+//! socket, on which the kernel sends requests and the front end replies.
 
 use jupyter_protocol::{InputRequest, JupyterMessage, JupyterMessageContent, ReplyStatus};
 use jupyter_zmq_client::{KernelStdinConnection, RouterRecvConnection, RouterSendConnection};
@@ -9,50 +9,54 @@ use tokio::task::JoinHandle;
 use crate::language::InputError;
 use crate::log::warning;
 use crate::wire::incoming::{ReceiveError, receive};
-use crate::wire::outgoing::reply;
+use crate::wire::outgoing::{log_sent, reply};
 
-/// Asks questions, one at a time.
+const CHANNEL: &str = "stdin";
+
+/// Requests input from the user, one line at a time.
 pub(crate) struct Stdin {
     connection: RouterSendConnection,
-    answers: mpsc::UnboundedReceiver<JupyterMessage>,
+    replies: mpsc::UnboundedReceiver<JupyterMessage>,
 }
 
-/// Starts to receive answers.
+/// Starts the task that receives input replies.
 pub(crate) fn listen(connection: KernelStdinConnection) -> (Stdin, JoinHandle<()>) {
     let (connection, receiver) = connection.split();
-    let (sender, answers) = mpsc::unbounded_channel();
+    let (sender, replies) = mpsc::unbounded_channel();
     let task = tokio::spawn(forward(receiver, sender));
     (
         Stdin {
             connection,
-            answers,
+            replies,
         },
         task,
     )
 }
 
 impl Stdin {
-    /// Asks the front end that sent `request`, and waits for its answer or for `interrupted`.
-    pub async fn ask(
+    /// Sends an `input_request` to the front end that sent the cell, and waits for its
+    /// `input_reply` or for `interrupted`.
+    pub(crate) async fn request_input(
         &mut self,
-        request: &JupyterMessage,
+        execute_request: &JupyterMessage,
         prompt: &str,
         password: bool,
         interrupted: impl Future<Output = ()>,
     ) -> Result<String, InputError> {
-        // Answers to questions that were given up.
-        while self.answers.try_recv().is_ok() {}
-        // A front end gives its stdin socket the identity of its shell socket, so that an answer
-        // to the request reaches it here.
-        let question = reply(
-            request,
+        // A reply that came after its cell was interrupted must not be taken for the next one's.
+        while self.replies.try_recv().is_ok() {}
+        // A front end gives its stdin socket the identity of its shell socket, so that a message
+        // addressed like the reply to its request reaches it here.
+        let request = reply(
+            execute_request,
             InputRequest {
                 prompt: prompt.to_owned(),
                 password,
             },
         );
-        let question_id = question.header.msg_id.clone();
-        if let Err(error) = self.connection.send(question).await {
+        let request_id = request.header.msg_id.clone();
+        log_sent(CHANNEL, &request);
+        if let Err(error) = self.connection.send(request).await {
             warning(format_args!(
                 "failed to send input_request on stdin: {error}"
             ));
@@ -60,19 +64,19 @@ impl Stdin {
         }
         tokio::pin!(interrupted);
         loop {
-            let answer = tokio::select! {
-                answer = self.answers.recv() => answer.ok_or(InputError::Disconnected)?,
+            let reply = tokio::select! {
+                reply = self.replies.recv() => reply.ok_or(InputError::Disconnected)?,
                 () = &mut interrupted => return Err(InputError::Interrupted),
             };
-            // Some front ends name the question that they answer, `jupyter_client` does not.
-            let is_for_another = answer
+            // `jupyter_client` sends replies without a parent, other front ends with one.
+            let is_for_another_request = reply
                 .parent_header
                 .as_ref()
-                .is_some_and(|parent| parent.msg_id != question_id);
-            let JupyterMessageContent::InputReply(content) = answer.content else {
+                .is_some_and(|parent| parent.msg_id != request_id);
+            let JupyterMessageContent::InputReply(content) = reply.content else {
                 continue;
             };
-            if is_for_another {
+            if is_for_another_request {
                 continue;
             }
             return match content.status {
@@ -85,19 +89,19 @@ impl Stdin {
 
 async fn forward(
     mut receiver: RouterRecvConnection,
-    sender: mpsc::UnboundedSender<JupyterMessage>,
+    replies: mpsc::UnboundedSender<JupyterMessage>,
 ) {
     loop {
-        match receive(&mut receiver).await {
-            Ok(received) if received.problem.is_none() => {
-                if sender.send(received.message).is_err() {
+        match receive(CHANNEL, &mut receiver).await {
+            Ok(incoming) if incoming.parse_error.is_none() => {
+                if replies.send(incoming.message).is_err() {
                     return;
                 }
             }
-            Ok(received) => warning(format_args!(
-                "stdin: dropped {}: {}",
-                received.message.header.msg_type,
-                received.problem.unwrap_or_default()
+            // The parser's message may quote what the user typed, so it is not shown.
+            Ok(incoming) => warning(format_args!(
+                "stdin: dropped {}, whose content is malformed",
+                incoming.message.header.msg_type
             )),
             Err(error @ ReceiveError::Dropped(_)) => warning(format_args!("stdin: {error}")),
             Err(error @ ReceiveError::Closed(_)) => {

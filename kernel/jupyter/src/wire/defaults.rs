@@ -1,9 +1,9 @@
-//! Fields of requests that front ends leave out, with the values that the protocol or the
-//! reference kernel gives them.
+//! Defaults for fields that front ends leave out of requests: those of the protocol, or else of the
+//! reference kernel, ipykernel.
 
 use serde_json::{Value, json};
 
-/// `content` with every missing field that has a default.
+/// Fills in every field that is missing from `content` and has a default.
 pub(crate) fn with_defaults(message_type: &str, mut content: Value) -> Value {
     let defaults = match message_type {
         "execute_request" => json!({
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn an_execute_request_needs_no_more_than_its_code() {
+    fn an_execute_request_may_consist_of_its_code() {
         let JupyterMessageContent::ExecuteRequest(request) = parse(
             "execute_request",
             json!({ "code": "1", "user_expressions": null }),
@@ -65,13 +65,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_is_kept() {
+    fn a_field_that_is_given_is_kept() {
         let content = with_defaults("execute_request", json!({ "code": "1", "silent": true }));
         assert_eq!(content["silent"], true);
     }
 
     #[test]
-    fn a_range_of_history_may_be_open() {
+    fn a_range_of_history_may_have_no_end() {
         let request = parse(
             "history_request",
             json!({ "hist_access_type": "range", "raw": true, "output": false, "session": 0, "start": 1 }),

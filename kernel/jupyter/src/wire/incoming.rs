@@ -1,4 +1,4 @@
-//! Messages that arrive.
+//! Receiving and parsing messages.
 
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent, UnknownMessage};
 use jupyter_zmq_client::{RawMessage, RouterRecvConnection, RuntimeError};
@@ -7,30 +7,31 @@ use zeromq::SocketRecv;
 
 use super::defaults::with_defaults;
 
-/// A message that was rightly signed, and can be answered.
+/// A message whose signature is right and to which the kernel can reply.
 #[derive(Debug)]
-pub(crate) struct Received {
-    /// The message. If it could not be understood, its content is the unknown message.
+pub(crate) struct IncomingMessage {
+    /// The message. Content that could not be parsed is kept as an unknown message.
     pub message: JupyterMessage,
-    /// Why it could not be understood.
-    pub problem: Option<String>,
+    /// Why the content could not be parsed, if it could not. It may quote the content.
+    pub parse_error: Option<String>,
 }
 
-/// Why no message came.
+/// Why no message was received.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReceiveError {
     /// The socket is closed.
     #[error("the socket is closed: {0}")]
     Closed(#[source] zeromq::ZmqError),
-    /// What came is no Jupyter message, or its signature is wrong: nobody to answer.
+    /// The bytes are no Jupyter message, or the signature is wrong, so there is nobody to reply to.
     #[error("dropped a message: {0}")]
     Dropped(String),
 }
 
-/// Waits for the next message. May be cancelled without losing one.
+/// Waits for the next message. Cancelling the future loses no message.
 pub(crate) async fn receive(
+    channel: &'static str,
     connection: &mut RouterRecvConnection,
-) -> Result<Received, ReceiveError> {
+) -> Result<IncomingMessage, ReceiveError> {
     let frames = connection
         .socket
         .recv()
@@ -38,10 +39,18 @@ pub(crate) async fn receive(
         .map_err(ReceiveError::Closed)?;
     let raw = RawMessage::from_multipart(frames, &connection.mac)
         .map_err(|error| ReceiveError::Dropped(reason(&error)))?;
-    parse(raw)
+    let incoming = parse(raw)?;
+    let header = &incoming.message.header;
+    tracing::debug!(
+        channel,
+        message_type = header.msg_type,
+        id = header.msg_id,
+        "received"
+    );
+    Ok(incoming)
 }
 
-fn parse(raw: RawMessage) -> Result<Received, ReceiveError> {
+fn parse(raw: RawMessage) -> Result<IncomingMessage, ReceiveError> {
     let malformed = |part: &str, error: serde_json::Error| {
         ReceiveError::Dropped(format!("its {part} is malformed: {error}"))
     };
@@ -66,7 +75,7 @@ fn parse(raw: RawMessage) -> Result<Received, ReceiveError> {
         msg_type: header.msg_type.clone(),
         content: content.clone(),
     };
-    let (content, problem) =
+    let (content, parse_error) =
         match JupyterMessageContent::from_type_and_content(&header.msg_type, content) {
             Ok(content) => (content, None),
             Err(error) => (unknown.into(), Some(error.to_string())),
@@ -74,14 +83,17 @@ fn parse(raw: RawMessage) -> Result<Received, ReceiveError> {
     let message = JupyterMessage {
         zmq_identities,
         header,
-        // No parent is sent as an empty object.
+        // A message without a parent has an empty object here, which is no header.
         parent_header: serde_json::from_slice(parent).ok(),
         metadata,
         content,
         buffers: buffers.to_vec(),
         channel: None,
     };
-    Ok(Received { message, problem })
+    Ok(IncomingMessage {
+        message,
+        parse_error,
+    })
 }
 
 fn reason(error: &RuntimeError) -> String {

@@ -1,8 +1,8 @@
 //! Between bytes on a socket and what the handlers work with.
 //!
-//! Messages are typed by `jupyter-protocol`. Where its types are stricter than the front ends
-//! in use, [`defaults`] fills in what those leave out: lenient when reading, strict when
-//! writing.
+//! Messages are typed by `jupyter-protocol`. Where its types are stricter than the front ends in
+//! use, [`defaults`] fills in the fields that those leave out: the kernel is lenient in what it
+//! reads and strict in what it writes.
 
 pub(crate) mod defaults;
 pub(crate) mod incoming;

@@ -1,13 +1,13 @@
-//! Messages that leave.
+//! Messages from the kernel.
 
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent, UnknownMessage};
 use offmodel_events::CellError;
 use serde_json::{Value, json};
 
-/// The protocol that this kernel speaks.
+/// The version of the messaging protocol that this kernel implements.
 pub(crate) const PROTOCOL_VERSION: &str = "5.5";
 
-/// The answer to `request`, addressed to whoever sent it.
+/// A reply to `request`, addressed to the front end that sent it.
 pub(crate) fn reply(
     request: &JupyterMessage,
     content: impl Into<JupyterMessageContent>,
@@ -15,7 +15,7 @@ pub(crate) fn reply(
     stamped(JupyterMessage::new(content, Some(request)))
 }
 
-/// A message for everybody. What it is a consequence of is its parent; its type is its topic.
+/// A message for all front ends. `parent` is the request that led to it; the topic is its type.
 pub(crate) fn publication(
     parent: Option<&JupyterMessage>,
     content: impl Into<JupyterMessageContent>,
@@ -25,7 +25,7 @@ pub(crate) fn publication(
     message
 }
 
-/// An answer that `jupyter-protocol` has no type for, or not all the fields of.
+/// A reply for which `jupyter-protocol` has no type, or a type that lacks fields.
 pub(crate) fn untyped_reply(request: &JupyterMessage, content: Value) -> JupyterMessage {
     let unknown = UnknownMessage {
         msg_type: request.header.msg_type.clone(),
@@ -34,7 +34,7 @@ pub(crate) fn untyped_reply(request: &JupyterMessage, content: Value) -> Jupyter
     reply(request, unknown.reply(content))
 }
 
-/// The answer to a request that cannot be served.
+/// A reply to a [request that failed](https://jupyter-client.readthedocs.io/en/stable/messaging.html#request-reply).
 pub(crate) fn error_reply(request: &JupyterMessage, error: &CellError) -> JupyterMessage {
     untyped_reply(
         request,
@@ -45,6 +45,18 @@ pub(crate) fn error_reply(request: &JupyterMessage, error: &CellError) -> Jupyte
             "traceback": error.traceback,
         }),
     )
+}
+
+/// Logs that a message is sent, without its content.
+pub(crate) fn log_sent(channel: &'static str, message: &JupyterMessage) {
+    let parent = message.parent_header.as_ref();
+    tracing::debug!(
+        channel,
+        message_type = message.message_type(),
+        id = message.header.msg_id,
+        parent = parent.map(|header| header.msg_id.as_str()),
+        "sent"
+    );
 }
 
 fn stamped(mut message: JupyterMessage) -> JupyterMessage {

@@ -1,4 +1,4 @@
-//! What a cell shows, as messages for the front ends.
+//! Outputs of a cell as messages.
 
 use jupyter_protocol::{
     ClearOutput, DisplayData, ErrorOutput, ExecuteResult, ExecutionCount, JupyterMessageContent,
@@ -6,7 +6,8 @@ use jupyter_protocol::{
 };
 use offmodel_events::{CellError, Event, MimeBundle, Stream};
 
-/// The message that tells of an event of the cell `execution_count`; some concern no front end.
+/// The message for an event of the cell `execution_count`; none for events that front ends do not
+/// show.
 pub(crate) fn output(event: Event, execution_count: usize) -> Option<JupyterMessageContent> {
     let content = match event {
         Event::Stream { stream, text } => {
@@ -38,7 +39,8 @@ pub(crate) fn output(event: Event, execution_count: usize) -> Option<JupyterMess
     Some(content)
 }
 
-/// The message that tells of a cell's error.
+/// The [`error`](https://jupyter-client.readthedocs.io/en/stable/messaging.html#execution-errors)
+/// message of a cell.
 pub(crate) fn error_output(error: &CellError) -> JupyterMessageContent {
     let ReplyError {
         ename,
@@ -53,7 +55,7 @@ pub(crate) fn error_output(error: &CellError) -> JupyterMessageContent {
     .into()
 }
 
-/// An error as a part of a reply.
+/// A cell's error as a part of the `execute_reply`.
 pub(crate) fn reply_error(error: &CellError) -> ReplyError {
     ReplyError {
         ename: error.name.clone(),
@@ -62,7 +64,8 @@ pub(crate) fn reply_error(error: &CellError) -> ReplyError {
     }
 }
 
-/// The same formats, content untouched: the typed variants would parse some of them.
+/// The representations of a value, passed on untouched; the typed variants of [`MediaType`] would
+/// parse some of them.
 pub(crate) fn media(bundle: MimeBundle) -> Media {
     Media::new(bundle.0.into_iter().map(MediaType::Other).collect())
 }
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_reaches_the_front_end_as_it_is() {
+    fn every_representation_reaches_the_front_end_unchanged() {
         let mut data = MimeBundle::text("a\nb").with("image/png", "iVBORw0KGgo=");
         let table = json!({ "not": "a data resource" });
         data.0
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_carries_its_number_and_maps_that_are_never_null() {
+    fn a_result_has_its_execution_count_and_maps_that_are_never_null() {
         assert_eq!(
             wire(Event::Result {
                 data: MimeBundle::text("7")
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_display_can_be_named_and_updated() {
+    fn a_display_with_an_id_can_be_updated() {
         let data = MimeBundle::text("10 %");
         let shown = wire(Event::Display {
             data: data.clone(),
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn bookkeeping_events_are_not_shown() {
+    fn events_without_an_output_have_no_message() {
         assert!(output(Event::CellStarted { cell: 1 }, 1).is_none());
     }
 }

@@ -1,6 +1,7 @@
-//! Cursor positions: the protocol counts Unicode code points, Rust counts bytes.
+//! [Cursor positions](https://jupyter-client.readthedocs.io/en/stable/messaging.html#cursor-pos-and-unicode-offsets):
+//! the protocol counts Unicode code points, Rust counts bytes.
 
-/// The byte offset of the code point number `position`; past the end it is the end.
+/// The byte offset of the code point at index `position`; the end of the text for one past it.
 pub(crate) fn byte_offset(source: &str, position: usize) -> usize {
     source
         .char_indices()
@@ -8,7 +9,7 @@ pub(crate) fn byte_offset(source: &str, position: usize) -> usize {
         .map_or(source.len(), |(offset, _)| offset)
 }
 
-/// The number of code points before the byte `offset`; inside a character, before it.
+/// The number of code points that end at or before the byte `offset`.
 pub(crate) fn code_points(source: &str, offset: usize) -> usize {
     source
         .char_indices()

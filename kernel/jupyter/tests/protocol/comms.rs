@@ -26,7 +26,7 @@ async fn a_comm_to_an_unknown_target_is_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_comm_is_a_conversation_until_either_side_closes_it() {
+async fn a_comm_passes_messages_until_either_side_closes_it() {
     let mut frontend = Frontend::start::<Dummy>().await;
     for comm in ["a", "b"] {
         let data = json!({ "hello": comm });
@@ -37,8 +37,8 @@ async fn a_comm_is_a_conversation_until_either_side_closes_it() {
             )
             .await;
         frontend.recv_busy(&open).await;
-        let answer = frontend.recv(&open, "comm_msg").await;
-        assert_eq!(answer, json!({ "comm_id": comm, "data": data }));
+        let echo = frontend.recv(&open, "comm_msg").await;
+        assert_eq!(echo, json!({ "comm_id": comm, "data": data }));
         frontend.recv_idle(&open).await;
     }
     let both = json!({ "a": { "target_name": "echo" }, "b": { "target_name": "echo" } });
@@ -62,7 +62,7 @@ async fn a_comm_is_a_conversation_until_either_side_closes_it() {
     frontend.recv_busy(&bye).await;
     frontend.recv(&bye, "comm_close").await;
     frontend.recv_idle(&bye).await;
-    // To a comm that is closed, nothing is said.
+    // The target gets no message of a comm that is closed.
     let late = frontend
         .send("comm_msg", json!({ "comm_id": "a", "data": {} }))
         .await;

@@ -1,4 +1,4 @@
-//! A language whose cells say what is to happen, one command a line.
+//! A language whose cells are commands to the test, one on each line.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use offmodel_events::{CellError, Event, MimeBundle, Stream};
 use offmodel_jupyter::language::{
-    Candidate, Cell, Completeness, Completions, Description, Detail, Frontend, Interrupter,
+    Candidate, Cell, Completeness, Completions, DetailLevel, Frontend, Interrupter, KernelInfo,
+    LanguageInfo,
 };
 use offmodel_jupyter::{CommData, CommReply, CommTarget, CommTargets, Language};
 
-/// Takes `START_MS` milliseconds to start; with `STARTS` false it then fails to.
-pub struct Dummy<const START_MS: u64 = 0, const STARTS: bool = true> {
+/// A language that takes `START_MS` milliseconds to start, and then fails to if `STARTS` is false.
+pub(crate) struct Dummy<const START_MS: u64 = 0, const STARTS: bool = true> {
     signals: Arc<Signals>,
 }
 
@@ -39,17 +40,19 @@ fn error(name: &str, value: &str) -> CellError {
 }
 
 impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, STARTS> {
-    fn description() -> Description {
-        Description {
+    fn kernel_info() -> KernelInfo {
+        KernelInfo {
             implementation: "dummy-kernel".to_owned(),
             implementation_version: "1.2.3".to_owned(),
             banner: "a dummy".to_owned(),
-            name: "dummy".to_owned(),
-            version: "4.5.6".to_owned(),
-            mimetype: "text/dummy".to_owned(),
-            file_extension: ".dummy".to_owned(),
-            pygments_lexer: "text".to_owned(),
-            codemirror_mode: "null".to_owned(),
+            language_info: LanguageInfo {
+                name: "dummy".to_owned(),
+                version: "4.5.6".to_owned(),
+                mimetype: "text/dummy".to_owned(),
+                file_extension: ".dummy".to_owned(),
+                pygments_lexer: "text".to_owned(),
+                codemirror_mode: "null".to_owned(),
+            },
         }
     }
 
@@ -102,7 +105,7 @@ impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, START
         }
     }
 
-    /// The words of the language, for the letters right before the cursor.
+    /// The three words that this language completes, by the letters right before the cursor.
     fn complete(&mut self, source: &str, cursor: usize) -> Completions {
         let before = &source[..cursor];
         let start = before.rfind([' ', '\n']).map_or(0, |space| space + 1);
@@ -122,12 +125,17 @@ impl<const START_MS: u64, const STARTS: bool> Language for Dummy<START_MS, START
         }
     }
 
-    fn inspect(&mut self, source: &str, cursor: usize, detail: Detail) -> Option<MimeBundle> {
+    fn inspect(
+        &mut self,
+        source: &str,
+        cursor: usize,
+        detail_level: DetailLevel,
+    ) -> Option<MimeBundle> {
         let word = source[cursor..]
             .split(' ')
             .next()
             .filter(|word| !word.is_empty())?;
-        Some(MimeBundle::text(format!("{word}: {detail:?}")))
+        Some(MimeBundle::text(format!("{word}: {detail_level:?}")))
     }
 }
 
@@ -165,19 +173,19 @@ impl<const START_MS: u64, const STARTS: bool> Dummy<START_MS, STARTS> {
             }
             "page" => frontend.page(MimeBundle::text(rest)),
             "fail" => return Err(error("failure", rest)),
-            // Work that listens.
+            // Runs until it is interrupted.
             "work" => self.wait(|signals| &signals.interrupted, "interrupted")?,
-            // Work that does not.
+            // Runs until it is killed, and ignores interrupts.
             "hang" => self.wait(|signals| &signals.killed, "killed")?,
             "ask" => {
-                let answer = frontend.input(rest, false);
-                let answer = answer.map_err(|reason| error("no input", &reason.to_string()))?;
-                print(frontend, answer);
+                let input = frontend.input(rest, false);
+                let input = input.map_err(|reason| error("no input", &reason.to_string()))?;
+                print(frontend, input);
             }
             "password" => {
-                let answer = frontend.input(rest, true);
-                let answer = answer.map_err(|reason| error("no input", &reason.to_string()))?;
-                print(frontend, format!("{} characters", answer.len()));
+                let input = frontend.input(rest, true);
+                let input = input.map_err(|reason| error("no input", &reason.to_string()))?;
+                print(frontend, format!("{} characters", input.len()));
             }
             _ => return Err(error("syntax error", command)),
         }
@@ -187,12 +195,12 @@ impl<const START_MS: u64, const STARTS: bool> Dummy<START_MS, STARTS> {
     fn wait(
         &self,
         signal: impl Fn(&Signals) -> &AtomicBool,
-        outcome: &str,
+        error_name: &str,
     ) -> Result<(), CellError> {
         while !signal(&self.signals).swap(false, Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        Err(error(outcome, "the work was not finished"))
+        Err(error(error_name, "the work was not finished"))
     }
 }
 
@@ -203,7 +211,7 @@ fn print(frontend: &mut dyn Frontend, text: String) {
     });
 }
 
-/// A comm target that repeats what it is told, and closes when told to.
+/// A comm target that echoes every message, and closes the comm at one with the key `bye`.
 struct Echo;
 
 impl CommTarget for Echo {

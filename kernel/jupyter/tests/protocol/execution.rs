@@ -1,4 +1,4 @@
-//! Cells: their messages in order, and what the flags of an execute request change.
+//! Cells: the order of their messages, and the flags of an `execute_request`.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::dummy_language::Dummy;
 use crate::frontend::{Frontend, is_idle};
 
 #[tokio::test]
-async fn a_cell_is_announced_run_and_answered_in_order() {
+async fn a_cell_has_its_input_outputs_and_reply_in_order() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend.send_execute("print one\nwarn two\nvalue 3").await;
     frontend.recv_busy(&cell).await;
@@ -33,7 +33,7 @@ async fn a_cell_is_announced_run_and_answered_in_order() {
 }
 
 #[tokio::test]
-async fn displays_are_named_updated_and_cleared_in_order() {
+async fn displays_are_shown_updated_and_cleared_in_order() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend
         .send_execute("show a\nupdate b\nclear\nshow c")
@@ -60,7 +60,7 @@ async fn displays_are_named_updated_and_cleared_in_order() {
 }
 
 #[tokio::test]
-async fn an_error_is_shown_and_told_in_the_reply() {
+async fn an_error_is_published_and_in_the_reply() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend.send_execute("fail twice").await;
     frontend.recv_busy(&cell).await;
@@ -80,7 +80,7 @@ async fn an_error_is_shown_and_told_in_the_reply() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_paged_comes_with_the_reply() {
+async fn a_page_is_a_payload_of_the_reply() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend.send_execute("page about it").await;
     let reply = frontend.recv_quiet_cell(&cell, 1).await;
@@ -90,7 +90,7 @@ async fn what_is_to_be_paged_comes_with_the_reply() {
 }
 
 #[tokio::test]
-async fn a_silent_cell_shows_nothing_and_does_not_count() {
+async fn a_silent_cell_has_no_outputs_and_does_not_count() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend
         .send(
@@ -222,7 +222,7 @@ async fn user_expressions_have_a_value_or_an_error_each() {
 }
 
 #[tokio::test]
-async fn many_small_writes_arrive_whole_in_few_messages() {
+async fn many_small_writes_are_sent_as_few_messages() {
     const LINES: usize = 20_000;
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend.send_execute(&format!("count {LINES}")).await;

@@ -1,4 +1,4 @@
-//! Messages and front ends that are not as they should be.
+//! Malformed messages, and front ends that misbehave.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::dummy_language::Dummy;
 use crate::frontend::{Frontend, is_idle};
 
 #[tokio::test]
-async fn a_wrongly_signed_message_is_dropped_and_the_kernel_goes_on() {
+async fn a_message_with_a_wrong_signature_is_dropped_and_the_kernel_goes_on() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let mut forged = frontend.info.clone();
     forged.key = "another secret".to_owned();
@@ -26,9 +26,9 @@ async fn a_wrongly_signed_message_is_dropped_and_the_kernel_goes_on() {
         .send(JupyterMessage::new(KernelInfoRequest {}, None))
         .await
         .unwrap();
-    let answer = tokio::time::timeout(Duration::from_millis(200), forger.read()).await;
-    assert!(answer.is_err(), "a forger got {answer:?}");
-    // Not even its being busy was told.
+    let reply = tokio::time::timeout(Duration::from_millis(200), forger.read()).await;
+    assert!(reply.is_err(), "a forger got {reply:?}");
+    // The kernel did not even publish that it was busy.
     let cell = frontend.send_execute("").await;
     frontend.recv_quiet_cell(&cell, 1).await;
     frontend.finish().await;
@@ -64,7 +64,7 @@ async fn bytes_that_are_no_message_are_dropped_on_every_socket() {
 }
 
 #[tokio::test]
-async fn every_request_gets_a_reply_even_if_it_is_unknown_or_wrong() {
+async fn unknown_and_malformed_requests_get_a_reply() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let unknown = frontend.ask("juggle_request", json!({ "balls": 3 })).await;
     assert_eq!(
@@ -93,15 +93,15 @@ async fn every_request_gets_a_reply_even_if_it_is_unknown_or_wrong() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_does_not_read_holds_up_the_others_only_for_a_while() {
+async fn a_subscriber_that_does_not_read_is_disconnected_after_a_while() {
     let mut frontend = Frontend::start::<Dummy>().await;
-    // It is welcomed, and reads nothing after that; its connection stays open.
+    // The subscriber reads its welcome and nothing after it, and keeps the connection open.
     let mut stuck = create_client_iopub_connection(&frontend.info, "", "stuck")
         .await
         .unwrap();
     assert_eq!(stuck.read().await.unwrap().message_type(), "iopub_welcome");
     assert_eq!(frontend.recv_iopub().await.message_type(), "iopub_welcome");
-    // More than fits into the buffers on the way.
+    // More than the buffers between kernel and subscriber can hold.
     let cell = frontend.send_execute("flood 64").await;
     let mut texts = 0;
     loop {

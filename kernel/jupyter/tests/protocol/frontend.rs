@@ -1,5 +1,5 @@
-//! A front end that expects every message: one that does not come, or one too many, fails the
-//! test.
+//! A front end that expects every message of the kernel: a missing one fails the test, and so does
+//! an unexpected one.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
@@ -12,26 +12,26 @@ use jupyter_zmq_client::{
     create_client_shell_connection_with_identity, create_client_stdin_connection_with_identity,
     peer_identity_for_session,
 };
-use offmodel_jupyter::{ConnectionInfo, Ending, Kernel, Language};
+use offmodel_jupyter::{ConnectionInfo, Kernel, Language, Shutdown};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Longer than anything here takes.
-const LONG: Duration = Duration::from_secs(20);
+/// The longest that any message may take.
+const RECV_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub struct Frontend {
+pub(crate) struct Frontend {
     pub info: ConnectionInfo,
     pub shell: ClientShellConnection,
     pub control: ClientControlConnection,
     pub stdin: ClientStdinConnection,
     pub iopub: ClientIoPubConnection,
     pub heartbeat: ClientHeartbeatConnection,
-    kernel: JoinHandle<Ending>,
+    kernel: JoinHandle<Shutdown>,
 }
 
-/// A connection over TCP whose ports are free at the moment.
-pub fn loopback() -> ConnectionInfo {
+/// A connection over TCP with five free ports.
+pub(crate) fn loopback() -> ConnectionInfo {
     let listeners: Vec<TcpListener> = (0..5)
         .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
         .collect();
@@ -51,14 +51,14 @@ pub fn loopback() -> ConnectionInfo {
 }
 
 impl Frontend {
-    /// A kernel for `L` and a front end that is subscribed to all it publishes.
-    pub async fn start<L: Language>() -> Self {
+    /// Starts a kernel for `L` and a front end that is subscribed to everything it publishes.
+    pub(crate) async fn start<L: Language>() -> Self {
         Self::start_at::<L>(loopback()).await
     }
 
-    pub async fn start_at<L: Language>(info: ConnectionInfo) -> Self {
+    pub(crate) async fn start_at<L: Language>(info: ConnectionInfo) -> Self {
         let kernel = Kernel::<L>::start(&info).await.unwrap();
-        let kernel = tokio::spawn(kernel.finished());
+        let kernel = tokio::spawn(kernel.run_until_shutdown());
         let session = "front-end";
         let identity = peer_identity_for_session(session).unwrap();
         let shell =
@@ -82,83 +82,83 @@ impl Frontend {
         frontend
     }
 
-    /// Sends a request on shell; its id comes back.
-    pub async fn send(&mut self, message_type: &str, content: Value) -> String {
+    /// Sends a request on shell and returns its message id.
+    pub(crate) async fn send(&mut self, message_type: &str, content: Value) -> String {
         let (message, id) = request(message_type, content);
         self.shell.send(message).await.unwrap();
         id
     }
 
-    pub async fn send_execute(&mut self, code: &str) -> String {
+    pub(crate) async fn send_execute(&mut self, code: &str) -> String {
         self.send("execute_request", json!({ "code": code })).await
     }
 
-    pub async fn send_control(&mut self, message_type: &str, content: Value) -> String {
+    pub(crate) async fn send_control(&mut self, message_type: &str, content: Value) -> String {
         let (message, id) = request(message_type, content);
         self.control.send(message).await.unwrap();
         id
     }
 
     /// Expects the reply to `request` on shell.
-    pub async fn recv_reply(&mut self, request: &str, message_type: &str) -> Value {
-        let message = timeout(LONG, self.shell.read())
+    pub(crate) async fn recv_reply(&mut self, request: &str, message_type: &str) -> Value {
+        let message = timeout(RECV_TIMEOUT, self.shell.read())
             .await
             .expect(message_type)
             .unwrap();
         content(&message, request, message_type)
     }
 
-    pub async fn recv_control_reply(&mut self, request: &str, message_type: &str) -> Value {
-        let message = timeout(LONG, self.control.read())
+    pub(crate) async fn recv_control_reply(&mut self, request: &str, message_type: &str) -> Value {
+        let message = timeout(RECV_TIMEOUT, self.control.read())
             .await
             .expect(message_type)
             .unwrap();
         content(&message, request, message_type)
     }
 
-    /// Expects a message that follows from `request` on iopub.
-    pub async fn recv(&mut self, request: &str, message_type: &str) -> Value {
+    /// Expects a message on iopub whose parent is `request`.
+    pub(crate) async fn recv(&mut self, request: &str, message_type: &str) -> Value {
         let message = self.recv_iopub().await;
         content(&message, request, message_type)
     }
 
-    pub async fn recv_iopub(&mut self) -> JupyterMessage {
-        timeout(LONG, self.iopub.read())
+    pub(crate) async fn recv_iopub(&mut self) -> JupyterMessage {
+        timeout(RECV_TIMEOUT, self.iopub.read())
             .await
             .expect("a message on iopub")
             .unwrap()
     }
 
-    pub async fn recv_busy(&mut self, request: &str) {
+    pub(crate) async fn recv_busy(&mut self, request: &str) {
         assert_eq!(
             self.recv(request, "status").await,
             json!({ "execution_state": "busy" })
         );
     }
 
-    pub async fn recv_idle(&mut self, request: &str) {
+    pub(crate) async fn recv_idle(&mut self, request: &str) {
         assert_eq!(
             self.recv(request, "status").await,
             json!({ "execution_state": "idle" })
         );
     }
 
-    pub async fn recv_input(&mut self, request: &str, execution_count: usize) {
+    pub(crate) async fn recv_input(&mut self, request: &str, execution_count: usize) {
         let input = self.recv(request, "execute_input").await;
         assert_eq!(input["execution_count"], execution_count);
     }
 
-    pub async fn recv_stdout(&mut self, request: &str, text: &str) {
+    pub(crate) async fn recv_stdout(&mut self, request: &str, text: &str) {
         let stream = self.recv(request, "stream").await;
         assert_eq!(stream, json!({ "name": "stdout", "text": text }));
     }
 
-    /// Reads iopub until all these requests are idle: types and contents, by request.
-    pub async fn recv_all<const COUNT: usize>(
+    /// Reads iopub until all these requests are idle; returns types and contents by request.
+    pub(crate) async fn recv_all<const COUNT: usize>(
         &mut self,
         requests: [&str; COUNT],
     ) -> [Vec<(String, Value)>; COUNT] {
-        let mut told = [const { Vec::new() }; COUNT];
+        let mut received = [const { Vec::new() }; COUNT];
         let mut idle = 0;
         while idle < COUNT {
             let message = self.recv_iopub().await;
@@ -169,21 +169,21 @@ impl Frontend {
                 .unwrap();
             idle += usize::from(is_idle(&message));
             let content = serde_json::to_value(&message.content).unwrap();
-            told[index].push((message.message_type().to_owned(), content));
+            received[index].push((message.message_type().to_owned(), content));
         }
-        told
+        received
     }
 
-    /// Expects the messages of a cell that shows nothing: busy, input, idle and the reply.
-    pub async fn recv_quiet_cell(&mut self, request: &str, execution_count: usize) -> Value {
+    /// Expects the messages of a cell without outputs: busy, input, idle and the reply.
+    pub(crate) async fn recv_quiet_cell(&mut self, request: &str, execution_count: usize) -> Value {
         self.recv_busy(request).await;
         self.recv_input(request, execution_count).await;
         self.recv_idle(request).await;
         self.recv_reply(request, "execute_reply").await
     }
 
-    /// Sends a request other than a cell, and expects its reply and nothing else.
-    pub async fn ask(&mut self, message_type: &str, content: Value) -> Value {
+    /// Sends a request other than a cell; expects busy, idle and the reply, which it returns.
+    pub(crate) async fn ask(&mut self, message_type: &str, content: Value) -> Value {
         let request = self.send(message_type, content).await;
         self.recv_busy(&request).await;
         self.recv_idle(&request).await;
@@ -191,14 +191,14 @@ impl Frontend {
             .await
     }
 
-    /// Ends the kernel; it must have nothing more to say.
-    pub async fn finish(mut self) {
-        let ending = self.shut_down(false).await;
-        assert_eq!(ending, Ending { restart: false });
+    /// Shuts the kernel down; no message may be left.
+    pub(crate) async fn finish(mut self) {
+        let shutdown = self.shut_down(false).await;
+        assert_eq!(shutdown, Shutdown { restart: false });
     }
 
-    /// Ends the kernel as a front end does, and tells how it ended.
-    pub async fn shut_down(&mut self, restart: bool) -> Ending {
+    /// Shuts the kernel down with a request on control, and returns how it ended.
+    pub(crate) async fn shut_down(&mut self, restart: bool) -> Shutdown {
         let expected = json!({ "restart": restart, "status": "ok" });
         let request = self
             .send_control("shutdown_request", json!({ "restart": restart }))
@@ -210,15 +210,15 @@ impl Frontend {
             self.recv_control_reply(&request, "shutdown_reply").await,
             expected
         );
-        let ending = timeout(LONG, &mut self.kernel)
+        let shutdown = timeout(RECV_TIMEOUT, &mut self.kernel)
             .await
-            .expect("the end")
+            .expect("the shutdown")
             .unwrap();
         let more = timeout(Duration::from_millis(1), self.shell.read()).await;
         assert!(!matches!(more, Ok(Ok(_))), "unexpected on shell: {more:?}");
         let more = timeout(Duration::from_millis(1), self.stdin.read()).await;
         assert!(!matches!(more, Ok(Ok(_))), "unexpected on stdin: {more:?}");
-        ending
+        shutdown
     }
 }
 
@@ -232,7 +232,7 @@ fn request(message_type: &str, content: Value) -> (JupyterMessage, String) {
     (message, id)
 }
 
-/// The content of a message that must be of this type and follow from this request.
+/// The content of a message, which must have this type and this parent.
 fn content(message: &JupyterMessage, request: &str, message_type: &str) -> Value {
     let parent = message
         .parent_header
@@ -249,8 +249,8 @@ fn content(message: &JupyterMessage, request: &str, message_type: &str) -> Value
     content
 }
 
-/// Whether a message says that the kernel has nothing more to tell about its parent.
-pub fn is_idle(message: &JupyterMessage) -> bool {
+/// Returns whether a message is the status `idle`, the last one of its parent.
+pub(crate) fn is_idle(message: &JupyterMessage) -> bool {
     matches!(
         &message.content,
         JupyterMessageContent::Status(Status { execution_state })

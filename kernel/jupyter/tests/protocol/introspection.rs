@@ -1,4 +1,4 @@
-//! What a front end asks about code and kernel.
+//! Completion, inspection, completeness, history and kernel info.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::dummy_language::Dummy;
 use crate::frontend::Frontend;
 
 #[tokio::test]
-async fn the_kernel_introduces_itself() {
+async fn kernel_info_names_the_kernel_and_its_language() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let info = frontend.ask("kernel_info_request", json!({})).await;
     assert_eq!(info["status"], "ok");
@@ -28,9 +28,9 @@ async fn the_kernel_introduces_itself() {
 }
 
 #[tokio::test]
-async fn cursors_count_code_points() {
+async fn cursor_positions_count_code_points() {
     let mut frontend = Frontend::start::<Dummy>().await;
-    // The mathematical alpha takes four bytes, and two units of JavaScript.
+    // The mathematical alpha is one code point, four bytes of UTF-8 and two units of UTF-16.
     let reply = frontend
         .ask(
             "complete_request",
@@ -63,7 +63,7 @@ async fn cursors_count_code_points() {
 }
 
 #[tokio::test]
-async fn a_name_is_explained_or_not_found() {
+async fn inspection_finds_a_name_or_says_that_there_is_none() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let code = "é name";
     let found = frontend
@@ -87,7 +87,7 @@ async fn a_name_is_explained_or_not_found() {
 }
 
 #[tokio::test]
-async fn a_console_learns_whether_to_ask_for_another_line() {
+async fn code_is_complete_incomplete_or_invalid() {
     let mut frontend = Frontend::start::<Dummy>().await;
     for (code, status, indent) in [
         ("print", "complete", ""),
@@ -107,7 +107,7 @@ async fn a_console_learns_whether_to_ask_for_another_line() {
 }
 
 #[tokio::test]
-async fn history_keeps_cells_with_their_results() {
+async fn history_has_cells_with_their_results() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let first = frontend.send_execute("").await;
     frontend.recv_quiet_cell(&first, 1).await;
@@ -117,7 +117,7 @@ async fn history_keeps_cells_with_their_results() {
     frontend.recv(&second, "execute_result").await;
     frontend.recv_idle(&second).await;
     frontend.recv_reply(&second, "execute_reply").await;
-    // As `jupyter_client` asks: without the end of the range.
+    // `jupyter_client` sends a range without its end.
     let request = json!({ "hist_access_type": "range", "session": 0, "start": 2, "raw": true, "output": true });
     let reply = frontend.ask("history_request", request).await;
     assert_eq!(

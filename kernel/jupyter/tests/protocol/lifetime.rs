@@ -1,32 +1,36 @@
-//! Start, interrupt and end.
+//! Start, interrupt and shutdown.
 
 use std::time::{Duration, Instant};
 
 use jupyter_protocol::Transport;
-use offmodel_jupyter::{ConnectionInfo, Ending};
+use offmodel_jupyter::{ConnectionInfo, Shutdown};
 use serde_json::json;
 
 use crate::dummy_language::Dummy;
 use crate::frontend::{Frontend, loopback};
 
 #[tokio::test]
-async fn questions_are_answered_while_the_language_starts_and_the_first_cell_waits() {
+async fn requests_get_replies_while_the_language_starts_and_the_first_cell_waits() {
     let started = Instant::now();
     let mut frontend = Frontend::start::<Dummy<1500>>().await;
-    let cell_waits = Duration::from_millis(1500);
+    let language_start = Duration::from_millis(1500);
     frontend.ask("kernel_info_request", json!({})).await;
     frontend
         .ask("is_complete_request", json!({ "code": "print" }))
         .await;
-    assert!(started.elapsed() < cell_waits, "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < language_start,
+        "{:?}",
+        started.elapsed()
+    );
     let cell = frontend.send_execute("").await;
     frontend.recv_quiet_cell(&cell, 1).await;
-    assert!(started.elapsed() >= cell_waits);
+    assert!(started.elapsed() >= language_start);
     frontend.finish().await;
 }
 
 #[tokio::test]
-async fn a_language_that_does_not_start_is_an_error_of_every_cell() {
+async fn every_cell_fails_if_the_language_does_not_start() {
     let mut frontend = Frontend::start::<Dummy<0, false>>().await;
     for count in 1..3 {
         let cell = frontend.send_execute("print 1").await;
@@ -50,7 +54,7 @@ async fn a_language_that_does_not_start_is_an_error_of_every_cell() {
 }
 
 #[tokio::test]
-async fn an_interrupt_stops_a_running_cell_and_those_behind_it() {
+async fn an_interrupt_stops_the_running_cell_and_aborts_those_behind_it() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend.send_execute("print begun\nwork").await;
     let behind = frontend.send_execute("print 1").await;
@@ -70,9 +74,9 @@ async fn an_interrupt_stops_a_running_cell_and_those_behind_it() {
         frontend.recv_reply(&behind, "execute_reply").await["status"],
         "aborted"
     );
-    // What belongs to the interrupt and to the cells may be told in any order.
-    let told = frontend.recv_all([&interrupt, &cell, &behind]).await;
-    let types = told.map(|messages| {
+    // Messages of the interrupt and of the cells may be interleaved.
+    let received = frontend.recv_all([&interrupt, &cell, &behind]).await;
+    let types = received.map(|messages| {
         messages
             .into_iter()
             .map(|(kind, _)| kind)
@@ -85,7 +89,7 @@ async fn an_interrupt_stops_a_running_cell_and_those_behind_it() {
 }
 
 #[tokio::test]
-async fn an_interrupt_without_a_cell_changes_nothing() {
+async fn an_interrupt_without_a_cell_does_nothing() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let interrupt = frontend.send_control("interrupt_request", json!({})).await;
     frontend.recv_busy(&interrupt).await;
@@ -117,13 +121,13 @@ async fn a_cell_that_waits_for_the_language_can_be_interrupted() {
 }
 
 #[tokio::test]
-async fn a_cell_that_does_not_listen_is_stopped_by_force_at_the_second_interrupt() {
+async fn a_cell_that_ignores_interrupts_is_killed_at_the_second() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend.send_execute("print begun\nhang").await;
     frontend.recv_busy(&cell).await;
     frontend.recv_input(&cell, 1).await;
     frontend.recv_stdout(&cell, "begun\n").await;
-    // The second in quick succession is not meant as one.
+    // The second comes too soon after the first to kill the cell.
     for pause in [0, 1100] {
         let interrupt = frontend.send_control("interrupt_request", json!({})).await;
         frontend.recv_busy(&interrupt).await;
@@ -157,20 +161,20 @@ async fn a_cell_that_does_not_listen_is_stopped_by_force_at_the_second_interrupt
 }
 
 #[tokio::test]
-async fn a_restart_ends_the_kernel_while_a_cell_runs() {
+async fn a_restart_shuts_the_kernel_down_while_a_cell_runs() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend.send_execute("hang").await;
     frontend.recv_busy(&cell).await;
     frontend.recv_input(&cell, 1).await;
-    // By itself the cell would never end.
-    assert_eq!(frontend.shut_down(true).await, Ending { restart: true });
-    // The next one is given the same ports.
+    // The cell would never end by itself.
+    assert_eq!(frontend.shut_down(true).await, Shutdown { restart: true });
+    // The next kernel gets the same ports.
     let next = Frontend::start_at::<Dummy>(frontend.info.clone()).await;
     next.finish().await;
 }
 
 #[tokio::test]
-async fn a_kernel_can_be_talked_to_over_socket_files_which_it_removes() {
+async fn a_kernel_serves_socket_files_and_removes_them() {
     let folder = tempfile::tempdir().unwrap();
     let info = ConnectionInfo {
         transport: Transport::IPC,

@@ -1,5 +1,5 @@
-//! The protocol as a front end sees it: a kernel with a small language of our own, and a front
-//! end that fails on every message it was not told to expect, over real sockets.
+//! The messaging protocol over real sockets: a kernel with a [dummy language](dummy_language) and a
+//! [front end](frontend) that fails the test at every message it does not expect.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,4 +14,5 @@ mod faults;
 mod frontend;
 mod introspection;
 mod lifetime;
+mod log;
 mod stdin;

@@ -1,4 +1,4 @@
-//! Questions of a running cell to the user.
+//! Input that a running cell requests from the user.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ async fn send_cell(frontend: &mut Frontend, code: &str) -> String {
     cell
 }
 
-async fn recv_question(frontend: &mut Frontend, cell: &str) -> JupyterMessage {
-    let question = frontend.stdin.read().await.unwrap();
-    assert_eq!(question.parent_header.as_ref().unwrap().msg_id, cell);
-    question
+async fn recv_input_request(frontend: &mut Frontend, cell: &str) -> JupyterMessage {
+    let request = frontend.stdin.read().await.unwrap();
+    assert_eq!(request.parent_header.as_ref().unwrap().msg_id, cell);
+    request
 }
 
 fn content(message: &JupyterMessage) -> Value {
     serde_json::to_value(&message.content).unwrap()
 }
 
-fn answer(value: &str) -> JupyterMessage {
+pub(crate) fn input_reply(value: &str) -> JupyterMessage {
     let reply = InputReply {
         value: value.to_owned(),
         ..Default::default()
@@ -39,18 +39,18 @@ fn answer(value: &str) -> JupyterMessage {
 }
 
 #[tokio::test]
-async fn a_cell_can_ask_a_question() {
+async fn a_cell_gets_the_line_that_the_user_types() {
     let mut frontend = Frontend::start::<Dummy>().await;
-    // An answer that nobody asked for is not taken for the next one.
-    frontend.stdin.send(answer("stale")).await.unwrap();
+    // A reply that no cell requested must not be taken for the next one.
+    frontend.stdin.send(input_reply("stale")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let cell = send_cell(&mut frontend, "ask name? ").await;
-    let question = recv_question(&mut frontend, &cell).await;
+    let request = recv_input_request(&mut frontend, &cell).await;
     assert_eq!(
-        content(&question),
+        content(&request),
         json!({ "prompt": "name? ", "password": false })
     );
-    frontend.stdin.send(answer("Ada")).await.unwrap();
+    frontend.stdin.send(input_reply("Ada")).await.unwrap();
     frontend.recv_stdout(&cell, "Ada").await;
     frontend.recv_idle(&cell).await;
     frontend.recv_reply(&cell, "execute_reply").await;
@@ -58,15 +58,15 @@ async fn a_cell_can_ask_a_question() {
 }
 
 #[tokio::test]
-async fn a_password_is_asked_for_as_one() {
+async fn a_password_is_requested_as_one() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = send_cell(&mut frontend, "password key? ").await;
-    let question = recv_question(&mut frontend, &cell).await;
+    let request = recv_input_request(&mut frontend, &cell).await;
     assert_eq!(
-        content(&question),
+        content(&request),
         json!({ "prompt": "key? ", "password": true })
     );
-    frontend.stdin.send(answer("12345")).await.unwrap();
+    frontend.stdin.send(input_reply("12345")).await.unwrap();
     frontend.recv_stdout(&cell, "5 characters").await;
     frontend.recv_idle(&cell).await;
     frontend.recv_reply(&cell, "execute_reply").await;
@@ -74,7 +74,7 @@ async fn a_password_is_asked_for_as_one() {
 }
 
 #[tokio::test]
-async fn a_front_end_that_takes_no_questions_is_not_asked() {
+async fn a_front_end_without_stdin_gets_no_input_request() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = frontend.send_execute("ask name? ").await;
     frontend.recv_busy(&cell).await;
@@ -87,10 +87,10 @@ async fn a_front_end_that_takes_no_questions_is_not_asked() {
 }
 
 #[tokio::test]
-async fn a_question_can_be_interrupted() {
+async fn a_cell_that_waits_for_input_can_be_interrupted() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let cell = send_cell(&mut frontend, "ask name? ").await;
-    recv_question(&mut frontend, &cell).await;
+    recv_input_request(&mut frontend, &cell).await;
     let interrupt = frontend.send_control("interrupt_request", json!({})).await;
     frontend.recv_busy(&interrupt).await;
     frontend.recv_idle(&interrupt).await;

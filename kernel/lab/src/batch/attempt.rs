@@ -1,4 +1,4 @@
-//! One attempt, in this process.
+//! One attempt of a trial, run in this process.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,13 +12,13 @@ use offmodel_models::BestDevice;
 use serde_json::{Map, Value};
 use tch::Device;
 
-use super::{Notebook, cells, parameters};
-use crate::failures::{self, Located};
+use super::{Notebook, cell_boundary, parameters};
+use crate::cell_errors::{self, NotebookPlace};
 use crate::live::Raised;
 
 static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
-/// What keeps an attempt from beginning.
+/// Why an attempt could not start.
 #[derive(Debug, thiserror::Error)]
 enum PrepareError {
     #[error("failed to read {}: {source}", path.display())]
@@ -35,7 +35,7 @@ enum PrepareError {
     },
 }
 
-/// Runs the attempt described by `spec.json` in `folder` and gives its exit code.
+/// Runs the attempt described by `spec.json` in `folder` and returns the exit code.
 pub(super) fn run(
     folder: &Path,
     notebook: &'static Notebook,
@@ -46,31 +46,62 @@ pub(super) fn run(
         return exit_code::RUNTIME_FAILED;
     }
     match run_cells(notebook, cells) {
-        // An executed notebook with holes in it must not pass for a whole one.
+        // An executed notebook with missing outputs must not pass for a complete one.
         exit_code::SUCCESS if sink::events_lost() => exit_code::EVENTS_LOST,
         code => code,
     }
 }
 
-/// Runs with default parameters; displays and errors are printed.
-pub(super) fn run_plainly(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> i32 {
-    cells::print_plainly();
+/// Runs the notebook with its default parameters and prints displays and errors.
+pub(super) fn run_standalone(
+    notebook: &'static Notebook,
+    cells: fn() -> Result<(), Raised>,
+) -> i32 {
+    cell_boundary::disable_capture();
     run_cells(notebook, cells)
 }
 
-/// The folder of the attempt that this process runs, if it runs one.
+/// The folder of the attempt that this process runs; none if it runs standalone or live.
 pub(super) fn folder() -> Option<&'static Path> {
     FOLDER.get().map(PathBuf::as_path)
 }
 
-/// Ends the process at once, with output flushed.
+/// Flushes all output and ends the process without running destructors.
 pub(super) fn exit(code: i32) -> ! {
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
-    // SAFETY: flushing all C streams, then leaving; neither touches Rust's memory.
+    // SAFETY: flushes all C streams and exits; neither accesses Rust's memory.
     unsafe {
         libc::fflush(std::ptr::null_mut());
         libc::_exit(code)
+    }
+}
+
+/// The error with which statements of the notebook ended, if any, with its line in the cell.
+pub(super) fn error_of(
+    notebook: &Notebook,
+    ended: std::thread::Result<Result<(), Raised>>,
+) -> Option<CellError> {
+    match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(raised)) => {
+            let place = notebook.place(raised.source_line as usize);
+            let line = place.map(|(_, line)| line);
+            Some(cell_errors::question_mark_error(raised, line))
+        }
+        Err(_) => Some(cell_errors::panic_error(|file, line| {
+            let place = file
+                .ends_with(notebook.file)
+                .then(|| notebook.place(line as usize))
+                .flatten();
+            match place {
+                None => NotebookPlace::Outside,
+                Some((cell, line)) if Some(cell) == cell_boundary::running() => {
+                    NotebookPlace::RunningCell { line }
+                }
+                Some((cell, line)) => NotebookPlace::OtherCell { cell, line },
+            }
+        })),
     }
 }
 
@@ -105,46 +136,22 @@ fn given_parameters(text: &str) -> Result<Map<String, Value>, String> {
 fn run_cells(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> i32 {
     interrupt::install_handler();
     interrupt_on_termination();
-    failures::install_panic_hook();
-    // Before any cell asks for CUDA, and after the fork: a context does not survive one.
+    cell_errors::install_panic_hook();
+    // Loads libtorch's CUDA library: before any cell, because libtorch looks for it only once, and
+    // after the fork, because a CUDA context does not survive one.
     let _ = Device::best();
     let error = match error_of(notebook, catch_unwind(AssertUnwindSafe(cells))) {
         Some(error) => error,
-        None => match cells::unfinished(notebook) {
+        None => match cell_boundary::left_early(notebook) {
             None => return exit_code::SUCCESS,
-            Some(cell) => returned_early(cell),
+            Some(cell) => early_return_error(cell),
         },
     };
-    cells::fail(error);
+    cell_boundary::fail(error);
     exit_code::CELL_FAILED
 }
 
-/// The error, in lines of the cell, with which statements of the notebook ended, if they did.
-pub(super) fn error_of(
-    notebook: &Notebook,
-    ended: std::thread::Result<Result<(), Raised>>,
-) -> Option<CellError> {
-    match ended {
-        Ok(Ok(())) => None,
-        Ok(Err(raised)) => {
-            let place = notebook.place(raised.source_line as usize);
-            Some(failures::raised(raised, place.map(|(_, line)| line)))
-        }
-        Err(_) => Some(failures::panicked(|file, line| {
-            let place = file
-                .ends_with(notebook.file)
-                .then(|| notebook.place(line as usize))
-                .flatten();
-            match place {
-                None => Located::Elsewhere,
-                Some((cell, line)) if Some(cell) == cells::running() => Located::Running { line },
-                Some((cell, line)) => Located::Other { cell, line },
-            }
-        })),
-    }
-}
-
-/// A scheduler asks with SIGTERM what Ctrl-C asks with SIGINT.
+/// Treats SIGTERM, which schedulers send to stop a job, like SIGINT.
 fn interrupt_on_termination() {
     extern "C" fn on_termination(_signal: libc::c_int) {
         interrupt::request();
@@ -154,10 +161,12 @@ fn interrupt_on_termination() {
     unsafe { libc::signal(libc::SIGTERM, handler as libc::sighandler_t) };
 }
 
-/// A `return` in a cell would end all later cells without a word.
-fn returned_early(cell: usize) -> CellError {
-    let value = format!(
-        "cell {cell} left the notebook by `return`, so that the cells after it did not run; use `if` or a block"
-    );
-    CellError::new("return", value)
+/// The error for a `return` in a cell, which would otherwise skip all later cells silently.
+fn early_return_error(cell: usize) -> CellError {
+    CellError::new(
+        "return",
+        format!(
+            "cell {cell} left the notebook by `return`, so that the cells after it did not run; use `if` or a block"
+        ),
+    )
 }

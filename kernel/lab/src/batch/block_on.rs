@@ -8,14 +8,14 @@ use tokio::runtime::Runtime;
 
 use crate::live::Raised;
 
-/// Runs a notebook that uses `.await`, with a tokio runtime around it.
+/// Runs a notebook that uses `.await`, inside the context of a tokio runtime.
 ///
-/// The notebook's own future is polled on the main thread, outside of the runtime's workers:
-/// cells that do not use `.await` may then call blocking functions, also such as start a
-/// runtime themselves, as they may in the live kernel.
+/// Polls the notebook's future on the main thread rather than by `Runtime::block_on`. Cells without
+/// `.await` may therefore call blocking functions, including those that start a runtime of their
+/// own, as they may in the live kernel.
 ///
 /// # Errors
-/// What the notebook gives, or that the runtime could not be started.
+/// The error of the notebook, or that of starting the runtime.
 pub fn block_on<F>(notebook: F) -> Result<(), Raised>
 where
     F: Future<Output = Result<(), Raised>>,

@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 
 static GIVEN: OnceLock<Map<String, Value>> = OnceLock::new();
 
-/// The value given for a parameter, or its default.
+/// The value that the attempt gives for a parameter, or `default` if it gives none.
 ///
 /// # Panics
-/// When the value does not have the parameter's type, which runners check before they start a
-/// program; the panic is reported as the error of the `parameters` cell.
+/// When the value does not have the parameter's type. Runners check types before they start a
+/// program; the panic becomes the error of the `parameters` cell.
 pub fn parameter<T: DeserializeOwned>(name: &str, default: T) -> T {
     let Some(value) = GIVEN.get().and_then(|given| given.get(name)) else {
         return default;
@@ -20,7 +20,7 @@ pub fn parameter<T: DeserializeOwned>(name: &str, default: T) -> T {
     }
 }
 
-/// Sets the values of this process; later calls change nothing.
+/// Sets the parameters of this process; later calls have no effect.
 pub(super) fn install(given: Map<String, Value>) {
     let _ = GIVEN.set(given);
 }

@@ -1,50 +1,51 @@
-use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use offmodel_events::{Event, emit};
+use offmodel_support::atomic_file;
 use polars::prelude::{DataFrame, ParquetWriter, PolarsError};
 
 use super::attempt;
 
-/// Why a frame was not recorded.
+/// Why a frame could not be recorded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The name cannot be a file's name everywhere.
+    /// The name is not a safe file name.
     #[error(
         "failed to record a frame as `{name}`: a name has 1 to 64 letters, digits, `_` or `-`, starts with a letter or digit, and is not `results`"
     )]
     Name {
-        /// The name given.
+        /// The rejected name.
         name: String,
     },
-    /// The frame could not be written as parquet.
+    /// polars could not write the frame as parquet.
     #[error("failed to write {}: {source}", path.display())]
     Frame {
         /// The file.
         path: PathBuf,
-        /// What polars said.
+        /// The error of polars.
         source: PolarsError,
     },
-    /// The file could not be created or published.
+    /// The file could not be created or renamed.
     #[error("failed to write {}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// The error of the operating system.
+        source: io::Error,
     },
 }
 
 /// Records a frame as a result of the trial.
 ///
-/// A program writes it to `NAME.parquet` in the attempt's folder, and the runner gathers the
-/// frames of that name from all trials: those named `result` become the sweep's
-/// `results.parquet`. A frame recorded again under the same name replaces the first. In the
-/// live kernel, where there is no trial, only the name is checked.
+/// Writes it to `NAME.parquet` in the attempt's folder. The runner concatenates the frames of the
+/// same name from all trials; those named `result` become the sweep's `results.parquet`. A second
+/// frame of the same name replaces the first. In the live kernel, where there is no trial, only the
+/// name is checked.
 ///
 /// # Errors
-/// When the name cannot be a file's name, or the file cannot be written.
+/// When the name is not a safe file name, or the file cannot be written.
 pub fn record(name: &str, frame: &DataFrame) -> Result<(), RecordError> {
     if !is_valid(name) {
         return Err(RecordError::Name {
@@ -55,7 +56,7 @@ pub fn record(name: &str, frame: &DataFrame) -> Result<(), RecordError> {
         return Ok(());
     };
     let file = format!("{name}.parquet");
-    publish(folder, &file, frame)?;
+    write(&folder.join(&file), frame)?;
     emit(&Event::Recorded {
         name: name.to_owned(),
         file,
@@ -64,38 +65,34 @@ pub fn record(name: &str, frame: &DataFrame) -> Result<(), RecordError> {
 }
 
 fn is_valid(name: &str) -> bool {
+    const MAX_LENGTH: usize = 64;
     let allowed = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
-    (1..=64).contains(&name.len())
+    (1..=MAX_LENGTH).contains(&name.len())
         && name.chars().all(allowed)
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        // `results.parquet` is the sweep's own file.
         && name != "results"
 }
 
-/// Writes beside the file, then renames: whoever finds the file finds it whole.
-fn publish(folder: &Path, file: &str, frame: &DataFrame) -> Result<(), RecordError> {
-    let path = folder.join(file);
-    let temporary = folder.join(format!(".{file}.partial"));
-    let written = write(&temporary, &path, frame);
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
+fn write(path: &Path, frame: &DataFrame) -> Result<(), RecordError> {
+    enum WriteError {
+        Frame(PolarsError),
+        File(io::Error),
     }
-    written
-}
-
-fn write(temporary: &Path, path: &Path, frame: &DataFrame) -> Result<(), RecordError> {
-    let failed = |source| RecordError::File {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::create(temporary).map_err(failed)?;
-    ParquetWriter::new(&file)
-        .finish(&mut frame.clone())
-        .map_err(|source| RecordError::Frame {
-            path: path.to_owned(),
-            source,
-        })?;
-    file.sync_all().map_err(failed)?;
-    std::fs::rename(temporary, path).map_err(failed)
+    impl From<io::Error> for WriteError {
+        fn from(error: io::Error) -> Self {
+            Self::File(error)
+        }
+    }
+    let written = atomic_file::write_with(path, |file| {
+        let size = ParquetWriter::new(file).finish(&mut frame.clone());
+        size.map(drop).map_err(WriteError::Frame)
+    });
+    let path = path.to_owned();
+    written.map_err(|error| match error {
+        WriteError::Frame(source) => RecordError::Frame { path, source },
+        WriteError::File(source) => RecordError::File { path, source },
+    })
 }
 
 #[cfg(test)]
@@ -103,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_that_are_safe_as_file_names_are_taken() {
+    fn only_safe_file_names_are_accepted() {
         for good in ["result", "style-table", "pass_at_8", "2026"] {
             assert!(is_valid(good), "{good}");
         }

@@ -1,7 +1,7 @@
-//! A parent that has everything loaded and forks one child per attempt.
+//! The serving program: loads all libraries once and forks one child per attempt.
 //!
-//! It stays single-threaded: a fork copies only the calling thread, and whatever locks other
-//! threads held would stay locked in the child for ever.
+//! The parent stays single-threaded. A fork copies only the calling thread, so a lock that another
+//! thread held at that moment would stay locked in the child forever.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,26 +17,27 @@ use offmodel_support::environment::REPORTS_FD;
 use super::{Notebook, attempt};
 use crate::live::Raised;
 
-/// The write end of the pipe that a `SIGCHLD` wakes the loop through.
+/// The write end of the pipe by which the handler of `SIGCHLD` wakes the loop of [`Server::run`].
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
 struct Server {
     notebook: &'static Notebook,
     cells: fn() -> Result<(), Raised>,
-    /// A second descriptor of standard input, read without the standard library's buffer: what
-    /// lies in a buffer would not wake the loop.
+    /// A duplicate of standard input, read without the standard library's buffer: `poll` does not
+    /// see requests that wait in a buffer.
     requests: File,
     reports: File,
+    /// The read end of the pipe of [`WAKE`].
     wake: OwnedFd,
-    running: BTreeMap<libc::pid_t, Running>,
+    running: BTreeMap<libc::pid_t, RunningAttempt>,
 }
 
-struct Running {
+struct RunningAttempt {
     folder: PathBuf,
     started: Instant,
 }
 
-/// Serves until standard input ends; gives the exit code.
+/// Serves attempts until standard input ends, and returns the exit code.
 pub(super) fn serve(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> i32 {
     match start(notebook, cells).and_then(Server::run) {
         Ok(()) => exit_code::SUCCESS,
@@ -52,7 +53,7 @@ fn start(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> io::
     let threads = std::fs::read_dir("/proc/self/task")?.count();
     if threads != 1 {
         return Err(io::Error::other(format!(
-            "{threads} threads run before the first attempt, so that forking is not safe"
+            "{threads} threads run before the first attempt, so forking is not safe"
         )));
     }
     let requests = File::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -83,7 +84,7 @@ impl Server {
         }
     }
 
-    /// Starts what whole lines of the input ask for; false at its end.
+    /// Reads requests and starts those whose line is complete. Returns false at the end of input.
     fn read_requests(&mut self, pending: &mut Vec<u8>) -> io::Result<bool> {
         let mut buffer = [0; 16 * 1024];
         let count = match self.requests.read(&mut buffer) {
@@ -102,8 +103,8 @@ impl Server {
     }
 
     fn start_attempt(&mut self, request: AttemptRequest) -> io::Result<()> {
-        // SAFETY: this process has one thread, checked at its start and kept so, hence the child
-        // may do anything that a fresh process may.
+        // SAFETY: this process has a single thread, as `start` checked, so no lock can be held and
+        // the child may do anything that a new process may.
         match unsafe { libc::fork() } {
             -1 => {
                 let reason = io::Error::last_os_error().to_string();
@@ -114,13 +115,14 @@ impl Server {
             }
             0 => self.become_attempt(&request),
             process => {
-                // Also done by the child: whoever comes first, no signal to the group is lost.
-                // SAFETY: both arguments are a child of ours.
+                // The child does the same. Whichever of the two runs first, the group exists before
+                // anyone can signal it.
+                // SAFETY: both arguments are the id of our own child.
                 unsafe { libc::setpgid(process, process) };
                 let folder = request.folder.clone();
                 self.running.insert(
                     process,
-                    Running {
+                    RunningAttempt {
                         folder: request.folder,
                         started: Instant::now(),
                     },
@@ -131,8 +133,8 @@ impl Server {
     }
 
     fn become_attempt(&self, request: &AttemptRequest) -> ! {
-        // SAFETY: plain system calls on our own process and on descriptors of the parent's that
-        // the child does not use again.
+        // SAFETY: plain system calls on our own process, and on inherited descriptors that the child
+        // does not use again.
         unsafe {
             libc::setpgid(0, 0);
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -144,19 +146,19 @@ impl Server {
         }
         if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
             for descriptor in 0..=2 {
-                // SAFETY: replaces the inherited standard streams by an open descriptor.
+                // SAFETY: replaces an inherited standard stream by an open descriptor.
                 unsafe { libc::dup2(null.as_raw_fd(), descriptor) };
             }
         }
         for (name, value) in &request.environment {
-            // SAFETY: the child has one thread.
+            // SAFETY: the child has a single thread.
             unsafe { std::env::set_var(name, value) };
         }
-        run_on(&request.cores);
+        restrict_to(&request.cores);
         attempt::exit(attempt::run(&request.folder, self.notebook, self.cells))
     }
 
-    /// Reports every child that ended.
+    /// Reports every attempt whose process ended.
     fn reap(&mut self) -> io::Result<()> {
         let mut bytes = [0; 256];
         // SAFETY: reads into a buffer of the given length; the pipe does not block.
@@ -169,8 +171,8 @@ impl Server {
         } > 0
         {}
         while let Some((process, status, usage)) = wait_for_any() {
-            // Grandchildren that were handed to us are none of our attempts.
-            let Some(Running { folder, started }) = self.running.remove(&process) else {
+            // A process that an attempt left behind and that we inherited is not an attempt.
+            let Some(RunningAttempt { folder, started }) = self.running.remove(&process) else {
                 continue;
             };
             let exited = libc::WIFEXITED(status);
@@ -178,7 +180,7 @@ impl Server {
                 exit_code: exited.then(|| libc::WEXITSTATUS(status)),
                 signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
                 seconds: started.elapsed().as_secs_f64(),
-                // Linux counts in kibibytes.
+                // Linux reports kibibytes.
                 peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or_default() * 1024,
             };
             self.report(&Report::Ended {
@@ -189,10 +191,11 @@ impl Server {
         Ok(())
     }
 
-    /// The runner is gone: nobody would publish what these attempts do.
+    /// Kills all attempts: without the runner, nobody would store their results.
     fn kill_all(&mut self) {
         for &process in self.running.keys() {
-            // SAFETY: a process group led by a child of ours that was not waited for yet.
+            // SAFETY: the group's leader is our own child, not waited for yet, so the number is
+            // still its own.
             unsafe { libc::kill(-process, libc::SIGKILL) };
         }
     }
@@ -204,22 +207,22 @@ impl Server {
     }
 }
 
-/// Keeps this process, and the threads that it will start, on some cores. Where the system
-/// refuses, for example because a core was taken away meanwhile, it runs on any.
-fn run_on(cores: &[usize]) {
+/// Restricts this process, and the threads that it will start, to `cores`. If the system refuses,
+/// for example because a core went offline, the process may run on any core.
+fn restrict_to(cores: &[usize]) {
     if cores.is_empty() {
         return;
     }
-    // SAFETY: all-zero bytes are the empty set of cores.
+    // SAFETY: all zero bytes are the empty set of cores.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     for &core in cores {
-        // The set has a fixed size, beyond which the macro would write.
+        // CPU_SET does not check bounds.
         if core < libc::CPU_SETSIZE as usize {
-            // SAFETY: the number lies within the set.
+            // SAFETY: `core` lies within the set.
             unsafe { libc::CPU_SET(core, &mut set) };
         }
     }
-    // SAFETY: the set outlives the call and its size is passed; 0 means this process.
+    // SAFETY: the set outlives the call and its size is passed; 0 stands for this process.
     unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
 }
 
@@ -232,9 +235,9 @@ fn take_reports() -> io::Result<File> {
             descriptor > 2 && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != -1
         })
         .ok_or_else(|| io::Error::other(format!("{REPORTS_FD} names no open descriptor")))?;
-    // SAFETY: the runner passed this open descriptor to us alone, for exactly this use.
+    // SAFETY: the runner passed this open descriptor to this process alone, for reports.
     let reports = unsafe { File::from_raw_fd(descriptor) };
-    // Programs that cells start must not hold it open.
+    // A program started by a cell must not hold the pipe open.
     // SAFETY: sets a flag of a descriptor that we own.
     unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
     Ok(reports)
@@ -244,7 +247,8 @@ fn take_reports() -> io::Result<File> {
 fn wake_on_child_exit() -> io::Result<OwnedFd> {
     extern "C" fn on_child_exit(_signal: libc::c_int) {
         let byte = 1_u8;
-        // SAFETY: write is async-signal-safe; a full pipe already wakes the loop.
+        // SAFETY: `write` is async-signal-safe. It may fail on a full pipe, which already wakes the
+        // loop.
         unsafe {
             libc::write(
                 WAKE.load(Ordering::Relaxed),
@@ -262,11 +266,11 @@ fn wake_on_child_exit() -> io::Result<OwnedFd> {
     let handler = on_child_exit as extern "C" fn(libc::c_int);
     // SAFETY: the handler above is async-signal-safe.
     unsafe { libc::signal(libc::SIGCHLD, handler as libc::sighandler_t) };
-    // SAFETY: just opened and owned by nobody else; the write end lives as long as the process.
+    // SAFETY: just opened and owned by nobody else. The write end stays open as long as the process.
     Ok(unsafe { OwnedFd::from_raw_fd(ends[0]) })
 }
 
-/// Waits until one of the descriptors is readable or closed.
+/// Waits until a descriptor is readable or closed, and returns which are.
 fn readable(descriptors: [RawFd; 2]) -> io::Result<[bool; 2]> {
     let mut polled = descriptors.map(|fd| libc::pollfd {
         fd,
@@ -286,10 +290,10 @@ fn readable(descriptors: [RawFd; 2]) -> io::Result<[bool; 2]> {
     }
 }
 
-/// A child that ended, its status and what it used.
+/// A child that ended, with its wait status and resource usage; none if no child has ended.
 fn wait_for_any() -> Option<(libc::pid_t, libc::c_int, libc::rusage)> {
     let mut status = 0;
-    // SAFETY: all-zero bytes are a valid `rusage`, which holds only numbers.
+    // SAFETY: all zero bytes are a valid `rusage`, which holds only numbers.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are valid for the call.
     let process = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage) };

@@ -1,5 +1,8 @@
-//! The choice among the ways to show a value, made by method resolution: each way is a trait
-//! implemented for one more reference to [`Shown`], and the compiler takes the first that fits.
+//! Chooses how to show a value of any type, at compile time and without specialisation.
+//!
+//! Each way is a trait with a method `formats`, implemented for [`Shown`] behind a different number
+//! of references. Method resolution removes references one by one from `&&&&Shown(value)` and takes
+//! the first trait that the type satisfies: [`RichDisplay`], `Debug`, `Display`, or none.
 
 use std::fmt::{Debug, Display};
 
@@ -7,13 +10,13 @@ use offmodel_events::MimeBundle;
 
 use super::RichDisplay;
 
-/// A value about to be shown.
+/// Wraps a value to be shown.
 #[derive(Debug)]
 pub struct Shown<'a, T: ?Sized>(pub &'a T);
 
-/// Through [`RichDisplay`].
+/// Shows a value by its [`RichDisplay`].
 pub trait ByRichDisplay {
-    /// The value's formats, or `None` to show nothing.
+    /// The value in several formats; none to show nothing.
     fn formats(&self) -> Option<MimeBundle>;
 }
 
@@ -23,17 +26,17 @@ impl<T: RichDisplay + ?Sized> ByRichDisplay for &&&Shown<'_, T> {
     }
 }
 
-/// Through `Debug`, pretty-printed where one line would be long.
+/// Shows a value by `Debug`, pretty-printed if one line would be long.
 pub trait ByDebug {
-    /// The value's text.
+    /// The value as text.
     fn formats(&self) -> Option<MimeBundle>;
 }
 
 impl<T: Debug + ?Sized> ByDebug for &&Shown<'_, T> {
     fn formats(&self) -> Option<MimeBundle> {
-        const LINE: usize = 100;
+        const MAX_LINE_LENGTH: usize = 100;
         let line = format!("{:?}", self.0);
-        let text = if line.len() > LINE {
+        let text = if line.len() > MAX_LINE_LENGTH {
             format!("{:#?}", self.0)
         } else {
             line
@@ -42,9 +45,9 @@ impl<T: Debug + ?Sized> ByDebug for &&Shown<'_, T> {
     }
 }
 
-/// Through `Display`.
+/// Shows a value by `Display`.
 pub trait ByDisplay {
-    /// The value's text.
+    /// The value as text.
     fn formats(&self) -> Option<MimeBundle>;
 }
 
@@ -54,7 +57,7 @@ impl<T: Display + ?Sized> ByDisplay for &Shown<'_, T> {
     }
 }
 
-/// By the name of its type, which every value has.
+/// Shows a value of any other type by the name of its type.
 pub trait ByName {
     /// The type's name in angle brackets.
     fn formats(&self) -> Option<MimeBundle>;
@@ -69,7 +72,7 @@ impl<T: ?Sized> ByName for Shown<'_, T> {
     }
 }
 
-/// The formats of any value.
+/// The formats of a value of any type.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! formats_of_value {
@@ -84,11 +87,11 @@ macro_rules! formats_of_value {
     };
 }
 
-/// Shows any value now, in the middle of a cell, as if it were the cell's last expression: by its
-/// own display if it has one, else by `Debug`, `Display` or the name of its type.
+/// Shows any value in the middle of a cell, as the cell's last expression is shown: by its own
+/// display if it has one, otherwise by `Debug`, `Display` or the name of its type.
 ///
-/// The function [`display`](fn@crate::display::display) does the same for types that have a
-/// display of their own; unlike a macro it can be handed on.
+/// The function [`display`](fn@crate::display::display) does the same for types with a display of
+/// their own; unlike a macro, it can be passed as an argument.
 #[macro_export]
 macro_rules! display_value {
     ($value:expr) => {
@@ -96,7 +99,7 @@ macro_rules! display_value {
     };
 }
 
-/// Emits the value of a cell's last expression.
+/// Emits the value of a cell's last expression as the cell's result.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! show_value {

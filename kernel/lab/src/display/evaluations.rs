@@ -1,6 +1,6 @@
-//! Evaluations, response sets and the teachers that write them.
+//! Displays of evaluations, response sets and teachers.
 //!
-//! What a model wrote is text or escaped: no markup in it is ever rendered.
+//! Text written by a model is shown as plain text or escaped: markup in it is never rendered.
 
 use offmodel_evals::{
     ApiModel, Endpoint, Evaluation, GeneratedResponses, Reply, ResponseSet, Score, Teacher,
@@ -13,7 +13,7 @@ use super::RichDisplay;
 use super::page::Page;
 use crate::frame_of;
 
-/// A line of an evaluation's table; shares from 0 to 1.
+/// A row of an evaluation's table; shares are between 0 and 1.
 #[derive(Serialize)]
 struct ScoreRow {
     of: String,
@@ -37,7 +37,7 @@ impl ScoreRow {
 }
 
 impl RichDisplay for Evaluation {
-    /// Scores by level with Wilson's 95% intervals; the samples unfold.
+    /// Scores by level with Wilson's 95% intervals, and the samples folded below them.
     fn rich_display(&self) -> Option<MimeBundle> {
         let mut rows: Vec<ScoreRow> = self
             .score_by_level()
@@ -54,14 +54,14 @@ impl RichDisplay for Evaluation {
                     .folded("samples", &samples);
                 bundle.with("text/html", page.into_html())
             }
-            // One without samples.
+            // An evaluation without samples.
             _ => bundle,
         })
     }
 }
 
 impl RichDisplay for ResponseSet {
-    /// What is in it, and the first and last responses.
+    /// A summary, and a table of the first and last responses.
     fn rich_display(&self) -> Option<MimeBundle> {
         let text = self.to_string();
         let bundle = MimeBundle::text(text.clone());

@@ -1,4 +1,4 @@
-//! Figures and fits.
+//! Displays of figures and fits.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use super::RichDisplay;
 use super::page::Page;
 
 impl RichDisplay for Figure {
-    /// SVG, and PNG for readers that do not draw SVG (exports to PDF, some terminals).
+    /// SVG, and PNG for front ends that do not draw SVG (exports to PDF, some terminals).
     fn rich_display(&self) -> Option<MimeBundle> {
         let (width, height) = self.size();
         let text = format!("[figure: {}, {width:.0} x {height:.0}]", self.title());
@@ -38,7 +38,7 @@ impl RichDisplay for ChangeAgainstGap {
     }
 }
 
-/// The fit's numbers as a table beside its text.
+/// The text of a fit, and its numbers as a table.
 fn fit_bundle(text: &str, heading: &str, fit: &LineFit) -> MimeBundle {
     let bundle = MimeBundle::text(text);
     match fit.to_frame() {

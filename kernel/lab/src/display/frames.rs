@@ -1,4 +1,4 @@
-//! Frames as tables.
+//! Displays of frames, columns and series: tables.
 
 use offmodel_analysis::{FrameDisplay, frame_html, frame_text};
 use offmodel_events::MimeBundle;
@@ -8,8 +8,11 @@ use super::RichDisplay;
 
 impl RichDisplay for DataFrame {
     fn rich_display(&self) -> Option<MimeBundle> {
-        let how = FrameDisplay::default();
-        Some(MimeBundle::text(frame_text(self, &how)).with("text/html", frame_html(self, &how)))
+        let options = FrameDisplay::default();
+        Some(
+            MimeBundle::text(frame_text(self, &options))
+                .with("text/html", frame_html(self, &options)),
+        )
     }
 }
 

@@ -1,8 +1,8 @@
-//! How values are shown: the richest form that a type offers, in several formats at once.
+//! How values are shown: in the richest form that their type offers, in several formats at once.
 //!
-//! [`RichDisplay`] is the trait of types with a display of their own (frames, figures, models,
-//! tensors, fits, evaluations); [`display!`](macro@display) and the last expression of a cell fall
-//! back to `Debug`, then `Display`, then the type's name.
+//! Types with a display of their own (frames, figures, models, tensors, fits, evaluations) implement
+//! [`RichDisplay`]. [`display!`](macro@display) and the last expression of a cell fall back to
+//! `Debug`, then `Display`, then the name of the type.
 
 mod choice;
 mod evaluations;

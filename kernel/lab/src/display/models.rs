@@ -1,4 +1,4 @@
-//! Models, adapters and what training leaves.
+//! Displays of models, adapters, training results and responses.
 
 use offmodel_events::MimeBundle;
 use offmodel_models::{Adapter, FineTuned, Generation, Model, Response, Targets};
@@ -9,9 +9,9 @@ use crate::frame_of;
 
 impl RichDisplay for Model {
     fn rich_display(&self) -> Option<MimeBundle> {
-        let shape = self.configuration();
+        let configuration = self.configuration();
         let mut facts = vec![
-            ("architecture", shape.model_type.clone()),
+            ("architecture", configuration.model_type.clone()),
             (
                 "parameters",
                 format!("{:.1} million", self.parameter_count() as f64 / 1e6),
@@ -28,17 +28,17 @@ impl RichDisplay for Model {
                 "shape",
                 format!(
                     "{} layers, {} wide, {} query and {} key heads of {}",
-                    shape.num_hidden_layers,
-                    shape.hidden_size,
-                    shape.num_attention_heads,
-                    shape.num_key_value_heads,
-                    shape.head_dim
+                    configuration.num_hidden_layers,
+                    configuration.hidden_size,
+                    configuration.num_attention_heads,
+                    configuration.num_key_value_heads,
+                    configuration.head_dim
                 ),
             ),
-            ("vocabulary", format!("{} tokens", shape.vocab_size)),
+            ("vocabulary", format!("{} tokens", configuration.vocab_size)),
             (
                 "context",
-                format!("{} tokens", shape.max_position_embeddings),
+                format!("{} tokens", configuration.max_position_embeddings),
             ),
         ];
         facts.extend(
@@ -57,7 +57,7 @@ impl RichDisplay for Adapter {
             ("rank", config.rank.to_string()),
             ("alpha", config.alpha.to_string()),
             ("dropout", config.dropout.to_string()),
-            ("targets", named(&config.targets)),
+            ("targets", target_names(&config.targets)),
             ("modules", self.modules().count().to_string()),
             ("parameters", self.parameter_count().to_string()),
         ]);
@@ -65,8 +65,8 @@ impl RichDisplay for Adapter {
     }
 }
 
-/// Which modules an adapter changes.
-fn named(targets: &Targets) -> String {
+/// The modules that an adapter changes.
+fn target_names(targets: &Targets) -> String {
     match targets {
         Targets::Names(names) => names.join(", "),
         Targets::Pattern(pattern) => pattern.clone(),
@@ -76,7 +76,7 @@ fn named(targets: &Targets) -> String {
 
 impl RichDisplay for FineTuned {
     fn rich_display(&self) -> Option<MimeBundle> {
-        let course = match (self.steps.first(), self.steps.last()) {
+        let training = match (self.steps.first(), self.steps.last()) {
             (Some(first), Some(last)) => format!(
                 "{} steps, loss {:.4} -> {:.4}",
                 self.steps.len(),
@@ -85,11 +85,11 @@ impl RichDisplay for FineTuned {
             ),
             _ => "no step taken".to_owned(),
         };
-        let bundle = MimeBundle::text(format!("{}\n{course}", self.adapter));
+        let bundle = MimeBundle::text(format!("{}\n{training}", self.adapter));
         Some(match frame_of(&self.steps) {
             Ok(steps) => {
                 let page = Page::new(&self.adapter.to_string())
-                    .facts([("training", course)])
+                    .facts([("training", training)])
                     .folded("steps", &steps);
                 bundle.with("text/html", page.into_html())
             }
@@ -99,13 +99,13 @@ impl RichDisplay for FineTuned {
 }
 
 impl RichDisplay for Response {
-    /// The response's text alone: as text, so that no markup in it is ever rendered.
+    /// The response as plain text only, so that markup in it is never rendered.
     fn rich_display(&self) -> Option<MimeBundle> {
         Some(MimeBundle::text(format!(
             "{}\n[{} tokens, {:?}]",
             self.text,
             self.tokens.len(),
-            self.finish
+            self.finish_reason
         )))
     }
 }

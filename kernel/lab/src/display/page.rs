@@ -1,27 +1,27 @@
-//! HTML of values that are more than one table.
+//! HTML for values that consist of a heading, facts and tables.
 
 use std::fmt::Write;
 
 use offmodel_analysis::{FrameDisplay, escape_html, frame_html};
 use polars::prelude::DataFrame;
 
-/// A heading and what stands below it. All text is escaped; no colours are set, so that they are
-/// those of the page.
+/// Builds the HTML of a value: a heading, then the parts in the order in which they are added. All
+/// text is escaped. No colours are set, so that the front end's theme applies.
 pub(super) struct Page(String);
 
 impl Page {
-    pub fn new(heading: &str) -> Self {
+    pub(super) fn new(heading: &str) -> Self {
         Self(format!(
             "<div><strong>{}</strong></div>\n",
             escape_html(heading)
         ))
     }
 
-    /// Names and values, a line each.
-    pub fn facts<'a>(mut self, facts: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+    /// Adds names and values, one pair a line.
+    pub(super) fn facts<'a>(mut self, facts: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         self.0.push_str("<table>\n");
         for (name, value) in facts {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(
                 self.0,
                 "<tr><th style=\"text-align:left;font-weight:normal;opacity:.6\">{}</th><td style=\"text-align:left\">{}</td></tr>",
@@ -33,15 +33,15 @@ impl Page {
         self
     }
 
-    /// A frame.
-    pub fn table(mut self, frame: &DataFrame) -> Self {
+    /// Adds a frame as a table.
+    pub(super) fn table(mut self, frame: &DataFrame) -> Self {
         self.0
             .push_str(&frame_html(frame, &FrameDisplay::default()));
         self
     }
 
-    /// A frame that a click unfolds.
-    pub fn folded(mut self, summary: &str, frame: &DataFrame) -> Self {
+    /// Adds a frame as a table that is folded under `summary` until the reader opens it.
+    pub(super) fn folded(mut self, summary: &str, frame: &DataFrame) -> Self {
         let _ = writeln!(
             self.0,
             "<details><summary>{}</summary>\n{}</details>",
@@ -51,7 +51,7 @@ impl Page {
         self
     }
 
-    pub fn into_html(self) -> String {
+    pub(super) fn into_html(self) -> String {
         self.0
     }
 }

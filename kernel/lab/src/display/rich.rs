@@ -1,12 +1,12 @@
 use offmodel_events::{Event, MimeBundle, emit};
 
-/// A type with a display of its own.
+/// A type with a display of its own, richer than `Debug`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no display of its own",
     note = "`display!(value)` shows any value, as the last expression of a cell is shown"
 )]
 pub trait RichDisplay {
-    /// The value in several formats; `text/plain` is always among them. `None` shows nothing.
+    /// The value in several formats, `text/plain` always among them; none to show nothing.
     fn rich_display(&self) -> Option<MimeBundle>;
 }
 
@@ -28,7 +28,7 @@ impl RichDisplay for MimeBundle {
     }
 }
 
-/// Shows a value now, in the middle of a cell.
+/// Shows a value in the middle of a cell.
 pub fn display<T: RichDisplay + ?Sized>(value: &T) {
     emit_display(value.rich_display());
 }
@@ -44,8 +44,7 @@ pub fn emit_display(formats: Option<MimeBundle>) {
     }
 }
 
-/// Clears what the cell has shown so far; with `wait`, only when it shows the next thing, which
-/// avoids flicker.
+/// Clears the cell's outputs so far; with `wait`, not before its next output, which avoids flicker.
 pub fn clear_output(wait: bool) {
     emit(&Event::ClearOutput { wait });
 }

@@ -1,12 +1,12 @@
-//! Tensors.
+//! Displays of tensors.
 
 use offmodel_events::MimeBundle;
 use tch::Tensor;
 
 use super::RichDisplay;
 
-/// Tensors with more elements than this show their shape only.
-const SHOWN_ELEMENTS: usize = 1_000;
+/// Tensors with more elements show shape, kind and device only.
+const MAX_SHOWN_ELEMENTS: usize = 1_000;
 
 impl RichDisplay for Tensor {
     fn rich_display(&self) -> Option<MimeBundle> {
@@ -19,7 +19,7 @@ impl RichDisplay for Tensor {
             self.kind(),
             self.device()
         );
-        Some(MimeBundle::text(if self.numel() <= SHOWN_ELEMENTS {
+        Some(MimeBundle::text(if self.numel() <= MAX_SHOWN_ELEMENTS {
             format!("{heading}\n{self}")
         } else {
             heading

@@ -1,12 +1,13 @@
-//! The signature of a closure, whose type has no name, as the compiler is made to tell it: the
-//! probe compiles `let () = signature_1(&f);` and reads, in the error, the type of the right
-//! side.
+//! Functions that make rustc print the signature of a closure, whose type has no name.
+//!
+//! The session compiles `let () = signature_1(&f);` and reads the type of the right-hand side in
+//! the error message.
 
 use std::marker::PhantomData;
 
 macro_rules! signatures {
     ($($signature:ident ($($parameter:ident)*);)*) => {$(
-        #[doc = "What a closure of so many parameters takes and gives."]
+        #[doc = "Carries the parameter and return types of a closure in its own type."]
         pub fn $signature<$($parameter,)* R, F: FnOnce($($parameter),*) -> R>(
             _: &F,
         ) -> PhantomData<fn($($parameter),*) -> R> {

@@ -3,15 +3,14 @@ use std::panic::Location;
 
 use offmodel_events::{CellError, interrupt};
 
-use crate::failures::without_native_frames;
+use crate::cell_errors::without_native_backtrace;
 
-/// Why a cell ended early through `?`.
+/// The error type of every cell: the error behind a failed `?`, with the line of the `?`.
 ///
-/// Any error that can be boxed becomes one, so that `?` works in every cell; the location of the
-/// `?` is kept.
+/// Any error that can be boxed converts to it, so that `?` works in every cell.
 #[derive(Debug)]
 pub struct Raised {
-    /// Name and message, as they are shown.
+    /// The error's name, message and causes.
     pub error: CellError,
     /// The line of the `?` in the generated source.
     pub source_line: u32,
@@ -27,7 +26,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Raised {
             short_type_name(std::any::type_name::<E>())
         };
         let error: Box<dyn Error> = error.into();
-        let value = without_native_frames(&error.to_string()).to_owned();
+        let value = without_native_backtrace(&error.to_string()).to_owned();
         let mut traceback = vec![format!("\u{1b}[1;31m{name}\u{1b}[0m: {value}")];
         traceback.extend(
             causes(&*error, &value)
@@ -41,7 +40,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Raised {
     }
 }
 
-/// The messages behind an error, without those that the one before already says.
+/// The messages of an error's sources, except those that the message before already contains.
 fn causes(error: &dyn Error, message: &str) -> Vec<String> {
     let mut causes: Vec<String> = Vec::new();
     let mut source = error.source();
@@ -59,7 +58,7 @@ fn causes(error: &dyn Error, message: &str) -> Vec<String> {
     causes
 }
 
-/// `polars_error::PolarsError` as `PolarsError`, generic arguments dropped.
+/// Shortens `polars_error::PolarsError` to `PolarsError` and drops generic arguments.
 fn short_type_name(name: &str) -> String {
     let path = name.split('<').next().unwrap_or(name);
     path.rsplit("::")
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_behind_a_question_mark_keeps_its_name_message_and_place() {
+    fn the_error_behind_a_question_mark_keeps_its_name_message_and_line() {
         let raised = failing().unwrap_err();
         assert_eq!(raised.error.name, "ParseIntError");
         assert_eq!(raised.error.value, "invalid digit found in string");

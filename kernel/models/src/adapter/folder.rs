@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Device, Kind, Tensor};
 
-use super::lora::Update;
+use super::lora::LoraWeights;
 use super::peft_config::{PeftConfig, to_json};
-use super::targets::{Selection, Targets, pattern_name};
-use super::{Adapter, LoraConfig, stacked};
+use super::targets::{ModuleMatcher, Targets, pattern_name};
+use super::{Adapter, LoraConfig, stacked_experts};
 use crate::ModelError;
 use crate::atomic_folder::{write_file, write_folder};
 use crate::checkpoint::read_json;
@@ -32,7 +32,7 @@ impl Adapter {
     /// When the folder cannot be written, or has other files in it.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), ModelError> {
         let folder = folder.as_ref();
-        self.check_described()?;
+        self.check_config_describes_weights()?;
         let config = to_json(self.config(), self.base());
         let config = format!("{config:#}\n");
         let tensors = self.serialized(folder)?;
@@ -56,9 +56,9 @@ impl Adapter {
         }
         let config_path = folder.join(CONFIG);
         let config = PeftConfig::from_json(&config_path, &read_json(&config_path)?)?;
-        let loader = Loader {
+        let loader = AdapterLoader {
             path: tensors_path,
-            selection: Selection::new(&config.lora)?,
+            matcher: ModuleMatcher::new(&config.lora)?,
             config: &config,
             maps: transformer
                 .linear_modules()
@@ -66,7 +66,7 @@ impl Adapter {
                 .collect(),
         };
         let updates = loader.updates(transformer)?;
-        let lora = loader.described(&updates)?;
+        let lora = loader.described_config(&updates)?;
         drop(loader);
         let adapter = Self::new(lora, config.base, updates);
         adapter.check_fits(transformer.linear_modules())?;
@@ -74,13 +74,13 @@ impl Adapter {
     }
 
     /// Fails if the configuration would not give every update the rank and scale that it has.
-    fn check_described(&self) -> Result<(), ModelError> {
-        let selection = Selection::new(self.config())?;
+    fn check_config_describes_weights(&self) -> Result<(), ModelError> {
+        let matcher = ModuleMatcher::new(self.config())?;
         for (module, update) in self.updates.iter() {
             let rank = update.a.size()[0];
-            let is_described = selection.selects(module)?
-                && selection.rank(module)? == rank
-                && is_close(selection.scale(module, rank)?, update.scale);
+            let is_described = matcher.selects(module)?
+                && matcher.rank(module)? == rank
+                && is_close(matcher.scale(module, rank)?, update.scale);
             if !is_described {
                 let detail = format!("the configuration does not describe its update of {module}");
                 return Err(ModelError::Adapter { detail });
@@ -116,10 +116,10 @@ impl Adapter {
 }
 
 /// What is needed to make updates of the tensors of a file.
-struct Loader<'a> {
+struct AdapterLoader<'a> {
     path: PathBuf,
     config: &'a PeftConfig,
-    selection: Selection<'a>,
+    matcher: ModuleMatcher<'a>,
     maps: BTreeMap<&'a str, &'a LinearModule>,
 }
 
@@ -131,14 +131,14 @@ struct Pair {
 }
 
 /// What a tensor of the file is; the text is the name of a module of the model.
-enum Entry<'a> {
+enum TensorRole<'a> {
     A(&'a str),
     B(&'a str),
     /// A copy of one of the model's own weights, as PEFT adds for an adapted output layer.
     Copy(&'a str),
 }
 
-impl<'a> Entry<'a> {
+impl<'a> TensorRole<'a> {
     fn of(tensor: &'a str) -> Option<Self> {
         let name = tensor.strip_prefix(PREFIX)?;
         if let Some(module) = name.strip_suffix(".lora_A.weight") {
@@ -153,25 +153,28 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl Loader<'_> {
-    fn updates(&self, transformer: &Transformer) -> Result<BTreeMap<String, Update>, ModelError> {
+impl AdapterLoader<'_> {
+    fn updates(
+        &self,
+        transformer: &Transformer,
+    ) -> Result<BTreeMap<String, LoraWeights>, ModelError> {
         let mut updates = BTreeMap::new();
         for (module, (a, b)) in self.pairs(transformer)? {
-            let rank = self.selection.rank(&module)?;
-            match stacked::parameter(&module, &self.config.parameters) {
+            let rank = self.matcher.rank(&module)?;
+            match stacked_experts::find(&module, &self.config.parameters) {
                 None => {
                     self.check_rank(&module, "A", &a, 0, rank)?;
                     self.check_rank(&module, "B", &b, 1, rank)?;
-                    let scale = self.selection.scale(&module, rank)?;
+                    let scale = self.matcher.scale(&module, rank)?;
                     let update = self.update(&module, &a, &b, scale)?;
                     updates.insert(module, update);
                 }
                 Some(parameter) => {
-                    let rank = self.selection.rank(&parameter.name)?;
+                    let rank = self.matcher.rank(&parameter.name)?;
                     let experts = parameter.experts(self.maps.keys().copied());
                     self.check_rank(&module, "A", &a, 0, rank * experts)?;
                     self.check_rank(&module, "B", &b, 1, rank * experts)?;
-                    let scale = self.selection.scale(&parameter.name, rank)?;
+                    let scale = self.matcher.scale(&parameter.name, rank)?;
                     for (module, a, b) in parameter.split(&a, &b, experts)? {
                         let update = self.update(&module, &a, &b, scale)?;
                         updates.insert(module, update);
@@ -200,14 +203,14 @@ impl Loader<'_> {
         let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
         for (name, view) in file.iter() {
             let tensor = self.tensor(name, &view)?;
-            match Entry::of(name) {
-                Some(Entry::A(module)) => {
+            match TensorRole::of(name) {
+                Some(TensorRole::A(module)) => {
                     pairs.entry(module.to_owned()).or_default().a = Some(tensor);
                 }
-                Some(Entry::B(module)) => {
+                Some(TensorRole::B(module)) => {
                     pairs.entry(module.to_owned()).or_default().b = Some(tensor);
                 }
-                Some(Entry::Copy(module)) => {
+                Some(TensorRole::Copy(module)) => {
                     self.check_copy(name, &tensor, transformer.embedding_or_head(module))?;
                 }
                 None => {
@@ -251,10 +254,10 @@ impl Loader<'_> {
         a: &Tensor,
         b: &Tensor,
         scale: f64,
-    ) -> Result<Update, ModelError> {
+    ) -> Result<LoraWeights, ModelError> {
         let map = self.maps.get(module);
         let device = map.map_or(Device::Cpu, |map| map.device);
-        Ok(Update {
+        Ok(LoraWeights {
             a: SharedTensor::new(a.f_to_device(device)?),
             b: SharedTensor::new(b.f_to_device(device)?),
             scale,
@@ -308,7 +311,7 @@ impl Loader<'_> {
     }
 
     /// Fails if a target of the configuration is not in the file.
-    fn check_complete(&self, updates: &BTreeMap<String, Update>) -> Result<(), ModelError> {
+    fn check_complete(&self, updates: &BTreeMap<String, LoraWeights>) -> Result<(), ModelError> {
         if updates.is_empty() {
             return Err(self.unsupported("the file".to_owned(), "without any update"));
         }
@@ -316,7 +319,7 @@ impl Loader<'_> {
             return Ok(());
         }
         for module in self.maps.keys() {
-            if self.selection.selects(module)? && !updates.contains_key(*module) {
+            if self.matcher.selects(module)? && !updates.contains_key(*module) {
                 return Err(ModelError::MissingTensor {
                     path: self.path.clone(),
                     tensor: format!("{PREFIX}{module}.lora_A.weight"),
@@ -327,17 +330,20 @@ impl Loader<'_> {
     }
 
     /// The configuration in the terms of [`LoraConfig`] alone, where it has other ones.
-    fn described(&self, updates: &BTreeMap<String, Update>) -> Result<LoraConfig, ModelError> {
+    fn described_config(
+        &self,
+        updates: &BTreeMap<String, LoraWeights>,
+    ) -> Result<LoraConfig, ModelError> {
         let mut lora = self.config.lora.clone();
         if self.config.is_narrowed || !self.config.parameters.is_empty() {
             lora.targets = Targets::Names(updates.keys().cloned().collect());
             for (module, update) in updates {
                 let rank = update.a.size()[0];
                 let name = || fancy_regex::escape(&pattern_name(module)).into_owned();
-                if self.selection.rank(module)? != rank {
+                if self.matcher.rank(module)? != rank {
                     lora.rank_pattern.insert(name(), rank);
                 }
-                if !is_close(self.selection.scale(module, rank)?, update.scale) {
+                if !is_close(self.matcher.scale(module, rank)?, update.scale) {
                     let alpha = update.scale / lora.scale(rank, 1.0);
                     lora.alpha_pattern.insert(name(), alpha);
                 }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
 use super::LoraConfig;
-use super::targets::{Selection, Targets, is_named};
+use super::targets::{ModuleMatcher, Targets, name_selects};
 use crate::ModelError;
 use crate::transformer::{LinearModule, LinearWeight, SharedTensor, linear};
 
@@ -18,7 +18,7 @@ pub struct Adapter {
     config: LoraConfig,
     /// The name of the model that it was made for, as far as it is known.
     base: Option<String>,
-    pub(super) updates: Arc<BTreeMap<String, Update>>,
+    pub(super) updates: Arc<BTreeMap<String, LoraWeights>>,
     /// Probability of dropping an input; not 0 only while training.
     dropout: f64,
     /// The model's matrices with the updates added, by the module that is first in a matrix. Where
@@ -26,7 +26,7 @@ pub struct Adapter {
     merged: Option<Arc<BTreeMap<String, LinearWeight>>>,
 }
 
-pub(super) struct Update {
+pub(super) struct LoraWeights {
     /// `[rank, inputs]`
     pub(super) a: SharedTensor,
     /// `[outputs, rank]`
@@ -35,7 +35,7 @@ pub(super) struct Update {
     pub(super) scale: f64,
 }
 
-impl Update {
+impl LoraWeights {
     /// Matrices of their own storage, outside any gradient graph.
     fn copy_of(a: &Tensor, b: &Tensor, scale: f64) -> Result<Self, TchError> {
         let _no_grad = tch::no_grad_guard();
@@ -55,21 +55,21 @@ impl Update {
 impl Adapter {
     /// A new adapter that changes nothing yet: A is uniform between -1/sqrt(inputs) and
     /// 1/sqrt(inputs), B is zero (PEFT's `kaiming_uniform(a=sqrt(5))`).
-    pub(crate) fn initialise<'a>(
+    pub(crate) fn untrained<'a>(
         base: &str,
         maps: impl Iterator<Item = &'a LinearModule>,
         config: &LoraConfig,
         seed: u64,
     ) -> Result<Self, ModelError> {
-        let selection = Selection::new(config)?;
+        let matcher = ModuleMatcher::new(config)?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut updates = BTreeMap::new();
         let maps: Vec<&LinearModule> = maps.collect();
         for map in &maps {
-            if !selection.selects(&map.name)? {
+            if !matcher.selects(&map.name)? {
                 continue;
             }
-            let rank = selection.rank(&map.name)?;
+            let rank = matcher.rank(&map.name)?;
             let bound = 1.0 / (map.in_features as f32).sqrt();
             let count = (rank * map.in_features) as usize;
             let a: Vec<f32> = (0..count)
@@ -77,14 +77,14 @@ impl Adapter {
                 .collect();
             let a = Tensor::f_from_slice(&a)?.f_view([rank, map.in_features])?;
             let b = Tensor::f_zeros([map.out_features, rank], (a.kind(), map.device))?;
-            let update = Update {
+            let update = LoraWeights {
                 a: SharedTensor::new(a.f_to_device(map.device)?),
                 b: SharedTensor::new(b),
-                scale: selection.scale(&map.name, rank)?,
+                scale: matcher.scale(&map.name, rank)?,
             };
             updates.insert(map.name.clone(), update);
         }
-        check_all_found(config, &maps, &updates)?;
+        check_targets_exist(config, &maps, &updates)?;
         Ok(Self::new(config.clone(), Some(base.to_owned()), updates))
     }
 
@@ -97,10 +97,10 @@ impl Adapter {
         config: LoraConfig,
         tensors: impl IntoIterator<Item = (String, Tensor, Tensor)>,
     ) -> Result<Self, ModelError> {
-        let selection = Selection::new(&config)?;
+        let matcher = ModuleMatcher::new(&config)?;
         let mut updates = BTreeMap::new();
         for (module, a, b) in tensors {
-            let rank = selection.rank(&module)?;
+            let rank = matcher.rank(&module)?;
             match (a.size().as_slice(), b.size().as_slice()) {
                 (&[rows, _], &[_, columns]) if rows == rank && columns == rank => {}
                 (shape_a, shape_b) => {
@@ -109,17 +109,17 @@ impl Adapter {
                     return Err(ModelError::Adapter { detail });
                 }
             }
-            let scale = selection.scale(&module, rank)?;
-            updates.insert(module, Update::copy_of(&a, &b, scale)?);
+            let scale = matcher.scale(&module, rank)?;
+            updates.insert(module, LoraWeights::copy_of(&a, &b, scale)?);
         }
-        drop(selection);
+        drop(matcher);
         Ok(Self::new(config, None, updates))
     }
 
     pub(super) fn new(
         config: LoraConfig,
         base: Option<String>,
-        updates: BTreeMap<String, Update>,
+        updates: BTreeMap<String, LoraWeights>,
     ) -> Self {
         Self {
             config,
@@ -208,7 +208,7 @@ impl Adapter {
     pub(crate) fn detached_copy(&self) -> Result<Self, TchError> {
         let mut updates = BTreeMap::new();
         for (module, update) in self.updates.iter() {
-            let copy = Update::copy_of(&update.a, &update.b, update.scale)?;
+            let copy = LoraWeights::copy_of(&update.a, &update.b, update.scale)?;
             updates.insert(module.clone(), copy);
         }
         Ok(Self::new(self.config.clone(), self.base.clone(), updates))
@@ -227,7 +227,7 @@ impl Adapter {
     }
 
     /// Whether there is an update of the map `module`.
-    pub(crate) fn adapts(&self, module: &str) -> bool {
+    pub(crate) fn has_module(&self, module: &str) -> bool {
         self.updates.contains_key(module)
     }
 
@@ -253,12 +253,12 @@ impl Adapter {
     }
 
     /// The matrix to compute with in place of the model's that begins with `module`.
-    pub(crate) fn merged(&self, module: &str) -> Option<&LinearWeight> {
+    pub(crate) fn merged_weight(&self, module: &str) -> Option<&LinearWeight> {
         self.merged.as_ref()?.get(module)
     }
 
     /// `alpha / r * B A`, `[outputs, inputs]`, for the map `module`, if it is adapted.
-    pub(crate) fn change(&self, module: &str) -> Result<Option<Tensor>, TchError> {
+    pub(crate) fn delta_weight(&self, module: &str) -> Result<Option<Tensor>, TchError> {
         let Some(update) = self.updates.get(module) else {
             return Ok(None);
         };
@@ -267,7 +267,7 @@ impl Adapter {
     }
 
     /// `output + alpha / r * B A x` for the map `module` with input `x`, `[tokens, inputs]`.
-    pub(crate) fn adapt(
+    pub(crate) fn add_update(
         &self,
         module: &str,
         x: &Tensor,
@@ -303,14 +303,14 @@ impl Adapter {
 }
 
 /// Fails if a target names no module, which is a slip of the pen more often than intended.
-fn check_all_found(
+fn check_targets_exist(
     config: &LoraConfig,
     maps: &[&LinearModule],
-    updates: &BTreeMap<String, Update>,
+    updates: &BTreeMap<String, LoraWeights>,
 ) -> Result<(), ModelError> {
     let missing = match &config.targets {
         Targets::Names(names) => {
-            let is_missing = |name: &&String| !maps.iter().any(|map| is_named(&map.name, name));
+            let is_missing = |name: &&String| !maps.iter().any(|map| name_selects(&map.name, name));
             names.iter().find(is_missing).cloned()
         }
         Targets::Pattern(pattern) if updates.is_empty() => Some(pattern.clone()),
@@ -369,7 +369,7 @@ mod tests {
         );
         let change = |adapter: &Adapter| {
             tch::manual_seed(1);
-            let changed = adapter.adapt("map", &x, output.copy()).unwrap();
+            let changed = adapter.add_update("map", &x, output.copy()).unwrap();
             Vec::<f32>::try_from(changed.detach().view(-1)).unwrap()
         };
         assert!(change(&adapter).iter().all(|&number| number == 1.0));

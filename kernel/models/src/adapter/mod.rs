@@ -4,15 +4,15 @@
 //! - [`adapters`]: which token of a pass uses which;
 //! - [`folder`] with [`peft_config`] and [`stacked`]: PEFT's files.
 
-mod adapters;
 mod config;
 mod folder;
 mod lora;
 mod peft_config;
-mod stacked;
+mod stacked_experts;
 mod targets;
+mod token_adapters;
 
-pub(crate) use adapters::{Adapters, Share};
 pub use config::LoraConfig;
 pub use lora::Adapter;
 pub use targets::Targets;
+pub(crate) use token_adapters::{AdapterGroup, Adapters};

@@ -10,7 +10,7 @@ use super::{LoraConfig, Targets};
 use crate::ModelError;
 
 /// Fields that say nothing about what is computed, or nothing once the matrices are there.
-const HARMLESS: [&str; 14] = [
+const IGNORED_FIELDS: [&str; 14] = [
     "auto_mapping",
     "corda_config",
     "eva_config",
@@ -29,10 +29,10 @@ const HARMLESS: [&str; 14] = [
     "target_parameters",
 ];
 /// Fields that narrow the targets down: which modules are meant is told by the tensors.
-const NARROWING: [&str; 3] = ["exclude_modules", "layers_to_transform", "layers_pattern"];
+const NARROWING_FIELDS: [&str; 3] = ["exclude_modules", "layers_to_transform", "layers_pattern"];
 /// Initialisations that leave the model's own weights alone; others (PiSSA, OLoRA, CorDA, LoftQ)
 /// subtract from them what the adapter begins with.
-const INITIALISATIONS: [&str; 5] = ["true", "false", "gaussian", "eva", "orthogonal"];
+const SUPPORTED_INITIALISATIONS: [&str; 5] = ["true", "false", "gaussian", "eva", "orthogonal"];
 
 /// What the file of an adapter says.
 pub(super) struct PeftConfig {
@@ -68,7 +68,7 @@ impl PeftConfig {
             parameters: fields
                 .optional("target_parameters", "a list of names")?
                 .unwrap_or_default(),
-            is_narrowed: NARROWING.iter().any(|name| !is_empty(&json[*name])),
+            is_narrowed: NARROWING_FIELDS.iter().any(|name| !is_empty(&json[*name])),
         })
     }
 }
@@ -132,7 +132,7 @@ impl Fields<'_> {
                     let text = value
                         .as_str()
                         .map_or_else(|| value.to_string(), str::to_owned);
-                    let is_fine = INITIALISATIONS.contains(&text.as_str());
+                    let is_fine = SUPPORTED_INITIALISATIONS.contains(&text.as_str());
                     (is_fine, "true, false, gaussian, eva, orthogonal")
                 }
                 "modules_to_save" => (
@@ -150,7 +150,9 @@ impl Fields<'_> {
                 | "base_model_name_or_path" => {
                     continue;
                 }
-                name if HARMLESS.contains(&name) || NARROWING.contains(&name) => continue,
+                name if IGNORED_FIELDS.contains(&name) || NARROWING_FIELDS.contains(&name) => {
+                    continue;
+                }
                 _ => (is_empty(value), "null, false or empty"),
             };
             if !is_fine {

@@ -83,14 +83,14 @@ impl<'de> de::Visitor<'de> for Visitor {
 }
 
 /// The expressions of a [`LoraConfig`], compiled.
-pub(super) struct Selection<'a> {
+pub(super) struct ModuleMatcher<'a> {
     config: &'a LoraConfig,
     targets: Option<Regex>,
     ranks: Vec<(Regex, i64)>,
     alphas: Vec<(Regex, f64)>,
 }
 
-impl<'a> Selection<'a> {
+impl<'a> ModuleMatcher<'a> {
     /// Fails where an expression is none.
     pub(super) fn new(config: &'a LoraConfig) -> Result<Self, ModelError> {
         config.check()?;
@@ -111,7 +111,7 @@ impl<'a> Selection<'a> {
     /// Whether the module with this full name is to be adapted.
     pub(super) fn selects(&self, module: &str) -> Result<bool, ModelError> {
         match (&self.config.targets, &self.targets) {
-            (Targets::Names(names), _) => Ok(names.iter().any(|name| is_named(module, name))),
+            (Targets::Names(names), _) => Ok(names.iter().any(|name| name_selects(module, name))),
             _ if stack(module).is_some() => Ok(false),
             (Targets::Pattern(_), Some(pattern)) => is_match(pattern, module),
             (Targets::Pattern(_), None) => Ok(false),
@@ -132,7 +132,7 @@ impl<'a> Selection<'a> {
 
 /// Whether `name` in a list of targets means `module`. Experts that are no modules of their own in
 /// `transformers` are meant by the name of the weight that has them all, or by their full name.
-pub(super) fn is_named(module: &str, name: &str) -> bool {
+pub(super) fn name_selects(module: &str, name: &str) -> bool {
     match stack(module) {
         Some(stack) => module == name || ends_with(&stack, name),
         None => ends_with(module, name),
@@ -221,7 +221,10 @@ mod tests {
             targets: targets.into(),
             ..LoraConfig::default()
         };
-        Selection::new(&config).unwrap().selects(module).unwrap()
+        ModuleMatcher::new(&config)
+            .unwrap()
+            .selects(module)
+            .unwrap()
     }
 
     #[test]
@@ -239,7 +242,7 @@ mod tests {
             targets: "(".into(),
             ..LoraConfig::default()
         };
-        let error = Selection::new(&config).err().unwrap().to_string();
+        let error = ModuleMatcher::new(&config).err().unwrap().to_string();
         assert_eq!(error, "targets is (, expected a regular expression");
     }
 
@@ -257,23 +260,17 @@ mod tests {
             alpha_pattern: [(r"layers\.1\..*".to_owned(), 4.0)].into(),
             ..LoraConfig::default()
         };
-        let selection = Selection::new(&config).unwrap();
-        assert_eq!(selection.rank(QUERY).unwrap(), 2);
-        assert_eq!(
-            selection.rank("model.layers.0.self_attn.xq_proj").unwrap(),
-            8
-        );
-        assert_eq!(selection.scale(QUERY, 2).unwrap(), 8.0);
-        assert_eq!(
-            selection.scale("model.layers.1.mlp.up_proj", 8).unwrap(),
-            0.5
-        );
+        let matcher = ModuleMatcher::new(&config).unwrap();
+        assert_eq!(matcher.rank(QUERY).unwrap(), 2);
+        assert_eq!(matcher.rank("model.layers.0.self_attn.xq_proj").unwrap(), 8);
+        assert_eq!(matcher.scale(QUERY, 2).unwrap(), 8.0);
+        assert_eq!(matcher.scale("model.layers.1.mlp.up_proj", 8).unwrap(), 0.5);
         let stable = LoraConfig {
             rslora: true,
             ..config.clone()
         };
         assert_eq!(
-            Selection::new(&stable)
+            ModuleMatcher::new(&stable)
                 .unwrap()
                 .scale("lm_head", 16)
                 .unwrap(),
@@ -300,12 +297,12 @@ mod tests {
             alpha_pattern: [("gate.weight".to_owned(), 4.0)].into(),
             ..LoraConfig::default()
         };
-        let selection = Selection::new(&config).unwrap();
+        let matcher = ModuleMatcher::new(&config).unwrap();
         let router = "model.layers.0.mlp.gate";
-        assert!(selection.selects(router).unwrap());
-        assert!(!selection.selects("model.layers.0.mlp.gate_proj").unwrap());
-        assert_eq!(selection.rank(router).unwrap(), 8);
-        assert_eq!(selection.scale(router, 8).unwrap(), 0.5);
+        assert!(matcher.selects(router).unwrap());
+        assert!(!matcher.selects("model.layers.0.mlp.gate_proj").unwrap());
+        assert_eq!(matcher.rank(router).unwrap(), 8);
+        assert_eq!(matcher.scale(router, 8).unwrap(), 0.5);
     }
 
     #[test]

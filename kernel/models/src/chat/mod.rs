@@ -2,16 +2,18 @@
 //!
 //! - [`conversation`]: messages and chats;
 //! - [`sources`]: where templates are kept; [`template`]: how they are rendered, with what they
-//!   expect of [`python`], in a process with limits ([`isolated`]).
+//!   expect of [`python`], in a process with limits ([`sandbox`]).
 
 mod conversation;
-mod isolated;
 mod python;
 #[cfg(test)]
-mod reference;
+mod reference_tests;
+mod sandbox;
 mod sources;
 mod template;
 
 pub use conversation::{Chat, Message, Role};
-pub(crate) use sources::{DEFAULT, Sources, of_folder, of_gguf};
-pub(crate) use template::{ChatTemplate, Ending, SpecialTokens, Variables};
+pub(crate) use sources::{
+    DEFAULT_TEMPLATE, TemplateSources, templates_from_folder, templates_from_gguf,
+};
+pub(crate) use template::{ChatTemplate, RenderEnd, SpecialTokens, Variables};

@@ -8,15 +8,15 @@ use crate::checkpoint::read_json;
 use crate::gguf::{Gguf, MetadataValue};
 
 /// The template that is used unless another is asked for.
-pub(crate) const DEFAULT: &str = "default";
+pub(crate) const DEFAULT_TEMPLATE: &str = "default";
 
 /// The source of each template by its name.
-pub(crate) type Sources = BTreeMap<String, String>;
+pub(crate) type TemplateSources = BTreeMap<String, String>;
 
 /// The templates of a folder as Hugging Face lays it out: `chat_template.jinja` and
 /// `additional_chat_templates/NAME.jinja`; where there are none, those in `tokenizer_config.json`,
 /// one or a list of named ones, or in the `chat_template.json` of older processors.
-pub(crate) fn of_folder(folder: &Path) -> Result<Sources, ModelError> {
+pub(crate) fn templates_from_folder(folder: &Path) -> Result<TemplateSources, ModelError> {
     let files = of_files(folder)?;
     if !files.is_empty() {
         return Ok(files);
@@ -27,9 +27,9 @@ pub(crate) fn of_folder(folder: &Path) -> Result<Sources, ModelError> {
             continue;
         }
         let template = &read_json(&path)?["chat_template"];
-        let mut sources = Sources::new();
+        let mut sources = TemplateSources::new();
         if let Some(source) = template.as_str() {
-            sources.insert(DEFAULT.to_owned(), source.to_owned());
+            sources.insert(DEFAULT_TEMPLATE.to_owned(), source.to_owned());
         }
         for named in template.as_array().into_iter().flatten() {
             if let (Some(name), Some(source)) = (named["name"].as_str(), named["template"].as_str())
@@ -41,11 +41,11 @@ pub(crate) fn of_folder(folder: &Path) -> Result<Sources, ModelError> {
             return Ok(sources);
         }
     }
-    Ok(Sources::new())
+    Ok(TemplateSources::new())
 }
 
-fn of_files(folder: &Path) -> Result<Sources, ModelError> {
-    let mut sources = Sources::new();
+fn of_files(folder: &Path) -> Result<TemplateSources, ModelError> {
+    let mut sources = TemplateSources::new();
     let mut add = |name: &str, path: &Path| {
         let source = std::fs::read_to_string(path).map_err(|source| ModelError::Read {
             path: path.to_owned(),
@@ -56,7 +56,7 @@ fn of_files(folder: &Path) -> Result<Sources, ModelError> {
     };
     let path = folder.join("chat_template.jinja");
     if path.is_file() {
-        add(DEFAULT, &path)?;
+        add(DEFAULT_TEMPLATE, &path)?;
     }
     let further = folder.join("additional_chat_templates");
     if further.is_dir() {
@@ -78,12 +78,12 @@ fn of_files(folder: &Path) -> Result<Sources, ModelError> {
 }
 
 /// The templates in the metadata of a GGUF file.
-pub(crate) fn of_gguf(file: &Gguf) -> Result<Sources, ModelError> {
+pub(crate) fn templates_from_gguf(file: &Gguf) -> Result<TemplateSources, ModelError> {
     const KEY: &str = "tokenizer.chat_template";
     const NAMES: &str = "tokenizer.chat_templates";
-    let mut sources = Sources::new();
+    let mut sources = TemplateSources::new();
     if let Some(MetadataValue::String(source)) = file.get(KEY) {
-        sources.insert(DEFAULT.to_owned(), source.clone());
+        sources.insert(DEFAULT_TEMPLATE.to_owned(), source.clone());
     }
     if file.get(NAMES).is_some() {
         for name in file.strings(NAMES)? {
@@ -98,17 +98,17 @@ pub(crate) fn of_gguf(file: &Gguf) -> Result<Sources, ModelError> {
 mod tests {
     use super::*;
 
-    fn sources(files: &[(&str, &str)]) -> Sources {
+    fn sources(files: &[(&str, &str)]) -> TemplateSources {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = folder.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        of_folder(folder.path()).unwrap()
+        templates_from_folder(folder.path()).unwrap()
     }
 
-    fn named(names: &[(&str, &str)]) -> Sources {
+    fn named(names: &[(&str, &str)]) -> TemplateSources {
         let owned = |&(name, source): &(&str, &str)| (name.to_owned(), source.to_owned());
         names.iter().map(owned).collect()
     }
@@ -129,6 +129,9 @@ mod tests {
         let expected = named(&[("default", "a"), ("rag", "b")]);
         assert_eq!(sources(&[("tokenizer_config.json", list)]), expected);
         assert_eq!(sources(&[("chat_template.json", list)]), expected);
-        assert_eq!(sources(&[("tokenizer_config.json", "{}")]), Sources::new());
+        assert_eq!(
+            sources(&[("tokenizer_config.json", "{}")]),
+            TemplateSources::new()
+        );
     }
 }

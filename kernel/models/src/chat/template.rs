@@ -12,8 +12,8 @@ use regex::Regex;
 use serde_json::Value as Json;
 
 use super::Chat;
-use super::isolated::{self, Limits};
 use super::python::{self, is_space};
+use super::sandbox::{self, Limits};
 use crate::ModelError;
 
 const NAME: &str = "chat";
@@ -37,8 +37,8 @@ pub(crate) struct ChatTemplate {
 /// The texts of special tokens; absent where the tokenizer has none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SpecialTokens {
-    pub(crate) beginning: Option<String>,
-    pub(crate) end: Option<String>,
+    pub(crate) bos_token: Option<String>,
+    pub(crate) eos_token: Option<String>,
 }
 
 /// Values of further names that templates know, such as `enable_thinking`.
@@ -46,13 +46,13 @@ pub(crate) type Variables = BTreeMap<String, Json>;
 
 /// How the text of a chat ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum RenderEnd {
     /// After the last message.
     Closed,
     /// Where the assistant's next message begins (`add_generation_prompt`).
     GenerationPrompt,
     /// Within the last message, which is to be continued (`continue_final_message`).
-    Continued,
+    ContinueFinalMessage,
 }
 
 impl ChatTemplate {
@@ -84,7 +84,7 @@ impl ChatTemplate {
     pub(crate) fn render(
         &self,
         chat: &Chat,
-        ending: Ending,
+        ending: RenderEnd,
         variables: &Variables,
     ) -> Result<String, ModelError> {
         let texts = self.render_all(&[(chat, ending)], variables)?;
@@ -97,7 +97,7 @@ impl ChatTemplate {
     /// The texts of many chats, in order. The first that the template refuses is the error.
     pub(crate) fn render_all(
         &self,
-        chats: &[(&Chat, Ending)],
+        chats: &[(&Chat, RenderEnd)],
         variables: &Variables,
     ) -> Result<Vec<String>, ModelError> {
         let mut texts = Vec::with_capacity(chats.len());
@@ -106,14 +106,14 @@ impl ChatTemplate {
             if index > 0 {
                 interrupt::check()?;
             }
-            let marked: Vec<(Cow<Chat>, Ending)> = chats
+            let marked: Vec<(Cow<Chat>, RenderEnd)> = chats
                 .iter()
                 .map(|&(chat, ending)| (marked(chat, ending), ending))
                 .collect();
             for (text, (chat, ending)) in self.texts(&marked, variables)?.into_iter().zip(chats) {
                 texts.push(match ending {
-                    Ending::Continued => continued(text?, chat)?,
-                    Ending::Closed | Ending::GenerationPrompt => text?,
+                    RenderEnd::ContinueFinalMessage => continued(text?, chat)?,
+                    RenderEnd::Closed | RenderEnd::GenerationPrompt => text?,
                 });
             }
         }
@@ -127,7 +127,7 @@ impl ChatTemplate {
         if let Some(last) = marked.messages.last_mut() {
             mark.clone_into(&mut last.content);
         }
-        let mut text = self.render(&marked, Ending::Closed, variables)?;
+        let mut text = self.render(&marked, RenderEnd::Closed, variables)?;
         let Some(end) = text.rfind(mark) else {
             return Err(template_error("the template leaves out the last message"));
         };
@@ -138,10 +138,10 @@ impl ChatTemplate {
     /// What the template writes, which is not trusted with this process.
     fn texts(
         &self,
-        chats: &[(Cow<Chat>, Ending)],
+        chats: &[(Cow<Chat>, RenderEnd)],
         variables: &Variables,
     ) -> Result<Vec<Result<String, ModelError>>, ModelError> {
-        let texts = isolated::texts(Limits::default(), chats.len(), |index| {
+        let texts = sandbox::texts(Limits::default(), chats.len(), |index| {
             let (chat, ending) = &chats[index];
             self.text(chat, *ending, variables)
         });
@@ -149,15 +149,20 @@ impl ChatTemplate {
         Ok(texts.map(|text| text.map_err(template_error)).collect())
     }
 
-    fn text(&self, chat: &Chat, ending: Ending, variables: &Variables) -> Result<String, String> {
+    fn text(
+        &self,
+        chat: &Chat,
+        ending: RenderEnd,
+        variables: &Variables,
+    ) -> Result<String, String> {
         let template = self.environment.get_template(NAME).map_err(in_words)?;
         let mut context: BTreeMap<&str, Value> = BTreeMap::new();
         // Names that `transformers` passes even where it has no value for them.
         context.insert("tools", Value::from(()));
         context.insert("documents", Value::from(()));
         let special = [
-            ("bos_token", &self.special.beginning),
-            ("eos_token", &self.special.end),
+            ("bos_token", &self.special.bos_token),
+            ("eos_token", &self.special.eos_token),
         ];
         for (name, text) in special {
             if let Some(text) = text {
@@ -169,7 +174,7 @@ impl ChatTemplate {
         }
         let values = context! {
             messages => chat.messages,
-            add_generation_prompt => ending == Ending::GenerationPrompt,
+            add_generation_prompt => ending == RenderEnd::GenerationPrompt,
             ..Value::from_serialize(&context)
         };
         let mut text = BoundedText::default();
@@ -187,9 +192,9 @@ impl ChatTemplate {
 }
 
 /// The chat, with a mark where its text is to end if the last message is to be continued.
-fn marked(chat: &Chat, ending: Ending) -> Cow<'_, Chat> {
+fn marked(chat: &Chat, ending: RenderEnd) -> Cow<'_, Chat> {
     let mut chat = Cow::Borrowed(chat);
-    if ending == Ending::Continued
+    if ending == RenderEnd::ContinueFinalMessage
         && !chat.messages.is_empty()
         && let Some(last) = chat.to_mut().messages.last_mut()
     {
@@ -299,8 +304,8 @@ mod tests {
 
     fn special() -> SpecialTokens {
         SpecialTokens {
-            beginning: Some("<s>".to_owned()),
-            end: Some("</s>".to_owned()),
+            bos_token: Some("<s>".to_owned()),
+            eos_token: Some("</s>".to_owned()),
         }
     }
 
@@ -312,7 +317,7 @@ mod tests {
             ),
             ("flag".to_owned(), json!(true)),
         ]);
-        ChatTemplate::new(source, special())?.render(chat, Ending::GenerationPrompt, &variables)
+        ChatTemplate::new(source, special())?.render(chat, RenderEnd::GenerationPrompt, &variables)
     }
 
     #[track_caller]
@@ -427,8 +432,12 @@ mod tests {
         let chats: Vec<Chat> = (0..600)
             .map(|index| Chat::user("hi").assistant(format!(" {index} ")))
             .collect();
-        let endings = [Ending::Closed, Ending::GenerationPrompt, Ending::Continued];
-        let requests: Vec<(&Chat, Ending)> =
+        let endings = [
+            RenderEnd::Closed,
+            RenderEnd::GenerationPrompt,
+            RenderEnd::ContinueFinalMessage,
+        ];
+        let requests: Vec<(&Chat, RenderEnd)> =
             chats.iter().zip(endings.into_iter().cycle()).collect();
         let none = Variables::new();
         let texts = template.render_all(&requests, &none).unwrap();
@@ -462,7 +471,7 @@ mod tests {
         let chat = Chat::user("hi").assistant("The answer is ");
         let continued = |source: &str, chat: &Chat| {
             let template = ChatTemplate::new(source, special()).unwrap();
-            template.render(chat, Ending::Continued, &Variables::new())
+            template.render(chat, RenderEnd::ContinueFinalMessage, &Variables::new())
         };
         let keeps = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}";
         assert_eq!(

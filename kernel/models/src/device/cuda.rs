@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_library_registers_itself_with_libtorch() {
         let Some(path) = beside_libtorch() else {
-            println!("skipped: this libtorch has no CUDA library");
+            offmodel_support::testing::skip("no CUDA library in this libtorch");
             return;
         };
         assert!(library().is_some(), "{} does not load", path.display());

@@ -1,39 +1,40 @@
-//! Responses in progress, held by whoever asked for them.
+//! A generation call in progress, owned by the caller.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use offmodel_events::{Progress, interrupt};
 use tch::Device;
 
-use super::decoding::{Decoder, Rows};
-use super::live::Live;
-use super::memory;
-use super::schedule::Bounds;
-use super::work::Work;
-use super::{Piece, Response};
+use super::engine::{DeviceState, Engine};
+use super::kv_cache;
+use super::live::LiveText;
+use super::scheduler::Limits;
+use super::sequence::Sequences;
+use super::{Delta, Response};
 use crate::transformer::KvCache;
 use crate::{Model, ModelError};
 
-/// Responses in progress at once, if the memory has room for them: more raises the tokens per
-/// second until the device computes as long as it reads weights.
-const ROWS_ON_CPU: usize = 32;
-const ROWS_ON_GPU: usize = 256;
+/// Sequences in progress by default, if the memory suffices. More of them raise the tokens per
+/// second until a step takes as long to compute as to read the weights.
+const MAX_SEQUENCES_ON_CPU: usize = 32;
+const MAX_SEQUENCES_ON_GPU: usize = 256;
 
-/// Responses that a model is about to make, is making or has made; see [`Model::generation`].
+/// Responses that a model generates; created by [`Model::generation`].
 ///
-/// Nothing is lost when the work ends early, because it was interrupted, memory ran out for a
-/// single response, or the model computed what is no number: [`Generation::responses`] has what is
-/// finished, and [`Generation::finish`] goes on where it ended. Meanwhile it takes no memory on the
+/// Nothing is lost when the work ends early because of an interrupt, a lack of memory for a single
+/// response, or a model that computes NaN: [`Generation::responses`] returns what is finished, and
+/// [`Generation::finish`] continues where it ended. Meanwhile the handle holds no memory on the
 /// device.
 ///
-/// As an iterator it gives the text as it comes:
+/// Iterating yields the text as it is generated:
 ///
 /// ```no_run
 /// # use offmodel_models::{Chat, Model, ModelError, Sampling};
 /// # fn tell(model: &Model) -> Result<(), ModelError> {
 /// let mut story = model.generation([Chat::user("Tell me a story.")], &Sampling::greedy())?;
-/// for piece in &mut story {
-///     print!("{}", piece?.text);
+/// for delta in &mut story {
+///     print!("{}", delta?.text);
 /// }
 /// let response = story.finish()?.remove(0);
 /// # Ok(())
@@ -41,181 +42,176 @@ const ROWS_ON_GPU: usize = 256;
 /// ```
 pub struct Generation {
     model: Model,
-    work: Work,
-    limits: Limits,
-    /// Absent unless the work is under way.
-    rows: Option<Rows>,
-    pieces: VecDeque<Piece>,
+    sequences: Sequences,
+    max_sequences: Option<usize>,
+    max_cache_bytes: Option<u64>,
+    /// Present only while the work is under way.
+    device_state: Option<DeviceState>,
+    /// Text that the iterator has not yet yielded.
+    deltas: VecDeque<Delta>,
     progress: Option<Progress>,
-    live: Option<Live>,
-    /// An iteration ended with an error.
+    live: Option<LiveText>,
+    /// Whether the iterator has just yielded an error, after which it yields `None` once.
     has_failed: bool,
 }
 
-/// What the one who asks allows.
-#[derive(Debug, Clone, Copy, Default)]
-struct Limits {
-    rows: Option<usize>,
-    bytes: Option<u64>,
-}
-
 impl Generation {
-    pub(super) fn new(model: Model, work: Work) -> Self {
+    pub(super) fn new(model: Model, sequences: Sequences) -> Self {
         Self {
             model,
-            work,
-            limits: Limits::default(),
-            rows: None,
-            pieces: VecDeque::new(),
+            sequences,
+            max_sequences: None,
+            max_cache_bytes: None,
+            device_state: None,
+            deltas: VecDeque::new(),
             progress: None,
             live: None,
             has_failed: false,
         }
     }
 
-    /// At most this many responses in progress at once. The responses are the same for any number.
+    /// Limits how many responses are in progress at once; at least one is. The limit does not
+    /// change the responses.
     #[must_use]
-    pub fn at_once(mut self, responses: usize) -> Self {
-        self.limits.rows = Some(responses.max(1));
+    pub fn max_sequences(mut self, count: usize) -> Self {
+        self.max_sequences = Some(count.max(1));
         self
     }
 
-    /// At most this many bytes for the keys and values of responses in progress, in place of a
-    /// share of what the device has free.
+    /// Limits the bytes of the key-value cache. The default is a share of the device's free memory.
     #[must_use]
-    pub fn cache_limit(mut self, bytes: u64) -> Self {
-        self.limits.bytes = Some(bytes);
+    pub fn max_cache_bytes(mut self, bytes: u64) -> Self {
+        self.max_cache_bytes = Some(bytes);
         self
     }
 
-    /// Shows the text in the notebook as it comes.
+    /// Shows the text in the notebook as it is generated.
     #[must_use]
     pub fn live(mut self) -> Self {
-        self.live = Some(Live::new());
+        self.live = Some(LiveText::new());
         self
     }
 
-    /// Works until every response is finished; returns them in the order of the prompts, a prompt's
-    /// samples one after another.
+    /// Generates until every response is finished. Returns them in the order of the prompts, a
+    /// prompt's samples one after another.
     ///
     /// # Errors
-    /// When the work is interrupted or fails: then what is finished stays, and another call goes
-    /// on.
+    /// When the work is interrupted or fails. The finished responses stay in this handle, and
+    /// another call continues.
     pub fn finish(&mut self) -> Result<Vec<Response>, ModelError> {
-        while !self.work.schedule.is_done() {
-            self.turn()?;
+        while !self.is_finished() {
+            self.step()?;
         }
-        self.pause();
-        let all = 0..self.work.requests.len();
-        Ok(all
-            .filter_map(|request| self.work.response(request).cloned())
-            .collect())
+        self.release_device();
+        Ok(self.sequences.responses().flatten().collect())
     }
 
-    /// Every response that is finished, in the order of [`Generation::finish`].
+    /// The responses in the order of [`Generation::finish`]; absent where one is not finished.
     pub fn responses(&self) -> Vec<Option<Response>> {
-        let all = 0..self.work.requests.len();
-        all.map(|request| self.work.response(request).cloned())
-            .collect()
+        self.sequences.responses().collect()
     }
 
     /// Whether every response is finished.
     pub fn is_finished(&self) -> bool {
-        self.work.schedule.is_done()
+        self.sequences.scheduler.is_done()
     }
 
-    pub(super) fn into_work(mut self) -> Work {
-        self.pause();
-        self.work
+    pub(super) fn into_sequences(mut self) -> Sequences {
+        self.release_device();
+        self.sequences
     }
 
-    /// One turn of the loop; returns the requests that got a token. An error leaves no memory in
-    /// use on the device.
-    fn turn(&mut self) -> Result<Vec<usize>, ModelError> {
-        let grown = interrupt::check()
+    /// Takes one step of the engine; returns the sequences that got a token. After an error the
+    /// handle holds no memory on the device.
+    fn step(&mut self) -> Result<Vec<usize>, ModelError> {
+        let result = interrupt::check()
             .map_err(ModelError::from)
-            .and_then(|()| self.uninterrupted_turn());
-        if grown.is_err() {
-            self.pause();
+            .and_then(|()| self.engine_step());
+        if result.is_err() {
+            self.release_device();
         }
-        grown
+        result
     }
 
-    fn uninterrupted_turn(&mut self) -> Result<Vec<usize>, ModelError> {
+    fn engine_step(&mut self) -> Result<Vec<usize>, ModelError> {
         let _no_grad = tch::no_grad_guard();
-        let rows = match &mut self.rows {
-            Some(rows) => rows,
+        let state = match &mut self.device_state {
+            Some(state) => state,
             None => {
-                let (rows, bounds) = prepared(&self.model, self.limits);
-                self.work.schedule.set_bounds(bounds);
-                self.rows.insert(rows)
+                let (state, limits) = self.new_device_state();
+                self.sequences.scheduler.set_limits(limits);
+                self.device_state.insert(state)
             }
         };
-        let finished = self.work.finished() as u64;
+        let finished_before = self.sequences.finished() as u64;
         let progress = self.progress.get_or_insert_with(|| {
-            let mut progress = Progress::new("generating", self.work.requests.len() as u64);
-            progress.advance(finished);
+            let mut progress = Progress::new("generating", self.sequences.len() as u64);
+            progress.advance(finished_before);
             progress
         });
-        let decoder = Decoder {
+        let engine = Engine {
             transformer: self.model.transformer(),
             tokenizer: self.model.tokenizer(),
             device: self.model.device(),
         };
-        let grown = decoder.turn(&mut self.work, rows)?;
-        let newly = self.work.finished() as u64 - finished;
-        if newly > 0 {
-            progress.advance(newly);
+        let extended = engine.step(&mut self.sequences, state)?;
+        let newly_finished = self.sequences.finished() as u64 - finished_before;
+        if newly_finished > 0 {
+            progress.advance(newly_finished);
         }
         if let Some(live) = &mut self.live {
-            live.show(&self.work);
+            live.update(&self.sequences);
         }
-        Ok(grown)
+        Ok(extended)
     }
 
-    /// Gives back the memory on the device; what is in progress waits with the tokens it has.
-    fn pause(&mut self) {
-        self.work.schedule.requeue_all();
-        self.rows = None;
+    /// An empty cache, and the limits that it imposes on the scheduler.
+    fn new_device_state(&self) -> (DeviceState, Limits) {
+        let device = self.model.device();
+        let default_sequences = match device {
+            Device::Cpu => {
+                kv_cache::keep_freed_memory();
+                MAX_SEQUENCES_ON_CPU
+            }
+            _ => MAX_SEQUENCES_ON_GPU,
+        };
+        let max_bytes = self
+            .max_cache_bytes
+            .unwrap_or_else(|| kv_cache::default_max_bytes(device));
+        let cache = KvCache::new(self.model.transformer().cache_layers(), max_bytes);
+        let limits = Limits {
+            sequences: self.max_sequences.unwrap_or(default_sequences),
+            tokens: max_bytes / cache.bytes_per_token().max(1),
+        };
+        (DeviceState::new(cache), limits)
+    }
+
+    /// Frees the memory on the device. Sequences in progress go back to the queue and keep their
+    /// tokens.
+    fn release_device(&mut self) {
+        self.sequences.scheduler.preempt_all();
+        self.device_state = None;
         self.progress = None;
     }
 }
 
-/// An empty cache for a model, and what may be in progress in it.
-fn prepared(model: &Model, limits: Limits) -> (Rows, Bounds) {
-    let device = model.device();
-    let limit = limits.bytes.unwrap_or_else(|| memory::cache_limit(device));
-    let cache = KvCache::new(model.transformer().cache_layers(), limit);
-    let usual = match device {
-        Device::Cpu => {
-            memory::keep_freed_memory();
-            ROWS_ON_CPU
-        }
-        _ => ROWS_ON_GPU,
-    };
-    let bounds = Bounds {
-        rows: limits.rows.unwrap_or(usual),
-        tokens: limit / cache.bytes_per_token().max(1),
-    };
-    (Rows::new(cache), bounds)
-}
-
-/// The text as it comes, whole characters at a time; pieces of several responses are mixed. After
-/// an error it ends; [`Generation::finish`] or a new iteration goes on.
+/// Yields the text as it is generated, whole characters at a time; deltas of several responses are
+/// interleaved. After an error the iteration ends, and a new iteration, or [`Generation::finish`],
+/// continues.
 impl Iterator for Generation {
-    type Item = Result<Piece, ModelError>;
+    type Item = Result<Delta, ModelError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if std::mem::take(&mut self.has_failed) {
             return None;
         }
-        while self.pieces.is_empty() && !self.work.schedule.is_done() {
-            match self.turn() {
-                Ok(grown) => {
-                    let pieces = grown
+        while self.deltas.is_empty() && !self.is_finished() {
+            match self.step() {
+                Ok(extended) => {
+                    let deltas = extended
                         .into_iter()
-                        .filter_map(|request| self.work.piece(request));
-                    self.pieces.extend(pieces);
+                        .filter_map(|sequence| self.sequences.next_delta(sequence));
+                    self.deltas.extend(deltas);
                 }
                 Err(error) => {
                     self.has_failed = true;
@@ -223,27 +219,21 @@ impl Iterator for Generation {
                 }
             }
         }
-        if self.work.schedule.is_done() {
-            self.pause();
+        if self.is_finished() {
+            self.release_device();
         }
-        self.pieces.pop_front().map(Ok)
+        self.deltas.pop_front().map(Ok)
     }
 }
 
-impl std::fmt::Display for Generation {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(
-            formatter,
-            "{} of {} responses finished ({} tokens so far)",
-            self.work.finished(),
-            self.work.requests.len(),
-            self.work.said(),
-        )
+impl fmt::Display for Generation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sequences.fmt(formatter)
     }
 }
 
-impl std::fmt::Debug for Generation {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+impl fmt::Debug for Generation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Generation({self}, by {})", self.model)
     }
 }

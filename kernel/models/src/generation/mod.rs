@@ -1,29 +1,37 @@
-//! Responses of a model to prompts.
+//! Text generation with continuous batching; `README.md` in this folder explains the design.
 //!
-//! - [`model`]: the methods of the model's handle; [`prompt`], [`sampling`]: what is asked for;
-//!   [`response`]: what comes out;
-//! - [`handle`]: responses in progress, held by whoever asked; [`live`]: shown in a notebook;
-//! - [`work`]: requests and how far they have come; [`transcript`]: their text, token by token;
-//! - [`schedule`]: which of them are in progress; [`memory`]: how much memory they may take;
-//! - [`decoding`]: one turn of the loop; [`sampler`]: from logits to the next tokens.
+//! | module | purpose |
+//! |---|---|
+//! | [`generate`] | `Model::generate` and its variants: from prompts to requests |
+//! | [`prompt`], [`sampling`], [`response`] | what the caller asks for and gets |
+//! | [`handle`] | [`Generation`]: a call in progress, owned by the caller |
+//! | [`stopped`] | [`StoppedGeneration`]: the error of a call that ended early, with its work |
+//! | [`live`] | the text in a notebook while it is generated |
+//! | [`engine`] | one step: admit, share prefixes, prefill, decode, recover from out of memory |
+//! | [`scheduler`] | which sequences are in progress |
+//! | [`sequence`] | one row of the batch: its request and its response so far |
+//! | [`sampler`] | from logits to the next tokens |
+//! | [`detokenizer`] | from tokens to text, one token at a time, with stop strings |
+//! | [`kv_cache`] | the memory bound of the key-value cache |
 
-mod decoding;
+mod detokenizer;
+mod engine;
+mod generate;
 mod handle;
+mod kv_cache;
 mod live;
-mod memory;
-mod model;
 mod prompt;
 mod response;
 mod sampler;
 mod sampling;
-mod schedule;
+mod scheduler;
+mod sequence;
+mod stopped;
 #[cfg(test)]
 mod tests;
-mod transcript;
-mod work;
 
 pub use handle::Generation;
 pub use prompt::Prompt;
-pub use response::{Alternative, Finish, Piece, Response};
+pub use response::{Alternative, Delta, FinishReason, Response};
 pub use sampling::Sampling;
-pub(crate) use work::Work;
+pub use stopped::StoppedGeneration;

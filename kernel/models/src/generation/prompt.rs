@@ -1,84 +1,88 @@
-//! What a model is asked.
+//! What a model is asked to respond to.
 
 use crate::{Chat, Model};
 
-/// A chat to answer, and how.
+/// A chat to respond to, with the options of this prompt alone.
 ///
 /// ```
 /// use offmodel_models::{Chat, Prompt};
 ///
-/// let prompt = Prompt::new(Chat::user("Name a colour.")).beginning("A colour is").samples(4);
+/// let prompt = Prompt::new(Chat::user("Name a colour.")).prefill("A colour is").samples(4);
 /// # let _ = prompt;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Prompt {
     pub(super) chat: Chat,
-    pub(super) beginning: Beginning,
+    pub(super) prefill: Prefill,
     pub(super) samples: usize,
-    pub(super) stream: Option<u32>,
-    pub(super) handle: Option<Model>,
+    /// The position whose random stream the prompt draws from, if it is not its own.
+    pub(super) position: Option<u32>,
+    /// The handle that responds, if it is not the one that is called.
+    pub(super) model: Option<Model>,
 }
 
-/// What the response begins with.
+/// The first tokens of a response, given by the caller.
 #[derive(Debug, Clone)]
-pub(super) enum Beginning {
+pub(super) enum Prefill {
     Text(String),
     Tokens(Vec<u32>),
 }
 
 impl Prompt {
-    /// One response to this chat.
+    /// Asks for one response to `chat`.
     pub fn new(chat: Chat) -> Self {
         Self {
             chat,
-            beginning: Beginning::Tokens(vec![]),
+            prefill: Prefill::Tokens(vec![]),
             samples: 1,
-            stream: None,
-            handle: None,
+            position: None,
+            model: None,
         }
     }
 
-    /// The response goes on after the last message of `chat`, which is the assistant's; without
-    /// one it begins anew.
+    /// Asks for a continuation of the last message of `chat`, if that is the assistant's;
+    /// otherwise for a new response.
     pub fn continuing(chat: &Chat) -> Self {
-        let beginning = chat.response().unwrap_or_default();
-        Self::new(chat.prompt()).beginning(beginning)
+        let prefill = chat.response().unwrap_or_default();
+        Self::new(chat.prompt()).prefill(prefill)
     }
 
-    /// The response begins with this text, cut into tokens apart from what precedes it, as in
-    /// training.
+    /// Makes the response start with `text`.
+    ///
+    /// The text is tokenized on its own, as responses are in training, so that no token spans the
+    /// end of the prompt.
     #[must_use]
-    pub fn beginning(mut self, text: impl Into<String>) -> Self {
-        self.beginning = Beginning::Text(text.into());
+    pub fn prefill(mut self, text: impl Into<String>) -> Self {
+        self.prefill = Prefill::Text(text.into());
         self
     }
 
-    /// The response begins with these tokens, such as the first of another response.
+    /// Makes the response start with these tokens, for example the first of another response.
     #[must_use]
-    pub fn beginning_tokens(mut self, tokens: &[u32]) -> Self {
-        self.beginning = Beginning::Tokens(tokens.to_vec());
+    pub fn prefill_tokens(mut self, tokens: &[u32]) -> Self {
+        self.prefill = Prefill::Tokens(tokens.to_vec());
         self
     }
 
-    /// How many responses to make. The prompt is read once for all of them.
+    /// Asks for `count` responses. The forward pass over the prompt is shared by all of them.
     #[must_use]
     pub fn samples(mut self, count: usize) -> Self {
         self.samples = count;
         self
     }
 
-    /// Draws as the prompt at this position of a call does, counted from 0, wherever it is in this
-    /// one: so one response of many can be made again on its own.
+    /// Samples as the prompt at `position` of a call does, counted from 0, wherever this prompt
+    /// stands in its own call. So a single response of a large call can be generated again alone.
     #[must_use]
     pub fn at_position(mut self, position: u32) -> Self {
-        self.stream = Some(position);
+        self.position = Some(position);
         self
     }
 
-    /// Answered by another handle on the same weights, with its adapter or without one.
+    /// Lets another handle over the same weights respond, with its adapter or without one.
     #[must_use]
-    pub fn answered_by(mut self, handle: &Model) -> Self {
-        self.handle = Some(handle.clone());
+    pub fn with_model(mut self, model: &Model) -> Self {
+        self.model = Some(model.clone());
         self
     }
 }

@@ -1,16 +1,15 @@
-//! Whatever happens to a request on its way, it gets the tokens that the model gives without a
-//! cache and without company: on the small random models that `transformers` saved, of every kind
-//! of attention and cache.
+//! Responses are the same no matter how sequences are batched, preempted and prefilled. The models
+//! are small random ones saved by `transformers`, with every kind of attention and cache.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tch::{Kind, Tensor};
 
-use super::decoding::{Decoder, Rows};
-use super::schedule::Bounds;
-use super::work::{Request, Work};
-use super::{Finish, Response, Sampling};
+use super::engine::{DeviceState, Engine};
+use super::scheduler::Limits;
+use super::sequence::{Request, Sequences};
+use super::{FinishReason, Response, Sampling};
 use crate::adapter::Adapters;
 use crate::transformer::{KvCache, PackedSequences};
 use crate::{Model, ModelError};
@@ -21,11 +20,11 @@ const MODELS: [&str; 3] = [
     "qwen3_moe_normalised",
     "deepseek_v3",
 ];
-/// How far log-probabilities may be from those without a cache.
+/// How far a log-probability may be from that of a forward pass without a cache.
 const TOLERANCE: f64 = 1e-4;
 
 fn model(name: &str) -> Model {
-    // Threads would only wait for each other at this size.
+    // At this size threads would only wait for each other.
     tch::set_num_threads(1);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/fixtures/architectures")
@@ -33,9 +32,9 @@ fn model(name: &str) -> Model {
     Model::load(folder.to_str().unwrap()).unwrap()
 }
 
-/// Prompts short and long: the second and the fourth need several slabs and several fills. The
-/// last two are one.
-fn requests(limit: usize) -> Vec<Request> {
+/// Seven requests with short and long prompts. Those of 270 and 530 tokens outgrow a slab of the
+/// cache and need several prefill passes; two requests have the same prompt.
+fn requests(max_new_tokens: usize) -> Vec<Request> {
     let prompts = [
         (1, 4),
         (2, 270),
@@ -53,72 +52,71 @@ fn requests(limit: usize) -> Vec<Request> {
             prompt,
             sample: index,
             tokens: Arc::from(tokens),
-            beginning: 0,
+            prefill: 0,
             adapter: None,
-            limit,
-            stream: index as u64,
+            max_new_tokens,
+            random_stream: index as u64,
         }
     };
     prompts.iter().enumerate().map(request).collect()
 }
 
-/// How a request is worked on.
+/// The memory with which requests are served.
 #[derive(Clone, Copy)]
-struct Way {
-    bounds: Bounds,
-    /// Tokens for which the cache gives out rows in truth.
+struct Memory {
+    /// The limits that the scheduler is given.
+    limits: Limits,
+    /// Tokens for which the cache really has room.
     cached_tokens: u64,
-    /// Tokens that are processed at once to fill rows.
-    fill: usize,
+    /// Tokens of one prefill pass.
+    prefill_chunk: usize,
 }
 
-const AMPLE: Way = Way {
-    bounds: Bounds {
-        rows: 32,
+const AMPLE: Memory = Memory {
+    limits: Limits {
+        sequences: 32,
         tokens: 1 << 20,
     },
     cached_tokens: 1 << 20,
-    fill: 2048,
+    prefill_chunk: 2048,
 };
 
-fn respond(
+fn generate(
     model: &Model,
     requests: Vec<Request>,
     sampling: &Sampling,
-    way: Way,
+    memory: Memory,
 ) -> Result<Vec<Response>, ModelError> {
     let _no_grad = tch::no_grad_guard();
-    let count = requests.len();
-    let mut work = Work::new(requests, sampling, model.tokenizer(), way.bounds)?;
-    let bytes_per_token = KvCache::new(model.transformer().cache_layers(), 0).bytes_per_token();
-    let limit = way.cached_tokens * bytes_per_token;
-    let cache = KvCache::new(model.transformer().cache_layers(), limit);
-    let mut rows = Rows::new(cache);
-    rows.fill = way.fill;
-    let decoder = Decoder {
+    let mut sequences = Sequences::new(requests, sampling, model.tokenizer())?;
+    sequences.scheduler.set_limits(memory.limits);
+    let slots = model.transformer().cache_layers();
+    let token_bytes = KvCache::new(slots, 0).bytes_per_token();
+    let cache = KvCache::new(slots, memory.cached_tokens * token_bytes);
+    let mut state = DeviceState::new(cache);
+    state.prefill_chunk = memory.prefill_chunk;
+    let engine = Engine {
         transformer: model.transformer(),
         tokenizer: model.tokenizer(),
         device: model.device(),
     };
-    for turn in 0.. {
-        if work.schedule.is_done() {
+    for step in 0.. {
+        if sequences.scheduler.is_done() {
             break;
         }
-        assert!(turn < 5000, "no end in sight: {:?}", work.schedule);
-        decoder.turn(&mut work, &mut rows)?;
+        assert!(step < 5000, "does not end: {:?}", sequences.scheduler);
+        engine.step(&mut sequences, &mut state)?;
     }
-    Ok((0..count)
-        .map(|request| work.response(request).unwrap().clone())
-        .collect())
+    Ok(sequences.responses().map(Option::unwrap).collect())
 }
 
-/// Asserts that each token is the likeliest after those before it, up to the last digits, and has
-/// the log-probability that is reported.
+/// Asserts that each token is the most likely one after those before it, except for rounding
+/// errors, and that its log-probability is the reported one.
 fn assert_greedy(model: &Model, requests: &[Request], responses: &[Response]) {
     let _no_grad = tch::no_grad_guard();
     for (request, response) in requests.iter().zip(responses) {
-        let fed = [&request.tokens, response.tokens.as_slice()].concat();
-        let packed = PackedSequences::new([&fed[..fed.len() - 1]], model.device()).unwrap();
+        let tokens = [&request.tokens, response.tokens.as_slice()].concat();
+        let packed = PackedSequences::new([&tokens[..tokens.len() - 1]], model.device()).unwrap();
         let output = model
             .transformer()
             .forward(&packed, &Adapters::None)
@@ -129,12 +127,12 @@ fn assert_greedy(model: &Model, requests: &[Request], responses: &[Response]) {
             .unwrap();
         let first = request.tokens.len() as i64 - 1;
         let logits = logits.slice(0, first, None, 1).log_softmax(-1, Kind::Float);
-        let likeliest = logits.max_dim(-1, false).0;
-        let said = Tensor::from_slice(&response.log_probabilities);
-        let difference = (likeliest - said).abs().max().double_value(&[]);
+        let highest = logits.max_dim(-1, false).0;
+        let reported = Tensor::from_slice(&response.log_probabilities);
+        let difference = (highest - reported).abs().max().double_value(&[]);
         assert!(
             difference < TOLERANCE,
-            "request {} is {difference} off",
+            "request {} differs by {difference}",
             request.sample
         );
     }
@@ -148,62 +146,70 @@ fn tokens(responses: &[Response]) -> Vec<&[u32]> {
 }
 
 #[test]
-fn responses_are_those_without_a_cache_for_every_kind_of_attention() {
+fn responses_equal_those_without_a_cache_for_every_kind_of_attention_and_memory() {
     for name in MODELS {
         let model = model(name);
         let greedy = Sampling::greedy();
-        let responses = respond(&model, requests(8), &greedy, AMPLE).unwrap();
+        let responses = generate(&model, requests(8), &greedy, AMPLE).unwrap();
         assert_greedy(&model, &requests(8), &responses);
-        let sampled = Sampling::temperature(1.0).seed(3);
-        let expected = respond(&model, requests(8), &sampled, AMPLE).unwrap();
+        let sampling = Sampling::temperature(1.0).seed(3);
+        let expected = generate(&model, requests(8), &sampling, AMPLE).unwrap();
         assert_ne!(
             expected[4].tokens, expected[5].tokens,
-            "each has its own stream"
+            "samples of one prompt have random streams of their own"
         );
-        let bounds = |rows, tokens| Bounds { rows, tokens };
-        let ways = [
-            // One after another.
-            Way {
-                bounds: bounds(1, 1 << 20),
+        let limits = |sequences, tokens| Limits { sequences, tokens };
+        let memories = [
+            // One sequence after another.
+            Memory {
+                limits: limits(1, 1 << 20),
                 ..AMPLE
             },
-            // Some begin while others are half done; prompts are read in small parts.
-            Way {
-                bounds: bounds(3, 1 << 20),
-                fill: 37,
+            // Sequences are admitted while others are half done, and prompts are prefilled in
+            // small chunks.
+            Memory {
+                limits: limits(3, 1 << 20),
+                prefill_chunk: 37,
                 ..AMPLE
             },
-            // Memory for the longest request and little more: some go back to the queue.
-            Way {
-                bounds: bounds(32, 1300),
+            // Little more than the longest sequence needs: others are preempted.
+            Memory {
+                limits: limits(32, 1300),
                 cached_tokens: 1300,
                 ..AMPLE
             },
-            // The device has less than was thought.
-            Way {
+            // The device has less memory than the scheduler assumes: the engine recovers.
+            Memory {
                 cached_tokens: 1100,
-                fill: 200,
+                prefill_chunk: 200,
                 ..AMPLE
             },
         ];
-        for (index, way) in ways.into_iter().enumerate() {
-            let responses = respond(&model, requests(8), &sampled, way).unwrap();
-            assert_eq!(tokens(&responses), tokens(&expected), "{name}, way {index}");
+        for (index, memory) in memories.into_iter().enumerate() {
+            let responses = generate(&model, requests(8), &sampling, memory).unwrap();
+            assert_eq!(
+                tokens(&responses),
+                tokens(&expected),
+                "{name}, memory {index}"
+            );
         }
     }
 }
 
 #[test]
-fn a_response_that_does_not_fit_alone_is_an_error_and_the_others_are_kept() {
+fn a_sequence_that_does_not_fit_alone_is_an_error() {
     let model = model(MODELS[0]);
     for (tokens, cached_tokens) in [(600, 600), (1 << 20, 600)] {
-        let bounds = Bounds { rows: 32, tokens };
-        let way = Way {
-            bounds,
+        let limits = Limits {
+            sequences: 32,
+            tokens,
+        };
+        let memory = Memory {
+            limits,
             cached_tokens,
             ..AMPLE
         };
-        let error = respond(&model, requests(8), &Sampling::greedy(), way).unwrap_err();
+        let error = generate(&model, requests(8), &Sampling::greedy(), memory).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -222,19 +228,19 @@ fn a_response_that_does_not_fit_alone_is_an_error_and_the_others_are_kept() {
 }
 
 #[test]
-fn a_stop_token_ends_a_response_and_is_its_last() {
+fn a_stop_token_ends_a_response_and_is_its_last_token() {
     let model = model(MODELS[0]);
     let greedy = Sampling::greedy();
-    let plain = respond(&model, requests(8), &greedy, AMPLE).unwrap();
+    let plain = generate(&model, requests(8), &greedy, AMPLE).unwrap();
     let stop = plain[0].tokens[2];
-    let stopped = respond(&model, requests(8), &greedy.stop_token(stop), AMPLE).unwrap();
+    let stopped = generate(&model, requests(8), &greedy.stop_token(stop), AMPLE).unwrap();
     let end = plain[0]
         .tokens
         .iter()
         .position(|&token| token == stop)
         .unwrap();
     assert_eq!(stopped[0].tokens, plain[0].tokens[..=end]);
-    assert_eq!(stopped[0].finish, Finish::StopToken);
+    assert_eq!(stopped[0].finish_reason, FinishReason::StopToken);
     let text = model.tokenizer().decode(&plain[0].tokens[..end]).unwrap();
     assert_eq!(stopped[0].text, text);
 }

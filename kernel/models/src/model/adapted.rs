@@ -25,7 +25,7 @@ impl Model {
     /// When the options make no sense or name modules that the model does not have.
     pub fn untrained_adapter(&self, lora: &LoraConfig, seed: u64) -> Result<Adapter, ModelError> {
         let maps = self.base.transformer.linear_modules();
-        Adapter::initialise(self.name(), maps, lora, seed)
+        Adapter::untrained(self.name(), maps, lora, seed)
     }
 
     /// A handle over the same weights with the adapter in `folder`, which PEFT or

@@ -1,7 +1,7 @@
 //! From chats to tokens, within vocabulary and context.
 
 use super::Model;
-use crate::chat::Ending;
+use crate::chat::RenderEnd;
 use crate::example::Example;
 use crate::{Chat, ModelError};
 
@@ -22,11 +22,11 @@ impl Model {
         }
         let prompts: Vec<Chat> = chats.iter().map(Chat::prompt).collect();
         let rendered = |chats: &[Chat], ending| {
-            let chats: Vec<(&Chat, Ending)> = chats.iter().map(|chat| (chat, ending)).collect();
+            let chats: Vec<(&Chat, RenderEnd)> = chats.iter().map(|chat| (chat, ending)).collect();
             self.render_all(&chats)
         };
-        let prompts = rendered(&prompts, Ending::GenerationPrompt)?;
-        let wholes = rendered(chats, Ending::Closed)?;
+        let prompts = rendered(&prompts, RenderEnd::GenerationPrompt)?;
+        let wholes = rendered(chats, RenderEnd::Closed)?;
         let texts = prompts.iter().zip(&wholes).zip(chats).enumerate();
         let examples =
             texts.map(|(index, ((prompt, whole), chat))| self.example(index, chat, prompt, whole));
@@ -58,7 +58,7 @@ impl Model {
         let mut tokens = self.base.tokenizer.encode(prompt)?;
         let prompt = tokens.len();
         tokens.extend(self.base.tokenizer.encode(response)?);
-        let is_end = |token: &u32| self.base.tokenizer.end().contains(token);
+        let is_end = |token: &u32| self.base.tokenizer.eos_token_ids().contains(token);
         let Some(end) = tokens[prompt..].iter().rposition(is_end) else {
             return Err(wrong(
                 index,

@@ -1,15 +1,14 @@
 //! The handle itself and what it tells about the model.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tch::Device;
 
 use super::rendering::Rendering;
 use crate::adapter::{Adapter, Adapters};
-use crate::chat::Sources;
-use crate::generation::Work;
+use crate::chat::TemplateSources;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::{SharedTensor, Transformer};
 use crate::{Configuration, Precision};
@@ -33,10 +32,8 @@ pub(super) struct Base {
     pub(super) folder: Option<PathBuf>,
     pub(super) transformer: Transformer,
     pub(super) tokenizer: Tokenizer,
-    pub(super) templates: Sources,
+    pub(super) templates: TemplateSources,
     pub(super) device: Device,
-    /// The last call for responses that ended early.
-    pub(super) stopped: Mutex<Option<Work>>,
 }
 
 impl Model {
@@ -114,10 +111,6 @@ impl Model {
 
     pub(crate) fn shares_weights_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.base, &other.base)
-    }
-
-    pub(crate) fn stopped_work(&self) -> &Mutex<Option<Work>> {
-        &self.base.stopped
     }
 
     pub(crate) fn transformer(&self) -> &Transformer {

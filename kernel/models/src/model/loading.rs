@@ -1,13 +1,13 @@
 //! From files to a handle.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::Model;
 use super::handle::Base;
 use super::rendering::Rendering;
 use crate::ModelError;
-use crate::chat::{self, Sources};
+use crate::chat::{self, TemplateSources};
 use crate::checkpoint::{Checkpoint, GgufCheckpoint, RandomCheckpoint, SafetensorsCheckpoint};
 use crate::gguf::Gguf;
 use crate::load::LoadOptions;
@@ -44,13 +44,13 @@ impl Model {
             source = Box::new(SafetensorsCheckpoint::open(&located.path)?);
             source.configuration()?;
             tokenizer = Tokenizer::from_folder(&located.path)?;
-            templates = chat::of_folder(&located.path)?;
+            templates = chat::templates_from_folder(&located.path)?;
         } else {
             file = Gguf::open(&located.path)?;
             source = Box::new(GgufCheckpoint::new(&file));
             source.configuration()?;
             tokenizer = Tokenizer::from_gguf(&file)?;
-            templates = chat::of_gguf(&file)?;
+            templates = chat::templates_from_gguf(&file)?;
         }
         Self::assemble(&located, source.as_ref(), tokenizer, templates, options)
     }
@@ -68,7 +68,7 @@ impl Model {
         };
         let source = RandomCheckpoint::open(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
-        let templates = chat::of_folder(folder)?;
+        let templates = chat::templates_from_folder(folder)?;
         Self::assemble(&located, &source, tokenizer, templates, options)
     }
 
@@ -76,7 +76,7 @@ impl Model {
         located: &LocatedModel,
         source: &dyn Checkpoint,
         tokenizer: Tokenizer,
-        templates: Sources,
+        templates: TemplateSources,
         options: &LoadOptions,
     ) -> Result<Self, ModelError> {
         let rendering = Rendering::new(&templates, &tokenizer, located.thinking)?;
@@ -92,7 +92,6 @@ impl Model {
             tokenizer,
             templates,
             device: placement.first_device(),
-            stopped: Mutex::new(None),
         };
         Ok(Self {
             base: Arc::new(base),

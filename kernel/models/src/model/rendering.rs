@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Model;
-use crate::chat::{self, ChatTemplate, Ending, Sources, SpecialTokens, Variables};
+use crate::chat::{self, ChatTemplate, RenderEnd, SpecialTokens, TemplateSources, Variables};
 use crate::tokenizer::Tokenizer;
 use crate::{Chat, ModelError};
 
@@ -17,12 +17,12 @@ pub(super) struct Rendering {
 impl Rendering {
     /// The default one of `templates`; with reasoning on or off if that is known.
     pub(super) fn new(
-        templates: &Sources,
+        templates: &TemplateSources,
         tokenizer: &Tokenizer,
         thinking: Option<bool>,
     ) -> Result<Self, ModelError> {
         let mut rendering = Self::default();
-        if let Some(source) = templates.get(chat::DEFAULT) {
+        if let Some(source) = templates.get(chat::DEFAULT_TEMPLATE) {
             rendering.template = Some(Arc::new(template(source, tokenizer)?));
         }
         if let Some(thinking) = thinking {
@@ -81,8 +81,8 @@ impl Model {
     /// When the model has no chat template or the template refuses the chat.
     pub fn render(&self, chat: &Chat, add_generation_prompt: bool) -> Result<String, ModelError> {
         let ending = match add_generation_prompt {
-            true => Ending::GenerationPrompt,
-            false => Ending::Closed,
+            true => RenderEnd::GenerationPrompt,
+            false => RenderEnd::Closed,
         };
         Ok(self.render_all(&[(chat, ending)])?.swap_remove(0))
     }
@@ -110,14 +110,18 @@ impl Model {
     /// [`Model::render_prompt`] of many chats at once.
     pub(crate) fn render_prompts(&self, chats: &[&Chat]) -> Result<Vec<String>, ModelError> {
         let ending = |chat: &Chat| match chat.response() {
-            Some(_) => Ending::Continued,
-            None => Ending::GenerationPrompt,
+            Some(_) => RenderEnd::ContinueFinalMessage,
+            None => RenderEnd::GenerationPrompt,
         };
-        let chats: Vec<(&Chat, Ending)> = chats.iter().map(|&chat| (chat, ending(chat))).collect();
+        let chats: Vec<(&Chat, RenderEnd)> =
+            chats.iter().map(|&chat| (chat, ending(chat))).collect();
         self.render_all(&chats)
     }
 
-    pub(super) fn render_all(&self, chats: &[(&Chat, Ending)]) -> Result<Vec<String>, ModelError> {
+    pub(super) fn render_all(
+        &self,
+        chats: &[(&Chat, RenderEnd)],
+    ) -> Result<Vec<String>, ModelError> {
         let variables = &self.rendering.variables;
         self.template()?.render_all(chats, variables)
     }
@@ -137,10 +141,10 @@ impl Model {
 }
 
 fn template(source: &str, tokenizer: &Tokenizer) -> Result<ChatTemplate, ModelError> {
-    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token));
+    let text = |token: Option<u32>| token.and_then(|token| tokenizer.id_to_token(token));
     let special = SpecialTokens {
-        beginning: text(tokenizer.beginning()),
-        end: text(tokenizer.end().first().copied()),
+        bos_token: text(tokenizer.bos_token_id()),
+        eos_token: text(tokenizer.eos_token_ids().first().copied()),
     };
     ChatTemplate::new(source, special)
 }

@@ -98,8 +98,8 @@ impl Model {
         };
         let mut config = saved_config.json(&self.base.config_json);
         if self.base.folder.is_none() {
-            config["bos_token_id"] = json!(self.base.tokenizer.beginning());
-            config["eos_token_id"] = json!(self.base.tokenizer.end());
+            config["bos_token_id"] = json!(self.base.tokenizer.bos_token_id());
+            config["eos_token_id"] = json!(self.base.tokenizer.eos_token_ids());
         }
         write_folder(folder.as_ref(), is_model_file, |folder| {
             write_file(&folder.join(CONFIG), format!("{config:#}\n").as_bytes())?;

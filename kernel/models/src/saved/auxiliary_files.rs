@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ModelError;
 use crate::atomic_folder::write_file;
-use crate::chat::{DEFAULT, Sources};
+use crate::chat::{DEFAULT_TEMPLATE, TemplateSources};
 use crate::tokenizer::Tokenizer;
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -58,27 +58,27 @@ pub(crate) fn copy_auxiliary_files(from: &Path, to: &Path) -> Result<(), ModelEr
 pub(crate) fn write_auxiliary_files(
     to: &Path,
     tokenizer: &Tokenizer,
-    templates: &Sources,
+    templates: &TemplateSources,
     context: usize,
 ) -> Result<(), ModelError> {
-    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token));
+    let text = |token: Option<u32>| token.and_then(|token| tokenizer.id_to_token(token));
     let settings = json!({
-        "bos_token": text(tokenizer.beginning()),
+        "bos_token": text(tokenizer.bos_token_id()),
         "clean_up_tokenization_spaces": false,
-        "eos_token": text(tokenizer.end().first().copied()),
+        "eos_token": text(tokenizer.eos_token_ids().first().copied()),
         "model_max_length": context,
         "tokenizer_class": "PreTrainedTokenizerFast",
     });
     let generation = json!({
-        "bos_token_id": tokenizer.beginning(),
-        "eos_token_id": tokenizer.end(),
+        "bos_token_id": tokenizer.bos_token_id(),
+        "eos_token_id": tokenizer.eos_token_ids(),
     });
     write_file(&to.join(TOKENIZER), tokenizer.to_json()?.as_bytes())?;
     write_json(&to.join("tokenizer_config.json"), &settings)?;
     write_json(&to.join("generation_config.json"), &generation)?;
     for (name, source) in templates {
         let path = match name.as_str() {
-            DEFAULT => to.join(TEMPLATE),
+            DEFAULT_TEMPLATE => to.join(TEMPLATE),
             name => {
                 let folder = to.join(TEMPLATES);
                 if !folder.is_dir() {

@@ -37,11 +37,10 @@ impl Tokenizer {
                 end.extend(id.filter(|id| !end.contains(id)));
             }
         }
-        let beginning = named("bos_token");
         Ok(Self {
+            bos_token_id: named("bos_token"),
             inner,
-            beginning,
-            end,
+            eos_token_ids: end,
         })
     }
 }

@@ -52,8 +52,8 @@ impl Tokenizer {
         ends.extend(turn.filter(|&turn| turn != end));
         Ok(Self {
             inner,
-            beginning: id("tokenizer.ggml.bos_token_id")?,
-            end: ends,
+            bos_token_id: id("tokenizer.ggml.bos_token_id")?,
+            eos_token_ids: ends,
         })
     }
 }

@@ -12,18 +12,18 @@ use crate::ModelError;
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: HuggingFace,
-    beginning: Option<u32>,
-    end: Vec<u32>,
+    bos_token_id: Option<u32>,
+    eos_token_ids: Vec<u32>,
 }
 
 impl Tokenizer {
     /// A tokenizer without special tokens.
     #[cfg(test)]
-    pub(crate) fn of(inner: HuggingFace) -> Self {
+    pub(crate) fn without_special_tokens(inner: HuggingFace) -> Self {
         Self {
             inner,
-            beginning: None,
-            end: vec![],
+            bos_token_id: None,
+            eos_token_ids: vec![],
         }
     }
 
@@ -51,18 +51,18 @@ impl Tokenizer {
     }
 
     /// The text of one token as the vocabulary has it; special tokens included.
-    pub fn token_text(&self, token: u32) -> Option<String> {
+    pub fn id_to_token(&self, token: u32) -> Option<String> {
         self.inner.id_to_token(token)
     }
 
     /// The token that begins a document, if the model has one.
-    pub fn beginning(&self) -> Option<u32> {
-        self.beginning
+    pub fn bos_token_id(&self) -> Option<u32> {
+        self.bos_token_id
     }
 
     /// The tokens that end a response; the first is the model's own end token.
-    pub fn end(&self) -> &[u32] {
-        &self.end
+    pub fn eos_token_ids(&self) -> &[u32] {
+        &self.eos_token_ids
     }
 }
 
@@ -71,8 +71,8 @@ impl std::fmt::Debug for Tokenizer {
         formatter
             .debug_struct("Tokenizer")
             .field("vocabulary", &self.inner.get_vocab_size(true))
-            .field("beginning", &self.beginning)
-            .field("end", &self.end)
+            .field("bos_token_id", &self.bos_token_id)
+            .field("eos_token_ids", &self.eos_token_ids)
             .finish()
     }
 }

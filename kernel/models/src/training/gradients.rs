@@ -15,13 +15,13 @@ pub(super) fn accumulate(
     transformer: &Transformer,
     adapter: &Adapter,
     batch: &[&Example],
-    tokens_at_once: usize,
+    micro_batch_tokens: usize,
     device: Device,
 ) -> Result<f64, ModelError> {
     let adapters = Adapters::One(adapter);
     let mut loss = 0.0;
     let lengths: Vec<usize> = batch.iter().map(|example| example.tokens.len()).collect();
-    for run in runs(&lengths, tokens_at_once) {
+    for run in runs(&lengths, micro_batch_tokens) {
         let packed = PackedExamples::new(&batch[run], device)?;
         let tape = transformer.forward_with_tape(&packed.inputs, &adapters)?;
         let output = tape.output().f_detach()?;

@@ -26,9 +26,10 @@ pub struct SftOptions {
     pub max_steps: Option<usize>,
     /// Shuffles the chats and initialises the adapter.
     pub seed: u64,
-    /// Tokens whose activations are held at once. Larger batches are processed in parts whose
-    /// gradients add up, so this changes memory and speed but not the result.
-    pub tokens_at_once: usize,
+    /// Tokens of one forward and backward pass. A batch with more is processed in several passes
+    /// whose gradients add up, so this changes memory and speed but not the result.
+    #[serde(rename = "tokens_at_once")]
+    pub micro_batch_tokens: usize,
 }
 
 impl Default for SftOptions {
@@ -43,7 +44,7 @@ impl Default for SftOptions {
             epochs: 1,
             max_steps: None,
             seed: 42,
-            tokens_at_once: 2048,
+            micro_batch_tokens: 2048,
         }
     }
 }

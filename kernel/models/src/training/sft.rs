@@ -82,7 +82,7 @@ pub fn fine_tune(
                 student.transformer(),
                 &adapter,
                 &batch,
-                options.tokens_at_once,
+                options.micro_batch_tokens,
                 student.device(),
             )?;
             let (step, loss) = (steps.len() + 1, sum / tokens as f64);

@@ -92,7 +92,7 @@ impl Linear {
 
     /// The joined weight with the updates of `adapter`, if it has any that are merged.
     pub(super) fn merged_in<'a>(&self, adapter: Option<&'a Adapter>) -> Option<&'a LinearWeight> {
-        adapter?.merged(&self.maps.first()?.name)
+        adapter?.merged_weight(&self.maps.first()?.name)
     }
 
     /// The weight, and if there is one the bias, of every map.
@@ -126,7 +126,7 @@ impl Linear {
         &self,
         adapter: &Adapter,
     ) -> Result<Option<(String, LinearWeight)>, TchError> {
-        let is_adapted = self.maps.iter().any(|map| adapter.adapts(&map.name));
+        let is_adapted = self.maps.iter().any(|map| adapter.has_module(&map.name));
         let Some(first) = self.maps.first().filter(|_| is_adapted) else {
             return Ok(None);
         };
@@ -134,7 +134,7 @@ impl Linear {
         let own = self.matrix.tensor();
         let mut rows = own.f_split_with_sizes(sizes, 0)?;
         for (map, rows) in self.maps.iter().zip(&mut rows) {
-            if let Some(change) = adapter.change(&map.name)? {
+            if let Some(change) = adapter.delta_weight(&map.name)? {
                 let change = change.f_to_device(rows.device())?;
                 *rows = rows.f_add(&change)?.f_to_kind(own.kind())?;
             }
@@ -145,7 +145,10 @@ impl Linear {
 
     /// The output of every map for `x`, `[tokens, inputs]`.
     pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Vec<Tensor>, TchError> {
-        let merged = self.maps.first().and_then(|map| adapters.merged(&map.name));
+        let merged = self
+            .maps
+            .first()
+            .and_then(|map| adapters.merged_weight(&map.name));
         let mut joined = merged.unwrap_or(&self.matrix).product(x)?;
         if let Some(bias) = &self.bias {
             joined = joined.f_add(bias)?;
@@ -161,7 +164,7 @@ impl Linear {
             return Ok(outputs);
         }
         let maps = self.maps.iter().zip(outputs);
-        maps.map(|(map, output)| adapters.adapt(&map.name, x, output))
+        maps.map(|(map, output)| adapters.add_update(&map.name, x, output))
             .collect()
     }
 

@@ -8,7 +8,7 @@ use super::norm::RmsNorm;
 use super::parameter::Parameter;
 use super::weights::Weights;
 use crate::ModelError;
-use crate::adapter::{Adapters, Share};
+use crate::adapter::{AdapterGroup, Adapters};
 use crate::configuration::{Experts as Shape, Scoring};
 
 /// Experts in place of an MLP.
@@ -148,7 +148,7 @@ impl Experts {
         // An expert's tokens are chosen anew for each pass, so adapters take turns: few experts
         // are common to the few tokens of each.
         let mut output = x.f_empty_like()?;
-        for Share { adapter, tokens } in shares {
+        for AdapterGroup { adapter, tokens } in shares {
             let tokens = tokens.f_to_device(x.device())?;
             let of_share = |tensor: &Tensor| tensor.f_index_select(0, &tokens);
             let adapters = (*adapter).into();

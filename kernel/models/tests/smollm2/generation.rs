@@ -1,6 +1,6 @@
 //! Generation and log-probabilities.
 
-use offmodel_models::{Chat, Finish, Message, Prompt, Response, Sampling};
+use offmodel_models::{Chat, FinishReason, Message, Prompt, Response, Sampling};
 use serde_json::Value as Json;
 use tch::{Kind, Tensor};
 
@@ -145,12 +145,12 @@ fn a_response_does_not_depend_on_what_else_is_in_the_batch() {
     assert!(
         together
             .iter()
-            .any(|response| response.finish == Finish::EndToken)
+            .any(|response| response.finish_reason == FinishReason::EndToken)
     );
     assert!(
         together
             .iter()
-            .any(|response| response.finish == Finish::Length)
+            .any(|response| response.finish_reason == FinishReason::Length)
     );
 }
 
@@ -195,26 +195,26 @@ fn samples_beginnings_and_stop_strings_do_not_change_what_transformers_says() {
     prompts.extend(
         cases
             .iter()
-            .map(|case| chat(case).beginning_tokens(&said(case)[..5])),
+            .map(|case| chat(case).prefill_tokens(&said(case)[..5])),
     );
     let text = tokenizer.decode(&said(&cases[1])[..7]).unwrap();
     assert_eq!(tokenizer.encode(&text).unwrap(), said(&cases[1])[..7]);
-    prompts.push(chat(&cases[1]).beginning(text));
+    prompts.push(chat(&cases[1]).prefill(text));
     let sampling = Sampling::greedy().max_new_tokens(count).stop(stop.clone());
     let mut generation = model.generation(prompts, &sampling).unwrap();
-    let mut pieces = vec![String::new(); 3 * cases.len() + 1];
-    for piece in &mut generation {
-        let piece = piece.unwrap();
-        let index = match piece.prompt < cases.len() {
-            true => 2 * piece.prompt + piece.sample,
-            false => cases.len() + piece.prompt,
+    let mut deltas = vec![String::new(); 3 * cases.len() + 1];
+    for delta in &mut generation {
+        let delta = delta.unwrap();
+        let index = match delta.prompt < cases.len() {
+            true => 2 * delta.prompt + delta.sample,
+            false => cases.len() + delta.prompt,
         };
-        pieces[index] += &piece.text;
+        deltas[index] += &delta.text;
     }
     let responses = generation.finish().unwrap();
-    assert_eq!(responses.len(), pieces.len());
+    assert_eq!(responses.len(), deltas.len());
     let mut stopped = 0;
-    for (index, (response, pieces)) in responses.iter().zip(&pieces).enumerate() {
+    for (index, (response, deltas)) in responses.iter().zip(&deltas).enumerate() {
         let (case, skipped) = match index {
             0..12 => (&cases[index / 2], 0),
             12..18 => (&cases[index - 12], 5),
@@ -230,16 +230,19 @@ fn samples_beginnings_and_stop_strings_do_not_change_what_transformers_says() {
             Some(end) => {
                 stopped += 1;
                 assert_eq!(
-                    (response.finish, response.text.as_str()),
-                    (Finish::StopString, &text[..end])
+                    (&response.finish_reason, response.text.as_str()),
+                    (&FinishReason::StopString, &text[..end])
                 );
             }
             None => {
-                assert_eq!((response.finish, &response.text), (Finish::Length, &text));
+                assert_eq!(
+                    (&response.finish_reason, &response.text),
+                    (&FinishReason::Length, &text)
+                );
                 assert_eq!(response.tokens.len(), count);
             }
         }
-        assert_eq!(pieces, &response.text, "response {index}");
+        assert_eq!(deltas, &response.text, "response {index}");
         let whole = tokenizer.decode(&said(case)[..skipped]).unwrap() + &response.text;
         assert_eq!(response.whole_text(), whole);
     }

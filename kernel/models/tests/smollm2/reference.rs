@@ -6,33 +6,33 @@ use offmodel_models::{Model, ModelError};
 use serde_json::Value as Json;
 use tch::{Kind, Tensor};
 
-pub fn smollm2() -> Option<Model> {
+pub(crate) fn smollm2() -> Option<Model> {
     match Model::load("smollm2") {
         Ok(model) => Some(model),
-        Err(error @ ModelError::NotFound { .. }) => {
-            println!("skipped: {error}");
+        Err(ModelError::NotFound { .. }) => {
+            offmodel_support::testing::skip("no default model (`cargo demo` fetches it)");
             None
         }
         Err(error) => panic!("{error}"),
     }
 }
 
-pub fn fixture(name: &str) -> Json {
+pub(crate) fn fixture(name: &str) -> Json {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/fixtures")
         .join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-pub fn integers(json: &Json) -> Vec<u32> {
+pub(crate) fn integers(json: &Json) -> Vec<u32> {
     serde_json::from_value(json.clone()).unwrap()
 }
 
-pub fn integers_of_rows(json: &Json) -> Vec<u32> {
+pub(crate) fn integers_of_rows(json: &Json) -> Vec<u32> {
     json.as_array().unwrap().iter().flat_map(integers).collect()
 }
 
-pub fn numbers(json: &Json) -> Vec<f64> {
+pub(crate) fn numbers(json: &Json) -> Vec<f64> {
     match json {
         Json::Array(elements) => elements.iter().flat_map(numbers).collect(),
         number => vec![number.as_f64().unwrap()],
@@ -40,18 +40,18 @@ pub fn numbers(json: &Json) -> Vec<f64> {
 }
 
 /// The largest absolute difference between `found` and the numbers of `reference`.
-pub fn distance(found: &Tensor, reference: &Json) -> f64 {
+pub(crate) fn distance(found: &Tensor, reference: &Json) -> f64 {
     let reference = Tensor::from_slice(&numbers(reference));
     let found = found.to_kind(Kind::Double).contiguous().view(-1);
     (found - reference).abs().max().double_value(&[])
 }
 
-pub fn close(found: f64, expected: f64, relative: f64) {
+pub(crate) fn close(found: f64, expected: f64, relative: f64) {
     let difference = (found / expected - 1.0).abs();
     assert!(difference < relative, "{found} instead of {expected}");
 }
 
 /// Zeros on the CPU.
-pub fn zeros(shape: [i64; 2]) -> Tensor {
+pub(crate) fn zeros(shape: [i64; 2]) -> Tensor {
     Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu))
 }

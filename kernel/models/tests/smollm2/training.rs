@@ -32,7 +32,7 @@ fn training_steps_are_those_of_peft() {
         batch_size: chats.len(),
         epochs: steps.len(),
         // Less than the batch has, so that gradients of several parts are added up.
-        tokens_at_once: 128,
+        micro_batch_tokens: 128,
         ..SftOptions::default()
     };
     let student = model

@@ -73,7 +73,7 @@ fn analyze(arguments: &[&str]) -> Option<std::process::Output> {
         .env("LC_ALL", "C")
         .output();
     if output.is_err() {
-        println!("skipped: no systemd-analyze");
+        offmodel_support::testing::skip("no systemd-analyze (install systemd)");
     }
     output.ok()
 }

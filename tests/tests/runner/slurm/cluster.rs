@@ -24,11 +24,11 @@ pub fn missing() -> Option<String> {
             .iter()
             .any(|folder| Path::new(folder).join(program).is_file());
         if !found {
-            return Some(format!("no {program} (Debian: slurm-wlm, munge)"));
+            return Some("no Slurm (install slurm-wlm and munge)".to_owned());
         }
     }
     let user = Command::new("id").arg("-u").output().unwrap();
-    (user.stdout.trim_ascii() != b"0").then(|| "not root, as which slurmd must run".to_owned())
+    (user.stdout.trim_ascii() != b"0").then(|| "no right to start slurmd (run as root)".to_owned())
 }
 
 impl Cluster {

@@ -16,7 +16,7 @@ use cluster::{Cluster, missing};
 #[test]
 fn sweeps_on_a_real_slurm() {
     if let Some(reason) = missing() {
-        eprintln!("skipped: {reason}");
+        offmodel_support::testing::skip(reason);
         return;
     }
     let cluster = Cluster::start();
@@ -31,7 +31,7 @@ fn sweeps_on_a_real_slurm() {
 #[test]
 fn a_sweep_on_a_real_slurm_with_limits_on_jobs() {
     if let Some(reason) = missing() {
-        eprintln!("skipped: {reason}");
+        offmodel_support::testing::skip(reason);
         return;
     }
     limits::more_trials_than_slurm_takes_at_once();

@@ -1,18 +1,16 @@
-//! Records as frames.
-
 use std::io::Cursor;
 
 use polars::prelude::{DataFrame, JsonReader, PolarsError, SerReader};
 use serde::Serialize;
 
-/// Why records could not become a frame.
+/// Why records could not be converted to a frame.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordsError {
-    /// A frame without rows would have no columns either.
+    /// There are no records: a frame without rows would have no columns either.
     #[error("failed to make a frame: there are no records")]
     Empty,
-    /// A record holds something that has no column type.
+    /// A field of a record has a type for which frames have no column type.
     #[error("failed to make a frame of the records")]
     Record(#[from] serde_json::Error),
     /// polars could not read the records.
@@ -20,11 +18,11 @@ pub enum RecordsError {
     Frame(#[from] PolarsError),
 }
 
-/// A frame with one row per record and one column per field, in the fields' order: for the
-/// samples of an evaluation, the steps of a training, the rows of a style table.
+/// Converts records to a frame: the samples of an evaluation, the steps of a training run, the rows
+/// of a style table. Each record becomes a row; each field becomes a column, in order.
 ///
 /// # Errors
-/// When there are no records, or their fields differ in type from row to row.
+/// When there are no records, or a field's type differs between records.
 pub fn frame_of<T: Serialize>(records: &[T]) -> Result<DataFrame, RecordsError> {
     if records.is_empty() {
         return Err(RecordsError::Empty);

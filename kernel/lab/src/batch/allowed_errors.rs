@@ -1,5 +1,5 @@
-//! Cells tagged `raises-exception`: their errors are shown, those of the compiler included, and the
-//! notebook goes on.
+//! Cells tagged `raises-exception`: their errors, including compile errors, are shown, and the
+//! notebook continues.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,21 +8,21 @@ use std::task::Poll;
 
 use offmodel_events::{CellError, interrupt};
 
-use super::{Notebook, attempt, cells};
+use super::{Notebook, attempt, cell_boundary};
 use crate::live::Raised;
 
-/// Runs the statements of a cell that may fail.
+/// Runs the statements of a cell whose error does not end the notebook.
 ///
 /// # Errors
-/// Only when the program was asked to stop, which is no error of the cell.
+/// Only when the program was interrupted, which always ends the notebook.
 pub fn allow(
     notebook: &'static Notebook,
     cell: impl FnOnce() -> Result<(), Raised>,
 ) -> Result<(), Raised> {
-    go_on(notebook, catch_unwind(AssertUnwindSafe(cell)))
+    show_error(notebook, catch_unwind(AssertUnwindSafe(cell)))
 }
 
-/// As [`allow`], for a cell that uses `.await`.
+/// Does the same as [`allow`] for a cell that uses `.await`.
 ///
 /// # Errors
 /// As [`allow`].
@@ -40,19 +40,19 @@ pub async fn allow_async(
         }
     })
     .await;
-    go_on(notebook, ended)
+    show_error(notebook, ended)
 }
 
-/// Stands for the statements of a cell that may fail and did not compile: shows what the live
-/// kernel would.
+/// Shows the compile error of a cell, as the live kernel would, in place of the statements that do
+/// not compile.
 pub fn refuse(value: &str, traceback: &[&str], line: Option<usize>) {
     let error = CellError::new("compile error", value)
         .with_traceback(traceback.iter().copied())
         .at_line(line);
-    cells::fail_and_go_on(error);
+    cell_boundary::fail_and_continue(error);
 }
 
-fn go_on(
+fn show_error(
     notebook: &'static Notebook,
     ended: std::thread::Result<Result<(), Raised>>,
 ) -> Result<(), Raised> {
@@ -62,10 +62,10 @@ fn go_on(
     if interrupt::check().is_err() {
         return Err(Raised {
             error,
-            // Already told in lines of the cell.
+            // The error already names its line in the cell; 0 is in no cell.
             source_line: 0,
         });
     }
-    cells::fail_and_go_on(error);
+    cell_boundary::fail_and_continue(error);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 
-use super::{Chat, ChatTemplate, Ending, Message, SpecialTokens, Variables};
+use super::{Chat, ChatTemplate, Message, RenderEnd, SpecialTokens, Variables};
 
 /// Where templates are that may not be kept in the repository.
 const FURTHER_TEMPLATES: &str = "OFFMODEL_TEST_TEMPLATES";
@@ -73,11 +73,11 @@ fn template(name: &str) -> Option<String> {
     Some(std::fs::read_to_string(path).unwrap())
 }
 
-fn ending(name: &str) -> Ending {
+fn ending(name: &str) -> RenderEnd {
     match name {
-        "closed" => Ending::Closed,
-        "generation_prompt" => Ending::GenerationPrompt,
-        "continued" => Ending::Continued,
+        "closed" => RenderEnd::Closed,
+        "generation_prompt" => RenderEnd::GenerationPrompt,
+        "continued" => RenderEnd::ContinueFinalMessage,
         other => panic!("{other} is no ending"),
     }
 }
@@ -89,15 +89,15 @@ fn renderings_are_those_of_transformers() {
     let mut rendered = 0;
     for (name, family) in recorded().families {
         let Some(source) = template(&name) else {
-            println!(
-                "skipped: {name}: its template, {}, is not in a folder named by {FURTHER_TEMPLATES}",
+            offmodel_support::testing::skip_part(format_args!(
+                "no chat template of {} (run tests/reference/chat_templates.py fetch and set {FURTHER_TEMPLATES})",
                 family.source
-            );
+            ));
             continue;
         };
         let special = SpecialTokens {
-            beginning: family.beginning,
-            end: Some(family.end),
+            bos_token: family.beginning,
+            eos_token: Some(family.end),
         };
         let template = ChatTemplate::new(&source, special).unwrap();
         assert_eq!(family.renderings.len(), conversations.len());
@@ -133,11 +133,11 @@ fn the_head_of_an_answer_is_what_precedes_its_text() {
     let source = template("gemma4_31b").unwrap();
     let template = ChatTemplate::new(&source, SpecialTokens::default()).unwrap();
     let chat = Chat::user("Hi!").assistant("Hello.");
-    let (none, closed) = (Variables::new(), Ending::Closed);
+    let (none, closed) = (Variables::new(), RenderEnd::Closed);
     let head = template.head(&chat, &none).unwrap();
     let whole = template.render(&chat, closed, &none).unwrap();
     assert_eq!(whole.strip_prefix(&head), Some("Hello.<turn|>\n"));
-    let prompt = template.render(&chat.prompt(), Ending::GenerationPrompt, &none);
+    let prompt = template.render(&chat.prompt(), RenderEnd::GenerationPrompt, &none);
     assert_eq!(
         prompt.unwrap(),
         format!("{head}<|channel>thought\n<channel|>")

@@ -14,7 +14,7 @@ const DOWN: &str = "down_proj";
 
 /// A stacked weight.
 #[derive(Debug, PartialEq)]
-pub(super) struct Parameter {
+pub(super) struct StackedExperts {
     /// Its name, such as `model.layers.0.mlp.experts.gate_up_proj`.
     pub(super) name: String,
     /// The name of the experts, such as `model.layers.0.mlp.experts`.
@@ -25,7 +25,7 @@ pub(super) struct Parameter {
 /// The stacked weight that the tensors of `module` update, if it is one. Tensors carry the name of
 /// the experts alone: the second of two adapted weights of the same experts is wrapped around the
 /// first, which is then their `base_layer`.
-pub(super) fn parameter(module: &str, parameters: &[String]) -> Option<Parameter> {
+pub(super) fn find(module: &str, parameters: &[String]) -> Option<StackedExperts> {
     let inner = module.strip_suffix(".base_layer");
     let experts = inner.unwrap_or(module);
     if !experts.ends_with(".experts") {
@@ -42,14 +42,14 @@ pub(super) fn parameter(module: &str, parameters: &[String]) -> Option<Parameter
             true => (GATE_UP, &["gate_proj", "up_proj"]),
             false => (DOWN, &["down_proj"]),
         };
-    Some(Parameter {
+    Some(StackedExperts {
         name: format!("{experts}.{weight}"),
         experts: experts.to_owned(),
         parts,
     })
 }
 
-impl Parameter {
+impl StackedExperts {
     /// How many experts are there among these modules.
     pub(super) fn experts<'a>(&self, modules: impl Iterator<Item = &'a str>) -> i64 {
         let is_expert = |module: &&str| {
@@ -92,7 +92,7 @@ mod tests {
     fn which_weight_is_meant_follows_from_the_wrapping() {
         let both = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"].map(str::to_owned);
         let weight = |module: &str, parameters: &[String]| {
-            let parameter = parameter(module, parameters)?;
+            let parameter = find(module, parameters)?;
             Some(parameter.name.rsplit('.').next().unwrap().to_owned())
         };
         let (outer, inner) = ("m.mlp.experts", "m.mlp.experts.base_layer");
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_expert_gets_its_part() {
-        let parameter = parameter("m.experts", &["experts.gate_up_proj".to_owned()]).unwrap();
+        let parameter = find("m.experts", &["experts.gate_up_proj".to_owned()]).unwrap();
         let count = |end| Tensor::arange(end, (Kind::Int64, Device::Cpu));
         // Three experts, rank 2, one input, two outputs each of gate and up.
         let (a, b) = (count(6).view([6, 1]), count(24).view([4, 6]));

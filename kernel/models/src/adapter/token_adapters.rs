@@ -13,11 +13,11 @@ pub(crate) enum Adapters<'a> {
     /// Every token has this one.
     One(&'a Adapter),
     /// Tokens have different ones. No token is in two shares, and every token is in one.
-    Several(Vec<Share<'a>>),
+    Several(Vec<AdapterGroup<'a>>),
 }
 
 /// The tokens of one adapter.
-pub(crate) struct Share<'a> {
+pub(crate) struct AdapterGroup<'a> {
     /// Absent for the tokens that have none.
     pub(crate) adapter: Option<&'a Adapter>,
     /// Their flat positions in the pass: `[tokens of the share]`.
@@ -32,15 +32,15 @@ impl<'a> From<Option<&'a Adapter>> for Adapters<'a> {
 
 impl<'a> Adapters<'a> {
     /// For a pass of one token per row, as in decoding.
-    pub(crate) fn of_rows(
+    pub(crate) fn per_row(
         rows: impl IntoIterator<Item = Option<&'a Adapter>>,
         device: Device,
     ) -> Result<Self, TchError> {
-        Self::of_sequences(rows.into_iter().map(|adapter| (adapter, 1)), device)
+        Self::per_sequence(rows.into_iter().map(|adapter| (adapter, 1)), device)
     }
 
     /// For a pass of whole sequences: the adapter and the length of each, in order.
-    pub(crate) fn of_sequences(
+    pub(crate) fn per_sequence(
         sequences: impl IntoIterator<Item = (Option<&'a Adapter>, i64)>,
         device: Device,
     ) -> Result<Self, TchError> {
@@ -60,23 +60,23 @@ impl<'a> Adapters<'a> {
         let mut several = Vec::with_capacity(shares.len());
         for (adapter, tokens) in shares {
             let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
-            several.push(Share { adapter, tokens });
+            several.push(AdapterGroup { adapter, tokens });
         }
         Ok(Self::Several(several))
     }
 
     /// The matrix to compute with in place of the model's that begins with `module`, if an adapter
     /// is merged and every token uses it.
-    pub(crate) fn merged(&self, module: &str) -> Option<&LinearWeight> {
+    pub(crate) fn merged_weight(&self, module: &str) -> Option<&LinearWeight> {
         match self {
-            Self::One(adapter) => adapter.merged(module),
+            Self::One(adapter) => adapter.merged_weight(module),
             Self::None | Self::Several(_) => None,
         }
     }
 
     /// `output` of the map `module` for `x`, `[tokens, inputs]`, plus the update of each token's
     /// adapter.
-    pub(crate) fn adapt(
+    pub(crate) fn add_update(
         &self,
         module: &str,
         x: &Tensor,
@@ -84,10 +84,10 @@ impl<'a> Adapters<'a> {
     ) -> Result<Tensor, TchError> {
         match self {
             Self::None => Ok(output),
-            Self::One(adapter) => adapter.adapt(module, x, output),
+            Self::One(adapter) => adapter.add_update(module, x, output),
             Self::Several(shares) => {
-                for Share { adapter, tokens } in shares {
-                    let Some(adapter) = adapter.filter(|adapter| adapter.adapts(module)) else {
+                for AdapterGroup { adapter, tokens } in shares {
+                    let Some(adapter) = adapter.filter(|adapter| adapter.has_module(module)) else {
                         continue;
                     };
                     // Layers may be on several devices.
@@ -96,7 +96,7 @@ impl<'a> Adapters<'a> {
                         x.f_index_select(0, &tokens)?,
                         output.f_index_select(0, &tokens)?,
                     );
-                    let adapted = adapter.adapt(module, &x, of_share)?;
+                    let adapted = adapter.add_update(module, &x, of_share)?;
                     // In place: adapters that differ answer side by side but do not train so, and
                     // without gradients nothing else refers to the output.
                     output = output.f_index_copy_(0, &tokens, &adapted)?;
@@ -169,7 +169,7 @@ mod tests {
                 let packed = PackedSequences::new(sequences.iter().copied(), Device::Cpu).unwrap();
                 let lengths = packed.lengths.iter().copied();
                 let pairs = of_sequence.iter().copied().zip(lengths);
-                let adapters = Adapters::of_sequences(pairs, Device::Cpu).unwrap();
+                let adapters = Adapters::per_sequence(pairs, Device::Cpu).unwrap();
                 let output = transformer.forward(&packed, &adapters).unwrap();
                 transformer.logits(&output, &adapters).unwrap()
             };
@@ -202,7 +202,7 @@ mod tests {
                 Some(_) => Some(&again),
                 None => None,
             });
-            Adapters::of_rows(rows.collect::<Vec<_>>(), Device::Cpu).unwrap()
+            Adapters::per_row(rows.collect::<Vec<_>>(), Device::Cpu).unwrap()
         };
         assert!(matches!(
             of_rows(&[Some("one"), Some("again")]),

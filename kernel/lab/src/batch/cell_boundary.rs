@@ -1,4 +1,4 @@
-//! The borders of cells in a running program.
+//! The start and end of cells in a running program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,37 +11,38 @@ use super::Notebook;
 
 static STATE: Mutex<State> = Mutex::new(State {
     running: None,
-    finished: 0,
+    last_finished: 0,
 });
-static PLAIN: AtomicBool = AtomicBool::new(false);
+static CAPTURE_DISABLED: AtomicBool = AtomicBool::new(false);
 
 struct State {
-    running: Option<Running>,
-    /// The last cell that ended well.
-    finished: usize,
+    running: Option<RunningCell>,
+    /// The last cell that ended without an error, or with one that its tag allows.
+    last_finished: usize,
 }
 
-struct Running {
+struct RunningCell {
     cell: usize,
     started: Instant,
-    /// `None` if the program prints to its own standard output.
+    /// None if the program's own standard output is used.
     capture: Option<Capture>,
 }
 
-/// A cell begins: what is printed from here on belongs to it.
+/// Begins a cell: output belongs to it from here on.
 ///
 /// # Errors
-/// When the program was asked to stop.
+/// When the program was interrupted.
 pub fn begin(cell: usize) -> Result<(), Interrupted> {
     interrupt::check()?;
     emit(&Event::CellStarted { cell });
-    // Out of descriptors or threads: the cell runs, its text goes where the program's goes.
-    let capture = if PLAIN.load(Ordering::Relaxed) {
+    let capture = if CAPTURE_DISABLED.load(Ordering::Relaxed) {
         None
     } else {
+        // Without descriptors or threads to spare, the cell runs and its text goes where the
+        // program's goes.
         Capture::start().ok()
     };
-    state().running = Some(Running {
+    state().running = Some(RunningCell {
         cell,
         started: Instant::now(),
         capture,
@@ -49,54 +50,55 @@ pub fn begin(cell: usize) -> Result<(), Interrupted> {
     Ok(())
 }
 
-/// The cell that began last ended, well unless it already failed and may do so.
+/// Ends the running cell. Does nothing for a cell that has ended with an allowed error.
 pub fn end() {
     finish(None);
 }
 
-/// The cell that runs ended with an error.
+/// Ends the running cell with an error.
 pub(super) fn fail(error: CellError) {
     finish(Some(error));
 }
 
-/// The cell that runs ended with an error that it may have: the next one begins all the same.
-pub(super) fn fail_and_go_on(error: CellError) {
+/// Ends the running cell with an error that its tag `raises-exception` allows, so that the next
+/// cell still begins.
+pub(super) fn fail_and_continue(error: CellError) {
     let cell = running();
     finish(Some(error));
     if let Some(cell) = cell {
-        state().finished = cell;
+        state().last_finished = cell;
     }
 }
 
-/// Leaves standard output alone from now on.
-pub(super) fn print_plainly() {
-    PLAIN.store(true, Ordering::Relaxed);
+/// Leaves standard output and standard error of all later cells uncaptured.
+pub(super) fn disable_capture() {
+    CAPTURE_DISABLED.store(true, Ordering::Relaxed);
 }
 
-/// The cell that runs.
+/// The number of the running cell.
 pub(super) fn running() -> Option<usize> {
     state().running.as_ref().map(|running| running.cell)
 }
 
-/// The cell in which the notebook was left before its end.
-pub(super) fn unfinished(notebook: &Notebook) -> Option<usize> {
+/// The cell that left the notebook before its last cell ended, if one did.
+pub(super) fn left_early(notebook: &Notebook) -> Option<usize> {
     let state = state();
     match &state.running {
         Some(running) => Some(running.cell),
-        None => (state.finished != notebook.last_cell()).then_some(state.finished),
+        None => (state.last_finished != notebook.last_cell()).then_some(state.last_finished),
     }
 }
 
 fn finish(error: Option<CellError>) {
     let running = state().running.take();
     let succeeded = error.is_none();
-    let Some(Running {
+    let Some(RunningCell {
         cell,
         started,
         capture,
     }) = running
     else {
-        // Between two cells, only an interruption can fail; a cell that may fail has ended.
+        // No cell runs: `end` of a cell with an allowed error, or an interrupt between two cells.
         if let Some(error) = error {
             emit(&Event::Error { error });
         }
@@ -114,7 +116,7 @@ fn finish(error: Option<CellError>) {
         succeeded,
     });
     if succeeded {
-        state().finished = cell;
+        state().last_finished = cell;
     }
 }
 
