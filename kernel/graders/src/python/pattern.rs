@@ -184,6 +184,9 @@ fn count_literal(
 /// The representative of all characters that `re.IGNORECASE` takes for the same: the simple
 /// lower-case form, and one of each group of letters that Python's `re._casefix` holds equal.
 pub(crate) fn fold(character: char) -> char {
+    if character.is_ascii() {
+        return character.to_ascii_lowercase();
+    }
     let mut lower = character.to_lowercase();
     let simple = match (lower.next(), lower.next()) {
         (Some(single), None) => single,

@@ -3,6 +3,7 @@
 //!
 //! The rules are substitutions that put spaces around what becomes a word; their order matters.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -23,18 +24,22 @@ pub fn words(text: &str) -> Vec<String> {
 
 /// A substitution without lookaround.
 struct Rule {
+    /// The rule applies only to a text with one of these characters. Testing this first makes long
+    /// texts of short sentences ten times as fast.
+    triggers: &'static str,
     pattern: Regex,
     replacement: &'static str,
 }
 
-fn rules(rules: &[(&str, &'static str)]) -> Vec<Rule> {
-    let rule = |&(pattern, replacement): &(&str, &'static str)| {
+fn rules(rules: &[(&'static str, &str, &'static str)]) -> Vec<Rule> {
+    let rule = |&(triggers, pattern, replacement): &(&'static str, &str, &'static str)| {
         #[expect(
             clippy::unwrap_used,
             reason = "constant patterns, all compiled by every test"
         )]
         let pattern = Regex::new(pattern).unwrap();
         Rule {
+            triggers,
             pattern,
             replacement,
         }
@@ -42,14 +47,36 @@ fn rules(rules: &[(&str, &'static str)]) -> Vec<Rule> {
     rules.iter().map(rule).collect()
 }
 
+/// The characters of a text: a bit for each one of ASCII, and one for all others.
+#[derive(Clone, Copy)]
+struct Present(u128);
+
+impl Present {
+    /// U+0000 stands for all characters beyond ASCII: it triggers no rule itself.
+    const OTHERS: u128 = 1;
+
+    fn of(text: &str) -> Self {
+        let bit = |byte: u8| match byte {
+            0..128 => 1 << byte,
+            _ => Self::OTHERS,
+        };
+        Self(text.bytes().fold(0, |bits, byte| bits | bit(byte)))
+    }
+
+    fn has_any(self, triggers: &str) -> bool {
+        self.0 & Self::of(triggers).0 != 0
+    }
+}
+
 fn apply(rules: &[Rule], mut text: String) -> String {
+    let mut present = Present::of(&text);
     for rule in rules {
-        // Most rules do not apply to most sentences.
-        if rule.pattern.is_match(&text) {
-            text = rule
-                .pattern
-                .replace_all(&text, rule.replacement)
-                .into_owned();
+        if !present.has_any(rule.triggers) {
+            continue;
+        }
+        if let Cow::Owned(changed) = rule.pattern.replace_all(&text, rule.replacement) {
+            text = changed;
+            present = Present::of(&text);
         }
     }
     text
@@ -57,40 +84,48 @@ fn apply(rules: &[Rule], mut text: String) -> String {
 
 static STARTING_QUOTES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     rules(&[
-        ("([«“‘„]|`+)", " ${1} "),
-        ("^\"", "``"),
-        ("(``)", " ${1} "),
-        ("([ (\\[{<])(?:\"|'{2})", "${1} `` "),
+        ("`«", "([«“‘„]|`+)", " ${1} "),
+        ("\"", "^\"", "``"),
+        ("`", "(``)", " ${1} "),
+        ("\"'", "([ (\\[{<])(?:\"|'{2})", "${1} `` "),
     ])
 });
 
 static COMMAS_AND_DOTS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     rules(&[
-        (r"([:,])([^\d])", " ${1} ${2}"),
-        (r"([:,])(\n?)\z", " ${1} ${2}"),
-        (r"(\.{2,})", " ${1} "),
-        ("([;@#$%&])", " ${1} "),
+        (":,", r"([:,])([^\d])", " ${1} ${2}"),
+        (":,", r"([:,])(\n?)\z", " ${1} ${2}"),
+        (".", r"(\.{2,})", " ${1} "),
+        (";@#$%&", "([;@#$%&])", " ${1} "),
     ])
 });
 
 static MARKS_AND_BRACKETS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     rules(&[
-        ("([?!])", " ${1} "),
-        ("([^'])' ", "${1} ' "),
-        (r"(\*)", " ${1} "),
-        (r"([\]\[(){}<>])", " ${1} "),
-        ("(--)", " ${1} "),
+        ("?!", "([?!])", " ${1} "),
+        ("'", "([^'])' ", "${1} ' "),
+        ("*", r"(\*)", " ${1} "),
+        ("[](){}<>", r"([\]\[(){}<>])", " ${1} "),
+        ("-", "(--)", " ${1} "),
     ])
 });
 
 static ENDING_QUOTES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     rules(&[
-        ("([»”’])", " ${1} "),
-        ("''", " '' "),
-        ("\"", " '' "),
-        (r"[\s\x1c-\x1f]+", " "),
-        ("([^' ])('[sS]|'[mM]|'[dD]|') ", "${1} ${2} "),
-        ("([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) ", "${1} ${2} "),
+        ("»", "([»”’])", " ${1} "),
+        ("'", "''", " '' "),
+        ("\"", "\"", " '' "),
+    ])
+});
+
+static ENGLISH_ENDINGS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    rules(&[
+        ("'", "([^' ])('[sS]|'[mM]|'[dD]|') ", "${1} ${2} "),
+        (
+            "'",
+            "([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) ",
+            "${1} ${2} ",
+        ),
     ])
 });
 
@@ -107,7 +142,21 @@ fn space_words(sentence: &str) -> String {
     text = space_final_period(&text, &[']', ')', '}', '>', '"', '\''], "");
     text = apply(&MARKS_AND_BRACKETS, text);
     text = apply(&ENDING_QUOTES, format!(" {text} "));
+    text = apply(&ENGLISH_ENDINGS, single_spaces(&text));
     split_contractions(text)
+}
+
+/// `\s+` to a space.
+fn single_spaces(text: &str) -> String {
+    let mut single = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_space(character) {
+            true if single.ends_with(' ') => {}
+            true => single.push(' '),
+            false => single.push(character),
+        }
+    }
+    single
 }
 
 /// A space between an apostrophe and a single letter after it, unless the two are an ending of
@@ -160,6 +209,10 @@ fn split_contractions(text: String) -> String {
         ("lem", "me"),
         ("more", "'n"),
     ];
+    // The shortest contraction has four letters.
+    if text.len() < 4 {
+        return text;
+    }
     let mut characters: Vec<char> = text.chars().collect();
     for (first, second) in PAIRS {
         characters = split_pair(characters, first, second, Start::Word, End::Word);
@@ -189,6 +242,9 @@ fn split_pair(text: Vec<char>, first: &str, second: &str, start: Start, end: End
     let pattern: Vec<char> = first.chars().chain(second.chars()).map(fold).collect();
     let length = pattern.len();
     let occurs_at = |position: usize| {
+        if fold(text[position]) != pattern[0] {
+            return false;
+        }
         let is_word_at = |index: Option<usize>| {
             let character = index.and_then(|index| text.get(index));
             character.is_some_and(|&character| is_word(character))
