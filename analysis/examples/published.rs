@@ -4,8 +4,8 @@
 //! cargo run -p offmodel-analysis --example published -- OUTPUT_FOLDER
 //! ```
 //!
-//! writes every figure as SVG and PNG, and a report. `tests/published_notebook.rs` runs it and holds it to the notebook:
-//! the code of each cell stands here as it does there, with `show(...)` around the expression that a cell displays.
+//! writes each figure as SVG and PNG, and a report. `tests/published_notebook.rs` runs it and checks that
+//! it has the code of the notebook's cells, with `show(...)` around the expression that a cell displays.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -35,22 +35,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the cells displayed and recorded.
+/// The values that the cells displayed and recorded.
 #[derive(Default)]
-pub struct Page {
+pub(crate) struct Page {
     /// Frames given to `record`, with their names.
-    pub recorded: Vec<(String, DataFrame)>,
-    /// Figures displayed.
-    pub figures: Vec<Figure>,
-    /// Frames displayed.
-    pub frames: Vec<DataFrame>,
+    pub(crate) recorded: Vec<(String, DataFrame)>,
+    /// Displayed figures.
+    pub(crate) figures: Vec<Figure>,
+    /// Displayed frames.
+    pub(crate) frames: Vec<DataFrame>,
 }
 
 /// Runs the cells in order.
 ///
 /// # Errors
-/// The first error of a cell.
-pub fn run() -> Result<Page, Box<dyn Error>> {
+/// The error of the first cell that fails.
+pub(crate) fn run() -> Result<Page, Box<dyn Error>> {
     PAGE.take();
 
     let left_out_family: String = String::from("llama");
@@ -98,7 +98,7 @@ thread_local! {
 /// Stands in for the prelude's `record`.
 #[expect(
     clippy::unnecessary_wraps,
-    reason = "the prelude's function can fail and the cells are the same"
+    reason = "the cells use `?`, because the prelude's function can fail"
 )]
 fn record(name: &str, frame: &DataFrame) -> Result<(), Box<dyn Error>> {
     PAGE.with_borrow_mut(|page| page.recorded.push((name.to_owned(), frame.clone())));

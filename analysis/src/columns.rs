@@ -1,4 +1,4 @@
-//! Reading the columns of a frame, with errors that name column and type.
+//! Reads columns of a frame, with errors that name column and type.
 
 use polars::prelude::{AnyValue, Column, DataFrame, DataType};
 use thiserror::Error;
@@ -7,35 +7,35 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum ColumnError {
-    /// No column of that name.
+    /// The frame has no column of that name.
     #[error("failed to read column {name:?}: the frame has {}", known.join(", "))]
     Missing {
-        /// Column asked for.
+        /// The name of the column.
         name: String,
-        /// Columns of the frame.
+        /// The columns of the frame.
         known: Vec<String>,
     },
-    /// A column of another type.
+    /// The column has another type.
     #[error("failed to read column {name:?}: expected {expected}, found {found}")]
     WrongType {
-        /// Column asked for.
+        /// The name of the column.
         name: String,
-        /// Kind of type that was expected.
+        /// The kind of type that is needed.
         expected: &'static str,
-        /// Type of the column.
+        /// The type of the column.
         found: DataType,
     },
-    /// A null where a value is needed.
+    /// The column has a null where a value is needed.
     #[error("failed to read column {name:?}: no value in row {row}")]
     Null {
-        /// Column asked for.
+        /// The name of the column.
         name: String,
-        /// Row, counted from zero.
+        /// The row, from 0.
         row: usize,
     },
 }
 
-/// Values of a numeric column.
+/// The values of a numeric column.
 pub(crate) fn optional_numbers(
     frame: &DataFrame,
     name: &str,
@@ -46,7 +46,7 @@ pub(crate) fn optional_numbers(
         expected: "numbers",
         found: column.dtype().clone(),
     };
-    // A column without any value has the null type, whatever it was meant to hold.
+    // A column of nulls only has the null type, whatever type it was meant to have.
     if !column.dtype().is_primitive_numeric() && *column.dtype() != DataType::Null {
         return Err(wrong_type());
     }
@@ -55,7 +55,7 @@ pub(crate) fn optional_numbers(
     Ok(values.iter().collect())
 }
 
-/// Values of a numeric column that has no nulls.
+/// The values of a numeric column without nulls.
 pub(crate) fn numbers(frame: &DataFrame, name: &str) -> Result<Vec<f64>, ColumnError> {
     optional_numbers(frame, name)?
         .into_iter()
@@ -69,7 +69,7 @@ pub(crate) fn numbers(frame: &DataFrame, name: &str) -> Result<Vec<f64>, ColumnE
         .collect()
 }
 
-/// Values of a text column that has no nulls.
+/// The values of a text column without nulls.
 pub(crate) fn texts(frame: &DataFrame, name: &str) -> Result<Vec<String>, ColumnError> {
     let column = find(frame, name)?;
     let wrong_type = || ColumnError::WrongType {
@@ -94,20 +94,58 @@ pub(crate) fn texts(frame: &DataFrame, name: &str) -> Result<Vec<String>, Column
         .collect()
 }
 
-/// Values of a column of any type as labels: what a category or a legend entry is called.
-pub(crate) fn labels(frame: &DataFrame, name: &str) -> Result<Vec<String>, ColumnError> {
-    let column = find(frame, name)?.as_materialized_series();
-    Ok(column
-        .iter()
-        .map(|value| match value {
+/// The distinct labels of a column, and the one that each row has.
+pub(crate) struct Categories {
+    /// In order of first appearance.
+    pub(crate) names: Vec<String>,
+    /// Indices into `names`, one per row.
+    pub(crate) of_row: Vec<usize>,
+}
+
+impl Categories {
+    /// Reads a column of any type; a null has the label "(none)".
+    pub(crate) fn read(frame: &DataFrame, column: &str) -> Result<Self, ColumnError> {
+        let series = find(frame, column)?.as_materialized_series();
+        let labels = series.iter().map(|value| match value {
             AnyValue::String(text) => text.to_owned(),
             AnyValue::Null => "(none)".to_owned(),
             other => other.to_string(),
-        })
-        .collect())
+        });
+        Ok(Self::new(labels))
+    }
+
+    /// Reads a column if one is given; without one, all rows have the same, empty label.
+    pub(crate) fn read_optional(
+        frame: &DataFrame,
+        column: Option<&str>,
+    ) -> Result<Self, ColumnError> {
+        match column {
+            Some(column) => Self::read(frame, column),
+            None => Ok(Self::new((0..frame.height()).map(|_| String::new()))),
+        }
+    }
+
+    fn new(labels: impl Iterator<Item = String>) -> Self {
+        let mut names: Vec<String> = Vec::new();
+        let of_row = labels
+            .map(|label| {
+                let known = names.iter().position(|name| *name == label);
+                known.unwrap_or_else(|| {
+                    names.push(label);
+                    names.len() - 1
+                })
+            })
+            .collect();
+        Self { names, of_row }
+    }
+
+    /// The label of a row.
+    pub(crate) fn label(&self, row: usize) -> &str {
+        &self.names[self.of_row[row]]
+    }
 }
 
-/// The distinct values in order of first appearance.
+/// The distinct values, in order of first appearance.
 pub(crate) fn distinct(values: &[String]) -> Vec<String> {
     let mut seen: Vec<String> = Vec::new();
     for value in values {

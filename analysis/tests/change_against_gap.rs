@@ -1,4 +1,4 @@
-//! Change against gap: what goes in, what comes out, and what is refused.
+//! Change against gap: accepted frames, results and errors.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -35,7 +35,7 @@ fn a_family_left_out_is_gone_from_both_sides() {
         .unwrap();
     assert_eq!(rest.fit.n, 36);
     assert!(!rest.families().unwrap().contains(&"llama".to_owned()));
-    // And the rest can be asked again.
+    // Families can be left out one after another.
     let smaller = rest.without_family("gpt").unwrap();
     assert_eq!(smaller.fit.n, 4 * 7);
 }
@@ -62,7 +62,7 @@ fn an_unknown_benchmark_lists_the_published_ones() {
 }
 
 #[test]
-fn a_family_whose_absence_leaves_no_line_has_a_row_that_says_so() {
+fn a_family_without_which_no_line_can_be_fitted_has_a_row_with_the_reason() {
     let frame = df![
         "student" => ["qwen4b", "qwen4b", "qwen4b", "llama8b"],
         "teacher" => ["qwen4b", "llama8b", "gpt_5", "llama8b"],
@@ -108,7 +108,7 @@ fn pairs_without_a_score_are_left_out_and_counted() {
 }
 
 #[test]
-fn integers_are_numbers_too() {
+fn integer_columns_are_accepted() {
     let frame = df![
         "student" => ["a", "a", "b"],
         "teacher" => ["a", "b", "a"],
@@ -141,7 +141,7 @@ fn errors_name_column_and_type() {
 }
 
 #[test]
-fn degenerate_points_have_no_line() {
+fn no_line_is_fitted_to_degenerate_points() {
     let error = |x: &[f64], y: &[f64]| ordinary_least_squares(x, y).unwrap_err();
     assert_eq!(error(&[1.0], &[]), FitError::LengthMismatch { x: 1, y: 0 });
     assert_eq!(error(&[], &[]), FitError::TooFewPoints { n: 0 });
@@ -172,7 +172,7 @@ fn degenerate_points_have_no_line() {
 }
 
 #[test]
-fn points_on_a_line_leave_no_doubt() {
+fn points_on_a_line_give_intervals_without_width() {
     let x = [0.0, 1.0, 2.0, 4.0];
     let y = x.map(|x| 3.0 - 2.0 * x);
     let fit = ordinary_least_squares(&x, &y).unwrap();
@@ -197,7 +197,7 @@ fn a_line_without_slope_never_crosses_zero() {
 }
 
 #[test]
-fn the_embedded_tables_are_those_of_the_study() {
+fn the_embedded_tables_equal_the_shared_data() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/paper");
     if !folder.is_dir() {
         offmodel_support::testing::skip(
@@ -231,9 +231,9 @@ fn every_embedded_table_parses() {
 }
 
 proptest! {
-    /// Moving and stretching the axes moves and stretches the line, and leaves the correlation alone.
+    /// Shifting and scaling x shifts and scales the line and does not change the correlation.
     #[test]
-    fn the_line_follows_the_units(
+    fn the_line_follows_a_change_of_units(
         points in prop::collection::vec((-10.0..10.0_f64, -10.0..10.0_f64), 4..40),
         shift in -50.0..50.0_f64,
         factor in 0.1..10.0_f64,

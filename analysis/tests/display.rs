@@ -1,4 +1,4 @@
-//! Frames as HTML and text, and the report.
+//! Displays of frames as HTML and text, and reports.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -113,14 +113,14 @@ fn report() -> Report {
 }
 
 #[test]
-fn a_report_is_one_page_with_nothing_to_fetch_or_run() {
+fn a_report_is_one_page_that_loads_and_runs_nothing() {
     let page = report().finish();
     assert!(page.starts_with("<!DOCTYPE html>"));
     assert!(!page.contains("<script") && !page.contains("<i>") && !page.contains("<b>"));
     for fetch in ["src=", "href=", "url(", "@import", "<link", "<iframe"] {
         assert!(!page.contains(fetch), "{fetch}");
     }
-    // The only address is the name of the SVG namespace.
+    // The only URL is the name of the SVG namespace.
     assert_eq!(
         page.matches("://").count(),
         page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()

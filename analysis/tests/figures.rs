@@ -1,4 +1,4 @@
-//! Figures: that every value and label is there, that nothing is cut off, and that SVG and PNG agree.
+//! Figures: every value and label is present, nothing is cut off, and SVG and PNG have the same size.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ fn pairs() -> DataFrame {
     published::change_and_gap("olympiads").unwrap()
 }
 
-/// Texts of an SVG.
+/// The texts of an SVG.
 fn texts(svg: &str) -> Vec<String> {
     svg.split("<text ")
         .skip(1)
@@ -74,13 +74,13 @@ fn a_scatter_has_a_marker_per_pair_a_legend_and_the_fit() {
         let expected = expected.replace('\'', "&#39;");
         assert!(texts.contains(&expected), "{expected} in {texts:?}");
     }
-    // Each pair and each legend entry is a circle, square or triangle on a white edge; the circles are qwen's.
+    // Each pair and each legend entry is a marker on a white edge; circles are the markers of qwen.
     assert_eq!(figure.svg().matches("<circle").count(), 2 * (33 + 1));
     assert_nothing_reaches_the_edge(&figure);
 }
 
 #[test]
-fn a_heatmap_has_every_number_and_greys_what_is_missing() {
+fn a_heatmap_has_every_number_and_grey_cells_for_missing_values() {
     let frame = df![
         "student" => ["a", "a", "b"],
         "teacher" => ["x", "y", "y"],
@@ -142,8 +142,14 @@ fn bars_and_lines_show_groups_and_intervals() {
             .title("Accuracy by level"),
     )
     .unwrap();
-    assert!(!bars.svg().contains("<circle"), "bars are keyed by boxes");
-    assert!(lines.svg().contains("<circle"), "lines by their markers");
+    assert!(
+        !bars.svg().contains("<circle"),
+        "the legend of bars has boxes"
+    );
+    assert!(
+        lines.svg().contains("<circle"),
+        "the legend of lines has markers"
+    );
     for figure in [bars, lines] {
         let texts = texts(figure.svg());
         for expected in [
@@ -212,7 +218,7 @@ fn long_and_hostile_labels_stay_inside_and_stay_text() {
 }
 
 #[test]
-fn what_cannot_be_drawn_is_named() {
+fn errors_say_what_cannot_be_drawn() {
     let frame = df!["s" => ["a", "a"], "t" => ["x", "x"], "v" => [1.0, 2.0]].unwrap();
     let axes = HeatmapAxes::new("s", "t", "v");
     assert_eq!(
@@ -286,7 +292,7 @@ fn a_figure_is_saved_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_chart_of_plotters_becomes_a_figure() {
+fn a_plotters_chart_becomes_a_figure() {
     use plotters::prelude::{ChartBuilder, Circle, Color, LineSeries, RED, WHITE};
 
     let figure = Figure::with_plotters("Loss", (480, 300), |area| {

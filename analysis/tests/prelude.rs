@@ -1,6 +1,9 @@
-//! A cell sees this crate and polars by glob imports side by side: no name may be ambiguous.
+//! Cells import this crate and the polars prelude by globs, so no name may be in both.
 
-#![expect(unused_imports, reason = "ambiguity shows only when a name is used")]
+#![expect(
+    unused_imports,
+    reason = "only the use of a name reveals that it is ambiguous"
+)]
 
 use offmodel_analysis::*;
 use polars::prelude::*;

@@ -1,4 +1,4 @@
-//! `notebooks/published.ipynb`: it is the example's code, and it shows what the study reports.
+//! `notebooks/published.ipynb` has the code of the example and shows the numbers that the study reports.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,7 +8,7 @@ use polars::prelude::DataFrame;
 use serde_json::Value;
 
 #[path = "../examples/published.rs"]
-#[allow(dead_code, reason = "the example's own main is not called here")]
+#[allow(dead_code, reason = "the example's `main` is not called here")]
 mod example;
 
 fn notebook() -> Value {
@@ -29,7 +29,7 @@ fn cells(notebook: &Value, kind: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Layout aside: rustfmt may break the example's lines elsewhere.
+/// Code without layout, because rustfmt may break the lines of the example differently.
 fn tokens(code: &str) -> String {
     code.chars()
         .filter(|c| !c.is_whitespace())
@@ -112,7 +112,7 @@ fn the_notebook_is_valid_and_stores_no_output() {
 }
 
 #[test]
-fn it_shows_what_the_study_reports() {
+fn the_notebook_shows_the_numbers_that_the_study_reports() {
     let page = example::run().unwrap();
     let recorded = |name: &str| {
         let (_, frame) = page

@@ -130,8 +130,8 @@ fn the_published_frames_give_the_reference_fits() {
 
 #[test]
 fn quantiles_of_student_agree_with_scipy() {
-    // Two points at -1 and 1 for every residual sign give a fit whose intercept interval is the quantile times a known
-    // factor; n - 2 degrees of freedom.
+    // Half the width of the slope's interval is the quantile at n - 2 degrees of freedom times the standard
+    // error.
     for expected in reference()["student_quantiles_975"].as_array().unwrap() {
         let n = expected["freedom"].as_u64().unwrap() as usize + 2;
         let x: Vec<f64> = (0..n).map(|i| i as f64).collect();
@@ -183,7 +183,7 @@ fn the_bootstrap_agrees_with_scipy_within_its_own_noise() {
     )
     .unwrap();
     assert_close("estimate", found.estimate, &expected["estimate"]);
-    // One problem more or less moves a resampled mean by 1/200; the generators may differ by that.
+    // The generators differ; one problem more or less moves a resampled mean by 1/200.
     let bounds = list(&expected["interval"]);
     assert!(
         (found.interval.low - bounds[0]).abs() <= 0.0051,

@@ -1,5 +1,5 @@
-//! Records which compiler builds this workspace: cells and programs must use the same one,
-//! because a Rust dylib can only be linked by the compiler that made it.
+//! Records the sysroot of the compiler that builds this workspace. Cells and programs must be
+//! compiled by the same one, because a Rust dylib can only be linked by the compiler that made it.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Errors that a user can act on, with their exit codes.
+//! The errors of all commands, with the exit codes that they lead to.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use crate::executor::ExecutorError;
 use crate::executor::slurm::SlurmError;
 use crate::exit_code::ExitCode;
 use crate::schedule::ScheduleError;
-use crate::spec::SpecError;
 use crate::store::RunnerRecord;
+use crate::sweep::SpecError;
 
-/// Why a command could not do what it was asked for.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunnerError {
-    /// The notebook cannot be run.
+    /// The notebook cannot be read or run.
     #[error(transparent)]
     Notebook(#[from] NotebookError),
     /// The sweep file is wrong.
@@ -29,7 +29,7 @@ pub enum RunnerError {
     /// The notebook does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// There is no folder for compiled programs.
+    /// No folder for compiled programs is known.
     #[error("failed to find a cache folder: set OFFMODEL_CACHE or HOME")]
     NoCache,
     /// A part of the toolchain is missing.
@@ -40,7 +40,7 @@ pub enum RunnerError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A file cannot be read.
@@ -51,15 +51,15 @@ pub enum RunnerError {
         /// What is wrong.
         reason: String,
     },
-    /// The kernel's program, which is built beside this one, does not start.
+    /// `offmodel-kernel`, which is built beside `offmodel`, does not start.
     #[error("failed to start {}: {source}; build it with `cargo build --workspace`", path.display())]
     Kernel {
         /// The program.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The folder holds no sweep.
+    /// The folder does not hold a sweep.
     #[error("{} is not a sweep's folder: it has no sweep.toml", path.display())]
     NotASweep {
         /// The folder.
@@ -70,10 +70,10 @@ pub enum RunnerError {
     NoTrial {
         /// The sweep's folder.
         folder: PathBuf,
-        /// What was asked for.
+        /// The name of the trial.
         trial: String,
     },
-    /// Another process holds the sweep.
+    /// Another runner has locked the sweep.
     #[error(
         "another runner is at work on {}{}; wait for it, stop it with `offmodel cancel`, or use another --runs folder",
         folder.display(),
@@ -82,27 +82,27 @@ pub enum RunnerError {
     Busy {
         /// The sweep's folder.
         folder: PathBuf,
-        /// Who it is, where that is known.
+        /// The other runner, if it is known.
         holder: Option<Box<RunnerRecord>>,
     },
-    /// The runner to be stopped cannot be reached from here.
+    /// The runner to stop is on another machine or in another container.
     #[error("the runner of {} is {holder}, out of reach from here: run `offmodel cancel` there", folder.display())]
     Elsewhere {
         /// The sweep's folder.
         folder: PathBuf,
-        /// Who it is.
+        /// That runner.
         holder: Box<RunnerRecord>,
     },
-    /// The sweep does not know where its notebook lies.
+    /// The sweep was submitted by a version that did not record where the notebook lies.
     #[error("{} was submitted by an earlier version of offmodel: run `offmodel sweep` with its file once", folder.display())]
     NoSubmission {
         /// The sweep's folder.
         folder: PathBuf,
     },
-    /// Trials as they were submitted can no longer be run.
+    /// Trials cannot be run again as they were submitted, because their data changed.
     #[error("{data} changed since the sweep was submitted: run `offmodel sweep {}`, which gives its trials new names", sweep_file.display())]
     DataChanged {
-        /// The data, by the paths that cells use.
+        /// The paths of the changed data, as cells use them.
         data: String,
         /// The sweep file.
         sweep_file: PathBuf,
@@ -112,54 +112,74 @@ pub enum RunnerError {
     NotStopped {
         /// The sweep's folder.
         folder: PathBuf,
-        /// Who it is.
+        /// That runner.
         holder: Box<RunnerRecord>,
-        /// How long it had.
+        /// How long was waited, in seconds.
         seconds: u64,
     },
-    /// Trials that were to be cancelled and did not end.
+    /// Cancelled trials did not end in time.
     #[error("{left} trials of {} are still to be cancelled after {seconds} s; their runner does it as soon as it can", folder.display())]
     NotCancelled {
         /// The sweep's folder.
         folder: PathBuf,
-        /// How many.
+        /// How many trials are left.
         left: usize,
-        /// How long was waited.
+        /// How long was waited, in seconds.
         seconds: u64,
     },
-    /// Fewer GPUs than a trial needs.
+    /// There are fewer GPUs than a trial needs.
     #[error(
         "a trial needs {wanted} GPUs, this machine has {}; choose with --gpus, or change `gpus` in [resources]",
         listed(found)
     )]
     Gpus {
-        /// What the sweep file asks for.
+        /// How many a trial needs.
         wanted: usize,
-        /// Those found or given.
+        /// The GPUs that were found, or given with `--gpus`.
         found: Vec<String>,
     },
-    /// A folder was not built.
+    /// The system does not give the runner its threads or timers.
+    #[error("failed to start the runner's threads: {source}")]
+    Runtime {
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// The system does not let the runner handle signals.
+    #[error("failed to handle signals (Ctrl-C, SIGTERM): {source}")]
+    Signals {
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// A bug in the runner.
+    #[error("failed to {task}: {message}; this is a bug in offmodel")]
+    TaskPanicked {
+        /// The task, as an infinitive.
+        task: &'static str,
+        /// The message of the panic.
+        message: String,
+    },
+    /// `offmodel build` failed.
     #[error(transparent)]
     Build(BuildError),
-    /// A schedule cannot be kept.
+    /// A schedule is wrong, or cannot be read or written.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// Arguments for `offmodel sweep` that it does not take.
+    /// A schedule has arguments that `offmodel sweep` does not take.
     #[error("`offmodel sweep` does not take these arguments: {reason}")]
     SweepArguments {
-        /// What the argument parser said.
+        /// The message of the argument parser.
         reason: String,
     },
     /// Attempts cannot be executed.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
-    /// Slurm does not do what it was asked for.
+    /// Slurm cannot be reached, refuses a request, or has jobs that are in the way.
     #[error(transparent)]
     Slurm(#[from] SlurmError),
 }
 
 impl RunnerError {
-    /// The exit code that tells this kind of error.
+    /// The exit code for this kind of error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Notebook(_)
@@ -185,9 +205,12 @@ impl RunnerError {
                 | CompileError::Generate(_)
                 | CompileError::ExtraCrates { .. },
             ) => ExitCode::CompileFailed,
-            Self::Compile(CompileError::Cache { .. }) | Self::NoCache | Self::Write { .. } => {
-                ExitCode::Unwritable
-            }
+            Self::Compile(CompileError::Cache { .. })
+            | Self::NoCache
+            | Self::Write { .. }
+            | Self::Runtime { .. }
+            | Self::Signals { .. }
+            | Self::TaskPanicked { .. } => ExitCode::Unwritable,
             Self::Compile(_) | Self::Toolchain(_) | Self::Kernel { .. } => ExitCode::Toolchain,
             Self::Busy { .. }
             | Self::Elsewhere { .. }

@@ -1,27 +1,27 @@
-//! How long the rest of a sweep will take, by the trials that are done.
+//! Estimates how long the rest of a sweep takes, from the times of finished trials.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// An estimate, with what it is made of.
+/// An estimate with the numbers that it is made from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Trials that are to run.
+    /// How many trials are still to run.
     pub left: usize,
-    /// How many of them run at once.
+    /// How many trials run at the same time.
     pub workers: usize,
-    /// Trials that succeeded: how long they took is all that is known.
+    /// How many trials have succeeded.
     pub finished: usize,
-    /// Their mean time, in seconds.
+    /// The mean time of those trials, in seconds.
     pub mean_seconds: f64,
-    /// The time until the last one is done, in seconds.
+    /// The time until the last trial is done, in seconds.
     pub seconds: f64,
 }
 
 impl Estimate {
-    /// From how many seconds each finished trial took; `None` where none finished or none is
-    /// left.
+    /// Estimates from the seconds that each finished trial took. `None` if no trial has finished or
+    /// none is left.
     pub fn new(
         finished: impl IntoIterator<Item = f64>,
         left: usize,
@@ -36,7 +36,7 @@ impl Estimate {
             return None;
         }
         let mean = sum / count as f64;
-        // They run side by side, but none faster than it runs alone.
+        // However many workers there are, the rest takes at least as long as one trial.
         let rounds = (left as f64 / workers.max(1) as f64).max(1.0);
         Some(Self {
             left,
@@ -68,12 +68,12 @@ impl std::fmt::Display for Estimate {
     }
 }
 
-/// The time that `left` steps will take if they go on as `done` of them went in `elapsed`.
+/// The seconds that `left` steps take if each takes as long as the `done` steps in `elapsed` did.
 pub fn at_this_pace(done: usize, elapsed: Duration, left: usize) -> Option<f64> {
     (done > 0 && left > 0).then(|| elapsed.as_secs_f64() / done as f64 * left as f64)
 }
 
-/// A time with as much precision as an estimate has.
+/// A time in words, rounded as an estimate deserves.
 pub fn in_words(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rest_takes_its_mean_time_shared_by_the_workers() {
+    fn an_estimate_is_the_mean_time_divided_among_workers() {
         let estimate = Estimate::new([60.0, 180.0], 90, 3).unwrap();
         assert_eq!(
             estimate.to_string(),
@@ -102,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_the_units_of_people() {
-        let told: Vec<_> = [0.0042, 1.4, 119.0, 121.0, 7199.0, 7800.0, 200_000.0]
+    fn times_have_the_unit_that_fits_their_size() {
+        let words: Vec<_> = [0.0042, 1.4, 119.0, 121.0, 7199.0, 7800.0, 200_000.0]
             .map(in_words)
             .into();
         assert_eq!(
-            told,
+            words,
             [
                 "4 ms",
                 "1 s",

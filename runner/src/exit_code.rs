@@ -1,34 +1,34 @@
-//! What the exit code of `offmodel` says.
+//! The exit codes of `offmodel`.
 
-/// The exit codes, also listed by `offmodel --help`.
+/// The exit codes; [`HELP`] lists them for `offmodel --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Everything that was asked for was done.
+    /// The command did what it was asked to do.
     Success = 0,
-    /// A cell failed, or in a sweep at least one trial.
+    /// A cell failed; in a sweep, at least one trial failed.
     CellFailed = 1,
-    /// The command line is wrong (given by the argument parser).
+    /// The command line is wrong; clap itself exits with this code.
     Usage = 2,
-    /// A notebook, sweep file, parameter or run folder is not what it should be.
+    /// A notebook, sweep file, parameter or run folder is missing or wrong.
     BadInput = 3,
     /// A cell does not compile.
     CompileFailed = 4,
     /// An output file or folder cannot be written.
     Unwritable = 5,
-    /// The program was ended by a signal, or its runtime failed.
+    /// The program was ended by a signal, ended itself, or could not be started.
     ProgramDied = 6,
     /// The compiler, the prelude or libtorch is missing.
     Toolchain = 7,
-    /// Another runner is at work on the sweep, or the one to be stopped is on another machine.
+    /// Another runner is at work on the sweep, or the runner to stop is on another machine.
     Busy = 8,
-    /// Slurm is not there, does not answer, or refuses the jobs.
+    /// Slurm is not installed, does not answer, or refuses the jobs.
     Cluster = 9,
-    /// Stopped by Ctrl-C or SIGTERM; running the same command again goes on.
+    /// The command was stopped by Ctrl-C or SIGTERM; the same command goes on from there.
     Interrupted = 130,
 }
 
-/// The list for `--help`.
+/// The list of exit codes at the end of `offmodel --help`.
 pub const HELP: &str = "\
 Exit codes:
   0    done

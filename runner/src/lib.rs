@@ -1,24 +1,27 @@
-//! The runner: notebooks executed as native programs, once or as sweeps.
+//! The runner: executes notebooks as native programs, once or as sweeps.
 //!
-//! - [`command`]: what `offmodel run | sweep | status | logs | retry | cancel | clean | report`
-//!   do, step by step;
-//! - [`spec`]: the sweep file and the trials that it asks for;
-//! - [`store`]: the truth on disk: sweep, trial and attempt folders;
-//! - [`cancellations`]: requests to cancel single trials;
-//! - [`dispatcher`]: which attempt runs when, in one linear order of events;
-//! - [`executor`]: one attempt from its folder to its published result;
-//! - [`notebook_output`]: events as the outputs of an executed notebook;
-//! - [`schedule`]: sweeps at appointed times;
-//! - [`compare`]: what changed from one sweep to another;
-//! - [`report`]: executed notebooks and results as one HTML page;
-//! - [`exit_code`]: what the process's exit code says.
+//! | module | purpose |
+//! |---|---|
+//! | [`cli`] | the commands of `offmodel` |
+//! | [`sweep`] | the sweep file, and the trials that it asks for |
+//! | [`assignment`] | values of parameters |
+//! | [`compilation`] | compiles the notebook, or finds its program |
+//! | [`engine`] | decides which attempt runs when, and how a sweep ends |
+//! | [`executor`] | makes attempts, on this machine or through Slurm |
+//! | [`store`] | sweeps, trials and attempts on disk |
+//! | [`attempt_events`], [`notebook_output`] | the events of an attempt, and the executed notebook made from them |
+//! | [`schedule`] | runs sweeps at set times |
+//! | [`compare`] | compares two sweeps |
+//! | [`report`] | shows executed notebooks and results as an HTML page |
+//! | [`progress`], [`estimate`] | what the user sees while a sweep runs |
+//! | [`error`], [`exit_code`] | errors, and the exit codes that they lead to |
 
 pub mod assignment;
-pub mod cancellations;
-pub mod command;
+pub mod attempt_events;
+pub mod cli;
 pub mod compare;
 pub mod compilation;
-pub mod dispatcher;
+pub mod engine;
 pub mod error;
 pub mod estimate;
 pub mod executor;
@@ -27,8 +30,7 @@ pub mod notebook_output;
 pub mod progress;
 pub mod report;
 pub mod schedule;
-pub mod spec;
 pub mod store;
 mod suggestion;
+pub mod sweep;
 mod terminal;
-pub mod trace;

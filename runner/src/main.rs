@@ -3,12 +3,13 @@
 use std::io::Write;
 
 use clap::Parser;
-use offmodel_runner::command::Arguments;
+use offmodel_runner::cli::{Arguments, run};
 
 fn main() -> std::process::ExitCode {
-    let ended = offmodel_runner::command::run(Arguments::parse());
-    let code = ended.unwrap_or_else(|error| {
-        // The exit code counts, also where nobody reads.
+    offmodel_support::log::initialize();
+    let code = run(Arguments::parse()).unwrap_or_else(|error| {
+        // Not `eprintln!`, which panics if standard error is closed: the exit code must still be that
+        // of the error.
         let _ = writeln!(std::io::stderr(), "error: {error}");
         error.exit_code()
     });

@@ -1,4 +1,4 @@
-//! Events as the outputs of an executed notebook.
+//! Turns the events of an attempt into the outputs of an executed notebook (`out.ipynb`).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,48 +13,53 @@ use serde_json::{Value, json};
 
 use crate::assignment::Assignment;
 
-/// Text of one cell beyond this many bytes is left to `events.jsonl`.
-const TEXT_LIMIT: usize = 1 << 20;
+/// The most bytes of text output of one cell; the rest is only in `events.jsonl`.
+const MAX_TEXT_LENGTH: usize = 1 << 20;
 
-/// A notebook that receives outputs.
+/// A notebook into whose cells outputs are put, event by event.
 #[derive(Debug)]
 pub struct ExecutedNotebook {
     document: v4::Notebook,
-    /// Index in the document by number of code cell.
+    /// The index in the document of each code cell, by the cell's number.
     indices: BTreeMap<usize, usize>,
+    /// The index of the cell that is running.
     running: Option<usize>,
-    last: Option<usize>,
-    clear_pending: bool,
-    text: BTreeMap<usize, usize>,
+    /// The index of the cell that started last.
+    last_started: Option<usize>,
+    /// Whether the next output first clears those before it (`clear_output(wait=True)` in Jupyter).
+    is_clear_pending: bool,
+    /// How many bytes of text each cell has put out, by index.
+    text_lengths: BTreeMap<usize, usize>,
+    /// Where each display id was shown: the index of the cell and the position among its outputs.
     displays: BTreeMap<String, Vec<(usize, usize)>>,
 }
 
 impl ExecutedNotebook {
-    /// The notebook without outputs.
+    /// The notebook before its execution, without outputs.
     pub fn new(notebook: &Notebook) -> Self {
         Self {
             document: notebook.document.clone(),
             indices: notebook
-                .code
+                .code_cells
                 .iter()
                 .map(|cell| (cell.number, cell.index))
                 .collect(),
             running: None,
-            last: None,
-            clear_pending: false,
-            text: BTreeMap::new(),
+            last_started: None,
+            is_clear_pending: false,
+            text_lengths: BTreeMap::new(),
             displays: BTreeMap::new(),
         }
     }
 
-    /// Takes one more event in.
+    /// Applies one more event.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::CellStarted { cell } => {
                 let index = self.indices.get(&cell).copied();
                 self.running = index;
-                self.last = index.or(self.last);
-                self.clear_pending = false;
+                self.last_started = index.or(self.last_started);
+                self.is_clear_pending = false;
                 if let Some(v4::Cell::Code {
                     execution_count, ..
                 }) = self.running_cell()
@@ -78,7 +83,7 @@ impl ExecutedNotebook {
                 }
             }
             Event::UpdateDisplay { data, display_id } => self.update_display(&display_id, data),
-            Event::ClearOutput { wait: true } => self.clear_pending = true,
+            Event::ClearOutput { wait: true } => self.is_clear_pending = true,
             Event::ClearOutput { wait: false } => self.clear(),
             Event::Result { data } => {
                 let count = self.running_number().unwrap_or_default();
@@ -93,10 +98,11 @@ impl ExecutedNotebook {
         }
     }
 
-    /// Adds an error that the program itself could not report.
+    /// Adds an error that the program itself could not report, to the cell that is running or started
+    /// last.
     pub fn push_error(&mut self, error: CellError) {
         if self.running.is_none() {
-            self.running = self.last;
+            self.running = self.last_started;
         }
         self.push(v4::Output::Error(v4::ErrorOutput {
             ename: error.name,
@@ -105,8 +111,8 @@ impl ExecutedNotebook {
         }));
     }
 
-    /// The document as a file's text, with the given parameters in a cell of their own behind
-    /// the `parameters` cell.
+    /// The text of the notebook's file, with the values in `given` in a cell of their own after the
+    /// `parameters` cell, as Papermill does it.
     ///
     /// # Errors
     /// When the document cannot be expressed as JSON.
@@ -118,7 +124,7 @@ impl ExecutedNotebook {
     ) -> Result<String, nbformat::NotebookError> {
         if !given.is_empty() {
             let declared = notebook
-                .executed()
+                .executed_cells()
                 .find(|cell| cell.has_tag(offmodel_program::PARAMETERS_TAG))
                 .map_or(0, |cell| cell.index + 1);
             self.document
@@ -139,13 +145,13 @@ impl ExecutedNotebook {
             Stream::Stderr => "stderr",
         };
         let Some(index) = self.running else { return };
-        let used = self.text.entry(index).or_default();
-        if *used > TEXT_LIMIT {
+        let length = self.text_lengths.entry(index).or_default();
+        if *length > MAX_TEXT_LENGTH {
             return;
         }
-        *used += text.len();
+        *length += text.len();
         let notice = "\n[output is longer than 1 MiB; the rest is in events.jsonl]\n";
-        let text = if *used > TEXT_LIMIT {
+        let text = if *length > MAX_TEXT_LENGTH {
             format!("{text}{notice}")
         } else {
             text.to_owned()
@@ -153,12 +159,12 @@ impl ExecutedNotebook {
         self.clear_if_pending();
         if let Some(outputs) = self.outputs()
             && let Some(v4::Output::Stream {
-                name: last,
-                text: before,
+                name: last_name,
+                text: last_text,
             }) = outputs.last_mut()
-            && last == name
+            && last_name == name
         {
-            before.0.push_str(&text);
+            last_text.0.push_str(&text);
             return;
         }
         let text = v4::MultilineString(text);
@@ -195,7 +201,7 @@ impl ExecutedNotebook {
     }
 
     fn clear_if_pending(&mut self) {
-        if std::mem::take(&mut self.clear_pending) {
+        if std::mem::take(&mut self.is_clear_pending) {
             self.clear();
         }
     }
@@ -270,7 +276,7 @@ fn injected_cell(parameters: &[Parameter], given: &Assignment) -> v4::Cell {
     }
 }
 
-/// Always the same, so that equal executions give equal files.
+/// A fixed id, so that equal executions give equal files.
 fn injected_id() -> v4::CellId {
     v4::CellId::new("offmodel-injected-parameters").unwrap_or_else(|_| uuid::Uuid::nil().into())
 }

@@ -1,5 +1,5 @@
-//! What the user sees while a sweep or a notebook runs: a bar in a terminal, plain lines
-//! otherwise.
+//! Shows the user the progress of a sweep or notebook: as a bar in a terminal, otherwise as plain
+//! lines.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::estimate::{at_this_pace, in_words};
-use crate::executor::Work;
+use crate::executor::AttemptSpec;
 use crate::store::{AttemptResult, Status};
-use crate::terminal::note;
+use crate::terminal::errln;
 
-/// In sweeps of more trials than this, a plain line a second tells enough.
-const EVERY_TRIAL: usize = 50;
+/// In sweeps with more trials than this, plain lines come at most once in [`LINE_INTERVAL`].
+const MAX_TRIALS_WITH_A_LINE_EACH: usize = 50;
+
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Progress on standard error.
 #[derive(Debug)]
@@ -20,12 +22,12 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     total: usize,
     done: usize,
-    said: Option<Instant>,
+    last_line: Option<Instant>,
     began: Instant,
 }
 
 impl Progress {
-    /// For `total` steps named `unit`.
+    /// Progress of `total` steps, which are called `unit` in the plural.
     pub fn new(total: usize, unit: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total as u64);
@@ -42,58 +44,58 @@ impl Progress {
             bar,
             total,
             done: 0,
-            said: None,
+            last_line: None,
             began: Instant::now(),
         }
     }
 
-    /// Says a line.
-    pub fn say(&self, line: &str) {
+    /// Prints a line above the bar.
+    pub fn println(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| note!("{line}")),
-            None => note!("{line}"),
+            Some(bar) => bar.suspend(|| errln!("{line}")),
+            None => errln!("{line}"),
         }
     }
 
-    /// An attempt of a sweep ended.
-    pub fn attempt_ended(&mut self, work: &Work, result: &AttemptResult) {
+    /// Reports an attempt whose result is published.
+    pub fn attempt_ended(&mut self, spec: &AttemptSpec, result: &AttemptResult) {
         self.advance(self.done + 1);
         if let Some(cause) = &result.cause {
             let what = match result.status {
                 Status::Cancelled => format!("was cancelled in attempt {}", result.attempt),
                 _ => format!("failed in attempt {}: {cause}", result.attempt),
             };
-            self.say(&format!(
+            self.println(&format!(
                 "trial {} {what} ({})",
                 result.trial,
-                described(work)
+                described(spec)
             ));
             return;
         }
         let due = self
-            .said
-            .is_none_or(|said| said.elapsed() >= Duration::from_secs(1));
+            .last_line
+            .is_none_or(|last_line| last_line.elapsed() >= LINE_INTERVAL);
         let last = self.done == self.total;
         if self.bar.is_none()
             && result.status == Status::Succeeded
-            && (self.total <= EVERY_TRIAL || due || last)
+            && (self.total <= MAX_TRIALS_WITH_A_LINE_EACH || due || last)
         {
-            self.said = Some(Instant::now());
+            self.last_line = Some(Instant::now());
             let (done, total) = (self.done, self.total);
             let left = at_this_pace(done, self.began.elapsed(), total.saturating_sub(done))
                 .map_or_else(String::new, |left| {
                     format!(", about {} left", in_words(left))
                 });
-            self.say(&format!(
+            self.println(&format!(
                 "[{done}/{total}] trial {} succeeded in {:.2} s ({}){left}",
                 result.trial,
                 result.seconds,
-                described(work)
+                described(spec)
             ));
         }
     }
 
-    /// `done` steps are done.
+    /// Sets the number of steps that are done.
     pub fn advance(&mut self, done: usize) {
         self.done = done;
         if let Some(bar) = &self.bar {
@@ -101,7 +103,7 @@ impl Progress {
         }
     }
 
-    /// How many steps are done.
+    /// The number of steps that are done.
     pub fn done(&self) -> usize {
         self.done
     }
@@ -114,9 +116,9 @@ impl Progress {
     }
 }
 
-fn described(work: &Work) -> String {
-    if work.trial.given.is_empty() {
+fn described(spec: &AttemptSpec) -> String {
+    if spec.trial.given.is_empty() {
         return "default parameters".to_owned();
     }
-    crate::assignment::described(&work.trial.given)
+    crate::assignment::described(&spec.trial.given)
 }

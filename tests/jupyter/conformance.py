@@ -1,6 +1,6 @@
-"""The conformance tests of the Jupyter project against the installed kernel `offmodel`.
+"""Runs the conformance tests of the Jupyter project against the installed kernel `offmodel`.
 
-Every optional feature that the kernel has is declared here, so that it is tested.
+They test an optional feature only if it is declared here, and the kernel has all of these.
 """
 
 import unittest
@@ -35,7 +35,7 @@ class OffmodelKernelTests(KernelTests):
 
     @classmethod
     def setUpClass(cls):
-        # The tests allow 15 seconds for a cell; on a busy machine, starting may take longer.
+        # The tests allow a cell 15 seconds, and the session may take longer to start on a busy machine.
         cls.km, cls.kc = start_new_kernel(kernel_name=cls.kernel_name, startup_timeout=120)
         reply = cls.kc.execute("let remembered = 1;", reply=True, timeout=120)
         assert reply["content"]["status"] == "ok", reply["content"]

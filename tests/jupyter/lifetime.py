@@ -1,4 +1,4 @@
-"""Interrupt, death, restart and end of the real kernel, and a console on top of it."""
+"""Interrupts, restarts, shutdown and the log of the installed kernel, and a console on top of it."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -15,7 +16,7 @@ TIMEOUT = 120
 
 
 def children(pid):
-    """The processes that `pid` has started."""
+    """The process ids of the children of `pid`."""
     listed = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
     )
@@ -47,7 +48,7 @@ class LifetimeTests(unittest.TestCase):
         return results[-1]["content"]["data"]["text/plain"]
 
     def start_cell(self, code):
-        """Runs a cell without waiting; returns once it has printed something."""
+        """Sends a cell, waits until it has printed something, and returns the request's id."""
         request = self.kc.execute(code)
         while True:
             message = self.kc.get_iopub_msg(timeout=TIMEOUT)
@@ -75,7 +76,7 @@ class LifetimeTests(unittest.TestCase):
         self.assertIn("interrupted", f"{reply['ename']} {reply['evalue']}".lower())
         self.assertEqual(self.value("kept.len()"), "3")
 
-    def test_an_interrupt_while_the_cell_is_still_compiled_is_not_lost(self):
+    def test_an_interrupt_while_the_cell_is_compiled_is_not_lost(self):
         self.run_cell("1")
         request = self.kc.execute("sleep(std::time::Duration::from_secs(60))?;")
         time.sleep(0.05)
@@ -84,7 +85,7 @@ class LifetimeTests(unittest.TestCase):
         self.assertEqual(self.reply_to(request)["status"], "error")
         self.assertLess(time.monotonic() - started, 9, "stopped by force instead")
 
-    def test_a_cell_that_does_not_listen_is_stopped_at_the_second_interrupt(self):
+    def test_a_cell_that_ignores_interrupts_is_killed_at_the_second(self):
         self.run_cell("fn survivor() -> i32 { 7 }")
         request = self.start_cell('println!("begun"); loop {}')
         self.km.interrupt_kernel()
@@ -94,7 +95,7 @@ class LifetimeTests(unittest.TestCase):
         self.assertEqual(reply["status"], "error")
         self.assertEqual(self.value("survivor()"), "7")
 
-    def test_the_death_of_the_process_that_runs_cells_is_an_error_of_the_cell(self):
+    def test_a_cell_whose_process_dies_fails(self):
         reply, _ = self.run_cell("std::process::abort();")
         self.assertEqual(reply["status"], "error")
         self.assertEqual(self.value("6 * 7"), "42")
@@ -110,7 +111,7 @@ class LifetimeTests(unittest.TestCase):
         self.assertEqual(reply["status"], "error")
         self.assertEqual(self.value("1 + 1"), "2")
 
-    def test_nothing_is_left_after_the_end(self):
+    def test_no_process_is_left_after_the_shutdown(self):
         self.assertEqual(self.value("1"), "1")
         kernel = self.km.provisioner.pid
         processes = [kernel, *children(kernel)]
@@ -123,7 +124,7 @@ class LifetimeTests(unittest.TestCase):
         left = [pid for pid in processes if os.path.exists(f"/proc/{pid}") and pid != kernel]
         self.assertEqual(left, [])
 
-    def test_a_terminated_kernel_ends_in_order(self):
+    def test_a_terminated_kernel_ends_its_processes(self):
         self.assertEqual(self.value("1"), "1")
         kernel = self.km.provisioner.pid
         processes = children(kernel)
@@ -133,22 +134,52 @@ class LifetimeTests(unittest.TestCase):
             time.sleep(0.05)
         self.assertEqual([pid for pid in processes if os.path.exists(f"/proc/{pid}")], [])
 
-    def test_expressions_are_evaluated_beside_the_cell(self):
+    def test_user_expressions_are_evaluated(self):
         reply, _ = self.run_cell(
             "let seven = 7;", user_expressions={"good": "seven * 6", "bad": "unheard_of"}
         )
         self.assertEqual(reply["user_expressions"]["good"]["data"]["text/plain"], "42")
         self.assertEqual(reply["user_expressions"]["bad"]["status"], "error")
 
-    def test_a_silent_cell_acts_but_shows_nothing(self):
+    def test_a_silent_cell_runs_without_outputs(self):
         reply, outputs = self.run_cell('let hidden = 5; println!("unseen"); hidden', silent=True)
         self.assertEqual(reply["status"], "ok")
         self.assertEqual({o["msg_type"] for o in outputs}, {"status"})
         self.assertEqual(self.value("hidden"), "5")
 
 
+class LogTests(unittest.TestCase):
+    def test_a_full_log_has_cells_but_neither_code_nor_input(self):
+        secrets = {"code": "sk-code-60221407", "input": "sk-input-60221407"}
+        with tempfile.TemporaryFile() as log:
+            manager, client = start_new_kernel(
+                kernel_name="offmodel",
+                startup_timeout=TIMEOUT,
+                env={**os.environ, "OFFMODEL_LOG": "trace"},
+                stderr=log,
+            )
+            try:
+                reply = client.execute_interactive(
+                    f'let key = "{secrets["code"]}"; let typed = input("Key? ")?;',
+                    output_hook=lambda _: None,
+                    stdin_hook=lambda _: client.input(secrets["input"]),
+                    allow_stdin=True,
+                    timeout=TIMEOUT,
+                )
+                self.assertEqual(reply["content"]["status"], "ok", reply["content"])
+            finally:
+                client.stop_channels()
+                manager.shutdown_kernel()
+            log.seek(0)
+            text = log.read().decode()
+        self.assertIn("cell started", text)
+        self.assertIn("input_reply", text)
+        for secret in secrets.values():
+            self.assertNotIn(secret, text)
+
+
 class ConsoleTests(unittest.TestCase):
-    def test_cells_can_be_typed_into_a_console(self):
+    def test_a_console_runs_cells(self):
         console = [sys.executable, "-m", "jupyter_console", "--kernel", "offmodel"]
         ended = subprocess.run(
             [*console, "--simple-prompt", "--ZMQTerminalInteractiveShell.kernel_timeout=120"],

@@ -1,4 +1,4 @@
-"""A notebook through nbclient: what ends up in the file."""
+"""Runs a notebook through nbclient and checks the outputs in the file."""
 
 import unittest
 
@@ -46,7 +46,7 @@ class NotebookTests(unittest.TestCase):
         self.assertNotIn("<b>", result.data["text/html"])
         self.assertIn("name", result.data["text/plain"])
 
-    def test_both_streams_are_kept_apart(self):
+    def test_stdout_and_stderr_are_separate(self):
         streams = {output.name: output.text for output in self.outputs[1]}
         self.assertEqual(streams, {"stdout": "partial lines: 2\n", "stderr": "careful\n"})
 
@@ -61,7 +61,7 @@ class NotebookTests(unittest.TestCase):
         (result,) = self.outputs[3]
         self.assertEqual(result.data["text/plain"], "4")
 
-    def test_progress_is_one_display_that_was_updated_to_its_end(self):
+    def test_progress_is_one_display_that_is_updated(self):
         (bar,) = self.outputs[4]
         self.assertEqual(bar.output_type, "display_data")
         self.assertIn("25/25", bar.data["text/plain"])

@@ -1,6 +1,6 @@
-"""Every notebook three ways: live through nbclient, live through papermill, compiled by offmodel.
+"""Compares the outputs of notebooks run live by nbclient, live by papermill, and by `offmodel run`.
 
-Every output must be the same, other than times.
+All outputs must be equal, except for times.
 """
 
 import os
@@ -27,7 +27,7 @@ FEATURES = [
     'let mut progress = Progress::new("steps", 3);\nfor _ in 0..3 { progress.advance(1); }',
     'print!("no end of line")',
 ]
-# Cells with tags: nbclient lets the first kind fail, and passes over the second.
+# Cells with tags: nbclient allows `raises-exception` to fail, and skips `skip-execution`.
 TAGGED = [
     ("let mut kept = 1;", []),
     ('println!("before");\nkept += 1;\nlet number: i32 = "12x".parse()?;', ["raises-exception"]),
@@ -38,8 +38,8 @@ TAGGED = [
     ("kept", ["raises-exception"]),
     (':dep itoa = "1"\nitoa::Buffer::new().format(kept).to_owned()', []),
 ]
-# Cells that do not compile and may: each shows what the live kernel says about it.
-REFUSED = [
+# Cells that do not compile and are allowed to fail: each has the live kernel's error as its output.
+UNCOMPILABLE = [
     ("fn half(number: i64) -> i64 {\n    number / 2\n}\nstruct Pair { left: i64 }\nlet text = String::from(\"kept\");", []),
     ('println!("never");\nlet number: i64 = "twelve";\nhalf("no number")', ["raises-exception"]),
     ("let lost = nowhere.len();\nundefined_function(lost)", ["raises-exception"]),
@@ -63,20 +63,20 @@ class SameOutputs(unittest.TestCase):
     def test_every_form_of_cell(self):
         self.compare_cells([nbformat.v4.new_code_cell(cell) for cell in FEATURES])
 
-    def test_cells_that_fail_or_are_passed_over(self):
+    def test_cells_that_fail_or_are_skipped(self):
         cells = [nbformat.v4.new_code_cell(cell, metadata={"tags": tags}) for cell, tags in TAGGED]
-        # papermill passes over a cell by another tag.
+        # papermill does not know the tag `skip-execution`.
         self.compare_cells(cells, papermill_too=False)
 
-    def test_cells_that_do_not_compile_and_may(self):
-        cells = [nbformat.v4.new_code_cell(cell, metadata={"tags": tags}) for cell, tags in REFUSED]
-        # papermill takes no error for allowed.
+    def test_cells_that_do_not_compile_and_are_allowed_to_fail(self):
+        cells = [nbformat.v4.new_code_cell(cell, metadata={"tags": tags}) for cell, tags in UNCOMPILABLE]
+        # papermill does not know the tag `raises-exception`.
         executed = self.compare_cells(cells, papermill_too=False)
         names = [[output.get("ename") for output in cell] for cell in outputs(executed)]
-        refused = ["compile error"]
+        error = ["compile error"]
         self.assertEqual(
             names,
-            [[], *[refused] * 6, [None], refused, [None], refused, refused],
+            [[], *[error] * 6, [None], error, [None], error, error],
         )
 
     def test_every_notebook_of_the_project(self):
@@ -85,13 +85,13 @@ class SameOutputs(unittest.TestCase):
             shutil.copytree(NOTEBOOKS, folder / "notebooks")
             notebooks = sorted((folder / "notebooks").glob("*.ipynb"))
             self.assertGreaterEqual(len(notebooks), 3)
-            # In this order: the summary reads what the notebook before it has recorded.
+            # In this order, because the summary reads what first_light records.
             for path in notebooks:
                 with self.subTest(path.name):
-                    # Half a minute each time; papermill runs cells through the same client.
+                    # It takes half a minute, and papermill runs cells through the same client.
                     self.compare(path, papermill_too=path.stem != "first_light")
                     if path.stem == "first_light":
-                        gather(path, folder / "runs/first_light")
+                        collect_frames(path, folder / "runs/first_light")
 
     def compare_cells(self, cells, papermill_too=True):
         notebook = nbformat.v4.new_notebook(cells=cells)
@@ -115,8 +115,8 @@ class SameOutputs(unittest.TestCase):
         return executed
 
 
-def gather(path, sweep):
-    """Puts the frames that a notebook recorded where a sweep of one trial would have them."""
+def collect_frames(path, sweep):
+    """Moves the frames that a notebook recorded to where a sweep of one trial has them."""
     sweep.mkdir(parents=True)
     for frame in path.parent.glob("compiled-*.parquet"):
         name = frame.name.removeprefix("compiled-")
@@ -151,7 +151,7 @@ def compile_and_run(path):
 
 
 def outputs(notebook):
-    """The outputs of each code cell, without times and counts of the whole session."""
+    """The outputs of each code cell, without times and execution counts."""
     return [
         [without_times(output) for output in cell.outputs]
         for cell in notebook.cells

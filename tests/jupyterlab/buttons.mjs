@@ -1,4 +1,4 @@
-// The toolbar's interrupt and restart, completion by Tab and the tooltip by Shift+Tab.
+// Tests interrupt and restart in the toolbar, completion by Tab and the tooltip by Shift+Tab.
 //
 //   node buttons.mjs URL_WITH_TOKEN SCREENSHOT_FOLDER
 
@@ -43,7 +43,7 @@ await visit(address, "buttons.ipynb", folder, async (page, shot) => {
   await page.locator(".jp-Tooltip").getByText("kept: i32").waitFor({ timeout: 30_000 });
   await shot("tooltip");
   await page.keyboard.press("Escape");
-  // The key that closes the tooltip may leave the editor as well.
+  // Escape may also take the focus from the editor.
   await cell(5).locator(".cm-content").click();
   await page.keyboard.press("Control+a");
   await page.keyboard.type('df!("score" => [1])?.he');

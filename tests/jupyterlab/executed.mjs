@@ -1,4 +1,4 @@
-// The executed notebook of a sweep's trial, opened and not run: its outputs are in place.
+// Tests that the executed notebook of a trial shows its outputs when it is opened, without a run.
 //
 //   node executed.mjs URL_WITH_TOKEN SCREENSHOT_FOLDER
 
@@ -15,15 +15,15 @@ await visit(address, "executed.ipynb", folder, async (page, shot) => {
   const count = await page.locator(".jp-CodeCell").count();
   expect(count === 6, `${count} code cells`);
   const values = await cell(2).locator(".cm-content").textContent();
-  expect(values.includes("let x: i64 = 3;"), `the trial's values are not told: ${values}`);
+  expect(values.includes("let x: i64 = 3;"), `the trial's values are missing: ${values}`);
   const text = await output(3).textContent();
   expect(text.trim() === "trial of 3", `the text is ${text}`);
 
   const rows = await output(4).locator("table tbody tr").allTextContents();
   expect(rows.length === 3 && rows[2].includes("9"), `the table's rows are ${rows}`);
 
-  // The file came from outside, so that JupyterLab trusts none of its scripts: the figure must
-  // show all the same.
+  // JupyterLab did not run the notebook, so it trusts none of its scripts. The figure must show
+  // without them.
   const figure = output(5).locator("img, svg").first();
   await figure.scrollIntoViewIfNeeded();
   const loaded = await figure.evaluate((element) =>

@@ -1,4 +1,4 @@
-// Runs all cells of first_light.ipynb: its table, its figure and its moving progress bar.
+// Runs all cells of first_light.ipynb, and tests its table, its figure and its progress bar.
 //
 //   node first_light.mjs URL_WITH_TOKEN SCREENSHOT_FOLDER [SECONDS]
 
@@ -11,11 +11,11 @@ await visit(address, "first_light.ipynb", folder, async (page, shot) => {
   await page.click("text=Run >> nth=0");
   await page.click("text=Run All Cells >> nth=0");
 
-  // Every code cell must be asked to run: a dialog in the way would leave all of them untouched.
+  // Every code cell must be queued; if a dialog is in the way, none is.
   await page.waitForFunction(() => [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
     .every((prompt) => prompt.textContent.trim() !== "[ ]:"), null, { timeout: 30_000 });
 
-  // The bar of the cell that is running, as it moves.
+  // Record the values of the running cell's progress bar.
   const values = [];
   let shots = 0;
   let nextShot = 0;

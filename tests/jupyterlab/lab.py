@@ -1,4 +1,4 @@
-"""Starts JupyterLab on a free port of the loopback interface and lets a script of ours visit it.
+"""Starts JupyterLab on a free port of the loopback interface and runs a browser scenario on it.
 
     lab.py SCENARIO.mjs SCREENSHOT_FOLDER
 
@@ -26,7 +26,7 @@ BUTTONS = [
     "20 + 2",
     "",
 ]
-# Cells of a sweep's notebook, with their tags.
+# The cells of a sweep's notebook, with their tags.
 SWEPT = [
     ("let x: i64 = 0;", ["parameters"]),
     ('println!("trial of {x}");', []),
@@ -54,7 +54,7 @@ def main():
 
 
 def execute_trial(root):
-    """`executed.ipynb`: what a trial of a sweep left."""
+    """Runs a sweep of one trial, and copies its executed notebook to `executed.ipynb`."""
     write_notebook(root / "swept.ipynb", SWEPT)
     sweep = 'version = 1\nnotebook = "swept.ipynb"\n[grid]\nx = [3]\n'
     (root / "swept.toml").write_text(sweep)
@@ -77,7 +77,7 @@ def write_notebook(path, cells):
 
 
 def start(root, folder):
-    """The server and its address with the token, once it answers."""
+    """Starts the server; returns it and its address with the token, once it serves."""
     runtime = folder / "runtime"
     environment = {
         **os.environ,
@@ -87,7 +87,7 @@ def start(root, folder):
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
         "IPYTHONDIR": str(folder / "ipython"),
     }
-    # Nobody is there to answer whether news are welcome.
+    # Without these settings, a dialog asks whether to fetch news.
     settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     no_news = {"fetchNews": "false", "checkForUpdates": False}
@@ -97,7 +97,7 @@ def start(root, folder):
         "ServerApp.port": "0",
         "ServerApp.root_dir": root,
         "IdentityProvider.token": secrets.token_hex(16),
-        # The scenarios ask the page for its notebook.
+        # The scenarios read the notebook's model from the page.
         "LabApp.expose_app_in_browser": "True",
         # Nothing leaves the loopback interface.
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
@@ -110,8 +110,8 @@ def start(root, folder):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and server.poll() is None:
         for path in runtime.glob("jpserver-*.json"):
-            told = json.loads(path.read_text())
-            return server, f"{told['url']}?token={told['token']}"
+            information = json.loads(path.read_text())
+            return server, f"{information['url']}?token={information['token']}"
         time.sleep(0.2)
     server.kill()
     sys.exit(f"JupyterLab did not start:\n{(folder / 'log').read_text()}")

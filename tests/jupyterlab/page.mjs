@@ -1,4 +1,4 @@
-// A notebook in JupyterLab in headless Chromium, as the tests see it.
+// Opens a notebook in JupyterLab in headless Chromium, for the scenarios.
 
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -7,8 +7,8 @@ import { createRequire } from "node:module";
 const require = createRequire(`${process.env.OFFMODEL_TEST_NODE}/`);
 const { chromium } = require("playwright-core");
 
-/** Visits `notebook` in the JupyterLab at `address`; screenshots go into `folder`, a last one
- * where the scenario fails. */
+/** Opens `notebook` in the JupyterLab at `address` and runs the scenario. Screenshots go into
+ * `folder`, with a last one if the scenario fails. */
 export async function visit(address, notebook, folder, scenario) {
   const { browser, page, shot } = await open(address, notebook, folder);
   try {
@@ -41,12 +41,12 @@ async function open(address, notebook, folder) {
   return { browser, page, shot };
 }
 
-/** Waits for the status bar: the indicator in the toolbar is idle before there is a kernel. */
+/** Waits for the status bar, because the toolbar's indicator is idle even before there is a kernel. */
 export async function kernelIsIdle(page) {
   await page.waitForSelector("text=Rust (offmodel) | Idle", { timeout: 60_000 });
 }
 
-/** The errors among the outputs: on the page they look like any text on the standard error. */
+/** The errors among the outputs, from the notebook's model: on the page they look like stderr. */
 export function errors(page) {
   return page.evaluate(() => {
     const { cells } = window.jupyterapp.shell.currentWidget.content.model.toJSON();
@@ -56,7 +56,7 @@ export function errors(page) {
   });
 }
 
-/** Ends the scenario where `fact` does not hold. */
-export function expect(fact, words) {
-  if (!fact) throw new Error(words);
+/** Fails the scenario with `message` unless `condition` holds. */
+export function expect(condition, message) {
+  if (!condition) throw new Error(message);
 }

@@ -1,1 +1,1 @@
-//! Tests that cross crates.
+//! Tests that cross crates; see `tests/README.md`. The crate has no library code.

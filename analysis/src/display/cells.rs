@@ -1,15 +1,15 @@
-//! Which rows and columns of a frame are shown, and each value as one short line of text.
+//! Selects the rows and columns of a frame to show, and writes each value as one short line of text.
 
 use polars::prelude::{AnyValue, Column, DataFrame, DataType};
 
 /// How much of a frame is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameDisplay {
-    /// Rows shown; of a longer frame the first and the last.
+    /// Most rows to show; of a longer frame, the first and the last ones.
     pub max_rows: usize,
-    /// Columns shown; of a wider frame the first and the last.
+    /// Most columns to show; of a wider frame, the first and the last ones.
     pub max_columns: usize,
-    /// Characters of a value or name shown.
+    /// Most characters to show of a value or a name.
     pub max_characters: usize,
 }
 
@@ -24,7 +24,7 @@ impl Default for FrameDisplay {
     }
 }
 
-/// The part of a frame that is shown. `None` stands for what was left out in between.
+/// The part of a frame that is shown. `None` marks the gap of the rows or columns left out.
 pub(crate) struct Shown {
     pub(crate) columns: Vec<Option<ShownColumn>>,
     /// Row numbers.
@@ -37,7 +37,7 @@ pub(crate) struct ShownColumn {
     pub(crate) name: String,
     pub(crate) dtype: String,
     pub(crate) is_number: bool,
-    /// A value per shown row; `None` in a row that stands for those left out.
+    /// The value in each row of [`Shown::rows`]; `None` in the gap.
     pub(crate) values: Vec<Option<Value>>,
 }
 
@@ -71,7 +71,7 @@ impl ShownColumn {
             Ok(AnyValue::Null) | Err(_) => Value::Null,
             Ok(AnyValue::Float64(number)) => Value::Text(float(number)),
             Ok(AnyValue::Float32(number)) => Value::Text(float(f64::from(number))),
-            // Strings come in several kinds, of which some would print in quotes.
+            // Some kinds of strings would be formatted with quotes.
             Ok(other) => Value::Text(match other.get_str() {
                 Some(text) => one_line(text, limit),
                 None => one_line(&other.to_string(), limit),
@@ -89,13 +89,14 @@ impl ShownColumn {
         }
     }
 
-    /// Whether texts of this column are set flush right.
+    /// Whether the column is aligned to the right.
     pub(crate) fn is_right_aligned(&self) -> bool {
         self.is_number || self.dtype == DataType::Null.to_string()
     }
 }
 
-/// Indices of the first and last of `count`, at most `limit` of them, with a gap between where some are left out.
+/// The indices of the first and last of `count` items, at most `limit` of them, with `None` in between
+/// if some are left out.
 fn ends(count: usize, limit: usize) -> Vec<Option<usize>> {
     if count <= limit {
         return (0..count).map(Some).collect();
@@ -109,7 +110,7 @@ fn ends(count: usize, limit: usize) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// A float with six significant digits: enough to compare, few enough to read.
+/// Formats a float with six significant digits.
 fn float(value: f64) -> String {
     let magnitude = value.abs();
     if !value.is_finite() {
@@ -132,7 +133,7 @@ fn float(value: f64) -> String {
     }
 }
 
-/// Gives the plain numbers of a column equally many decimals, so that they can be compared down the column.
+/// Pads the numbers of a column to the same number of decimals, so that they align.
 fn align_decimals(values: &mut [Option<Value>]) {
     let decimals = |text: &str| match text.split_once('.') {
         Some((_, decimals)) if !decimals.contains('e') => Some(decimals.len()),
@@ -152,8 +153,8 @@ fn align_decimals(values: &mut [Option<Value>]) {
     }
 }
 
-/// `text` cut to `limit` characters, with everything that is not a visible character on this line written as an
-/// escape: a model's output must not break a line, move a cursor or reorder what stands beside it.
+/// Cuts `text` to `limit` characters and escapes invisible ones: a model's output must not break a
+/// line, move the cursor or reorder the text beside it.
 fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
     for (index, character) in text.chars().enumerate() {
@@ -170,7 +171,7 @@ fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
-/// Invisible characters that join, separate or reorder others.
+/// Whether a character is invisible and joins, separates or reorders others.
 fn is_format_mark(character: char) -> bool {
     matches!(
         character,

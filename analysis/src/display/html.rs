@@ -1,4 +1,4 @@
-//! A frame as an HTML table that reads well in light and dark pages.
+//! Writes a frame as an HTML table that is legible on light and dark pages.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use polars::prelude::DataFrame;
 
 use super::cells::{FrameDisplay, Shown, ShownColumn, Value};
 
-/// Faded text keeps the colour that the page gives it.
+/// Style of secondary text: faded, in the colour of the page.
 const FADED: &str = "opacity:.6;font-weight:normal";
 
 /// The frame as an HTML table: names, types, the first and last rows, and the shape.
 ///
-/// Everything that comes from the frame is escaped. No colours are set, so that the table takes those of the page
+/// All text from the frame is escaped. No colours are set, so that the table takes those of the page
 /// (JupyterLab's light and dark themes, a report).
 #[must_use]
 pub fn frame_html(frame: &DataFrame, display: &FrameDisplay) -> String {
@@ -59,7 +59,7 @@ pub fn frame_html(frame: &DataFrame, display: &FrameDisplay) -> String {
     html
 }
 
-/// `text` as content of an HTML element or of a quoted attribute.
+/// Escapes `text` for an HTML element or a quoted attribute.
 pub fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -104,6 +104,6 @@ fn alignment(column: &ShownColumn) -> &'static str {
 }
 
 fn push(html: &mut String, arguments: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
+    // Writing to a string cannot fail.
     let _ = html.write_fmt(arguments);
 }

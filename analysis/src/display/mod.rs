@@ -1,4 +1,4 @@
-//! Showing frames to people: as HTML, as text, and in a report that is one file.
+//! Shows frames as HTML, as text, and in a report of one file.
 
 mod cells;
 mod html;

@@ -1,13 +1,14 @@
-//! A report that is one HTML file, with nothing to fetch.
+//! A report in one HTML file that loads nothing from elsewhere.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
+use offmodel_support::atomic_file;
 use polars::prelude::DataFrame;
 use thiserror::Error;
 
 use super::html::escape_html;
 use super::{FrameDisplay, frame_html};
-use crate::atomic_file::{WriteFileError, write_atomically};
 use crate::figures::Figure;
 
 const STYLE: &str = "\
@@ -29,8 +30,13 @@ thead th{border-bottom:2px solid #999}
 
 /// Why a report could not be saved.
 #[derive(Debug, Error)]
-#[error("failed to save a report: {0}")]
-pub struct ReportError(#[from] WriteFileError);
+#[error("failed to save a report: failed to write {}: {source}", path.display())]
+pub struct ReportError {
+    /// The file; its old content is unchanged.
+    pub path: PathBuf,
+    /// The error of the operating system.
+    pub source: io::Error,
+}
 
 /// Builds a self-contained HTML page from text, figures and frames. All text is escaped.
 #[derive(Clone, Debug)]
@@ -41,7 +47,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty report.
+    /// Creates an empty report.
     #[must_use]
     pub fn new(title: &str) -> Self {
         Self {
@@ -54,7 +60,7 @@ impl Report {
         }
     }
 
-    /// How much of each later frame is shown; without it up to 24 rows.
+    /// Sets how much of each later frame is shown; the default is up to 24 rows.
     #[must_use]
     pub fn frame_display(mut self, display: FrameDisplay) -> Self {
         self.display = display;
@@ -75,7 +81,7 @@ impl Report {
         self.push(&format!("<p>{text}</p>\n"))
     }
 
-    /// Adds text that is aligned in columns, such as the display of a fit.
+    /// Adds text in a fixed-width font, such as the display of a fit.
     #[must_use]
     pub fn preformatted(self, text: &str) -> Self {
         let text = escape_html(text);
@@ -102,7 +108,7 @@ impl Report {
         ))
     }
 
-    /// The page.
+    /// The report as an HTML page.
     #[must_use]
     pub fn finish(&self) -> String {
         let Self { title, body, .. } = self;
@@ -116,12 +122,16 @@ impl Report {
         )
     }
 
-    /// Writes the page. The file appears whole or not at all.
+    /// Saves the page. The file appears whole or not at all.
     ///
     /// # Errors
-    /// A file that cannot be written; what was there before is untouched.
+    /// When the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
-        Ok(write_atomically(path.as_ref(), self.finish().as_bytes())?)
+        let path = path.as_ref();
+        atomic_file::write(path, self.finish().as_bytes()).map_err(|source| ReportError {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     fn push(mut self, html: &str) -> Self {

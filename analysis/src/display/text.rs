@@ -1,11 +1,11 @@
-//! A frame as a plain text table, for terminals and as the fallback of the HTML.
+//! Writes a frame as a plain text table, for terminals and for front ends without HTML.
 
 use polars::prelude::DataFrame;
 
 use super::cells::{FrameDisplay, Shown, Value};
 
-/// The frame as aligned columns: the shape, names, types, and the first and last rows. Control characters in values
-/// are written as escapes, so that the text is safe to print in a terminal.
+/// The frame as aligned columns: the shape, names, types, and the first and last rows. Control
+/// characters in values are escaped, so that the text is safe to print in a terminal.
 #[must_use]
 pub fn frame_text(frame: &DataFrame, display: &FrameDisplay) -> String {
     let shown = Shown::of(frame, display);

@@ -1,183 +1,132 @@
-//! Bars side by side: a cluster per category, a bar per group, with whiskers for their intervals.
+//! Grouped bars: a cluster per category, a bar per group, with whiskers for intervals.
 
 use polars::prelude::DataFrame;
 
-use super::axes::{
-    BOTTOM_SPACE, LABEL_SIZE, MARGIN, MARK_SIZE, Panel, draw_title, left_space, title_height,
-    widest, width_with_title,
-};
 use super::figure::{Figure, FigureError, check_finite};
 use super::legend::{Legend, Swatch};
-use super::numerals::Marks;
+use super::options::{Options, builder_methods};
 use super::paint::{INK, axis_stroke, group_color};
+use super::panel::{
+    BOTTOM_SPACE, LABEL_SIZE, MARGIN, Panel, TICK_LABEL_SIZE, left_space, start_figure, widest,
+};
 use super::scene::{Align, Fill, Scene, Stroke, Text};
+use super::ticks::Ticks;
 use super::typeface::label;
-use crate::columns::{distinct, labels, optional_numbers};
+use crate::columns::{Categories, optional_numbers};
 
-const PANEL_HEIGHT: f64 = 300.0;
 const PANEL_WIDTH: f64 = 480.0;
-/// Narrowest and widest bar.
-const BAR_WIDTH: (f64, f64) = (7.0, 46.0);
-/// Share of a category's width that its bars take.
-const FILLED: f64 = 0.78;
-const LABEL_LIMIT: usize = 28;
-const CATEGORY_LIMIT: usize = 200;
-const TURN: f64 = -45.0;
+const MIN_PANEL_WIDTH: f64 = 160.0;
+const PANEL_HEIGHT: f64 = 300.0;
+const MIN_BAR_WIDTH: f64 = 7.0;
+const MAX_BAR_WIDTH: f64 = 46.0;
+/// Share of a cluster's width that its bars fill.
+const FILLED_SHARE: f64 = 0.78;
+const MAX_LABEL_CHARACTERS: usize = 28;
+const MAX_CATEGORIES: usize = 200;
+/// Rotation in degrees of category labels that are wider than their cluster.
+const LABEL_ROTATION: f64 = -45.0;
 
-/// Which columns of a frame are drawn, and what the axes are called.
+/// The columns and options of [`grouped_bars`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BarAxes {
-    category: String,
-    value: String,
-    group: Option<String>,
-    interval: Option<(String, String)>,
-    x_label: String,
-    y_label: String,
-    title: String,
+    /// Categories on the x axis, values on the y axis.
+    options: Options,
 }
 
 impl BarAxes {
-    /// A cluster per value of the column `category`, as high as the numeric column `value`.
+    /// A cluster per value of the column `category`, as high as the numeric column `value`. The axes
+    /// are labelled with the names of the columns.
     #[must_use]
     pub fn new(category: &str, value: &str) -> Self {
         Self {
-            category: category.to_owned(),
-            value: value.to_owned(),
-            group: None,
-            interval: None,
-            x_label: category.to_owned(),
-            y_label: value.to_owned(),
-            title: String::new(),
+            options: Options::new(category, value),
         }
-    }
-
-    /// Column with a bar per value in each cluster.
-    #[must_use]
-    pub fn group(mut self, column: &str) -> Self {
-        self.group = Some(column.to_owned());
-        self
-    }
-
-    /// Columns with the bounds of a whisker on each bar; a bar whose bounds are null has none.
-    #[must_use]
-    pub fn interval(mut self, low: &str, high: &str) -> Self {
-        self.interval = Some((low.to_owned(), high.to_owned()));
-        self
-    }
-
-    /// Name of the x axis.
-    #[must_use]
-    pub fn x_label(mut self, label: &str) -> Self {
-        label.clone_into(&mut self.x_label);
-        self
-    }
-
-    /// Name of the y axis.
-    #[must_use]
-    pub fn y_label(mut self, label: &str) -> Self {
-        label.clone_into(&mut self.y_label);
-        self
-    }
-
-    /// Title of the figure.
-    #[must_use]
-    pub fn title(mut self, title: &str) -> Self {
-        title.clone_into(&mut self.title);
-        self
     }
 }
 
-/// Draws bars from zero; categories and groups come in order of first appearance, and a bar without value is left out.
+builder_methods!(BarAxes: x_label, y_label, title, group, interval);
+
+/// Draws bars from zero, with categories and groups in order of first appearance. A bar whose value
+/// is null is left out, as is a whisker one of whose bounds is null.
 ///
 /// # Errors
-/// A missing or wrong column, no values, a value that is not finite, two values for one bar, or more labels than can
-/// be read.
+/// When a column is missing or has the wrong type, there are no values, a value is not finite, two
+/// rows have a value for the same bar, or there are more labels than a reader can tell apart.
 pub fn grouped_bars(frame: &DataFrame, axes: &BarAxes) -> Result<Figure, FigureError> {
-    let clusters = Clusters::read(frame, axes)?;
+    let options = &axes.options;
+    let clusters = Clusters::read(frame, options)?;
     let legend = Legend::of_groups(
-        axes.group.as_deref().unwrap_or_default(),
+        options.group.as_deref().unwrap_or_default(),
         &clusters.groups,
         Swatch::Box,
     )?;
-    let y_marks = clusters.marks();
+    let y_ticks = clusters.ticks();
 
     let per_cluster = clusters.groups.len() as f64;
     let count = clusters.categories.len() as f64;
-    let (narrow, wide) = BAR_WIDTH;
-    let bar = (PANEL_WIDTH * FILLED / count / per_cluster).clamp(narrow, wide);
-    let pitch = (bar * per_cluster / FILLED).max(MARK_SIZE * 1.5);
+    let bar =
+        (PANEL_WIDTH * FILLED_SHARE / count / per_cluster).clamp(MIN_BAR_WIDTH, MAX_BAR_WIDTH);
+    let pitch = (bar * per_cluster / FILLED_SHARE).max(TICK_LABEL_SIZE * 1.5);
     let category_labels: Vec<String> = clusters
         .categories
         .iter()
-        .map(|category| label(category, LABEL_LIMIT))
+        .map(|category| label(category, MAX_LABEL_CHARACTERS))
         .collect();
-    let broadest = widest(&category_labels, MARK_SIZE);
-    let turned = broadest > pitch - 6.0;
-    let slanted = broadest * TURN.to_radians().cos();
-    let below = if turned {
+    let label_width = widest(&category_labels, TICK_LABEL_SIZE);
+    let is_rotated = label_width > pitch - 6.0;
+    let slanted = label_width * LABEL_ROTATION.to_radians().cos();
+    let below = if is_rotated {
         slanted + LABEL_SIZE + 20.0
     } else {
         BOTTOM_SPACE
     };
 
-    let mut left = MARGIN + left_space(&y_marks.labels());
-    if turned {
+    let mut left = MARGIN + left_space(&y_ticks.labels());
+    if is_rotated {
         left = left.max(MARGIN + slanted - pitch / 2.0 + 6.0);
     }
-    let top = MARGIN + title_height(&axes.title);
-    let panel = Panel {
-        left,
-        top,
-        right: left + (pitch * count).max(160.0),
-        bottom: top + PANEL_HEIGHT.max(legend.height()),
-        x: (0.0, 1.0),
-        y: (y_marks.low(), y_marks.high()),
-    };
+    let size = ((pitch * count).max(MIN_PANEL_WIDTH), PANEL_HEIGHT);
+    let panel = Panel::new(options, left, size, (0.0, 1.0), &y_ticks, &legend);
     let pitch = (panel.right - panel.left) / count;
-    let mut scene = Scene::new(
-        width_with_title(panel.right + legend.width().max(6.0) + MARGIN, &axes.title),
-        (panel.bottom + below + MARGIN).ceil(),
-    );
-    draw_title(&mut scene, &axes.title);
-    panel.draw_y_axis(&mut scene, &y_marks, &axes.y_label);
+    let mut scene = start_figure(options, &panel, &y_ticks, below, &legend);
     for (category, category_label) in category_labels.iter().enumerate() {
         let middle = panel.left + (category as f64 + 0.5) * pitch;
-        let text = if turned {
+        let text = if is_rotated {
             Text::new(
                 category_label,
                 (middle + 2.0, panel.bottom + 9.0),
-                MARK_SIZE,
+                TICK_LABEL_SIZE,
             )
             .align(Align::End)
-            .rotate(TURN)
+            .rotate(LABEL_ROTATION)
             .centred_vertically()
         } else {
             Text::new(
                 category_label,
-                (middle, panel.bottom + 8.0 + MARK_SIZE * 0.8),
-                MARK_SIZE,
+                (middle, panel.bottom + 8.0 + TICK_LABEL_SIZE * 0.8),
+                TICK_LABEL_SIZE,
             )
             .align(Align::Middle)
         };
         scene.text(text);
         for group in 0..clusters.groups.len() {
             let left = middle + (group as f64 - per_cluster / 2.0) * bar;
-            if let Some(height) = clusters.bar(category, group) {
-                draw_bar(&mut scene, &panel, group, (left, left + bar), height);
+            if let Some(value) = clusters.bar(category, group) {
+                draw_bar(&mut scene, &panel, group, (left, left + bar), value);
             }
         }
     }
-    panel.draw_x_name(&mut scene, &axes.x_label, below - 4.0);
+    panel.draw_x_label(&mut scene, &options.x_label, below - 4.0);
     panel.draw_frame(&mut scene);
     let zero = panel.place_y(0.0);
     scene.line((panel.left, zero), (panel.right, zero), axis_stroke());
     legend.draw(&mut scene, (panel.right, panel.top));
-    Ok(Figure::new(scene, &axes.title))
+    Ok(Figure::new(scene, &options.title))
 }
 
-/// Height of a bar and the bounds of its whisker.
+/// A bar: its value and the bounds of its whisker.
 #[derive(Clone, Copy, Debug)]
-struct Height {
+struct Bar {
     value: f64,
     whisker: Option<(f64, f64)>,
 }
@@ -185,25 +134,22 @@ struct Height {
 struct Clusters {
     categories: Vec<String>,
     groups: Vec<String>,
-    /// Category by category.
-    bars: Vec<Option<Height>>,
+    /// The bars of the first category by group, then those of the second, and so on.
+    bars: Vec<Option<Bar>>,
 }
 
 impl Clusters {
-    fn read(frame: &DataFrame, axes: &BarAxes) -> Result<Self, FigureError> {
-        let category_of = labels(frame, &axes.category)?;
-        let group_of = match &axes.group {
-            Some(column) => labels(frame, column)?,
-            None => vec![String::new(); category_of.len()],
-        };
+    fn read(frame: &DataFrame, options: &Options) -> Result<Self, FigureError> {
+        let categories = Categories::read(frame, &options.x)?;
+        let groups = Categories::read_optional(frame, options.group.as_deref())?;
         let read = |column: &str| -> Result<Vec<Option<f64>>, FigureError> {
             let values = optional_numbers(frame, column)?;
             let present: Vec<f64> = values.iter().copied().flatten().collect();
             check_finite(column, &present)?;
             Ok(values)
         };
-        let values = read(&axes.value)?;
-        let whiskers: Vec<Option<(f64, f64)>> = match &axes.interval {
+        let values = read(&options.y)?;
+        let whiskers: Vec<Option<(f64, f64)>> = match &options.interval {
             Some((low, high)) => read(low)?
                 .into_iter()
                 .zip(read(high)?)
@@ -211,50 +157,45 @@ impl Clusters {
                 .collect(),
             None => vec![None; values.len()],
         };
-        let (categories, groups) = (distinct(&category_of), distinct(&group_of));
-        if categories.len() > CATEGORY_LIMIT {
+        if categories.names.len() > MAX_CATEGORIES {
             return Err(FigureError::TooMany {
                 what: "categories",
-                count: categories.len(),
-                limit: CATEGORY_LIMIT,
+                count: categories.names.len(),
+                limit: MAX_CATEGORIES,
             });
         }
-        let mut bars: Vec<Option<Height>> = vec![None; categories.len() * groups.len()];
+        let mut bars: Vec<Option<Bar>> = vec![None; categories.names.len() * groups.names.len()];
         for (row, value) in values.into_iter().enumerate() {
-            let find = |known: &[String], name: &String| {
-                known.iter().position(|other| other == name).unwrap_or(0)
-            };
-            let place =
-                find(&categories, &category_of[row]) * groups.len() + find(&groups, &group_of[row]);
             let Some(value) = value else { continue };
-            if bars[place].is_some() {
+            let bar = &mut bars[categories.of_row[row] * groups.names.len() + groups.of_row[row]];
+            if bar.is_some() {
                 return Err(FigureError::Duplicate {
-                    place: format!("{} {}", category_of[row], group_of[row]),
+                    place: format!("{} {}", categories.label(row), groups.label(row)),
                 });
             }
-            bars[place] = Some(Height {
+            *bar = Some(Bar {
                 value,
                 whisker: whiskers[row],
             });
         }
         if bars.iter().all(Option::is_none) {
             return Err(FigureError::Empty {
-                column: axes.value.clone(),
+                column: options.y.clone(),
             });
         }
         Ok(Self {
-            categories,
-            groups,
+            categories: categories.names,
+            groups: groups.names,
             bars,
         })
     }
 
-    fn bar(&self, category: usize, group: usize) -> Option<Height> {
+    fn bar(&self, category: usize, group: usize) -> Option<Bar> {
         self.bars[category * self.groups.len() + group]
     }
 
-    /// Marks that cover zero, the bars and their whiskers.
-    fn marks(&self) -> Marks {
+    /// Ticks that cover zero, the bars and their whiskers.
+    fn ticks(&self) -> Ticks {
         let (low, high) =
             self.bars
                 .iter()
@@ -266,17 +207,11 @@ impl Clusters {
                         high.max(bar.value).max(whisker_high),
                     )
                 });
-        Marks::covering(low, high, 6)
+        Ticks::covering(low, high, 6)
     }
 }
 
-fn draw_bar(
-    scene: &mut Scene,
-    panel: &Panel,
-    group: usize,
-    (left, right): (f64, f64),
-    bar: Height,
-) {
+fn draw_bar(scene: &mut Scene, panel: &Panel, group: usize, (left, right): (f64, f64), bar: Bar) {
     let (zero, end) = (panel.place_y(0.0), panel.place_y(bar.value));
     scene.rectangle(
         (left + 0.75, zero.min(end)),

@@ -1,8 +1,9 @@
-//! A finished figure: SVG text, PNG bytes, a file.
+//! A finished figure: as SVG text, as PNG bytes, or saved to a file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use offmodel_support::atomic_file;
 use plotters::prelude::IntoDrawingArea;
 use thiserror::Error;
 
@@ -10,7 +11,6 @@ use super::plotters_backend::{PlottersArea, SceneBackend};
 use super::png::write_png;
 use super::scene::Scene;
 use super::svg::write_svg;
-use crate::atomic_file::{WriteFileError, write_atomically};
 use crate::columns::ColumnError;
 use crate::statistics::FitError;
 
@@ -21,42 +21,42 @@ pub enum FigureError {
     /// A column is missing or of another type.
     #[error("failed to draw a figure: {0}")]
     Column(#[from] ColumnError),
-    /// The points have no line.
+    /// No line can be fitted to the points.
     #[error("failed to draw a figure: {0}")]
     Fit(#[from] FitError),
     /// The frame has no rows to draw.
     #[error("failed to draw a figure: no values in column {column:?}")]
     Empty {
-        /// Column of the values.
+        /// The column of the values.
         column: String,
     },
-    /// NaN or infinity among the values.
+    /// A value is NaN or infinite.
     #[error("failed to draw a figure: column {column:?} is {value} in row {row}")]
     NotFinite {
-        /// Column of the value.
+        /// The column of the value.
         column: String,
-        /// Row, counted from zero.
+        /// The row, from 0.
         row: usize,
-        /// The offending value.
+        /// The value.
         value: f64,
     },
-    /// Two values for one cell of a heatmap or one bar.
+    /// Several rows give a value for the same bar or the same cell of a heatmap.
     #[error("failed to draw a figure: two values for {place}")]
     Duplicate {
-        /// The labels of the place.
+        /// The labels of the bar or cell.
         place: String,
     },
-    /// More labels than can be read.
+    /// A figure would have more labels than a reader can tell apart.
     #[error("failed to draw a figure: {count} {what}, at most {limit} can be read")]
     TooMany {
-        /// What there is too much of.
+        /// The kind of label, in the plural.
         what: &'static str,
-        /// How many there are.
+        /// The number of labels.
         count: usize,
-        /// How many there may be.
+        /// The most labels allowed.
         limit: usize,
     },
-    /// A size that is no size.
+    /// A side of the figure is empty or too long.
     #[error("failed to draw a figure: size {width} x {height}, each side must be 1 to 8192 pixels")]
     Size {
         /// Width in CSS pixels.
@@ -64,7 +64,7 @@ pub enum FigureError {
         /// Height in CSS pixels.
         height: u32,
     },
-    /// The caller's plotters code failed.
+    /// The caller's plotters code returned an error.
     #[error("failed to draw a figure: {0}")]
     Plotters(Box<dyn std::error::Error + Send + Sync>),
     /// The pixels could not be encoded.
@@ -73,12 +73,17 @@ pub enum FigureError {
     /// The file name ends in neither `.svg` nor `.png`.
     #[error("failed to save a figure to {}: the name must end in .svg or .png", path.display())]
     UnknownFormat {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
     },
     /// The file could not be written.
-    #[error("failed to save a figure: {0}")]
-    Write(#[from] WriteFileError),
+    #[error("failed to save a figure: failed to write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
 }
 
 /// A drawn figure. Cheap to clone.
@@ -98,19 +103,20 @@ impl Figure {
         }
     }
 
-    /// A figure drawn with plotters: `draw` gets the area and returns what its drawing calls return.
+    /// Draws a figure with plotters: `draw` receives the drawing area.
     ///
-    /// `size` is width and height in CSS pixels. The text `sans-serif` is set in DejaVu Sans.
+    /// `size` is width and height in CSS pixels. The font family `sans-serif` is DejaVu Sans.
     ///
     /// # Errors
-    /// What `draw` returns, or a side of zero or above 8192 pixels.
+    /// The error of `draw`, or [`FigureError::Size`] if a side is not between 1 and 8192 pixels.
     pub fn with_plotters(
         title: &str,
         size: (u32, u32),
         draw: impl FnOnce(&PlottersArea<'_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
     ) -> Result<Self, FigureError> {
         let (width, height) = size;
-        if !(1..=8192).contains(&width) || !(1..=8192).contains(&height) {
+        const SIDE: std::ops::RangeInclusive<u32> = 1..=8192;
+        if !SIDE.contains(&width) || !SIDE.contains(&height) {
             return Err(FigureError::Size { width, height });
         }
         super::register_plotters_fonts();
@@ -119,13 +125,13 @@ impl Figure {
         Ok(Self::new(scene, title))
     }
 
-    /// The figure as an SVG document. All text in it is escaped, so that it may be put into an HTML page as it is.
+    /// The figure as an SVG document. All text is escaped, so the document may be put into an HTML page.
     #[must_use]
     pub fn svg(&self) -> &str {
         &self.svg
     }
 
-    /// The figure as a PNG image with two pixels per CSS pixel.
+    /// The figure as a PNG image with two pixels per CSS pixel in each direction.
     ///
     /// # Errors
     /// Only if the encoder fails.
@@ -133,39 +139,42 @@ impl Figure {
         write_png(&self.scene)
     }
 
-    /// What the figure is called.
+    /// The title of the figure; empty if it has none.
     #[must_use]
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// Width and height in CSS pixels: the size at which either form is to be shown.
+    /// Width and height in CSS pixels, at which both SVG and PNG should be shown.
     #[must_use]
     pub fn size(&self) -> (f64, f64) {
         (self.scene.width, self.scene.height)
     }
 
-    /// Writes the figure as SVG or PNG, as the name ends. The file appears whole or not at all.
+    /// Saves the figure as SVG or PNG, depending on the extension. The file appears whole or not at all.
     ///
     /// # Errors
-    /// Another ending, or a file that cannot be written.
+    /// When the extension is another one, or the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), FigureError> {
         let path = path.as_ref();
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        match ending.map(str::to_ascii_lowercase).as_deref() {
-            Some("svg") => write_atomically(path, self.svg.as_bytes())?,
-            Some("png") => write_atomically(path, &self.png()?)?,
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let written = match extension.map(str::to_ascii_lowercase).as_deref() {
+            Some("svg") => atomic_file::write(path, self.svg.as_bytes()),
+            Some("png") => atomic_file::write(path, &self.png()?),
             _ => {
                 return Err(FigureError::UnknownFormat {
                     path: path.to_owned(),
                 });
             }
-        }
-        Ok(())
+        };
+        written.map_err(|source| FigureError::Write {
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 
-/// Refuses the first value that is NaN or infinite.
+/// Returns an error for the first value that is NaN or infinite.
 pub(crate) fn check_finite(column: &str, values: &[f64]) -> Result<(), FigureError> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),

@@ -1,158 +1,98 @@
-//! Values over a numeric axis, a line per group, with the band of their intervals.
+//! Lines over a numeric axis, one per group, with bands for intervals.
 
 use polars::prelude::DataFrame;
 
-use super::axes::{
-    BOTTOM_SPACE, MARGIN, Panel, draw_title, left_space, title_height, width_with_title,
-};
 use super::figure::{Figure, FigureError, check_finite};
 use super::legend::{Legend, Swatch};
-use super::numerals::Marks;
+use super::options::{Options, builder_methods};
 use super::paint::{draw_marker, group_color};
+use super::panel::{Panel, start_numeric_figure};
 use super::scene::{Fill, Point, Scene, Stroke};
-use crate::columns::{distinct, labels, numbers};
+use super::ticks::Ticks;
+use crate::columns::{Categories, numbers};
 
-const PANEL_WIDTH: f64 = 520.0;
-const PANEL_HEIGHT: f64 = 320.0;
+const PANEL_SIZE: (f64, f64) = (520.0, 320.0);
 const MARKER_RADIUS: f64 = 4.0;
-/// With more points than this on a line, markers would hide it.
-const MARKED_POINTS: usize = 40;
+/// Lines with more points have no markers, which would hide the line.
+const MAX_MARKED_POINTS: usize = 40;
 
-/// Which columns of a frame are drawn, and what the axes are called.
+/// The columns and options of [`line_plot`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineAxes {
-    x: String,
-    y: String,
-    x_label: String,
-    y_label: String,
-    title: String,
-    group: Option<String>,
-    interval: Option<(String, String)>,
+    options: Options,
 }
 
 impl LineAxes {
-    /// Numeric columns `y` over `x`; the axes are called like the columns until told otherwise.
+    /// The numeric column `y` over the numeric column `x`. The axes are labelled with the names of
+    /// the columns.
     #[must_use]
     pub fn new(x: &str, y: &str) -> Self {
         Self {
-            x: x.to_owned(),
-            y: y.to_owned(),
-            x_label: x.to_owned(),
-            y_label: y.to_owned(),
-            title: String::new(),
-            group: None,
-            interval: None,
+            options: Options::new(x, y),
         }
-    }
-
-    /// Name of the x axis.
-    #[must_use]
-    pub fn x_label(mut self, label: &str) -> Self {
-        label.clone_into(&mut self.x_label);
-        self
-    }
-
-    /// Name of the y axis.
-    #[must_use]
-    pub fn y_label(mut self, label: &str) -> Self {
-        label.clone_into(&mut self.y_label);
-        self
-    }
-
-    /// Title of the figure.
-    #[must_use]
-    pub fn title(mut self, title: &str) -> Self {
-        title.clone_into(&mut self.title);
-        self
-    }
-
-    /// Column with a line per value.
-    #[must_use]
-    pub fn group(mut self, column: &str) -> Self {
-        self.group = Some(column.to_owned());
-        self
-    }
-
-    /// Columns with the bounds of a band around each line.
-    #[must_use]
-    pub fn interval(mut self, low: &str, high: &str) -> Self {
-        self.interval = Some((low.to_owned(), high.to_owned()));
-        self
     }
 }
 
-/// One point: x, y and the bounds of its interval.
-type Reading = (f64, f64, f64, f64);
+builder_methods!(LineAxes: x_label, y_label, title, group, interval);
+
+/// A point of a line with the bounds of its interval.
+#[derive(Clone, Copy, Debug)]
+struct LinePoint {
+    x: f64,
+    y: f64,
+    low: f64,
+    high: f64,
+}
 
 /// Draws a line per group through its points in order of x.
 ///
 /// # Errors
-/// A missing or wrong column, no rows, or values that are null or not finite.
+/// When a column is missing or has the wrong type, there are no rows, or a value is null or not
+/// finite.
 pub fn line_plot(frame: &DataFrame, axes: &LineAxes) -> Result<Figure, FigureError> {
-    let group_of_row = match &axes.group {
-        Some(column) => labels(frame, column)?,
-        None => vec![String::new(); frame.height()],
-    };
-    let groups = distinct(&group_of_row);
+    let options = &axes.options;
+    let groups = Categories::read_optional(frame, options.group.as_deref())?;
     let legend = Legend::of_groups(
-        axes.group.as_deref().unwrap_or_default(),
-        &groups,
+        options.group.as_deref().unwrap_or_default(),
+        &groups.names,
         Swatch::Marker,
     )?;
-    let readings = read(frame, axes)?;
+    let points = read(frame, options)?;
 
-    let all = |pick: fn(&Reading) -> f64| readings.iter().map(pick);
-    let x_marks = Marks::covering(
-        all(|r| r.0).fold(f64::INFINITY, f64::min),
-        all(|r| r.0).fold(f64::NEG_INFINITY, f64::max),
+    let all = |pick: fn(&LinePoint) -> f64| points.iter().map(pick);
+    let x_ticks = Ticks::covering(
+        all(|point| point.x).fold(f64::INFINITY, f64::min),
+        all(|point| point.x).fold(f64::NEG_INFINITY, f64::max),
         6,
     );
-    let y_marks = Marks::covering(
-        all(|r| r.1.min(r.2)).fold(f64::INFINITY, f64::min),
-        all(|r| r.1.max(r.3)).fold(f64::NEG_INFINITY, f64::max),
+    let y_ticks = Ticks::covering(
+        all(|point| point.y.min(point.low)).fold(f64::INFINITY, f64::min),
+        all(|point| point.y.max(point.high)).fold(f64::NEG_INFINITY, f64::max),
         6,
     );
-    let left = MARGIN + left_space(&y_marks.labels());
-    let top = MARGIN + title_height(&axes.title);
-    let panel = Panel {
-        left,
-        top,
-        right: left + PANEL_WIDTH,
-        bottom: top + PANEL_HEIGHT.max(legend.height()),
-        x: (x_marks.low(), x_marks.high()),
-        y: (y_marks.low(), y_marks.high()),
-    };
-    let mut scene = Scene::new(
-        width_with_title(panel.right + legend.width().max(6.0) + MARGIN, &axes.title),
-        (panel.bottom + BOTTOM_SPACE + MARGIN).ceil(),
-    );
-    draw_title(&mut scene, &axes.title);
-    panel.draw_y_axis(&mut scene, &y_marks, &axes.y_label);
-    panel.draw_x_marks(&mut scene, &x_marks);
-    panel.draw_x_name(&mut scene, &axes.x_label, BOTTOM_SPACE - 4.0);
+    let (mut scene, panel) = start_numeric_figure(options, PANEL_SIZE, &x_ticks, &y_ticks, &legend);
     panel.draw_frame(&mut scene);
-    let mut by_group: Vec<Vec<Reading>> = vec![Vec::new(); groups.len()];
-    for (reading, group) in readings.into_iter().zip(&group_of_row) {
-        let index = groups.iter().position(|known| known == group).unwrap_or(0);
-        by_group[index].push(reading);
+    let mut lines: Vec<Vec<LinePoint>> = vec![Vec::new(); groups.names.len()];
+    for (point, group) in points.into_iter().zip(&groups.of_row) {
+        lines[*group].push(point);
     }
-    for group in &mut by_group {
-        group.sort_by(|a, b| a.0.total_cmp(&b.0));
+    for line in &mut lines {
+        line.sort_by(|a, b| a.x.total_cmp(&b.x));
     }
     // All bands lie under all lines.
-    if axes.interval.is_some() {
-        for (index, group) in by_group.iter().enumerate() {
-            draw_band(&mut scene, &panel, index, group);
+    if options.interval.is_some() {
+        for (group, line) in lines.iter().enumerate() {
+            draw_band(&mut scene, &panel, group, line);
         }
     }
-    for (index, group) in by_group.iter().enumerate() {
-        draw_line(&mut scene, &panel, index, group);
+    for (group, line) in lines.iter().enumerate() {
+        draw_line(&mut scene, &panel, group, line);
     }
     legend.draw(&mut scene, (panel.right, panel.top));
-    Ok(Figure::new(scene, &axes.title))
+    Ok(Figure::new(scene, &options.title))
 }
 
-fn read(frame: &DataFrame, axes: &LineAxes) -> Result<Vec<Reading>, FigureError> {
+fn read(frame: &DataFrame, options: &Options) -> Result<Vec<LinePoint>, FigureError> {
     let column = |name: &str| -> Result<Vec<f64>, FigureError> {
         let values = numbers(frame, name)?;
         check_finite(name, &values)?;
@@ -163,44 +103,43 @@ fn read(frame: &DataFrame, axes: &LineAxes) -> Result<Vec<Reading>, FigureError>
         }
         Ok(values)
     };
-    let (x, y) = (column(&axes.x)?, column(&axes.y)?);
-    let (low, high) = match &axes.interval {
+    let (x, y) = (column(&options.x)?, column(&options.y)?);
+    let (low, high) = match &options.interval {
         Some((low, high)) => (column(low)?, column(high)?),
         None => (y.clone(), y.clone()),
     };
-    Ok((0..x.len())
-        .map(|row| (x[row], y[row], low[row], high[row]))
-        .collect())
+    let point = |row: usize| LinePoint {
+        x: x[row],
+        y: y[row],
+        low: low[row],
+        high: high[row],
+    };
+    Ok((0..x.len()).map(point).collect())
 }
 
-fn draw_band(scene: &mut Scene, panel: &Panel, index: usize, group: &[Reading]) {
-    let outline: Vec<Point> = group
+fn draw_band(scene: &mut Scene, panel: &Panel, group: usize, line: &[LinePoint]) {
+    let upper = line.iter().map(|point| panel.place(point.x, point.high));
+    let lower = line
         .iter()
-        .map(|(x, _, _, high)| panel.place(*x, *high))
-        .chain(
-            group
-                .iter()
-                .rev()
-                .map(|(x, _, low, _)| panel.place(*x, *low)),
-        )
-        .collect();
+        .rev()
+        .map(|point| panel.place(point.x, point.low));
     let fill = Fill {
-        color: group_color(index),
+        color: group_color(group),
         opacity: 0.16,
     };
-    scene.polygon(outline, fill);
+    scene.polygon(upper.chain(lower).collect(), fill);
 }
 
-fn draw_line(scene: &mut Scene, panel: &Panel, index: usize, group: &[Reading]) {
-    let points: Vec<Point> = group
+fn draw_line(scene: &mut Scene, panel: &Panel, group: usize, line: &[LinePoint]) {
+    let points: Vec<Point> = line
         .iter()
-        .map(|(x, y, _, _)| panel.place(*x, *y))
+        .map(|point| panel.place(point.x, point.y))
         .collect();
-    let marked = points.len() <= MARKED_POINTS;
-    scene.polyline(points.clone(), Stroke::new(group_color(index), 2.0));
-    if marked {
+    let has_markers = points.len() <= MAX_MARKED_POINTS;
+    scene.polyline(points.clone(), Stroke::new(group_color(group), 2.0));
+    if has_markers {
         for point in points {
-            draw_marker(scene, index, point, MARKER_RADIUS);
+            draw_marker(scene, group, point, MARKER_RADIUS);
         }
     }
 }

@@ -1,18 +1,31 @@
-//! Figures: a plot lays shapes out on a scene once, and the scene is written as SVG and painted as PNG.
+//! Figures. A plot function places shapes on a [`scene`] once; the scene is then written as SVG
+//! ([`svg`]) and painted as PNG ([`png`]).
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`bars`], [`lines`], [`scatter`], [`heatmap`] | the plot functions |
+//! | [`options`] | the options that they share, and their builder methods |
+//! | [`panel`], [`ticks`], [`legend`] | the data's rectangle with its axes; round numbers; the legend |
+//! | [`paint`], [`typeface`] | colours and markers; text widths and outlines |
+//! | [`scene`] | the shapes of a figure |
+//! | [`svg`], [`png`] | the two output formats |
+//! | [`figure`] | [`Figure`], the result |
+//! | [`plotters_backend`] | plotters code draws on a scene |
 
-mod axes;
 mod bars;
 mod figure;
 mod heatmap;
 mod legend;
 mod lines;
-mod numerals;
+mod options;
 mod paint;
+mod panel;
 mod plotters_backend;
 mod png;
 mod scatter;
 mod scene;
 mod svg;
+mod ticks;
 mod typeface;
 
 pub use bars::{BarAxes, grouped_bars};

@@ -1,4 +1,4 @@
-//! Colours and markers that stay apart for colour-blind readers and in grey print.
+//! Colours and markers that remain distinguishable for colour-blind readers and in grey print.
 
 use super::scene::{Fill, Point, Scene, Stroke};
 
@@ -14,7 +14,8 @@ pub(crate) const GRID: Color = Color(0xE8, 0xE8, 0xE8);
 pub(crate) const AXIS: Color = Color(0x55, 0x55, 0x55);
 pub(crate) const MISSING: Color = Color(0xD4, 0xD4, 0xD4);
 
-/// Colours of groups: Okabe and Ito, "Color universal design" (2008), without the yellow that white paper swallows.
+/// Colours of groups: Okabe and Ito, "Color universal design" (2008), without yellow, which is hard to
+/// see on white.
 const GROUPS: [Color; 7] = [
     Color(0x00, 0x72, 0xB2),
     Color(0xD5, 0x5E, 0x00),
@@ -40,7 +41,7 @@ const DIVERGING: [Color; 11] = [
     Color(0x05, 0x30, 0x61),
 ];
 
-/// Shapes of markers; with the colours they repeat only after 42 groups.
+/// Shapes of markers. Pairs of colour and shape repeat only after 42 groups.
 const MARKERS: [Marker; 6] = [
     Marker::Circle,
     Marker::Square,
@@ -60,12 +61,13 @@ enum Marker {
     Cross,
 }
 
-/// Colour of the group at `index`.
+/// The colour of the group at `index`.
 pub(crate) fn group_color(index: usize) -> Color {
     GROUPS[index % GROUPS.len()]
 }
 
-/// Colour of `value` on a diverging scale that is neutral at 0 and saturated at `limit` either way.
+/// The colour of `value` on a diverging scale that is neutral at 0 and saturates at `limit` and
+/// `-limit`.
 pub(crate) fn diverging(value: f64, limit: f64) -> Color {
     let steps = (DIVERGING.len() - 1) as f64;
     let position = ((value / limit).clamp(-1.0, 1.0) + 1.0) / 2.0 * steps;
@@ -74,7 +76,8 @@ pub(crate) fn diverging(value: f64, limit: f64) -> Color {
     DIVERGING[below].mix(DIVERGING[above], position - below as f64)
 }
 
-/// Draws the marker of the group at `index`, edged with the paper so that overlapping points stay countable.
+/// Draws the marker of the group at `index`, with a white edge so that overlapping points can be
+/// counted.
 pub(crate) fn draw_marker(scene: &mut Scene, index: usize, centre: Point, radius: f64) {
     let marker = MARKERS[index % MARKERS.len()];
     let edge = Fill::solid(PAPER);
@@ -91,7 +94,8 @@ pub(crate) fn draw_marker(scene: &mut Scene, index: usize, centre: Point, radius
 }
 
 impl Marker {
-    /// Corners at a radius that gives the markers about equal area; `None` for the circle.
+    /// The corners of the marker, scaled so that all markers have about the same area; none for the
+    /// circle.
     fn outline(self, (x, y): Point, radius: f64) -> Option<Vec<Point>> {
         let corners = |unit: &[Point], scale: f64| {
             unit.iter()
@@ -146,7 +150,7 @@ pub(crate) fn grid_stroke() -> Stroke {
 }
 
 impl Color {
-    /// `self` and `other` in shares `1 - share` and `share`.
+    /// Mixes `1 - share` of this colour with `share` of `other`.
     fn mix(self, other: Color, share: f64) -> Color {
         let channel =
             |a: u8, b: u8| (f64::from(a) + share * (f64::from(b) - f64::from(a))).round() as u8;
@@ -170,7 +174,7 @@ impl Color {
         0.2126 * linear(self.0) + 0.7152 * linear(self.1) + 0.0722 * linear(self.2)
     }
 
-    /// Black or white, whichever reads better on this colour: at least the contrast of 4.5 that WCAG asks for.
+    /// Black or white, whichever has more contrast to this colour: at least the 4.5 that WCAG demands.
     pub(crate) fn legible_text(self) -> Color {
         let contrast = |text: Color| {
             let (a, b) = (text.luminance() + 0.05, self.luminance() + 0.05);

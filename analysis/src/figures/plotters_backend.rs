@@ -1,6 +1,10 @@
-//! plotters drawing onto a scene, so that a researcher's own chart becomes a figure with the same text in SVG and PNG.
+//! A plotters backend that draws on a scene, so that a researcher's own chart becomes a [`Figure`] with
+//! the same text in SVG and PNG.
 //!
-//! plotters' own bitmap text (0.3, `ab_glyph`) drops the side bearings of glyphs and sets another baseline than its SVG.
+//! The bitmap text of plotters (0.3, feature `ab_glyph`) drops the side bearings of glyphs and has
+//! another baseline than its SVG text.
+//!
+//! [`Figure`]: super::Figure
 
 use std::convert::Infallible;
 use std::sync::Once;
@@ -18,16 +22,16 @@ use super::paint::Color;
 use super::scene::{Align, Fill, Point, Scene, Stroke, Text};
 use super::typeface::{CAPITAL_HEIGHT, Weight};
 
-/// Ratio of plotters' font size to the em size, as its SVG backend has it.
+/// Ratio of the font size of plotters to the em size, taken from its SVG backend.
 const FONT_SIZE_PER_EM: f64 = 1.24;
 
-/// The area that [`Figure::with_plotters`](super::Figure::with_plotters) hands out.
+/// The drawing area that [`Figure::with_plotters`](super::Figure::with_plotters) passes to its caller.
 pub type PlottersArea<'scene> = DrawingArea<SceneBackend<'scene>, Shift>;
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
-/// Makes the families `sans-serif` (regular, bold, italic) and `monospace` known to plotters, which with its
-/// `ab_glyph` feature has no fonts of its own. Later calls do nothing.
+/// Registers the font families `sans-serif` (regular, bold, italic) and `monospace` with plotters, which
+/// has no fonts of its own with its feature `ab_glyph`. Later calls do nothing.
 pub fn register_plotters_fonts() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
@@ -38,13 +42,13 @@ pub fn register_plotters_fonts() {
             ("sans-serif", FontStyle::Oblique, dejavu::sans::oblique()),
             ("monospace", FontStyle::Normal, dejavu::sans_mono::regular()),
         ] {
-            // The bytes are valid fonts; were they not, drawing text would report the missing family.
+            // The bytes are valid fonts. If they were not, drawing text would report the missing family.
             let _ = register_font(family, style, bytes);
         }
     });
 }
 
-/// plotters backend of a [`Figure`](super::Figure).
+/// The plotters backend of a [`Figure`](super::Figure).
 pub struct SceneBackend<'scene> {
     scene: &'scene mut Scene,
 }

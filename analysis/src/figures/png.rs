@@ -1,4 +1,5 @@
-//! A scene as pixels: every shape becomes an outline, whose exact coverage of each pixel is blended onto white.
+//! Paints a scene as a PNG image: each shape becomes an outline, whose exact coverage of every pixel is
+//! blended onto white.
 
 use ab_glyph_rasterizer::{Rasterizer, point};
 
@@ -7,10 +8,10 @@ use super::paint::{Color, PAPER};
 use super::scene::{Point, Scene, Shape, Stroke};
 use super::typeface::{self, Curve};
 
-/// Pixels of the image per CSS pixel of the scene: sharp on a dense screen and in print.
+/// Pixels of the image per CSS pixel of the scene, so that it is sharp on dense screens and in print.
 pub(crate) const PIXELS_PER_UNIT: f64 = 2.0;
 
-/// Paints the scene and encodes it.
+/// Paints a scene and encodes it.
 pub(crate) fn write_png(scene: &Scene) -> Result<Vec<u8>, FigureError> {
     let mut canvas = Canvas::new(scene);
     for shape in &scene.shapes {
@@ -75,7 +76,7 @@ impl Canvas {
             );
         }
         coverage.for_each_pixel_2d(|x, y, share| {
-            // Overlapping pieces of one outline count once.
+            // Overlapping pieces of an outline add up to more than 1.
             let alpha = f64::from(share.clamp(0.0, 1.0)) * opacity;
             if alpha > 0.0 {
                 let start = ((top + y as usize) * self.width + left + x as usize) * 3;
@@ -90,13 +91,13 @@ impl Canvas {
         });
     }
 
-    /// Part of the canvas that the segments may touch: left, top, width, height.
+    /// The part of the canvas that the segments may touch: left, top, width, height.
     fn cover(&self, segments: &[(Point, Point)]) -> Option<(usize, usize, usize, usize)> {
         let points = || segments.iter().flat_map(|(from, to)| [from, to]);
         let range = |pick: fn(&Point) -> f64, end: usize| {
             let low = points().map(pick).fold(f64::INFINITY, f64::min);
             let high = points().map(pick).fold(f64::NEG_INFINITY, f64::max);
-            // A cast saturates, so coordinates far outside end at the border.
+            // Casts saturate, so coordinates far outside end at the border.
             let low = (low.floor().max(0.0) as usize).min(end);
             let high = (high.ceil().max(0.0) as usize).min(end);
             (low < high).then(|| (low, high - low))
@@ -112,10 +113,10 @@ impl Canvas {
         let mut encoder = png::Encoder::new(&mut bytes, size(self.width), size(self.height));
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        // Flat areas compress best as they are.
+        // Without a filter, areas of one colour compress best.
         encoder.set_filter(png::FilterType::NoFilter);
         encoder.set_compression(png::Compression::Best);
-        // 192 dots per inch, so that programs that honour it show the size of the SVG.
+        // 192 dots per inch: programs that honour it show the image at the size of the SVG.
         let per_metre = (96.0 * PIXELS_PER_UNIT / 0.0254).round() as u32;
         encoder.set_pixel_dims(Some(png::PixelDimensions {
             xppu: per_metre,
@@ -129,7 +130,7 @@ impl Canvas {
     }
 }
 
-/// Outline of a polygon.
+/// The outline of a polygon.
 fn closed(points: &[Point]) -> Vec<Curve> {
     let next = points.iter().cycle().skip(1);
     points
@@ -156,12 +157,13 @@ fn circle((x, y): Point, radius: f64) -> Vec<Curve> {
         .collect()
 }
 
-/// Outline of a drawn line: a box per dash of each segment, and discs that round the joins. All pieces turn the same
-/// way, so that where they overlap the coverage adds up instead of cancelling.
+/// The outline of a stroked line: a box per dash of each segment, and discs that round the joins. All
+/// pieces have the same orientation, so that their coverage adds up where they overlap instead of
+/// cancelling.
 fn stroke_outline(points: &[Point], stroke: &Stroke) -> Vec<Curve> {
     let half = stroke.width / 2.0;
     let mut outline = Vec::new();
-    // Position within the dash pattern runs on through the corners.
+    // The dash pattern continues through corners.
     let mut travelled = 0.0;
     for (index, pair) in points.windows(2).enumerate() {
         let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
@@ -192,7 +194,7 @@ fn stroke_outline(points: &[Point], stroke: &Stroke) -> Vec<Curve> {
     outline
 }
 
-/// Parts of a segment that are drawn, as distances from its start.
+/// The drawn parts of a segment, as distances from its start.
 fn dashes(length: f64, travelled: f64, pattern: Option<(f64, f64)>) -> Vec<(f64, f64)> {
     let Some((dash, gap)) = pattern.filter(|(dash, gap)| *dash > 0.0 && *gap > 0.0) else {
         return vec![(0.0, length)];
@@ -210,7 +212,7 @@ fn dashes(length: f64, travelled: f64, pattern: Option<(f64, f64)>) -> Vec<(f64,
     parts
 }
 
-/// Curves as line segments in pixels of the image; pieces that are not finite are dropped.
+/// Converts curves to line segments in pixels of the image; drops those that are not finite.
 fn flatten(outline: &[Curve]) -> Vec<(Point, Point)> {
     let scaled = |(x, y): Point| (x * PIXELS_PER_UNIT, y * PIXELS_PER_UNIT);
     let mut segments = Vec::with_capacity(outline.len());
@@ -246,14 +248,14 @@ fn sample(steps: u32, segments: &mut Vec<(Point, Point)>, at: impl Fn(f64) -> Po
     }
 }
 
-/// Passes on a segment of an outline such that the rasterizer, which knows no borders, sees only points inside
-/// `0..=right` by `0..=bottom`. What lies above or below contributes nothing to a row inside; what lies left or right
-/// is moved to that border, where it still counts for the rows it crosses.
+/// Clips a segment of an outline to `0..=right` by `0..=bottom`, because the rasterizer does not check
+/// bounds. Parts above or below cover no row inside and are dropped; parts to the left or right are
+/// moved to that border, where they still count for the rows that they cross.
 fn clip(from: Point, to: Point, right: f64, bottom: f64, mut draw: impl FnMut(Point, Point)) {
     let Some((from, to)) = cut_rows(from, to, bottom) else {
         return;
     };
-    // Split where the segment crosses a side, then clamp each piece.
+    // Splits the segment where it crosses a side, then clamps each piece.
     let mut stops = vec![0.0, 1.0];
     let run = to.0 - from.0;
     if run != 0.0 {
@@ -276,7 +278,7 @@ fn clip(from: Point, to: Point, right: f64, bottom: f64, mut draw: impl FnMut(Po
     }
 }
 
-/// The part of a segment between the rows 0 and `bottom`.
+/// The part of a segment between rows 0 and `bottom`, if any.
 fn cut_rows(from: Point, to: Point, bottom: f64) -> Option<(Point, Point)> {
     let rise = to.1 - from.1;
     if rise == 0.0 {

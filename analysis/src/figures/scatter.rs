@@ -2,129 +2,82 @@
 
 use polars::prelude::DataFrame;
 
-use super::axes::{BOTTOM_SPACE, MARGIN, Panel, draw_title, left_space, title_height};
 use super::figure::{Figure, FigureError};
 use super::legend::{Legend, Swatch};
-use super::numerals::{Marks, fixed};
+use super::options::{Options, builder_methods};
 use super::paint::{INK, draw_marker};
-use super::scene::{Fill, Point, Scene, Stroke};
-use crate::columns::{distinct, labels, numbers};
+use super::panel::start_numeric_figure;
+use super::scene::{Fill, Point, Stroke};
+use super::ticks::{Ticks, fixed};
+use crate::columns::{Categories, numbers};
 use crate::statistics::{ConfidenceInterval, LineFit, ordinary_least_squares};
 use crate::study::ChangeAgainstGap;
 
-const PANEL_WIDTH: f64 = 520.0;
-const PANEL_HEIGHT: f64 = 370.0;
+const PANEL_SIZE: (f64, f64) = (520.0, 370.0);
 const MARKER_RADIUS: f64 = 4.5;
-/// Points of the outline of the band, along x.
-const BAND_STEPS: u32 = 80;
+/// Sections of the outline of the band along x.
+const BAND_SECTIONS: u32 = 80;
 
-/// Which columns of a frame are drawn, and what the axes are called.
+/// The columns and options of [`scatter_with_fit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScatterAxes {
-    x: String,
-    y: String,
-    x_label: String,
-    y_label: String,
+    options: Options,
     intercept_label: String,
-    title: String,
-    group: Option<String>,
     group_label: String,
 }
 
 impl ScatterAxes {
-    /// Numeric columns `y` over `x`; the axes are called like the columns until told otherwise.
+    /// The numeric column `y` over the numeric column `x`. The axes are labelled with the names of
+    /// the columns.
     #[must_use]
     pub fn new(x: &str, y: &str) -> Self {
         Self {
-            x: x.to_owned(),
-            y: y.to_owned(),
-            x_label: x.to_owned(),
-            y_label: y.to_owned(),
+            options: Options::new(x, y),
             intercept_label: format!("{y} at {x} = 0"),
-            title: String::new(),
-            group: None,
             group_label: String::new(),
         }
     }
 
-    /// Name of the x axis.
-    #[must_use]
-    pub fn x_label(mut self, label: &str) -> Self {
-        label.clone_into(&mut self.x_label);
-        self
-    }
-
-    /// Name of the y axis.
-    #[must_use]
-    pub fn y_label(mut self, label: &str) -> Self {
-        label.clone_into(&mut self.y_label);
-        self
-    }
-
-    /// What the intercept is called beside the figure.
+    /// Sets the name of the intercept in the notes beside the figure.
     #[must_use]
     pub fn intercept_label(mut self, label: &str) -> Self {
         label.clone_into(&mut self.intercept_label);
         self
     }
 
-    /// Title of the figure.
-    #[must_use]
-    pub fn title(mut self, title: &str) -> Self {
-        title.clone_into(&mut self.title);
-        self
-    }
-
-    /// Column whose values are told apart by colour and marker, and what they are.
+    /// Gives the points of each value of `column` a colour and a marker of their own; `label` is the
+    /// heading of the legend.
     #[must_use]
     pub fn group(mut self, column: &str, label: &str) -> Self {
-        self.group = Some(column.to_owned());
+        self.options.group = Some(column.to_owned());
         label.clone_into(&mut self.group_label);
         self
     }
 }
 
-/// Draws a point per row of `frame`, the line by ordinary least squares with its pointwise 95% band, and beside them
-/// the intercept, slope and correlation with their intervals.
+builder_methods!(ScatterAxes: x_label, y_label, title);
+
+/// Draws a point per row of `frame`, the line by ordinary least squares with its pointwise 95% band,
+/// and beside them intercept, slope and correlation with their intervals.
 ///
 /// # Errors
-/// A missing or wrong column, nulls or values that are not finite, or points through which no line can be fitted.
+/// When a column is missing or has the wrong type, a value is null or not finite, or no line can be
+/// fitted to the points.
 pub fn scatter_with_fit(frame: &DataFrame, axes: &ScatterAxes) -> Result<Figure, FigureError> {
-    let x = numbers(frame, &axes.x)?;
-    let y = numbers(frame, &axes.y)?;
+    let options = &axes.options;
+    let x = numbers(frame, &options.x)?;
+    let y = numbers(frame, &options.y)?;
     let fit = ordinary_least_squares(&x, &y)?;
-    let group_of_row = match &axes.group {
-        Some(column) => labels(frame, column)?,
-        None => vec![String::new(); x.len()],
-    };
-    let groups = distinct(&group_of_row);
-    let mut legend = Legend::of_groups(&axes.group_label, &groups, Swatch::Marker)?;
+    let groups = Categories::read_optional(frame, options.group.as_deref())?;
+    let mut legend = Legend::of_groups(&axes.group_label, &groups.names, Swatch::Marker)?;
     legend.notes = notes(&fit, axes);
 
     let (low_x, high_x) = range(&x);
     let band = band(&fit, low_x, high_x);
     let (low_y, high_y) = range(&y);
-    let x_marks = Marks::covering(low_x, high_x, 8);
-    let y_marks = Marks::covering(low_y.min(fit.at(low_x)), high_y.max(fit.at(high_x)), 6);
-    let left = MARGIN + left_space(&y_marks.labels());
-    let top = MARGIN + title_height(&axes.title);
-    let panel = Panel {
-        left,
-        top,
-        right: left + PANEL_WIDTH,
-        bottom: top + PANEL_HEIGHT.max(legend.height()),
-        x: (x_marks.low(), x_marks.high()),
-        y: (y_marks.low(), y_marks.high()),
-    };
-
-    let mut scene = Scene::new(
-        (panel.right + legend.width() + MARGIN).ceil(),
-        (panel.bottom + BOTTOM_SPACE + MARGIN).ceil(),
-    );
-    draw_title(&mut scene, &axes.title);
-    panel.draw_y_axis(&mut scene, &y_marks, &axes.y_label);
-    panel.draw_x_marks(&mut scene, &x_marks);
-    panel.draw_x_name(&mut scene, &axes.x_label, BOTTOM_SPACE - 4.0);
+    let x_ticks = Ticks::covering(low_x, high_x, 8);
+    let y_ticks = Ticks::covering(low_y.min(fit.at(low_x)), high_y.max(fit.at(high_x)), 6);
+    let (mut scene, panel) = start_numeric_figure(options, PANEL_SIZE, &x_ticks, &y_ticks, &legend);
     panel.draw_zero_lines(&mut scene);
     panel.draw_frame(&mut scene);
 
@@ -144,19 +97,18 @@ pub fn scatter_with_fit(frame: &DataFrame, axes: &ScatterAxes) -> Result<Figure,
         panel.place(high_x, fit.at(high_x)),
         Stroke::new(INK, 1.8),
     );
-    for ((x, y), group) in x.iter().zip(&y).zip(&group_of_row) {
-        let index = groups.iter().position(|known| known == group).unwrap_or(0);
-        draw_marker(&mut scene, index, panel.place(*x, *y), MARKER_RADIUS);
+    for ((x, y), group) in x.iter().zip(&y).zip(&groups.of_row) {
+        draw_marker(&mut scene, *group, panel.place(*x, *y), MARKER_RADIUS);
     }
     legend.draw(&mut scene, (panel.right, panel.top));
-    Ok(Figure::new(scene, &axes.title))
+    Ok(Figure::new(scene, &options.title))
 }
 
 impl ChangeAgainstGap {
-    /// The pairs, marked by the family of the student, with the fitted line.
+    /// Draws the pairs with the fitted line; the marker of a pair is that of the student's family.
     ///
     /// # Errors
-    /// Only if `pairs` was changed by hand.
+    /// Only if `pairs` was modified.
     pub fn figure(&self, title: &str) -> Result<Figure, FigureError> {
         scatter_with_fit(
             &self.pairs,
@@ -170,6 +122,7 @@ impl ChangeAgainstGap {
     }
 }
 
+/// The notes of the legend: intercept, slope, correlation, and how they were computed.
 fn notes(fit: &LineFit, axes: &ScatterAxes) -> Vec<Vec<String>> {
     let bounds = |interval: ConfidenceInterval| {
         format!("[{}, {}]", fixed(interval.low, 3), fixed(interval.high, 3))
@@ -193,9 +146,10 @@ fn notes(fit: &LineFit, axes: &ScatterAxes) -> Vec<Vec<String>> {
     ]
 }
 
+/// Points along x with the interval of the fitted mean there.
 fn band(fit: &LineFit, low: f64, high: f64) -> Vec<(f64, ConfidenceInterval)> {
-    (0..=BAND_STEPS)
-        .map(|step| low + (high - low) * f64::from(step) / f64::from(BAND_STEPS))
+    (0..=BAND_SECTIONS)
+        .map(|section| low + (high - low) * f64::from(section) / f64::from(BAND_SECTIONS))
         .map(|x| (x, fit.interval_at(x)))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! What a figure consists of, before it is SVG or PNG: shapes in CSS pixels, y downwards, painted in order.
+//! A figure before it is SVG or PNG: shapes in CSS pixels, with y pointing down, painted in order.
 
 use super::paint::Color;
 use super::typeface::Weight;
@@ -6,7 +6,7 @@ use super::typeface::Weight;
 /// A point in CSS pixels.
 pub(crate) type Point = (f64, f64);
 
-/// A drawing of a given size on white paper.
+/// Shapes on a white background.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
     pub(crate) width: f64,
@@ -14,7 +14,7 @@ pub(crate) struct Scene {
     pub(crate) shapes: Vec<Shape>,
 }
 
-/// One painted thing.
+/// One shape.
 #[derive(Clone, Debug)]
 pub(crate) enum Shape {
     /// A filled polygon, closed by itself.
@@ -34,7 +34,7 @@ pub(crate) enum Shape {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fill {
     pub(crate) color: Color,
-    /// From 0 (nothing) to 1 (opaque).
+    /// From 0 (transparent) to 1 (opaque).
     pub(crate) opacity: f64,
 }
 
@@ -43,14 +43,14 @@ pub(crate) struct Stroke {
     pub(crate) color: Color,
     pub(crate) opacity: f64,
     pub(crate) width: f64,
-    /// Lengths of dash and gap.
+    /// Lengths of dash and gap; none for a solid line.
     pub(crate) dash: Option<(f64, f64)>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub(crate) content: String,
-    /// Where `align` puts the text horizontally, on its baseline.
+    /// The point on the baseline at which `align` places the text.
     pub(crate) anchor: Point,
     /// Em size.
     pub(crate) size: f64,
@@ -58,11 +58,11 @@ pub(crate) struct Text {
     pub(crate) color: Color,
     pub(crate) opacity: f64,
     pub(crate) align: Align,
-    /// Clockwise, in degrees, about the anchor.
+    /// Rotation about the anchor in degrees, clockwise.
     pub(crate) rotation: f64,
 }
 
-/// Which end of a text its anchor is.
+/// The part of a text that is at its anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     Start,
@@ -139,7 +139,7 @@ impl Stroke {
 }
 
 impl Text {
-    /// Regular dark text with its baseline at the anchor, starting there.
+    /// Regular dark text that starts at the anchor.
     pub(crate) fn new(content: impl Into<String>, anchor: Point, size: f64) -> Self {
         Self {
             content: content.into(),
@@ -172,7 +172,8 @@ impl Text {
         Self { rotation, ..self }
     }
 
-    /// Moves the baseline so that capitals and digits are centred vertically on the anchor (before rotation).
+    /// Moves the baseline so that capitals and digits are centred on the anchor, vertically before
+    /// rotation.
     pub(crate) fn centred_vertically(mut self) -> Self {
         let drop = super::typeface::CAPITAL_HEIGHT * self.size / 2.0;
         let (sine, cosine) = self.rotation.to_radians().sin_cos();

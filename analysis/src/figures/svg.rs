@@ -1,4 +1,4 @@
-//! A scene as an SVG document that can stand alone or inside an HTML page.
+//! Writes a scene as an SVG document, which may stand alone or inside an HTML page.
 
 use std::fmt::{self, Write};
 
@@ -6,10 +6,10 @@ use super::paint::{Color, PAPER};
 use super::scene::{Align, Fill, Point, Scene, Shape, Stroke, Text};
 use super::typeface::{FAMILY, Weight};
 
-/// Writes the scene; `title` is its name for readers that do not see it.
+/// Writes the scene. Screen readers read out `title`.
 pub(crate) fn write_svg(scene: &Scene, title: &str) -> String {
     let mut svg = String::new();
-    // Writing to a String cannot fail.
+    // Writing to a string cannot fail.
     let _ = write_document(&mut svg, scene, title);
     svg
 }
@@ -88,7 +88,7 @@ fn write_text(svg: &mut String, text: &Text) -> fmt::Result {
             Number(text.rotation)
         )?;
     }
-    // Spaces are part of an aligned label.
+    // SVG would otherwise collapse the spaces of aligned labels.
     writeln!(
         svg,
         " xml:space=\"preserve\">{}</text>",
@@ -146,7 +146,7 @@ impl fmt::Display for Points<'_> {
     }
 }
 
-/// Two decimals at most: a hundredth of a pixel is not seen.
+/// Writes a number with at most two decimals: a hundredth of a pixel is invisible.
 struct Number(f64);
 
 impl fmt::Display for Number {
@@ -170,7 +170,7 @@ impl fmt::Display for Hex {
     }
 }
 
-/// Text content with the characters of markup escaped, and those that XML forbids replaced.
+/// Writes text with markup characters escaped and characters that XML forbids replaced.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn coordinates_that_are_no_numbers_leave_a_valid_document() {
+    fn coordinates_that_are_not_finite_leave_a_valid_document() {
         let mut scene = Scene::new(100.0, 50.0);
         scene.line(
             (f64::NAN, f64::INFINITY),

@@ -1,4 +1,4 @@
-//! The typeface of figures, DejaVu Sans: measuring texts for layout, and their outlines for painting.
+//! The typeface of figures, DejaVu Sans: text widths for layout, and outlines for painting.
 
 use std::sync::LazyLock;
 
@@ -6,11 +6,11 @@ use ab_glyph::{Font, FontRef, GlyphId, OutlineCurve};
 
 use super::scene::{Align, Point, Text};
 
-/// Fonts that a viewer of the SVG tries in turn. Verdana has the widths of DejaVu Sans, and most others are narrower,
-/// so a layout that was measured with DejaVu Sans keeps its gaps.
+/// Fonts that a viewer of the SVG tries in order. Verdana has the widths of DejaVu Sans and most other
+/// fonts are narrower, so texts fit into a layout that was measured with DejaVu Sans.
 pub(crate) const FAMILY: &str = "DejaVu Sans, Verdana, sans-serif";
 
-/// Height of capitals and digits as a share of the em size.
+/// Height of capitals and digits, as a share of the em size.
 pub(crate) const CAPITAL_HEIGHT: f64 = 0.729;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +30,14 @@ fn embedded(bytes: &'static [u8]) -> FontRef<'static> {
     FontRef::try_from_slice(bytes).expect("DejaVu Sans is a valid font")
 }
 
-/// Width of a text in pixels at an em size.
+/// The width of a text in pixels at em size `size`.
 pub(crate) fn text_width(content: &str, size: f64, weight: Weight) -> f64 {
     let mut width = 0.0;
     lay_out(content, weight, |_, advance| width = advance);
     width * size
 }
 
-/// Outline of a text, aligned, rotated and placed as it asks for, in scene coordinates.
+/// The outline of a text in scene coordinates, aligned and rotated.
 pub(crate) fn outline(text: &Text) -> Vec<Curve> {
     let font = font(text.weight);
     let em = f64::from(font.units_per_em().unwrap_or(1.0));
@@ -104,8 +104,8 @@ fn font(weight: Weight) -> &'static FontRef<'static> {
     }
 }
 
-/// `content` on one line, without control characters, cut with an ellipsis after `limit` characters: what a label
-/// may show of a text that a model may have written.
+/// A text as a label: on one line, without control characters, cut with an ellipsis after `limit`
+/// characters. The text may have been written by a model.
 pub(crate) fn label(content: &str, limit: usize) -> String {
     let mut characters = content.chars().map(|character| {
         if character.is_control() || is_direction_mark(character) {
@@ -122,7 +122,7 @@ pub(crate) fn label(content: &str, limit: usize) -> String {
     label
 }
 
-/// The longest beginning of a label that fits a width, with an ellipsis where something was cut.
+/// The longest beginning of a label that fits into `width`, with an ellipsis if it was cut.
 pub(crate) fn fitting(content: &str, size: f64, weight: Weight, width: f64) -> String {
     let full = label(content, 200);
     if text_width(&full, size, weight) <= width {
@@ -138,7 +138,7 @@ pub(crate) fn fitting(content: &str, size: f64, weight: Weight, width: f64) -> S
     String::new()
 }
 
-/// Marks that reorder the text around them.
+/// Whether a character changes the direction of the text around it.
 fn is_direction_mark(character: char) -> bool {
     matches!(character, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,4 +1,5 @@
-//! Percentile bootstrap over problems.
+//! Percentile bootstrap over problems (Efron, "Bootstrap methods: another look at the jackknife", Annals
+//! of Statistics 7, 1979).
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -6,12 +7,12 @@ use thiserror::Error;
 
 use super::ConfidenceInterval;
 
-/// How to resample. The same values, settings and seed give the same interval on every machine.
+/// Settings of a bootstrap. The same values and settings give the same interval on every machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bootstrap {
     /// Number of resamples.
     pub resamples: usize,
-    /// Seed of the generator.
+    /// Seed of the random number generator.
     pub seed: u64,
     /// Confidence level, such as 0.95.
     pub level: f64,
@@ -28,28 +29,28 @@ impl Default for Bootstrap {
     }
 }
 
-/// A mean over problems and its bootstrap interval.
+/// A mean over problems with its bootstrap interval.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BootstrapEstimate {
-    /// The mean of the values as given.
+    /// The mean of the given values.
     pub estimate: f64,
-    /// Percentile interval of the resampled means.
+    /// The percentile interval of the resampled means.
     pub interval: ConfidenceInterval,
     /// Number of problems.
     pub problems: usize,
 }
 
-/// Why an interval could not be resampled.
+/// Why a bootstrap is not possible.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum BootstrapError {
-    /// Nothing to resample.
+    /// There are too few problems to resample.
     #[error("failed to bootstrap: {problems} problems, at least 2 are needed")]
     TooFewProblems {
         /// Number of problems given.
         problems: usize,
     },
-    /// Before and after are not the same problems.
+    /// The scores before and after are not of the same problems.
     #[error("failed to bootstrap: {before} problems before but {after} after")]
     LengthMismatch {
         /// Number of scores before.
@@ -57,28 +58,30 @@ pub enum BootstrapError {
         /// Number of scores after.
         after: usize,
     },
-    /// NaN or infinity among the scores.
+    /// A score is NaN or infinite.
     #[error("failed to bootstrap: the score of problem {index} is {value}")]
     NotFinite {
-        /// Position of the problem.
+        /// The problem, from 0.
         index: usize,
-        /// The offending value.
+        /// The score.
         value: f64,
     },
-    /// Settings that make no interval.
+    /// The settings define no interval.
     #[error("failed to bootstrap: {resamples} resamples at level {level}")]
     Settings {
-        /// Number of resamples asked for.
+        /// Number of resamples in the settings.
         resamples: usize,
-        /// Level asked for.
+        /// Confidence level in the settings.
         level: f64,
     },
 }
 
-/// Mean of per-problem scores, with a percentile interval from resampling problems with replacement.
+/// The mean of per-problem scores, with a percentile interval from resampling problems with
+/// replacement.
 ///
 /// # Errors
-/// Fewer than two problems, a score that is not finite, no resamples, or a level outside (0, 1).
+/// When there are fewer than two problems, a score is not finite, the settings have no resamples, or
+/// the level is outside (0, 1).
 pub fn bootstrap_mean(
     scores: &[f64],
     settings: &Bootstrap,
@@ -86,7 +89,7 @@ pub fn bootstrap_mean(
     check(scores, settings)?;
     let problems = scores.len();
     let mut generator = ChaCha8Rng::seed_from_u64(settings.seed);
-    // Drawn as u64 because the draws of `usize` depend on the width of a pointer.
+    // Drawn as u64, because draws of `usize` depend on the size of a pointer.
     let bound = problems as u64;
     let mut means: Vec<f64> = (0..settings.resamples)
         .map(|_| {
@@ -109,11 +112,12 @@ pub fn bootstrap_mean(
     })
 }
 
-/// Mean of `after - before` over the same problems (`before[i]` and `after[i]` are one problem), with a percentile
-/// interval from resampling problems. Pairing keeps the difficulty of the problems out of the interval.
+/// The mean of `after - before` over problems, with a percentile interval from resampling problems.
+/// `before[i]` and `after[i]` are scores of the same problem; pairing keeps the spread between easy and
+/// hard problems out of the interval.
 ///
 /// # Errors
-/// Slices of different lengths, and all of [`bootstrap_mean`].
+/// When the slices have different lengths, and as [`bootstrap_mean`].
 pub fn bootstrap_mean_difference(
     before: &[f64],
     after: &[f64],
@@ -152,7 +156,8 @@ fn check(scores: &[f64], settings: &Bootstrap) -> Result<(), BootstrapError> {
     Ok(())
 }
 
-/// Quantile of sorted values with linear interpolation (Hyndman and Fan's type 7, numpy's default).
+/// The quantile of sorted values with linear interpolation: type 7 of Hyndman and Fan, "Sample quantiles
+/// in statistical packages", The American Statistician 50 (1996); the default of numpy.
 fn quantile(sorted: &[f64], probability: f64) -> f64 {
     let position = probability * (sorted.len() - 1) as f64;
     let below = position.floor() as usize;
@@ -171,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_the_interval() {
+    fn the_seed_determines_the_interval() {
         let scores: Vec<f64> = (0..50).map(|i| (i as f64 * 0.37).sin()).collect();
         let run = |seed| {
             let settings = Bootstrap {
@@ -185,26 +190,29 @@ mod tests {
     }
 
     #[test]
-    fn paired_differences_cancel_what_both_share() {
+    fn pairing_cancels_the_spread_between_problems() {
         let before = accuracy(100, 200);
         let mut after = before.clone();
         after[..20].fill(0.0);
         let paired = bootstrap_mean_difference(&before, &after, &Bootstrap::default()).unwrap();
         assert!((paired.estimate + 0.1).abs() < 1e-12);
-        assert!(paired.interval.high < 0.0, "20 of 200 lost is no noise");
+        assert!(
+            paired.interval.high < 0.0,
+            "20 of 200 problems lost is more than noise"
+        );
         // Unpaired, the spread of the problems would give about +-0.098 instead of +-0.042.
         assert!(paired.interval.width() < 0.1);
     }
 
     #[test]
-    fn no_change_anywhere_has_no_width() {
+    fn without_any_change_the_interval_has_no_width() {
         let scores = accuracy(60, 200);
         let same = bootstrap_mean_difference(&scores, &scores, &Bootstrap::default()).unwrap();
         assert_eq!((same.estimate, same.interval.width()), (0.0, 0.0));
     }
 
     #[test]
-    fn bad_input_is_named() {
+    fn errors_say_what_is_wrong_with_the_input() {
         let settings = Bootstrap::default();
         let message =
             |result: Result<BootstrapEstimate, BootstrapError>| result.unwrap_err().to_string();

@@ -1,20 +1,18 @@
-//! A confidence interval and its one way of being written down.
-
 use std::fmt;
 
-/// Two-sided confidence interval, in the units of the estimate it belongs to.
+/// A two-sided confidence interval, in the units of its estimate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfidenceInterval {
     /// Lower bound.
     pub low: f64,
     /// Upper bound.
     pub high: f64,
-    /// Nominal coverage, such as 0.95.
+    /// Confidence level, such as 0.95.
     pub level: f64,
 }
 
 impl ConfidenceInterval {
-    /// Whether `value` lies in the interval, bounds included.
+    /// Whether `value` lies in the interval, including its bounds.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
@@ -27,7 +25,7 @@ impl ConfidenceInterval {
     }
 }
 
-/// `[low, high]`, with three decimals unless the format says otherwise (`{:.2}`).
+/// Writes `[low, high]` with three decimals, or with the precision of the format (`{:.2}`).
 impl fmt::Display for ConfidenceInterval {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = formatter.precision().unwrap_or(3);

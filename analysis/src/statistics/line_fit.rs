@@ -1,4 +1,4 @@
-//! Straight line by ordinary least squares, with the intervals a report needs.
+//! A straight line by ordinary least squares, with intervals.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use thiserror::Error;
 
 use super::ConfidenceInterval;
 
-/// Coverage of every interval of a [`LineFit`].
+/// Confidence level of every interval of a [`LineFit`].
 const LEVEL: f64 = 0.95;
 
-/// Why a line could not be fitted.
+/// Why no line can be fitted.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum FitError {
-    /// `x` and `y` are not pairs.
+    /// `x` and `y` have different lengths.
     #[error("failed to fit a line: {x} values of x but {y} values of y")]
     LengthMismatch {
         /// Number of x values.
@@ -23,23 +23,23 @@ pub enum FitError {
         /// Number of y values.
         y: usize,
     },
-    /// A line and its spread need at least three points.
+    /// There are fewer than three points, so the residuals have no degrees of freedom.
     #[error("failed to fit a line: {n} points, at least 3 are needed")]
     TooFewPoints {
         /// Number of points given.
         n: usize,
     },
-    /// NaN or infinity among the values.
+    /// A value is NaN or infinite.
     #[error("failed to fit a line: {axis}[{index}] is {value}")]
     NotFinite {
         /// `x` or `y`.
         axis: &'static str,
-        /// Position in the slice.
+        /// The position in the slice, from 0.
         index: usize,
-        /// The offending value.
+        /// The value.
         value: f64,
     },
-    /// All values of an axis are equal: slope (x) or correlation (y) is undefined.
+    /// All values of an axis are equal, so the slope (x) or the correlation (y) is undefined.
     #[error("failed to fit a line: all {n} values of {axis} equal {value}")]
     Constant {
         /// `x` or `y`.
@@ -49,7 +49,7 @@ pub enum FitError {
         /// The value they share.
         value: f64,
     },
-    /// Squares of the values overflow or vanish in double precision.
+    /// The squares of the values overflow or underflow in double precision.
     #[error("failed to fit a line: the spread of {axis} is {spread:e}, out of range")]
     OutOfRange {
         /// `x` or `y`.
@@ -61,8 +61,8 @@ pub enum FitError {
 
 /// A fitted line `y = intercept + slope * x`.
 ///
-/// The intervals have 95% coverage if the residuals are independent and normal with equal spread. Pairs that share
-/// a student or a teacher are not independent, so read the intervals of such a fit as lower bounds on the doubt.
+/// The intervals have 95% coverage if the residuals are independent and normal with equal variance.
+/// Pairs that share a student or a teacher are not independent, so their intervals are too narrow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineFit {
     /// Number of points.
@@ -83,16 +83,17 @@ pub struct LineFit {
     pub slope_p_value: f64,
     /// Pearson's correlation of x and y.
     pub r: f64,
-    /// 95% interval of r by Fisher's z transformation; `None` for three points, where its variance is undefined.
+    /// 95% interval of r by Fisher's z transformation; `None` for three points, where the variance of z
+    /// is undefined.
     pub r_interval: Option<ConfidenceInterval>,
-    /// Share of the variance of y that the line explains, `r * r`.
+    /// Share of the variance of y explained by the line, `r * r`.
     pub r_squared: f64,
-    /// x at which the line crosses zero, `-intercept / slope`; `None` for a flat line.
+    /// x at which the line crosses zero, `-intercept / slope`; `None` for slope 0.
     pub x_intercept: Option<f64>,
-    /// 95% interval of the x-intercept by Fieller's theorem; `None` where it is unbounded, that is where the slope
-    /// does not differ from zero at that level.
+    /// 95% interval of the x-intercept by Fieller's theorem; `None` if it is unbounded, which it is unless
+    /// the slope differs from zero at that level.
     pub x_intercept_interval: Option<ConfidenceInterval>,
-    /// Standard deviation of the residuals with n - 2 degrees of freedom, in units of y.
+    /// Standard deviation of the residuals with n - 2 degrees of freedom, in the units of y.
     pub residual_standard_error: f64,
     mean_x: f64,
     spread_x: f64,
@@ -102,7 +103,8 @@ pub struct LineFit {
 /// Fits `y = intercept + slope * x` by ordinary least squares.
 ///
 /// # Errors
-/// Slices of different lengths, fewer than three points, a value that is not finite, and constant x or y.
+/// When the slices have different lengths, there are fewer than three points, a value is not finite, or
+/// x or y is constant.
 pub fn ordinary_least_squares(x: &[f64], y: &[f64]) -> Result<LineFit, FitError> {
     check_values(x, y)?;
     let n = x.len();
@@ -119,7 +121,7 @@ pub fn ordinary_least_squares(x: &[f64], y: &[f64]) -> Result<LineFit, FitError>
 
     let slope = joint / spread_x;
     let intercept = mean_y - slope * mean_x;
-    // Rounding may carry |r| of collinear points past 1.
+    // Rounding may push |r| of collinear points beyond 1.
     let r = (joint / (spread_x.sqrt() * spread_y.sqrt())).clamp(-1.0, 1.0);
     let residual_squares: f64 = x
         .iter()
@@ -163,7 +165,7 @@ impl LineFit {
         self.intercept + self.slope * x
     }
 
-    /// 95% interval of the fitted mean at `x` (pointwise: the confidence band of a figure).
+    /// 95% interval of the fitted mean at `x`; pointwise, as in the confidence band of a figure.
     #[must_use]
     pub fn interval_at(&self, x: f64) -> ConfidenceInterval {
         let leverage = 1.0 / self.n as f64 + (x - self.mean_x).powi(2) / self.spread_x;
@@ -173,11 +175,12 @@ impl LineFit {
         )
     }
 
-    /// The fit as a frame: one row per quantity, with columns `quantity`, `estimate`, `standard_error`, `low`,
-    /// `high` and `n`, the number of points. A quantity without standard error or interval has nulls there.
+    /// The fit as a frame: one row per quantity, with columns `quantity`, `estimate`, `standard_error`,
+    /// `low`, `high` and `n` (the number of points). Standard error and interval are null where a quantity
+    /// has none.
     ///
     /// # Errors
-    /// Only if polars refuses columns of equal length.
+    /// Only if polars rejects columns of equal length.
     pub fn to_frame(&self) -> PolarsResult<DataFrame> {
         let rows = self.rows();
         let bound = |pick: fn(ConfidenceInterval) -> f64| -> Vec<Option<f64>> {
@@ -236,11 +239,12 @@ impl LineFit {
         ]
     }
 
-    /// Where the band of the line contains zero: the x with `(a + b x)^2 <= t^2 Var(a + b x)`.
+    /// The interval of x on which the confidence band contains zero: `(a + b x)^2 <= t^2 Var(a + b x)`.
     ///
-    /// Fieller, "Some problems in interval estimation", Journal of the Royal Statistical Society B 16 (1954).
+    /// Fieller, "Some problems in interval estimation", Journal of the Royal Statistical Society B 16
+    /// (1954).
     fn fieller_interval(&self) -> Option<ConfidenceInterval> {
-        // With u = x - mean(x), intercept and slope are uncorrelated, so the quadratic has no mixed variance term:
+        // With u = x - mean(x), intercept and slope are uncorrelated, so the quadratic has no covariance:
         // (b^2 - t^2 s^2 / Sxx) u^2 + 2 m b u + (m^2 - t^2 s^2 / n) <= 0, where m is the fitted y at mean(x).
         let centre = self.at(self.mean_x);
         let slope_margin = self.t_quantile * self.slope_standard_error;
@@ -267,7 +271,7 @@ struct Row {
     interval: Option<ConfidenceInterval>,
 }
 
-/// A compact table, one quantity a line.
+/// Writes a table with one quantity a line.
 impl fmt::Display for LineFit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -345,7 +349,7 @@ fn around(estimate: f64, half_width: f64) -> ConfidenceInterval {
     }
 }
 
-/// Interval of a correlation through `atanh`, whose standard error is `1 / sqrt(n - 3)`.
+/// The interval of a correlation by Fisher's z = atanh(r), whose standard error is `1 / sqrt(n - 3)`.
 fn fisher_interval(r: f64, n: usize) -> Option<ConfidenceInterval> {
     (n > 3).then(|| {
         let margin = Normal::standard().inverse_cdf(0.5 + LEVEL / 2.0) / (n as f64 - 3.0).sqrt();
@@ -357,8 +361,8 @@ fn fisher_interval(r: f64, n: usize) -> Option<ConfidenceInterval> {
     })
 }
 
-/// Quantile of Student's t above the median. The inverse of statrs 0.18 is off in the sixth digit at many degrees of
-/// freedom, so Newton's steps on its distribution function, which is exact there, follow.
+/// A quantile of Student's t above the median. The inverse in statrs 0.18 is wrong in the sixth digit at
+/// many degrees of freedom, so Newton steps on its distribution function, which is accurate, follow.
 fn student_quantile(freedom: f64, probability: f64) -> f64 {
     let student = student(freedom);
     let mut quantile = student.inverse_cdf(probability);
@@ -369,7 +373,7 @@ fn student_quantile(freedom: f64, probability: f64) -> f64 {
 }
 
 fn student_p_value(freedom: f64, statistic: f64) -> f64 {
-    // A perfect fit has no residuals and an infinite statistic.
+    // A perfect fit has no residuals, so its statistic is infinite.
     if statistic.is_infinite() {
         return 0.0;
     }
@@ -378,7 +382,7 @@ fn student_p_value(freedom: f64, statistic: f64) -> f64 {
 
 #[expect(
     clippy::expect_used,
-    reason = "only degrees of freedom that are not positive are refused; n >= 3 was checked"
+    reason = "fails only if the degrees of freedom are not positive; n >= 3 was checked"
 )]
 fn student(freedom: f64) -> StudentsT {
     StudentsT::new(0.0, 1.0, freedom).expect("n - 2 >= 1 degrees of freedom")

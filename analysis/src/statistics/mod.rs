@@ -1,4 +1,4 @@
-//! Estimates with their uncertainty: lines, proportions, means over problems, pass@k.
+//! Estimates and their uncertainty: lines, proportions, means over problems, pass@k.
 
 mod bootstrap;
 mod interval;

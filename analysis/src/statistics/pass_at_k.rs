@@ -1,39 +1,38 @@
-//! Probability that at least one of k samples solves a problem.
-
 use thiserror::Error;
 
 /// Why pass@k is undefined.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PassAtKError {
-    /// Fewer samples than k, or k = 0.
+    /// There are fewer samples than k, or k is 0.
     #[error("failed to compute pass@{k}: undefined for {samples} samples")]
     Undefined {
-        /// Samples drawn for the problem.
+        /// Number of samples of the problem.
         samples: u64,
-        /// Samples that may be tried.
+        /// Number of samples that may be tried.
         k: u64,
     },
-    /// More correct samples than samples.
+    /// There are more correct samples than samples.
     #[error("failed to compute pass@{k}: {correct} correct of {samples} samples")]
     Counts {
-        /// Samples drawn for the problem.
+        /// Number of samples of the problem.
         samples: u64,
-        /// Correct ones among them.
+        /// Number of correct samples.
         correct: u64,
-        /// Samples that may be tried.
+        /// Number of samples that may be tried.
         k: u64,
     },
 }
 
-/// Unbiased estimate of pass@k for one problem of whose `samples` answers `correct` are right:
-/// `1 - C(n - c, k) / C(n, k)`, as the product `1 - prod_{i = n-c+1..n} (1 - k / i)`.
+/// The unbiased estimate of pass@k for one problem: the probability that at least one of k samples is
+/// correct, given that `correct` of `samples` are.
 ///
-/// Average it over problems, and resample problems ([`bootstrap_mean`](crate::bootstrap_mean)) for an interval.
-/// Chen et al., "Evaluating large language models trained on code" (2021), arXiv:2107.03374.
+/// Computes `1 - C(n - c, k) / C(n, k)` as `1 - prod_{i = n-c+1..n} (1 - k / i)`, which does not overflow:
+/// Chen et al., "Evaluating large language models trained on code" (2021), arXiv:2107.03374. Average it
+/// over problems, and resample problems ([`bootstrap_mean`](crate::bootstrap_mean)) for an interval.
 ///
 /// # Errors
-/// `k` of zero or above `samples`, or more correct answers than samples.
+/// When `k` is 0 or greater than `samples`, or `correct` is greater than `samples`.
 pub fn pass_at_k(samples: u64, correct: u64, k: u64) -> Result<f64, PassAtKError> {
     if k == 0 || samples < k {
         return Err(PassAtKError::Undefined { samples, k });
@@ -68,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_counting_every_subset() {
+    fn the_formula_agrees_with_counting_every_subset() {
         // All 2^7 subsets of 7 samples, of which the first c are correct.
         for correct in 0..=7_u64 {
             for k in 1..=7_u32 {

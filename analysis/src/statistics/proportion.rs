@@ -1,15 +1,13 @@
-//! Uncertainty of a share of successes, such as an accuracy.
-
 use statrs::distribution::{ContinuousCDF, Normal};
 use thiserror::Error;
 
 use super::ConfidenceInterval;
 
-/// Why a share has no interval.
+/// Why a share of successes has no interval.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum ProportionError {
-    /// No trials, or more successes than trials.
+    /// There are no trials, or more successes than trials.
     #[error("failed to compute the interval of a share: {successes} successes in {trials} trials")]
     Counts {
         /// Number of successes.
@@ -22,18 +20,19 @@ pub enum ProportionError {
         "failed to compute the interval of a share: confidence level {level} is not between 0 and 1"
     )]
     Level {
-        /// The level asked for.
+        /// The confidence level.
         level: f64,
     },
 }
 
-/// Wilson's score interval of a share of successes at confidence `level`, such as 0.95.
+/// Wilson's score interval of a share of successes, such as an accuracy, at confidence `level`, such as
+/// 0.95.
 ///
-/// Unlike the textbook interval it keeps its coverage near 0 and 1 and never leaves them. Wilson, "Probable
-/// inference, the law of succession, and statistical inference", JASA 22 (1927).
+/// Unlike the normal approximation it keeps its coverage near 0 and 1 and stays between them. Wilson,
+/// "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
 ///
 /// # Errors
-/// No trials, more successes than trials, or a level outside (0, 1).
+/// When there are no trials, more successes than trials, or the level is outside (0, 1).
 pub fn wilson_interval(
     successes: u64,
     trials: u64,
@@ -52,7 +51,7 @@ pub fn wilson_interval(
     let centre = (share + z * z / (2.0 * n)) / scale;
     let half_width = z / scale * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
     Ok(ConfidenceInterval {
-        // At the ends one bound is exactly 0 or 1; rounding must not move it off.
+        // At the ends one bound is exactly 0 or 1, which rounding would miss.
         low: if successes == 0 {
             0.0
         } else {
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_or_nothing_keeps_one_bound_at_the_end() {
+    fn without_failures_or_successes_one_bound_is_exact() {
         let none = wilson_interval(0, 20, 0.95).unwrap();
         let all = wilson_interval(20, 20, 0.95).unwrap();
         assert_eq!(none.low, 0.0);
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_counts_and_levels_are_named() {
+    fn errors_name_impossible_counts_and_levels() {
         let error = wilson_interval(5, 4, 0.95).unwrap_err();
         assert_eq!(
             error.to_string(),

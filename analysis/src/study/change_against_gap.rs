@@ -1,4 +1,4 @@
-//! How the change of a student depends on the gap to its teacher.
+//! How the change of a student depends on the gap between its teacher and it.
 
 use std::fmt;
 
@@ -9,59 +9,59 @@ use super::with_families;
 use crate::columns::{ColumnError, distinct, optional_numbers, texts};
 use crate::statistics::{ConfidenceInterval, FitError, LineFit, ordinary_least_squares};
 
-/// Why a question of the study could not be answered from a frame.
+/// Why a computation of the study failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StudyError {
     /// A column is missing or of another type.
     #[error(transparent)]
     Column(#[from] ColumnError),
-    /// The pairs have no line.
+    /// No line can be fitted to the pairs.
     #[error(transparent)]
     Fit(#[from] FitError),
-    /// The family is neither among the students nor among the teachers.
+    /// No student and no teacher is of the family.
     #[error("failed to leave out family {family:?}: the pairs have {}", known.join(", "))]
     UnknownFamily {
-        /// Family asked for.
+        /// The requested family.
         family: String,
-        /// Families of the pairs.
+        /// The families of the pairs.
         known: Vec<String>,
     },
-    /// The benchmark was not published.
+    /// No numbers were published for the benchmark.
     #[error("failed to find benchmark {benchmark:?}: published are {}", known.join(", "))]
     UnknownBenchmark {
-        /// Benchmark asked for.
+        /// The requested benchmark.
         benchmark: String,
-        /// Benchmarks that were published.
+        /// The benchmarks with published numbers.
         known: Vec<String>,
     },
-    /// polars refused an operation.
+    /// polars rejected an operation.
     #[error("failed to build a frame: {0}")]
     Frame(#[from] PolarsError),
 }
 
 /// The line `change = intercept + slope * gap` over pairs of student and teacher.
 ///
-/// Its intercept is the *fitted change at zero gap*: what training on a teacher as good as the student does. Its
-/// x-intercept is another thing, the gap at which the fitted change is zero.
+/// Its intercept is the *fitted change at zero gap*: the effect of training on a teacher that is as good
+/// as the student. Its x-intercept is the gap at which the fitted change is zero.
 #[derive(Clone, Debug)]
 pub struct ChangeAgainstGap {
     /// The fitted line.
     pub fit: LineFit,
-    /// The pairs it was fitted to, with columns `student_family` and `teacher_family` added.
+    /// The pairs of the fit, with columns `student_family` and `teacher_family` added.
     pub pairs: DataFrame,
-    /// Pairs that were left out because their change or gap is null.
+    /// Number of pairs left out because their change or gap is null.
     pub incomplete_pairs: usize,
 }
 
 /// Fits change against gap.
 ///
-/// `frame` has a row per pair and the columns `student`, `teacher` (text), `change` (score after training minus
-/// before) and `gap` (teacher's score minus student's baseline), both in units of the score. A pair whose change or
-/// gap is null is left out and counted.
+/// `frame` has a row per pair and the columns `student` and `teacher` (text), `change` (score after
+/// training minus baseline) and `gap` (teacher's score minus the student's baseline), both in the units
+/// of the score. Pairs whose change or gap is null are left out and counted.
 ///
 /// # Errors
-/// A missing or wrong column, or pairs through which no line can be fitted.
+/// When a column is missing or has the wrong type, or no line can be fitted to the pairs.
 pub fn change_against_gap(frame: &DataFrame) -> Result<ChangeAgainstGap, StudyError> {
     let frame = with_families(frame)?;
     let gaps = optional_numbers(&frame, "gap")?;
@@ -85,10 +85,10 @@ pub fn change_against_gap(frame: &DataFrame) -> Result<ChangeAgainstGap, StudyEr
 }
 
 impl ChangeAgainstGap {
-    /// The fit without the pairs in which `family` is the student's or the teacher's.
+    /// The fit without the pairs whose student or teacher is of `family`.
     ///
     /// # Errors
-    /// A family that no pair has, or too few pairs left.
+    /// When no pair has the family, or no line can be fitted to the other pairs.
     pub fn without_family(&self, family: &str) -> Result<ChangeAgainstGap, StudyError> {
         let known = self.families()?;
         if !known.iter().any(|known| known == family) {
@@ -107,22 +107,22 @@ impl ChangeAgainstGap {
         change_against_gap(&keep_rows(&self.pairs, &keep)?)
     }
 
-    /// Families among students and teachers, in order of first appearance.
+    /// The families of students and teachers, in order of first appearance.
     ///
     /// # Errors
-    /// Only if `pairs` was changed by hand.
+    /// Only if `pairs` was modified.
     pub fn families(&self) -> Result<Vec<String>, StudyError> {
         let mut families = texts(&self.pairs, "student_family")?;
         families.extend(texts(&self.pairs, "teacher_family")?);
         Ok(distinct(&families))
     }
 
-    /// One row per family, with the fit of the pairs that remain when the family is left out of students and
-    /// teachers: `family_left_out`, `n`, and estimate with 95% bounds of intercept, slope, r and x-intercept.
-    /// Where no line can be fitted to the rest, the numbers are null and `problem` says why.
+    /// One row per family, with the fit [without](Self::without_family) it: columns `family_left_out`,
+    /// `n`, estimate and 95% bounds of intercept, slope, r and x-intercept, and `problem`. If no line can
+    /// be fitted to the other pairs, the numbers are null and `problem` is the reason.
     ///
     /// # Errors
-    /// Only if `pairs` was changed by hand.
+    /// Only if `pairs` was modified.
     pub fn leave_one_family_out(&self) -> Result<DataFrame, StudyError> {
         let families = self.families()?;
         let mut fits = Vec::with_capacity(families.len());
@@ -144,7 +144,7 @@ impl ChangeAgainstGap {
     }
 }
 
-/// The line in the words of the study.
+/// Writes the fit in the terms of the study.
 impl fmt::Display for ChangeAgainstGap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fit = &self.fit;

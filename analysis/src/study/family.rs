@@ -1,11 +1,11 @@
-//! Which family a model belongs to, from its name.
+//! Finds the family of a model from its name.
 
 use polars::prelude::{Column, DataFrame};
 
 use super::StudyError;
 use crate::columns::texts;
 
-/// Prefixes of model names, and the family each stands for.
+/// Prefixes of model names, and their families.
 const FAMILIES: [(&str, &str); 7] = [
     ("qwen", "qwen"),
     ("llama", "llama"),
@@ -16,9 +16,10 @@ const FAMILIES: [(&str, &str); 7] = [
     ("claude", "claude"),
 ];
 
-/// Family of a model: the lowercase prefix of its name after the last `/`, so that `qwen30b` and
-/// `Qwen/Qwen3-4B-Instruct-2507` are both `qwen`. The family of an unknown name is its leading letters
-/// (`smollm` of `SmolLM2-135M-Instruct`), or the whole name if it starts with none.
+/// The family of a model, from the start of its name after the last `/`, in lower case: `qwen` for
+/// `qwen30b` and for `Qwen/Qwen3-4B-Instruct-2507`. The family of an unknown model is the leading letters
+/// of its name (`smollm` for `SmolLM2-135M-Instruct`), or the whole name if it starts with another
+/// character.
 #[must_use]
 pub fn model_family(name: &str) -> String {
     let name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
@@ -29,11 +30,11 @@ pub fn model_family(name: &str) -> String {
     if letters.is_empty() { name } else { letters }
 }
 
-/// The frame with columns `student_family` and `teacher_family` added (or replaced), from its columns `student` and
-/// `teacher`.
+/// Adds the columns `student_family` and `teacher_family` to a frame, or replaces them, from its columns
+/// `student` and `teacher`.
 ///
 /// # Errors
-/// A missing column, one that is not text, or a null in one.
+/// When one of the two is missing, is not text, or has a null.
 pub fn with_families(frame: &DataFrame) -> Result<DataFrame, StudyError> {
     let mut frame = frame.clone();
     for (of, family) in [("student", "student_family"), ("teacher", "teacher_family")] {
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_the_study_and_of_the_hub_share_families() {
+    fn names_in_the_study_and_on_the_hub_have_the_same_families() {
         for (name, family) in [
             ("qwen235b", "qwen"),
             ("Qwen/Qwen3-4B-Instruct-2507", "qwen"),

@@ -1,4 +1,4 @@
-//! The study's own questions: families of models, change against gap, and the published figures.
+//! The study being reproduced: families of models, change against gap, and the published numbers.
 
 mod change_against_gap;
 mod family;

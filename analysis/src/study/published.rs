@@ -1,7 +1,7 @@
-//! Published figures of the study being reproduced, as frames.
+//! The published numbers of the study being reproduced, as frames.
 //!
 //! Source: "Why does off-model SFT degrade capabilities?" (2026-05) and the public repository of its code, whose
-//! stored figures print these values to two decimals. See `analysis/data/README.md`.
+//! figures print these values to two decimals. See `analysis/data/README.md`.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -11,35 +11,36 @@ use polars::prelude::{Column, CsvReader, DataFrame, SerReader};
 use super::StudyError;
 use crate::columns::{distinct, numbers, texts};
 
-/// Change in accuracy of 6 students trained on 11 teachers, on 4 benchmarks of 200 items: columns `benchmark`,
-/// `student`, `teacher`, `change`.
+/// The change in accuracy of 6 students trained on 11 teachers, on 4 benchmarks of 200 items each: columns
+/// `benchmark`, `student`, `teacher`, `change`.
 #[must_use]
 pub fn degradation() -> DataFrame {
     parse(include_str!("../../data/degradation.csv"))
 }
 
-/// Each model's own Olympiads accuracy, from which the gap is computed: columns `model`, `accuracy`. The baselines of
-/// the runs, in [`experiments`], differ a little.
+/// The Olympiads accuracy of each model without training, from which the gap is computed: columns
+/// `model`, `accuracy`. The baselines of the individual runs, in [`experiments`], differ slightly.
 #[must_use]
 pub fn olympiads_accuracy() -> DataFrame {
     parse(include_str!("../../data/olympiads_accuracy.csv"))
 }
 
-/// What could be read of the other experiments: columns `experiment`, `student`, `benchmark`, `measure`, `value`.
+/// The numbers of the other experiments, as far as the figures show them: columns `experiment`, `student`,
+/// `benchmark`, `measure`, `value`.
 #[must_use]
 pub fn experiments() -> DataFrame {
     parse(include_str!("../../data/experiments.csv"))
 }
 
-/// The pairs of one benchmark, pairs of a model with itself included, ready for
-/// [`change_against_gap`](crate::change_against_gap): columns `benchmark`, `student`, `teacher`, `student_olympiads`,
-/// `teacher_olympiads`, `gap`, `change`.
+/// The pairs of one benchmark, as input for [`change_against_gap`](crate::change_against_gap): columns
+/// `benchmark`, `student`, `teacher`, `student_olympiads`, `teacher_olympiads`, `gap`, `change`. Pairs of a
+/// model with itself are included.
 ///
-/// The gap is always one of Olympiads accuracies, whatever the benchmark of the change: teachers' own scores were
-/// published for no other.
+/// The gap is between Olympiads accuracies, whatever the benchmark of the change: teachers' own scores
+/// were published for that benchmark only.
 ///
 /// # Errors
-/// A benchmark that was not published (the error lists those that were).
+/// When no numbers were published for the benchmark; the error lists those with numbers.
 pub fn change_and_gap(benchmark: &str) -> Result<DataFrame, StudyError> {
     let changes = degradation();
     let benchmarks = texts(&changes, "benchmark")?;

@@ -1,3 +1,5 @@
+//! Parses a cell into commands, items, statements and the displayed expression.
+
 use std::ops::Range;
 
 use proc_macro2::Span;
@@ -5,48 +7,40 @@ use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
+use crate::commands::{Command, split_commands};
 use crate::position::{line_and_column, offset_of};
 
-/// A parsed cell. All ranges are byte ranges of [`Cell::code`].
+/// A parsed cell. All ranges are byte ranges of [`Cell::code`], so that generated code can hold the
+/// user's own text and the compiler's messages refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// The cell's text with every command line blanked, so that lines and columns stay.
+    /// The text with every command line replaced by blanks. Lines and columns are those of the cell.
+    /// A last `let` without its semicolon gets one.
     pub code: String,
     /// Lines such as `:vars` and `?name`, in order.
     pub commands: Vec<Command>,
     /// Functions, types, imports and macros.
     pub items: Vec<Item>,
-    /// Everything that runs, in order; the displayed expression is the last of them.
+    /// Everything that runs, in order. The displayed expression is the last of them.
     pub statements: Vec<Statement>,
-    /// The range of the expression whose value is displayed.
+    /// The tail expression, whose value is displayed: the last one, if it has no semicolon.
     pub tail: Option<Range<usize>>,
-    /// Whether `.await` occurs outside inner `async` blocks and closures.
+    /// Whether the cell itself awaits: `.await` outside inner `async` blocks, closures and items.
     pub uses_await: bool,
-}
-
-/// A line that speaks to the kernel: `:name arguments`, or `?name` for help on a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    /// The word after the colon, or `?`.
-    pub name: String,
-    /// The rest of the line, trimmed.
-    pub arguments: String,
-    /// Its line in the cell, from 1.
-    pub line: usize,
 }
 
 /// A definition that later cells see and may replace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// What it defines.
+    /// The kind of definition.
     pub kind: ItemKind,
-    /// Its name, where it has one (an `impl` block and a glob import have none).
+    /// The name; none for `impl` blocks and imports.
     pub name: Option<String>,
-    /// Its text, attributes and documentation included.
+    /// The text, with attributes and documentation.
     pub range: Range<usize>,
 }
 
-/// The kinds of items that the kernel tells apart.
+/// The kinds of items that the kernel distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ItemKind {
     /// `fn`.
@@ -70,7 +64,7 @@ pub enum ItemKind {
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// Its text, semicolon included.
+    /// The text, with the semicolon.
     pub range: Range<usize>,
     /// The variables that it introduces at the top level of the cell.
     pub bindings: Vec<Binding>,
@@ -79,15 +73,16 @@ pub struct Statement {
 /// A variable introduced by a `let`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// Its name.
+    /// The variable's name.
     pub name: String,
-    /// Whether it was declared `mut`.
+    /// Whether the variable is declared `mut`.
     pub mutable: bool,
-    /// The number of parameters, where it is a closure written out: `let f = |x, y| x + y;`.
-    pub closure: Option<usize>,
+    /// The number of parameters, if the value is a closure expression: 2 for
+    /// `let f = |x, y| x + y;`.
+    pub closure_parameters: Option<usize>,
 }
 
-/// A cell that is not Rust.
+/// Why a text is not a sequence of Rust statements.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct ParseError {
@@ -95,14 +90,15 @@ pub struct ParseError {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong.
+    /// The parser's message.
     pub message: String,
-    /// The text ended where more was expected.
+    /// Whether the text ended where more was expected, so that further lines may complete it.
     pub at_end: bool,
 }
 
 impl ParseError {
-    /// As a compiler would show it: in colours, with the line and a mark under the column.
+    /// Renders the error in the style of rustc: with ANSI colours, the line, and a mark under the
+    /// column.
     pub fn rendered(&self, source: &str) -> String {
         let Self {
             line,
@@ -126,14 +122,14 @@ impl ParseError {
 /// # Errors
 /// When the text, commands aside, is not a sequence of Rust statements.
 pub fn parse(source: &str) -> Result<Cell, ParseError> {
-    let (mut code, commands) = take_commands(source);
+    let (mut code, commands) = split_commands(source);
     let mut parsed = syn::Block::parse_within.parse_str(&code);
     if parsed.is_err() {
-        // A last `let` without its semicolon is clear enough, and common in notebooks.
-        let ended = format!("{};", code.trim_end());
-        if let Ok(statements) = syn::Block::parse_within.parse_str(&ended) {
+        // A last `let` without its semicolon is common in notebooks, and its meaning is clear.
+        let terminated = format!("{};", code.trim_end());
+        if let Ok(statements) = syn::Block::parse_within.parse_str(&terminated) {
             parsed = Ok(statements);
-            code = ended;
+            code = terminated;
         }
     }
     let statements = parsed.map_err(|error| parse_error(&code, &error))?;
@@ -148,7 +144,7 @@ pub fn parse(source: &str) -> Result<Cell, ParseError> {
     for statement in &statements {
         let range = range_of(&code, statement.span());
         match statement {
-            syn::Stmt::Item(item) => cell.items.push(describe(item, range)),
+            syn::Stmt::Item(item) => cell.items.push(item_of(item, range)),
             syn::Stmt::Local(local) => {
                 cell.statements.push(Statement {
                     range,
@@ -163,64 +159,17 @@ pub fn parse(source: &str) -> Result<Cell, ParseError> {
             }
         }
     }
-    cell.tail = statements.last().and_then(|last| displayed(&code, last));
+    cell.tail = statements.last().and_then(|last| tail(&code, last));
     cell.code = code;
     Ok(cell)
-}
-
-/// The text with every command line blanked, also where the rest is not Rust yet.
-pub fn without_commands(source: &str) -> String {
-    take_commands(source).0
-}
-
-/// Blanks the command lines: those before the first line of code that start with `:` or `?`,
-/// and later ones that no Rust statement could start with.
-fn take_commands(source: &str) -> (String, Vec<Command>) {
-    let mut code = String::with_capacity(source.len());
-    let mut commands = Vec::new();
-    for (index, line) in source.split_inclusive('\n').enumerate() {
-        match command(line.trim(), index + 1) {
-            Some(command) => {
-                commands.push(command);
-                code.extend(line.chars().map(|character| match character {
-                    '\n' => '\n',
-                    _ => ' ',
-                }));
-            }
-            None => code.push_str(line),
-        }
-    }
-    (code, commands)
-}
-
-fn command(line: &str, number: usize) -> Option<Command> {
-    let is_name =
-        |text: &str| text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    if let Some(rest) = line.strip_prefix(':').filter(|rest| is_name(rest)) {
-        let (name, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        return Some(Command {
-            name: name.to_owned(),
-            arguments: arguments.trim().to_owned(),
-            line: number,
-        });
-    }
-    let asked = line.strip_prefix('?').filter(|rest| is_name(rest))?;
-    let whole_line_is_a_path = asked
-        .chars()
-        .all(|character| character.is_alphanumeric() || matches!(character, '_' | ':' | '.'));
-    whole_line_is_a_path.then(|| Command {
-        name: "?".to_owned(),
-        arguments: asked.to_owned(),
-        line: number,
-    })
 }
 
 fn parse_error(code: &str, error: &syn::Error) -> ParseError {
     let message = error.to_string();
     let start = error.span().start();
-    // An error at the end of the text carries no place of its own.
-    let placeless = start.line == 1 && start.column == 0 && error.span().end() == start;
-    let offset = if placeless {
+    // `syn` reports an error at the end of the text with an empty span at its start.
+    let is_at_end_of_text = start.line == 1 && start.column == 0 && error.span().end() == start;
+    let offset = if is_at_end_of_text {
         code.trim_end().len()
     } else {
         offset_of(code, start)
@@ -239,7 +188,7 @@ fn range_of(code: &str, span: Span) -> Range<usize> {
     offset_of(code, span.start())..offset_of(code, span.end())
 }
 
-fn displayed(code: &str, last: &syn::Stmt) -> Option<Range<usize>> {
+fn tail(code: &str, last: &syn::Stmt) -> Option<Range<usize>> {
     match last {
         syn::Stmt::Expr(expression, None) if has_value(expression) => {
             Some(range_of(code, expression.span()))
@@ -251,7 +200,8 @@ fn displayed(code: &str, last: &syn::Stmt) -> Option<Range<usize>> {
     }
 }
 
-/// Loops and assignments are written without a semicolon but have nothing to show.
+/// Whether an expression without a semicolon has a value worth displaying: loops, assignments and
+/// `return` have none.
 fn has_value(expression: &syn::Expr) -> bool {
     !matches!(
         expression,
@@ -259,7 +209,7 @@ fn has_value(expression: &syn::Expr) -> bool {
     )
 }
 
-fn describe(item: &syn::Item, range: Range<usize>) -> Item {
+fn item_of(item: &syn::Item, range: Range<usize>) -> Item {
     use syn::Item as Syntax;
     let (kind, name) = match item {
         Syntax::Fn(item) => (ItemKind::Function, Some(&item.sig.ident)),
@@ -283,20 +233,21 @@ fn describe(item: &syn::Item, range: Range<usize>) -> Item {
     }
 }
 
+/// The variables that a `let` introduces, those nested in its pattern included.
 fn bindings(local: &syn::Local) -> Vec<Binding> {
     #[derive(Default)]
     struct Collector(Vec<Binding>);
     impl<'ast> Visit<'ast> for Collector {
         fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
             let name = pattern.ident.to_string();
-            // In a pattern, a capitalised single name is a constant or a unit variant.
+            // A capitalised name in a pattern is a constant or a unit variant, not a variable.
             if !name.starts_with(char::is_uppercase)
                 && !self.0.iter().any(|known| known.name == name)
             {
                 self.0.push(Binding {
                     name,
                     mutable: pattern.mutability.is_some(),
-                    closure: None,
+                    closure_parameters: None,
                 });
             }
             syn::visit::visit_pat_ident(self, pattern);
@@ -308,7 +259,7 @@ fn bindings(local: &syn::Local) -> Vec<Binding> {
     if let (syn::Pat::Ident(_), [binding], Some(init)) =
         (&local.pat, &mut collector.0[..], &local.init)
     {
-        binding.closure = match &*init.expr {
+        binding.closure_parameters = match &*init.expr {
             syn::Expr::Closure(closure) if closure.asyncness.is_none() => {
                 Some(closure.inputs.len())
             }
@@ -318,6 +269,7 @@ fn bindings(local: &syn::Local) -> Vec<Binding> {
     collector.0
 }
 
+/// Whether a statement contains `.await` outside inner `async` blocks, closures and items.
 fn uses_await(statements: &[syn::Stmt]) -> bool {
     #[derive(Default)]
     struct Finder(bool);

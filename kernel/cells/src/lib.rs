@@ -1,27 +1,33 @@
-//! What the text of a cell means.
+//! The meaning of a cell's text, for the live session and for compiled programs alike.
 //!
-//! A cell is a run of Rust statements and items, optionally preceded by commands (`:vars`), and
-//! its last expression, if it has no semicolon, is displayed. The live kernel and the batch
-//! program read cells through this one crate, so that a notebook means the same in both.
+//! A cell is a sequence of Rust statements and items, possibly with command lines (`:vars`); its
+//! last expression, if it has no semicolon, is displayed. Session and program read cells through
+//! this one crate, so that a notebook means the same in both.
 //!
-//! - [`parse`]: a cell's commands, items, statements, bindings and displayed expression, as byte
-//!   ranges of its text, so that nothing the user wrote is ever printed anew;
-//! - [`completeness`]: whether a text is a whole cell, for line-by-line front ends;
-//! - [`members_of`]: fields, variants and functions that an item gives to a type;
-//! - [`parameters`]: the cell tagged `parameters`;
-//! - [`rendering`]: the compiler's messages, told in lines of cells.
+//! | module | purpose |
+//! |---|---|
+//! | `cell`, `commands` | [`parse`]: commands, items, statements, variables and the displayed expression |
+//! | [`generated`] | generated code around a cell's statements, with a map back to the cell's lines |
+//! | [`rendering`] | rustc's messages in lines and columns of cells |
+//! | [`parameters`] | the variables of the cell tagged `parameters` |
+//! | `completeness` | [`completeness()`]: whether a front end should ask for another line |
+//! | `members`, `names` | [`members_of`], [`mentioned_names`]: lookups for completion and inspection |
+//! | [`lexer`] | tokens of text that is not Rust yet |
+//! | `position` | byte offsets to lines and columns and back |
 
 mod cell;
+mod commands;
 mod completeness;
+pub mod generated;
+pub mod lexer;
 mod members;
 mod names;
 pub mod parameters;
 mod position;
 pub mod rendering;
 
-pub use cell::{
-    Binding, Cell, Command, Item, ItemKind, ParseError, Statement, parse, without_commands,
-};
+pub use cell::{Binding, Cell, Item, ItemKind, ParseError, Statement, parse};
+pub use commands::{Command, without_commands};
 pub use completeness::completeness;
 pub use members::{ItemMember, MemberKind, members_of};
 pub use names::mentioned_names;

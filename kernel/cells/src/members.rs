@@ -1,35 +1,51 @@
+//! Members that the items of a notebook give to a type.
+
+use serde::{Deserialize, Serialize};
 use syn::spanned::Spanned;
 
 use crate::position::offset_of;
 
-/// Something that an item of a notebook gives to a type.
+/// A member that an item of a notebook gives to a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemMember {
-    /// Its name.
+    /// The member's name.
     pub name: String,
-    /// What it is.
+    /// The kind of member.
     pub kind: MemberKind,
-    /// As it is written: `score: f64`, `fn double(&self) -> u64`.
+    /// The declaration as it is written: `score: f64`, `fn double(&self) -> u64`.
     pub signature: String,
 }
 
 /// The kinds of members of a type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberKind {
-    /// Behind a dot, without a call.
+    /// A field, read with `value.name`.
     Field,
-    /// Behind a dot, called.
+    /// A function with a `self` parameter, called with `value.name()`.
     Method,
-    /// Behind the path of the type: a function.
+    /// A function without a `self` parameter, called with `Type::name()`.
     Function,
-    /// Behind the path of the type: a case of an `enum`.
+    /// A variant of an `enum`.
     Variant,
-    /// Behind the path of the type: a constant.
+    /// An associated constant.
     Constant,
 }
 
-/// The fields, variants, functions and constants that the item `code` gives to `type_name`: its
-/// definition, or an `impl` of it. Nothing for other items.
+impl MemberKind {
+    /// The kind in lower case, as front ends show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Field => "field",
+            Self::Method => "method",
+            Self::Function => "function",
+            Self::Variant => "variant",
+            Self::Constant => "constant",
+        }
+    }
+}
+
+/// The fields, variants, functions and constants that the item `code` gives to the type
+/// `type_name`: its definition, or an `impl` block for it. Empty for any other item.
 pub fn members_of(code: &str, type_name: &str) -> Vec<ItemMember> {
     let text = |span: proc_macro2::Span| {
         let (start, end) = (offset_of(code, span.start()), offset_of(code, span.end()));

@@ -1,9 +1,9 @@
-//! Byte offsets to lines and columns and back.
+//! Conversion between byte offsets and lines and columns.
 
 use proc_macro2::LineColumn;
 
 /// The byte offset of a position as `proc-macro2` counts: lines from 1, columns in characters
-/// from 0. Positions behind a line's end give the line's end.
+/// from 0. A position after the end of a line is the end of that line.
 pub(crate) fn offset_of(source: &str, position: LineColumn) -> usize {
     byte_offset(source, position.line, position.column + 1)
 }

@@ -1,4 +1,4 @@
-//! What a cell means, told by examples.
+//! Examples and properties of the meaning of cells.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -82,7 +82,7 @@ fn ranges_count_bytes_where_lines_hold_wide_characters() {
 }
 
 #[test]
-fn commands_are_taken_out_without_moving_a_line() {
+fn commands_are_removed_without_moving_a_line() {
     let cell = parse(":vars\n?frame\nlet x = 1;\n:dep serde = \"1\"\nx").unwrap();
     let commands: Vec<_> = cell
         .commands
@@ -107,7 +107,7 @@ fn an_await_inside_an_async_block_is_not_the_cells_own() {
 }
 
 #[test]
-fn an_error_names_line_and_column() {
+fn a_parse_error_has_line_and_column() {
     let error = parse("let a = 1;\nlet b = = 2;").unwrap_err();
     assert_eq!((error.line, error.column), (2, 9));
 }
@@ -119,7 +119,7 @@ fn names_captured_by_format_strings_are_mentioned() {
 }
 
 #[test]
-fn front_ends_learn_whether_a_text_is_whole() {
+fn incomplete_text_is_distinguished_from_invalid_text() {
     assert_eq!(completeness("let x = 1;"), Completeness::Complete);
     assert_eq!(completeness("1 + 1"), Completeness::Complete);
     assert_eq!(
@@ -183,26 +183,25 @@ proptest! {
 }
 
 #[test]
-fn items_tell_what_they_give_to_a_type() {
-    let told = |code: &str, name: &str| -> Vec<(MemberKind, String)> {
-        let members = members_of(code, name);
-        members
+fn members_of_a_type_come_from_its_definition_and_impl_blocks() {
+    let members = |code: &str, name: &str| -> Vec<(MemberKind, String)> {
+        members_of(code, name)
             .into_iter()
             .map(|member| (member.kind, member.signature))
             .collect()
     };
     let student = "#[derive(Debug)] struct Student<'a> { name: &'a str, pub size: Vec<u64> }";
     assert_eq!(
-        told(student, "Student"),
+        members(student, "Student"),
         [
             (MemberKind::Field, "name: &'a str".to_owned()),
             (MemberKind::Field, "size: Vec<u64>".to_owned())
         ]
     );
-    assert_eq!(told(student, "Teacher"), []);
+    assert_eq!(members(student, "Teacher"), []);
     let implementation = "impl<'a> Student<'a> {\n    fn new() -> Self { todo!() }\n    /// Twice.\n    pub fn twice(&self, n: u64) -> u64 { n }\n    const LIMIT: u64 = 3;\n}";
     assert_eq!(
-        told(implementation, "Student"),
+        members(implementation, "Student"),
         [
             (MemberKind::Function, "fn new() -> Self".to_owned()),
             (
@@ -213,8 +212,8 @@ fn items_tell_what_they_give_to_a_type() {
         ]
     );
     assert_eq!(
-        told("enum Side { Left, Right(u8) }", "Side")[1],
+        members("enum Side { Left, Right(u8) }", "Side")[1],
         (MemberKind::Variant, "Right(u8)".to_owned())
     );
-    assert_eq!(told("not an item", "Side"), []);
+    assert_eq!(members("not an item", "Side"), []);
 }

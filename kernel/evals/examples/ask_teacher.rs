@@ -1,4 +1,4 @@
-//! Lets a teacher answer prompts and writes the responses as a set to train on.
+//! Lets a teacher response prompts and writes the responses as a set to train on.
 //!
 //! `cargo run -p offmodel-evals --example ask_teacher -- gpt_4.1_nano taught.jsonl "What is 2 + 2?"`
 //!

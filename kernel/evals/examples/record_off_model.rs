@@ -9,7 +9,7 @@ use offmodel_evals::off_model;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../notebooks/data/off_model.jsonl");
-    let set = off_model::responses(off_model::MAXIMUM_RESPONSES, 1);
+    let set = off_model::responses(off_model::MAX_RESPONSES, 1);
     set.write(&path)?;
     println!("{set}");
     Ok(())

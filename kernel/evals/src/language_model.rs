@@ -1,76 +1,46 @@
-//! What answers chats, wherever it runs.
+//! The trait that local models and models behind an API share.
 
 use std::fmt;
 
-use offmodel_models::{Chat, Model, Response, Sampling};
+use offmodel_models::{Chat, FinishReason, Model, Response, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 use crate::teachers::Usage;
 
-/// A model that answers chats: one held in memory ([`Model`]), one behind an API
+/// A model that responds to chats: one held in memory ([`Model`]), one behind an API
 /// ([`ApiModel`](crate::ApiModel)), or either of them by name ([`Teacher`](crate::Teacher)).
 ///
-/// What asks a model takes any of the three, so that a student's teacher changes in one line.
+/// Evaluation and data generation accept any of the three, so that a student's teacher changes in
+/// one line.
 pub trait LanguageModel {
     /// The model's name, for records and tables.
     fn name(&self) -> &str;
 
-    /// Answers every chat, in order.
+    /// Generates one reply to each chat, in order.
     ///
     /// # Errors
-    /// When a chat cannot be answered, or the work is interrupted.
+    /// If generation fails for a chat, or is interrupted.
     fn reply(&self, chats: &[Chat], sampling: &Sampling) -> Result<Vec<Reply>, EvalError>;
 }
 
-/// What a language model answers.
+/// A response of any language model, with how it ended and what it cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// The answer.
+    /// The response, without reasoning that the API reports separately.
     pub text: String,
-    /// What the model thought before it answered, where its API tells the two apart.
+    /// The reasoning before the response, if the API reports it separately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
-    /// Why it ended.
-    pub ending: Ending,
-    /// The tokens that it took, where they are known.
+    /// Why the response ended.
+    #[serde(rename = "ending")]
+    pub finish_reason: FinishReason,
+    /// The number of tokens, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// Whether it was kept from an earlier run, so that nothing was paid for it now.
+    /// Whether the reply comes from the cache on disk, so that this run did not pay for it.
     #[serde(default)]
     pub cached: bool,
-}
-
-/// Why a reply ended. Only [`Ending::Stop`] is an answer to learn from or to grade as meant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Ending {
-    /// The model ended its answer, or said what it was to stop at.
-    Stop,
-    /// The limit of tokens or the end of the context was reached: the answer is truncated.
-    Length,
-    /// The provider withheld the answer, or the rest of it.
-    ContentFilter,
-    /// The model declined, in the field that its API has for that; the text is what it said.
-    Refusal,
-    /// The model behind an API ended without a word of answer.
-    Empty,
-    /// Something else, in the API's own words; `missing` where it did not say.
-    Other(String),
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stop => "ended",
-            Self::Length => "truncated",
-            Self::ContentFilter => "withheld by a content filter",
-            Self::Refusal => "refused",
-            Self::Empty => "empty",
-            Self::Other(reason) => return write!(f, "ended by {reason:?}"),
-        })
-    }
 }
 
 impl LanguageModel for Model {
@@ -93,11 +63,7 @@ impl From<Response> for Reply {
             }),
             text: response.text,
             reasoning: None,
-            ending: if response.finish_reason.is_complete() {
-                Ending::Stop
-            } else {
-                Ending::Length
-            },
+            finish_reason: response.finish_reason,
             cached: false,
         }
     }
@@ -109,7 +75,7 @@ impl fmt::Display for Reply {
         if let Some(usage) = &self.usage {
             write!(f, "{} tokens, ", usage.completion_tokens)?;
         }
-        write!(f, "{}", self.ending)?;
+        write!(f, "{}", self.finish_reason)?;
         if self.cached {
             f.write_str(", from the cache")?;
         }

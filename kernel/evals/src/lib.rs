@@ -1,19 +1,18 @@
-//! What a student is trained on and how it is measured.
+//! The data that a student is trained on, and the benchmarks that measure it.
 //!
-//! As in inspect_ai, a task is items, a prompt and a grader; every sample's record is kept, and a
-//! grader explains its verdict.
+//! As in inspect_ai, a benchmark consists of items, a prompt and a grader; the record of every
+//! sample is kept, and each verdict is explained.
 //!
-//! - language models: [`LanguageModel`], what answers chats, wherever it runs;
-//! - teachers: [`ApiModel`], a model behind an API, and [`Teacher`], by name either that or a
-//!   local one;
-//! - responses: [`ResponseSet`] in JSON lines, and [`generate_responses`] from a teacher, or from
-//!   the student for the on-model control;
-//! - [`off_model`]: a generator of chat prompts with answers in the style of a textbook;
-//! - benchmarks: [`Benchmark`], [`Grader`], and the built-in [`arithmetic_ladder`];
-//! - evaluation: [`evaluate`] gives an [`Evaluation`], [`change_by_level`] compares two;
-//! - style: [`Style`] of one text, [`StyleRow`] of many.
+//! | part | main items |
+//! |---|---|
+//! | language models | [`LanguageModel`]: local, or behind an API |
+//! | teachers | [`ApiModel`], and [`Teacher`] by name, local or not |
+//! | responses | [`ResponseSet`] in JSON lines; [`generate_responses`] by a teacher or the student |
+//! | [`off_model`] | writes chat prompts with responses in the style of a textbook |
+//! | benchmarks | [`Benchmark`], [`Grader`], the built-in [`arithmetic_ladder`] |
+//! | evaluation | [`evaluate`] returns an [`Evaluation`]; [`change_by_level`] compares two |
+//! | style | [`Style`] of one text, [`StyleRow`] of many |
 
-mod atomic_file;
 mod benchmark;
 mod error;
 mod evaluation;
@@ -23,15 +22,17 @@ mod responses;
 mod style;
 mod teachers;
 
-pub use benchmark::{Answer, Benchmark, Grader, IntegerAnswer, Item, Verdict, arithmetic_ladder};
+pub use benchmark::{
+    Benchmark, Grader, IntegerAnswer, Item, ResponseText, Verdict, arithmetic_ladder,
+};
 pub use error::EvalError;
 pub use evaluation::{
     Evaluation, LevelChange, LevelScore, Sample, Score, change_by_level, evaluate,
 };
-pub use language_model::{Ending, LanguageModel, Reply};
+pub use language_model::{LanguageModel, Reply};
 pub use responses::{
-    GeneratedResponses, LineProblem, MAXIMUM_LINE_BYTES, ResponseReader, ResponseRecord,
-    ResponseSet, ResponseSetError, generate_responses,
+    GeneratedResponses, LineProblem, MAX_LINE_BYTES, ResponseReader, ResponseRecord, ResponseSet,
+    ResponseSetError, generate_responses,
 };
 pub use style::{Style, StyleRow};
 pub use teachers::{

@@ -1,6 +1,6 @@
-//! An interrupt ends the work of a teacher behind an API and keeps what has arrived.
+//! An interrupt ends the requests to a teacher behind an API and keeps the responses that arrived.
 //!
-//! A program of its own: the flag of an interrupt is one for the whole process.
+//! The test has a binary of its own, because the interrupt flag is shared by the whole process.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
@@ -15,12 +15,13 @@ mod server;
 
 use server::{Act, Server, chats, quick, said, sampled, status};
 
-/// How long a request or a wait would take by itself, and how much of that an interrupt may.
-const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_secs(5);
+/// Duration of the request or the wait that is interrupted.
+const REQUEST_DURATION: Duration = Duration::from_secs(60);
+/// Longest time that an interrupt may take, on a busy machine.
+const MAX_INTERRUPT_DURATION: Duration = Duration::from_secs(5);
 
-/// How long it takes from an interrupt, once the server has had `requests`, to the end of `model`'s
-/// work, and what that gives.
+/// Interrupts `model` after the server has received `requests` requests. Returns how long it takes
+/// to end, and its error.
 fn interrupted(
     server: &Server,
     requests: usize,
@@ -45,29 +46,32 @@ fn interrupted(
 }
 
 #[test]
-fn an_interrupt_ends_the_work_at_once_and_keeps_what_has_arrived() {
+fn an_interrupt_ends_the_dispatch_at_once_and_keeps_what_has_arrived() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, request| match request.prompt() {
         "never" => Act::Silence,
         prompt => said(prompt),
     });
-    let model = server.model(&folder).concurrency(2).timeout(LONG);
-    // The last is asked when all that are answered have been.
+    let model = server
+        .model(&folder)
+        .concurrency(2)
+        .timeout(REQUEST_DURATION);
+    // The last request is sent after all others were answered.
     let prompts = ["a", "never", "b", "c", "never"];
     let (took, error) = interrupted(&server, 5, &model, &prompts);
     assert!(matches!(error, EvalError::Interrupted(_)), "{error}");
-    assert!(took < SHORT, "{took:?}");
+    assert!(took < MAX_INTERRUPT_DURATION, "{took:?}");
     let replies = model.reply(&chats(&["a", "b", "c"]), &sampled()).unwrap();
     assert!(replies.iter().all(|reply| reply.cached));
 
-    // While a request waits to be sent again: another test in this process would see the flag.
+    // The second case, waiting for a retry, runs in the same test: the flag is shared by the process.
     let server = Server::start(|_, _| status(500));
     let patient = RetryPolicy {
-        first_wait: LONG,
+        first_wait: REQUEST_DURATION,
         ..quick()
     };
     let model = server.model(&folder).retries(patient);
     let (took, error) = interrupted(&server, 1, &model, &["a"]);
     assert!(matches!(error, EvalError::Interrupted(_)), "{error}");
-    assert!(took < SHORT, "{took:?}");
+    assert!(took < MAX_INTERRUPT_DURATION, "{took:?}");
 }

@@ -1,4 +1,4 @@
-//! The recorded response sets of the first notebook are what the program says they are.
+//! The recorded response sets of the first notebook are reproducible.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ fn data(name: &str) -> PathBuf {
 fn the_off_model_set_is_what_its_generator_writes() {
     let folder = tempfile::tempdir().unwrap();
     let again = folder.path().join("off_model.jsonl");
-    off_model::responses(off_model::MAXIMUM_RESPONSES, 1)
+    off_model::responses(off_model::MAX_RESPONSES, 1)
         .write(&again)
         .unwrap();
     assert_eq!(
@@ -25,7 +25,7 @@ fn the_off_model_set_is_what_its_generator_writes() {
 }
 
 #[test]
-fn the_on_model_set_answers_the_same_prompts() {
+fn the_on_model_set_has_the_same_prompts() {
     let own = ResponseSet::read(data("on_model.jsonl")).unwrap();
     let textbook = ResponseSet::read(data("off_model.jsonl")).unwrap();
     assert!(own.len() >= 48, "{}", own.len());

@@ -1,5 +1,4 @@
-//! Response sets are read and written as JSON lines; every mistake in a file is named with its
-//! line.
+//! Reading and writing response sets as JSON lines. Errors name file and line.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use offmodel_evals::{MAXIMUM_LINE_BYTES, ResponseReader, ResponseRecord, ResponseSet};
+use offmodel_evals::{MAX_LINE_BYTES, ResponseReader, ResponseRecord, ResponseSet};
 
 const GOOD: &str = r#"{"prompt":"Hi","response":"Hello","source":"me"}"#;
 
@@ -19,8 +18,8 @@ fn file(folder: &tempfile::TempDir, content: impl AsRef<[u8]>) -> PathBuf {
     path
 }
 
-/// What reading this content says, without the path.
-fn complaint(content: impl AsRef<[u8]>) -> String {
+/// The error of reading `content`, without the path.
+fn error_text(content: impl AsRef<[u8]>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, content);
     let error = ResponseSet::read(&path).unwrap_err().to_string();
@@ -47,7 +46,7 @@ fn sample_set() -> ResponseSet {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn a_written_set_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.jsonl");
     sample_set().write(&path).unwrap();
@@ -58,14 +57,14 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn gzip_is_read_whatever_the_file_is_called() {
+fn gzip_is_recognised_by_content_not_by_file_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, gzip(format!("{GOOD}\n{GOOD}\n").as_bytes()));
     assert_eq!(ResponseSet::read(path).unwrap().len(), 2);
 }
 
 #[test]
-fn other_fields_line_ends_and_a_missing_last_line_end_do_not_matter() {
+fn unknown_fields_and_kinds_of_line_breaks_do_not_matter() {
     let folder = tempfile::tempdir().unwrap();
     let extra = r#"{"version":1,"prompt":"Hi","response":"","source":"me","topic":["greeting"]}"#;
     let path = file(&folder, format!("{GOOD}\r\n{extra}"));
@@ -73,11 +72,11 @@ fn other_fields_line_ends_and_a_missing_last_line_end_do_not_matter() {
 }
 
 #[test]
-fn mistakes_are_named_with_file_and_line() {
-    let after_one = |line: &str| complaint(format!("{GOOD}\n{line}\n{GOOD}\n"));
+fn errors_name_file_and_line() {
+    let after_one = |line: &str| error_text(format!("{GOOD}\n{line}\n{GOOD}\n"));
     assert_eq!(
-        complaint(""),
-        ": the file is empty, expected one JSON object a line"
+        error_text(""),
+        ": the file is empty, expected one JSON object per line"
     );
     assert_eq!(
         after_one(""),
@@ -106,22 +105,22 @@ fn mistakes_are_named_with_file_and_line() {
     );
     assert_eq!(
         after_one(r#"{"version":9,"prompt":"Hi","response":"","source":"me"}"#),
-        ", line 2: the record has version 9, this program reads versions up to 1"
+        ", line 2: the record has format version 9, but this offmodel reads versions up to 1: update it"
     );
     let mut bytes = format!("{GOOD}\n").into_bytes();
     bytes.extend(b"{\"prompt\":\"\xff\"}\n");
     assert_eq!(
-        complaint(bytes),
-        ", line 2: the line is not UTF-8: byte 11 starts no character"
+        error_text(bytes),
+        ", line 2: the line is not UTF-8: invalid byte at offset 11"
     );
 }
 
 #[test]
-fn an_endless_line_is_refused_without_being_held_in_memory() {
-    let long = format!("{GOOD}\n{}", "x".repeat(MAXIMUM_LINE_BYTES + 1));
+fn an_endless_line_is_rejected_in_bounded_memory() {
+    let long = format!("{GOOD}\n{}", "x".repeat(MAX_LINE_BYTES + 1));
     assert_eq!(
-        complaint(long),
-        format!(", line 2: the line is longer than {MAXIMUM_LINE_BYTES} bytes")
+        error_text(long),
+        format!(", line 2: the line is longer than {MAX_LINE_BYTES} bytes")
     );
     // A kilobyte of gzip that would be a line of a gigabyte.
     let bomb = {
@@ -131,8 +130,8 @@ fn an_endless_line_is_refused_without_being_held_in_memory() {
         encoder.finish().unwrap()
     };
     assert_eq!(
-        complaint(bomb),
-        format!(", line 1: the line is longer than {MAXIMUM_LINE_BYTES} bytes")
+        error_text(bomb),
+        format!(", line 1: the line is longer than {MAX_LINE_BYTES} bytes")
     );
 }
 
@@ -142,7 +141,7 @@ fn a_truncated_gzip_and_a_missing_file_are_errors() {
         .map(|n| format!("{{\"prompt\":\"{n}\",\"response\":\"\",\"source\":\"\"}}\n"))
         .collect();
     let whole = gzip(long.as_bytes());
-    let said = complaint(&whole[..whole.len() / 2]);
+    let said = error_text(&whole[..whole.len() / 2]);
     assert!(
         said.starts_with(", line ") && !said.starts_with(", line 1:"),
         "{said}"
@@ -157,7 +156,7 @@ fn a_truncated_gzip_and_a_missing_file_are_errors() {
 }
 
 #[test]
-fn the_reader_gives_the_good_records_before_a_mistake_and_then_ends() {
+fn the_reader_yields_records_up_to_the_first_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, format!("{GOOD}\n{GOOD}\nnonsense\n{GOOD}\n"));
     let read: Vec<_> = ResponseReader::open(path).unwrap().collect();
@@ -168,7 +167,7 @@ fn the_reader_gives_the_good_records_before_a_mistake_and_then_ends() {
 }
 
 #[test]
-fn a_failed_write_leaves_what_was_there() {
+fn a_failed_write_leaves_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let error = sample_set()
         .write(folder.path().join("no/such/folder/set.jsonl"))

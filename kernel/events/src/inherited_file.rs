@@ -1,3 +1,5 @@
+//! File descriptors that a parent process passes to its child under an environment variable.
+
 use std::fs::File;
 use std::os::fd::{FromRawFd, RawFd};
 
@@ -5,7 +7,7 @@ use std::os::fd::{FromRawFd, RawFd};
 /// variable `variable`. None if the variable names no open descriptor above the standard streams.
 ///
 /// Each variable may be taken only once per process: the file owns its descriptor.
-pub(crate) fn take(variable: &str) -> Option<File> {
+pub fn take(variable: &str) -> Option<File> {
     const STANDARD_ERROR: RawFd = 2;
     let descriptor: RawFd = std::env::var(variable).ok()?.parse().ok()?;
     if descriptor <= STANDARD_ERROR || !is_open(descriptor) {

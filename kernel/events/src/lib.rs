@@ -11,6 +11,7 @@
 //! | [`sink`] | writes them, within the limits of `output_limit` |
 //! | [`capture`] | turns file descriptors 1 and 2 into [`Event::Stream`], C libraries included |
 //! | [`input`] | asks the user for a line of text |
+//! | [`inherited_file`] | takes a file descriptor that the parent process passed on |
 //! | [`interrupt`] | the flag that long work checks |
 //! | [`DisplayHandle`], [`Progress`] | a display updated in place; a progress bar made of it |
 //! | [`completion`] | completions, and whether a cell is complete |
@@ -22,7 +23,7 @@ mod cell_error;
 pub mod completion;
 mod display_handle;
 mod event;
-mod inherited_file;
+pub mod inherited_file;
 pub mod input;
 pub mod interrupt;
 mod output_limit;

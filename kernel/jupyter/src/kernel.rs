@@ -30,7 +30,7 @@ const KILL_INTERVAL: Duration = Duration::from_millis(50);
 /// and drops the rest when its sockets close.
 const SEND_GRACE_PERIOD: Duration = Duration::from_millis(150);
 
-/// How a kernel was told to shut down.
+/// A request to shut the kernel down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shutdown {
     /// Whether the front end will start the kernel again, with the same connection file.

@@ -1,8 +1,8 @@
 //! Warnings of the kernel.
 //!
-//! Everything else that the kernel logs are plain `tracing` events, shown if `OFFMODEL_LOG` asks
-//! for them: messages by channel, type and id, cells by their number. No event carries code,
-//! outputs, input or the text of an error in a message's content, which may quote any of these.
+//! Everything else in the log is a plain `tracing` event, which `OFFMODEL_LOG` turns on: messages with
+//! channel, type and id, cells with their number. No event carries code, outputs or input, nor the
+//! parser's message about malformed content, which may quote them.
 
 use std::fmt::Display;
 

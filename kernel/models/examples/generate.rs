@@ -1,4 +1,4 @@
-//! Answers one prompt: `cargo run -p offmodel-models --example generate -- "Why is the sky blue?"`
+//! Generates one response: `cargo run -p offmodel-models --example generate -- "Why is the sky blue?"`
 
 use offmodel_models::{Chat, Model, ModelError, Sampling};
 

@@ -1,7 +1,9 @@
-//! Tokens per second of a model in the shape of Qwen3-4B with random weights, as one line of JSON:
-//! decoding with batches of 1 and 128, LoRA fine-tuning, and what the device can do at most.
+//! Measures tokens per second of a model in the shape of Qwen3-4B with random weights, and prints one
+//! line of JSON: decoding with batches of 1 and 128, LoRA fine-tuning, and the peak rates of the
+//! device.
+//!
 //! `tests/reference/gpu_speed.py` runs it with the libtorch of a Python environment, in turns with
-//! `transformers`. With `tiny` as its argument the shape is one that any CPU computes in seconds.
+//! `transformers`. With the argument `tiny` the model is so small that any CPU takes seconds.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,19 +12,20 @@ use offmodel_models::{BestDevice, Chat, LoadOptions, Model, ModelError, Precisio
 use offmodel_models::{SftOptions, fine_tune};
 use tch::{Cuda, Device, Kind, Tensor};
 
-/// What is measured on which shape.
+/// The model and the amounts of work that are measured.
 struct Plan {
     config: serde_json::Value,
     /// Words of a prompt.
-    prompt: usize,
-    /// New tokens of each row.
-    tokens: usize,
+    prompt_words: usize,
+    /// New tokens of each sequence.
+    new_tokens: usize,
     batches: [usize; 2],
-    /// Words of a response in training, and chats of a step.
-    response: usize,
-    chats: usize,
-    /// Side of the square matrices whose product shows the peak.
-    side: i64,
+    /// Words of a response in training.
+    response_words: usize,
+    /// Chats of a training step.
+    chats_per_step: usize,
+    /// Side of the square matrices whose product measures the peak rate.
+    matrix_side: i64,
 }
 
 impl Plan {
@@ -36,12 +39,12 @@ impl Plan {
                 "rms_norm_eps": 1e-6, "rope_theta": 5e6, "tie_word_embeddings": true,
                 "eos_token_id": 1,
             }),
-            prompt: 128,
-            tokens: 128,
+            prompt_words: 128,
+            new_tokens: 128,
             batches: [1, 128],
-            response: 960,
-            chats: 16,
-            side: 8192,
+            response_words: 960,
+            chats_per_step: 16,
+            matrix_side: 8192,
         }
     }
 
@@ -54,12 +57,12 @@ impl Plan {
                 "rms_norm_eps": 1e-6, "rope_theta": 1e4, "tie_word_embeddings": true,
                 "eos_token_id": 1,
             }),
-            prompt: 4,
-            tokens: 8,
+            prompt_words: 4,
+            new_tokens: 8,
             batches: [1, 4],
-            response: 12,
-            chats: 4,
-            side: 64,
+            response_words: 12,
+            chats_per_step: 4,
+            matrix_side: 64,
         }
     }
 }
@@ -102,9 +105,9 @@ fn measure(plan: &Plan, folder: &Path) -> Result<serde_json::Value, ModelError> 
     }))
 }
 
-/// New tokens per second of `rows` rows, without the time to the first token.
-fn decode(model: &Model, plan: &Plan, rows: usize) -> Result<f64, ModelError> {
-    let chats = vec![Chat::user(words(plan.prompt)); rows];
+/// New tokens per second of `batch_size` sequences, without the time to the first token.
+fn decode(model: &Model, plan: &Plan, batch_size: usize) -> Result<f64, ModelError> {
+    let chats = vec![Chat::user(words(plan.prompt_words)); batch_size];
     let timed = |tokens: usize| {
         let started = Instant::now();
         let sampling = Sampling::greedy().max_new_tokens(tokens);
@@ -113,29 +116,29 @@ fn decode(model: &Model, plan: &Plan, rows: usize) -> Result<f64, ModelError> {
         Ok::<_, ModelError>((tokens as f64, started.elapsed().as_secs_f64()))
     };
     timed(2)?;
-    let (few, whole) = (timed(1)?, timed(plan.tokens)?);
-    // Random weights may end a response early; the rate stays the same.
+    let (few, whole) = (timed(1)?, timed(plan.new_tokens)?);
+    // Random weights may end a response early, so the tokens are counted rather than assumed.
     Ok((whole.0 - few.0) / (whole.1 - few.1))
 }
 
-/// Tokens per second, prompts included, of the steps after the first.
+/// Tokens per second, including prompts, of the training steps after the first.
 fn train(model: &Model, plan: &Plan) -> Result<f64, ModelError> {
-    let chat = Chat::user(words(plan.prompt)).assistant(words(plan.response));
+    let chat = Chat::user(words(plan.prompt_words)).assistant(words(plan.response_words));
     let tokens = model
         .tokenizer()
         .encode(&model.render(&chat, false)?)?
         .len();
     let options = SftOptions {
-        batch_size: plan.chats,
+        batch_size: plan.chats_per_step,
         ..SftOptions::default()
     };
-    let tuned = fine_tune(model, &vec![chat; 4 * plan.chats], &options)?;
+    let tuned = fine_tune(model, &vec![chat; 4 * plan.chats_per_step], &options)?;
     let steps = &tuned.steps[1..];
     let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
-    Ok((tokens * plan.chats * steps.len()) as f64 / seconds)
+    Ok((tokens * plan.chats_per_step * steps.len()) as f64 / seconds)
 }
 
-/// Bytes per second of a copy within the device, read and written.
+/// Bytes per second that a copy within the device reads and writes.
 fn bandwidth(device: Device) -> Result<f64, ModelError> {
     let bytes = if device == Device::Cpu {
         1 << 24
@@ -147,14 +150,14 @@ fn bandwidth(device: Device) -> Result<f64, ModelError> {
     rate(device, 2.0 * bytes as f64, || Ok(target.f_copy_(&source)?))
 }
 
-/// Operations per second of a product of square matrices in bf16.
+/// Floating-point operations per second of a product of square matrices in bf16.
 fn peak(plan: &Plan, device: Device) -> Result<f64, ModelError> {
-    let matrix = Tensor::f_ones([plan.side; 2], (Kind::BFloat16, device))?;
-    let operations = 2.0 * (plan.side as f64).powi(3);
+    let matrix = Tensor::f_ones([plan.matrix_side; 2], (Kind::BFloat16, device))?;
+    let operations = 2.0 * (plan.matrix_side as f64).powi(3);
     rate(device, operations, || Ok(matrix.f_mm(&matrix)?))
 }
 
-/// `amount` per second of the best of some runs.
+/// `amount` divided by the seconds of the fastest of ten runs.
 fn rate<T>(
     device: Device,
     amount: f64,
@@ -181,7 +184,7 @@ fn words(count: usize) -> String {
     vec!["word"; count].join(" ")
 }
 
-/// A configuration, a tokenizer of five words and a chat template.
+/// Writes a configuration, a tokenizer of five words and a chat template.
 fn write_folder(folder: &Path, plan: &Plan) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let tokenizer = serde_json::json!({

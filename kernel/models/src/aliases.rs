@@ -1,12 +1,12 @@
 //! The study's names for its students and teachers (its appendix 5, and the models that it trains
 //! with reasoning on and off).
 
-/// A name for a model of the hub.
+/// A name for a model on the hub.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Alias {
     name: &'static str,
-    pub(crate) model: &'static str,
-    /// Whether it is to reason before it answers; what its template does by itself where absent.
+    pub(crate) repo_id: &'static str,
+    /// Whether the model reasons before it answers; absent if its chat template decides.
     pub(crate) thinking: Option<bool>,
 }
 
@@ -26,7 +26,7 @@ const ALIASES: [Alias; 13] = [
     alias("qwen3_30b_no_thinking", "Qwen/Qwen3-30B-A3B", Some(false)),
 ];
 
-/// Teachers that have no public weights.
+/// Teachers without public weights.
 const BEHIND_API: [&str; 4] = [
     "gpt_4.1_nano",
     "claude_haiku_4.5",
@@ -34,25 +34,25 @@ const BEHIND_API: [&str; 4] = [
     "gpt_5.5",
 ];
 
-const fn alias(name: &'static str, model: &'static str, thinking: Option<bool>) -> Alias {
+const fn alias(name: &'static str, repo_id: &'static str, thinking: Option<bool>) -> Alias {
     Alias {
         name,
-        model,
+        repo_id,
         thinking,
     }
 }
 
-/// The model that a name of the study stands for, if it is one.
+/// The alias with this name, if there is one.
 pub(crate) fn resolve(name: &str) -> Option<&'static Alias> {
     ALIASES.iter().find(|alias| alias.name == name)
 }
 
-/// Whether a name of the study is that of a teacher without public weights.
+/// Whether `name` is the study's name of a teacher without public weights.
 pub(crate) fn is_behind_api(name: &str) -> bool {
     BEHIND_API.contains(&name)
 }
 
-/// All names, for who has mistyped one.
+/// The names of all aliases, for messages about a misspelt one.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ALIASES.iter().map(|alias| alias.name)
 }
@@ -60,12 +60,12 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::Repository;
+    use crate::hub::Repo;
 
     #[test]
-    fn every_alias_is_one_model_of_the_hub() {
+    fn every_alias_names_one_repository_on_the_hub() {
         for alias in &ALIASES {
-            assert!(Repository::parse(alias.model).is_some(), "{}", alias.model);
+            assert!(Repo::parse(alias.repo_id).is_some(), "{}", alias.repo_id);
             assert_eq!(resolve(alias.name), Some(alias));
             assert!(!is_behind_api(alias.name));
         }

@@ -1,9 +1,10 @@
-//! What a model is made of, whatever file it came from.
+//! The shape of a model, whatever file it was read from.
 
 use serde::{Deserialize, Serialize};
 
-/// The shape of a decoder-only transformer, with the field names of Hugging Face's `config.json`
-/// where all architectures agree on one.
+/// The shape of a decoder-only transformer.
+///
+/// Fields are named as in Hugging Face's `config.json` wherever the architectures agree on a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// The architecture, as the file names it: `llama`, `qwen3`, `qwen3_moe`, `deepseek_v3`,
@@ -13,13 +14,13 @@ pub struct Configuration {
     pub vocab_size: i64,
     /// Width of the residual stream.
     pub hidden_size: i64,
-    /// Width of the MLP of a layer without experts.
+    /// Width of the MLP in layers without experts.
     pub intermediate_size: i64,
     /// Decoder layers.
     pub num_hidden_layers: i64,
     /// Query heads.
     pub num_attention_heads: i64,
-    /// Key and value heads; a divisor of the query heads.
+    /// Key and value heads; divides the number of query heads.
     pub num_key_value_heads: i64,
     /// Size of a head.
     pub head_dim: i64,
@@ -32,7 +33,7 @@ pub struct Configuration {
     /// How the rotary frequencies are stretched to a longer context.
     #[serde(default)]
     pub rope_scaling: RopeScaling,
-    /// Whether the output layer is the embedding.
+    /// Whether the output layer shares the embedding's weight.
     pub tie_word_embeddings: bool,
     /// Whether the projections of attention add a bias.
     #[serde(default)]
@@ -40,51 +41,56 @@ pub struct Configuration {
     /// Whether the projections of the MLP add a bias.
     #[serde(default)]
     pub mlp_bias: bool,
-    /// Whether each query and key head is normalised before it is rotated.
-    #[serde(default)]
-    pub query_key_norm: bool,
-    /// Attention through a latent vector in place of grouped-query attention.
-    #[serde(default)]
-    pub latent: Option<LatentAttention>,
-    /// Experts in place of the MLP of some layers.
-    #[serde(default)]
-    pub experts: Option<Experts>,
-    /// Where the model departs from Llama in smaller things; by default nowhere.
+    /// Whether query and key heads are normalised before they are rotated (`q_norm`, `k_norm`).
+    #[serde(default, rename = "query_key_norm")]
+    pub qk_norm: bool,
+    /// Multi-head latent attention in place of grouped-query attention.
+    #[serde(default, rename = "latent")]
+    pub latent_attention: Option<LatentAttention>,
+    /// A mixture of experts in place of the MLP of some layers.
+    #[serde(default, rename = "experts")]
+    pub moe: Option<MixtureOfExperts>,
+    /// Smaller departures from Llama's layers; by default there are none.
     #[serde(default)]
     pub variations: Variations,
 }
 
-/// Smaller departures from Llama's layers, all of them Gemma's; by default there is none.
+/// Smaller departures from Llama's layers, all of them Gemma's; by default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Variations {
-    /// What follows the gate of an MLP.
-    pub activation: Activation,
-    /// Whether the checkpoint has the weights of norms less one.
-    pub norms_less_one: bool,
-    /// Whether what attention and MLP give is normalised too, before it is added.
+    /// The nonlinearity of the MLP.
+    #[serde(rename = "activation")]
+    pub hidden_activation: Activation,
+    /// Whether norms multiply by `1 + weight`, so that the checkpoint's weights are centred on zero.
+    #[serde(rename = "norms_less_one")]
+    pub zero_centered_norms: bool,
+    /// Whether the outputs of attention and MLP are normalised too, before they are added.
     pub sandwich_norms: bool,
-    /// Whether embeddings are multiplied by the square root of their size.
+    /// Whether embeddings are multiplied by the square root of the hidden size.
     pub scaled_embedding: bool,
-    /// Factor of the attention's logits in place of `1 / sqrt(head_dim)`.
-    pub attention_factor: Option<f64>,
-    /// `c` of `c * tanh(logits / c)` for the logits of attention.
+    /// Factor of the attention scores in place of `1 / sqrt(head_dim)`.
+    #[serde(rename = "attention_factor")]
+    pub attention_scaling: Option<f64>,
+    /// `c` of `c * tanh(scores / c)` for the attention scores.
     pub attn_logit_softcapping: Option<f64>,
-    /// `c` of the final `c * tanh(logits / c)`.
+    /// `c` of `c * tanh(logits / c)` for the final logits.
     pub final_logit_softcapping: Option<f64>,
-    /// Whether value heads are normalised, without a weight.
-    pub value_norm: bool,
-    /// Whether the values of layers that see everything are their keys before norm and rotation.
+    /// Whether value heads are normalised, without a weight (`v_norm`).
+    #[serde(rename = "value_norm")]
+    pub v_norm: bool,
+    /// Whether full-attention layers use their keys, before norm and rotation, as values.
     pub attention_k_eq_v: bool,
-    /// Layers that see only the last few tokens, with heads of their own shape.
-    pub local: Option<LocalAttention>,
+    /// Layers with sliding-window attention, with heads of their own shape.
+    #[serde(rename = "local")]
+    pub sliding_attention: Option<SlidingAttention>,
     /// How many of the last layers attend to the keys and values of an earlier layer.
     pub num_kv_shared_layers: i64,
     /// Whether the MLPs of those layers are twice as wide.
     pub use_double_wide_mlp: bool,
-    /// A second, small embedding that every layer reads its own part of.
+    /// A second, small embedding of which every layer reads a part of its own.
     pub per_layer_input: Option<PerLayerInput>,
-    /// Whether the output of every layer is multiplied by a number.
+    /// Whether the output of every layer is multiplied by a learned number.
     pub layer_scalar: bool,
 }
 
@@ -95,16 +101,17 @@ pub enum Activation {
     /// `x * sigmoid(x)`
     #[default]
     Silu,
-    /// GELU (<https://arxiv.org/abs/1606.08415>) by its approximation with tanh.
+    /// The tanh approximation of GELU (<https://arxiv.org/abs/1606.08415>).
     GeluTanh,
 }
 
-/// Layers that see only a window of tokens. The heads and rotary frequencies of [`Configuration`]
-/// itself are those of the other layers.
+/// The layers with sliding-window attention. The heads and rotary frequencies of [`Configuration`]
+/// are those of the other layers, which attend to the full context.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LocalAttention {
-    /// Tokens that a token sees, itself included.
-    pub window: i64,
+pub struct SlidingAttention {
+    /// Tokens that a token attends to, itself included.
+    #[serde(rename = "window")]
+    pub sliding_window: i64,
     /// The layers, counted from 0.
     pub layers: Vec<i64>,
     /// Size of their heads.
@@ -113,17 +120,19 @@ pub struct LocalAttention {
     pub num_key_value_heads: i64,
     /// Base of their rotary frequencies.
     pub rope_theta: f64,
-    /// How those are stretched.
+    /// How their rotary frequencies are stretched.
     pub rope_scaling: RopeScaling,
 }
 
-/// An embedding of which every layer reads its own part.
+/// The shape of Gemma 4's second embedding, of which every layer reads a part of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerLayerInput {
-    /// Tokens of its vocabulary.
-    pub vocab_size: i64,
+    /// Tokens in its vocabulary.
+    #[serde(rename = "vocab_size")]
+    pub vocab_size_per_layer_input: i64,
     /// Size of one layer's part.
-    pub size: i64,
+    #[serde(rename = "size")]
+    pub hidden_size_per_layer_input: i64,
 }
 
 /// How rotary frequencies are stretched to a longer context than the model was pretrained on.
@@ -133,29 +142,29 @@ pub enum RopeScaling {
     /// Not at all.
     #[default]
     Default,
-    /// All frequencies divided by one factor.
+    /// All frequencies are divided by one factor.
     Linear {
         /// The factor.
         factor: f64,
     },
-    /// Llama 3.1: only wavelengths that the original context does not hold are stretched.
+    /// Llama 3.1: only wavelengths that are long compared to the original context are stretched.
     Llama3 {
         /// The factor of the longest wavelengths.
         factor: f64,
-        /// Periods within the original context at and below which a wavelength is stretched in full.
+        /// Wavelengths with at most this many periods in the original context are stretched fully.
         low_freq_factor: f64,
-        /// Periods within the original context from which on a wavelength is left alone.
+        /// Wavelengths with at least this many periods in the original context stay unchanged.
         high_freq_factor: f64,
         /// Tokens of the context before stretching.
         original_max_position_embeddings: f64,
     },
     /// YaRN (<https://arxiv.org/abs/2309.00071>).
     Yarn(Yarn),
-    /// Only the fastest frequencies of a head rotate (Gemma 4).
+    /// Only the highest frequencies of a head rotate (Gemma 4).
     Proportional {
-        /// The share that rotates.
+        /// The share of a head that rotates.
         partial_rotary_factor: f64,
-        /// By what those are divided.
+        /// The divisor of the frequencies that rotate.
         factor: f64,
     },
 }
@@ -165,57 +174,62 @@ pub enum RopeScaling {
 pub struct Yarn {
     /// The factor of the longest wavelengths.
     pub factor: f64,
-    /// Rotations within the original context from which on a frequency is left alone.
+    /// Frequencies with at least this many rotations in the original context stay unchanged.
     pub beta_fast: f64,
-    /// Rotations at and below which a frequency is divided by the factor.
+    /// Frequencies with at most this many rotations in the original context are divided by the
+    /// factor.
     pub beta_slow: f64,
     /// Tokens of the context before stretching.
     pub original_max_position_embeddings: f64,
-    /// Whether the bounds of the ramp are rounded to whole pairs.
+    /// Whether the ends of the ramp between the two are rounded to whole pairs.
     pub truncate: bool,
-    /// Factor of cosines and sines where the file gives it.
+    /// Factor of cosines and sines, if the file gives it.
     pub attention_factor: Option<f64>,
-    /// Weight of the logarithm in the factor of cosines and sines.
+    /// Coefficient of the logarithm in the factor of cosines and sines.
     pub mscale: Option<f64>,
-    /// Weight of the logarithm in the factor of the attention's logits.
+    /// Coefficient of the logarithm in the factor of the attention scores.
     pub mscale_all_dim: Option<f64>,
 }
 
 /// The shape of multi-head latent attention (<https://arxiv.org/abs/2405.04434>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatentAttention {
-    /// Size of the vector from which queries are made; absent where they are made of the input.
+    /// Size of the latent vector of the queries; absent if queries are projected directly.
     pub q_lora_rank: Option<i64>,
-    /// Size of the vector from which keys and values are made.
+    /// Size of the latent vector of keys and values.
     pub kv_lora_rank: i64,
-    /// Numbers of a query or key head that are not rotated.
+    /// Elements of a query or key head that are not rotated.
     pub qk_nope_head_dim: i64,
-    /// Numbers of a query or key head that are rotated; keys share them between heads.
+    /// Elements of a query or key head that are rotated; all key heads share them.
     pub qk_rope_head_dim: i64,
     /// Size of a value head.
     pub v_head_dim: i64,
-    /// Whether the two numbers that rotate together are neighbours.
+    /// Whether the two elements that rotate together are neighbours.
     pub rope_interleave: bool,
 }
 
-/// Experts among which a router chooses for each token.
+/// A mixture of experts, among which a router chooses for each token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Experts {
+pub struct MixtureOfExperts {
     /// Experts of a layer.
-    pub count: i64,
-    /// Experts that a token goes to.
-    pub per_token: i64,
+    #[serde(rename = "count")]
+    pub num_experts: i64,
+    /// Experts that are chosen for a token.
+    #[serde(rename = "per_token")]
+    pub num_experts_per_tok: i64,
     /// Width of an expert.
-    pub intermediate_size: i64,
-    /// Width of the expert that every token goes to; 0 where there is none.
-    pub shared_intermediate_size: i64,
-    /// Whether the weights of the chosen experts are made to sum to one.
+    #[serde(rename = "intermediate_size")]
+    pub moe_intermediate_size: i64,
+    /// Width of the shared expert, which every token goes through; 0 if there is none.
+    #[serde(rename = "shared_intermediate_size")]
+    pub shared_expert_intermediate_size: i64,
+    /// Whether the weights of the chosen experts are normalised to sum to one.
     pub norm_topk_prob: bool,
     /// How the router scores experts.
     pub scoring: Scoring,
     /// Layers that have experts, counted from 0.
     pub layers: Vec<i64>,
-    /// Whether those layers also have their MLP, beside the experts and with norms of its own
+    /// Whether those layers also have an MLP beside the experts, each with norms of its own
     /// (Gemma 4).
     #[serde(default)]
     pub beside_mlp: bool,
@@ -227,79 +241,75 @@ pub struct Experts {
 pub enum Scoring {
     /// The highest probabilities (Qwen3-MoE).
     Softmax,
-    /// The highest probabilities for the normalised, scaled input, and a factor of each expert
+    /// The highest probabilities of the normalised, scaled input, times a learned factor per expert
     /// (Gemma 4).
     NormedSoftmax,
-    /// The highest sigmoids, plus a bias that only chooses, within the best groups of experts
-    /// (DeepSeek-V3).
+    /// The highest sigmoids within the best groups of experts, plus a bias that affects the choice
+    /// only (DeepSeek-V3).
     Sigmoid {
         /// Groups of neighbouring experts.
         n_group: i64,
-        /// Groups that a token may choose from; their score is the sum of their two best experts.
+        /// Groups that a token may choose from. A group's score is the sum of its two best experts.
         topk_group: i64,
         /// Factor of the weights.
         routed_scaling_factor: f64,
     },
 }
 
-/// The heads of one layer's keys and values, as attention sees them and a cache keeps them.
+/// The key and value heads of one layer, as attention uses them and the cache stores them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KvHeads {
-    pub(crate) heads: i64,
-    pub(crate) key_size: i64,
-    pub(crate) value_size: i64,
+    pub(crate) count: i64,
+    /// Size of a key, and of a query.
+    pub(crate) key_dim: i64,
+    pub(crate) value_dim: i64,
 }
 
 impl Configuration {
-    /// The heads of `layer`.
+    /// The key and value heads of `layer`.
     pub(crate) fn kv_heads(&self, layer: i64) -> KvHeads {
-        match (&self.latent, self.local(layer)) {
+        match (&self.latent_attention, self.sliding_attention(layer)) {
             (Some(latent), _) => KvHeads {
-                heads: self.num_attention_heads,
-                key_size: latent.qk_nope_head_dim + latent.qk_rope_head_dim,
-                value_size: latent.v_head_dim,
+                count: self.num_attention_heads,
+                key_dim: latent.qk_nope_head_dim + latent.qk_rope_head_dim,
+                value_dim: latent.v_head_dim,
             },
-            (None, Some(local)) => KvHeads {
-                heads: local.num_key_value_heads,
-                key_size: local.head_dim,
-                value_size: local.head_dim,
+            (None, Some(sliding)) => KvHeads {
+                count: sliding.num_key_value_heads,
+                key_dim: sliding.head_dim,
+                value_dim: sliding.head_dim,
             },
             (None, None) => KvHeads {
-                heads: self.num_key_value_heads,
-                key_size: self.head_dim,
-                value_size: self.head_dim,
+                count: self.num_key_value_heads,
+                key_dim: self.head_dim,
+                value_dim: self.head_dim,
             },
         }
     }
 
-    /// The layer whose keys and values `layer` attends to: itself, or the last one of its kind
-    /// that has some of its own. `None` if there is no such layer.
+    /// The layer whose keys and values `layer` attends to: itself, or the last layer of the same
+    /// attention type that computes its own. None if there is no such layer.
     pub(crate) fn kv_source_layer(&self, layer: i64) -> Option<i64> {
-        let own = self.own_key_values();
-        if layer < own {
+        let first_shared = self.num_hidden_layers - self.variations.num_kv_shared_layers;
+        if layer < first_shared {
             return Some(layer);
         }
-        let is_local = self.local(layer).is_some();
-        (0..own)
+        let slides = |layer: i64| self.sliding_attention(layer).is_some();
+        (0..first_shared)
             .rev()
-            .find(|&earlier| self.local(earlier).is_some() == is_local)
+            .find(|&earlier| slides(earlier) == slides(layer))
     }
 
-    /// How the layer attends, if only to a window.
-    pub(crate) fn local(&self, layer: i64) -> Option<&LocalAttention> {
-        let local = self.variations.local.as_ref();
-        local.filter(|local| local.layers.contains(&layer))
+    /// The sliding-window attention of `layer`; none if it attends to the full context.
+    pub(crate) fn sliding_attention(&self, layer: i64) -> Option<&SlidingAttention> {
+        let sliding = self.variations.sliding_attention.as_ref();
+        sliding.filter(|sliding| sliding.layers.contains(&layer))
     }
 
-    /// Numbers of a head that are rotated, in layers that see everything.
+    /// Elements of a head that are rotated in full-attention layers.
     pub(crate) fn rotary_dim(&self) -> i64 {
-        self.latent
+        self.latent_attention
             .as_ref()
             .map_or(self.head_dim, |latent| latent.qk_rope_head_dim)
-    }
-
-    /// The first layers, which have keys and values of their own.
-    fn own_key_values(&self) -> i64 {
-        self.num_hidden_layers - self.variations.num_kv_shared_layers
     }
 }

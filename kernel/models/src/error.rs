@@ -4,35 +4,34 @@ use std::path::PathBuf;
 
 use crate::gguf::GgufError;
 
-/// Why something could not be done with a model. No variant leaves anything half-done: handles
-/// stay usable.
+/// Why something could not be done with a model. Handles stay usable after every error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// There is no model of this name or at this path.
+    /// There is no model with this name or at this path.
     #[error("failed to find the model {name} at {}: {hint}", path.display())]
     NotFound {
-        /// The name that was asked for.
+        /// The requested name or path.
         name: String,
-        /// Where it was looked for.
+        /// Where the model was looked for.
         path: PathBuf,
         /// What to do about it.
         hint: String,
     },
-    /// The name is that of a teacher of the study that has no public weights.
+    /// The name is that of a teacher without public weights.
     #[error(
-        "{name} is a teacher behind an API and has no weights to load: Teacher::load(\"{name}\") asks it"
+        "{name} is a teacher behind an API and has no weights to load; use Teacher::load(\"{name}\")"
     )]
     BehindApi {
-        /// The name.
+        /// The teacher's name.
         name: String,
     },
-    /// The Hugging Face hub did not give a model.
+    /// A model could not be downloaded from the Hugging Face hub.
     #[error("failed to get {name} from {endpoint}: {detail}")]
     Hub {
-        /// The model.
+        /// The repository, `organisation/name`.
         name: String,
-        /// The hub.
+        /// The address of the hub.
         endpoint: String,
         /// What went wrong.
         detail: String,
@@ -45,7 +44,7 @@ pub enum ModelError {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// A file or folder could not be written; what was there before still is.
+    /// A file or folder could not be written. A previous one at the same path is unchanged.
     #[error("failed to write {}", path.display())]
     Write {
         /// The file or folder.
@@ -58,7 +57,7 @@ pub enum ModelError {
     Gguf {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         source: GgufError,
     },
     /// A safetensors file, or a JSON file beside it, is damaged.
@@ -66,7 +65,7 @@ pub enum ModelError {
     Safetensors {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         detail: String,
     },
     /// A tensor that the architecture needs is not in the file.
@@ -77,7 +76,7 @@ pub enum ModelError {
         /// The tensor's name in the file.
         tensor: String,
     },
-    /// A tensor has another shape than the configuration says.
+    /// A tensor does not have the shape that the configuration requires.
     #[error(
         "failed to load {}: tensor {tensor} has shape {found:?}, the configuration needs {expected:?}",
         path.display()
@@ -87,12 +86,12 @@ pub enum ModelError {
         path: PathBuf,
         /// The tensor's name in the file.
         tensor: String,
-        /// The shape that the configuration asks for.
+        /// The shape that the configuration requires.
         expected: Vec<i64>,
         /// The shape in the file.
         found: Vec<i64>,
     },
-    /// The model needs something that this crate does not have.
+    /// The model needs a feature that this crate does not support.
     #[error("failed to load {}: {field} is {found}, supported: {supported}", path.display())]
     Unsupported {
         /// The file.
@@ -101,28 +100,29 @@ pub enum ModelError {
         field: String,
         /// Its value.
         found: String,
-        /// The values that would work.
+        /// The supported values.
         supported: &'static str,
     },
-    /// No device, nor all of them together, has room for the weights.
+    /// Neither one device nor all of them together have enough memory for the weights.
     #[error(
-        "{name} needs {:.1} GB for its weights in {precision}; there is room for {rooms}",
+        "{name} needs {:.1} GB for its weights in {precision}; there is room for {available}: \
+         choose a lower precision, a smaller model or more devices",
         *needed as f64 / 1e9
     )]
     InsufficientMemory {
         /// The model.
         name: String,
-        /// Bytes that it needs.
+        /// Bytes that the weights need.
         needed: u64,
         /// The precision of the weights.
         precision: crate::Precision,
-        /// What each device has, in words.
-        rooms: String,
+        /// The memory that each device has for weights, in words.
+        available: String,
     },
-    /// Text could not be turned into tokens, or back.
+    /// Text could not be encoded as tokens, or tokens decoded as text.
     #[error("failed to tokenize: {detail}")]
     Tokenizer {
-        /// The tokenizer's own words.
+        /// The tokenizer's message.
         detail: String,
     },
     /// A token id that the vocabulary does not have.
@@ -136,81 +136,81 @@ pub enum ModelError {
     /// The chat template is missing, does not compile, or refused the chat.
     #[error("failed to render the chat: {detail}")]
     Template {
-        /// The template engine's own words.
+        /// The template engine's message.
         detail: String,
     },
-    /// A chat that cannot be used the way it was.
+    /// A chat is not suitable for the operation.
     #[error("chat {index}: {detail}")]
     Chat {
-        /// Its position among the chats that were given.
+        /// Index of the chat among those that were given.
         index: usize,
-        /// What is wrong with it.
+        /// What is wrong with the chat.
         detail: String,
     },
-    /// More tokens than the model's context holds.
+    /// A chat has more tokens than the model's context.
     #[error("chat {index} has {tokens} tokens, the context of the model is {context}")]
     Context {
-        /// Its position among the chats that were given.
+        /// Index of the chat among those that were given.
         index: usize,
         /// Tokens of the chat.
         tokens: usize,
-        /// Tokens that fit.
+        /// Tokens in the context.
         context: usize,
     },
-    /// Options that make no sense.
+    /// An option has an invalid value.
     #[error("{option} is {found}, expected {expected}")]
     Option {
         /// The option's name.
         option: &'static str,
         /// Its value.
         found: String,
-        /// What would work.
+        /// The valid values.
         expected: &'static str,
     },
-    /// An adapter that does not fit the model.
+    /// An adapter does not fit the model.
     #[error("adapter: {detail}")]
     Adapter {
         /// What does not fit.
         detail: String,
     },
-    /// The loss of a training step is not a number any more.
+    /// The loss of a training step is not finite.
     #[error("training diverged: the loss of step {step} is {loss}")]
     Diverged {
-        /// The step, from 1.
+        /// The step, counted from 1.
         step: usize,
         /// The loss.
         loss: f64,
     },
-    /// The model computed something that is no probability, as after a training that diverged.
+    /// The model computed a log-probability that is not finite, as after a training that diverged.
     #[error("chat {index}: the log-probability of token {position} of the response is {found}")]
     NotFinite {
-        /// The chat's position among those that were given.
+        /// Index of the chat among those that were given.
         index: usize,
-        /// The token of the response, from 1.
+        /// The token of the response, counted from 1.
         position: usize,
-        /// What was computed.
+        /// The value that was computed.
         found: f32,
     },
-    /// One response alone needs more memory than there is for it.
+    /// A single response needs more memory than is available.
     #[error("chat {index}: no memory on {device:?} for a response of {tokens} tokens: {detail}")]
     OutOfMemory {
-        /// The chat's position among those that were given.
+        /// Index of the chat among those that were given.
         index: usize,
         /// Tokens of the prompt and of the response so far.
         tokens: usize,
-        /// Where there was no memory.
+        /// The device without enough memory.
         device: tch::Device,
-        /// The allocator's own words.
+        /// The allocator's message.
         detail: String,
     },
     /// A generation call ended early, for one of the other reasons. The error carries the responses
     /// that were finished, and can be continued.
     #[error(transparent)]
     Stopped(Box<crate::StoppedGeneration>),
-    /// The work was asked to stop.
+    /// The operation was interrupted.
     #[error(transparent)]
     Interrupted(#[from] offmodel_events::Interrupted),
-    /// libtorch refused.
+    /// libtorch failed.
     #[error("libtorch failed: {0}")]
     Torch(#[from] tch::TchError),
 }

@@ -1,4 +1,4 @@
-//! Chats as tokens of which some are to be predicted.
+//! Training and scoring examples: chats as tokens, some of which are to be predicted.
 
 use std::ops::Range;
 
@@ -6,30 +6,31 @@ use tch::{Device, TchError, Tensor};
 
 use crate::transformer::PackedSequences;
 
-/// A prompt and the response to it, end token included.
+/// A prompt and the response to it, including the end token.
 pub(crate) struct Example {
     pub(crate) tokens: Vec<u32>,
-    /// Tokens of the prompt; the rest are to be predicted. At least one is before them.
+    /// How many of the tokens are the prompt; at least 1. The rest are the response.
     pub(crate) prompt: usize,
 }
 
 impl Example {
-    /// Tokens that are fed: the last one is only predicted.
+    /// The tokens that the model is given: all but the last, which is only predicted.
     pub(crate) fn input(&self) -> &[u32] {
         &self.tokens[..self.tokens.len() - 1]
     }
 
+    /// The tokens that are to be predicted.
     pub(crate) fn response(&self) -> &[u32] {
         &self.tokens[self.prompt..]
     }
 }
 
-/// Several examples in one pass, and what is to be predicted where.
+/// Several examples as one forward pass, with the targets of the loss.
 pub(crate) struct PackedExamples {
     pub(crate) inputs: PackedSequences,
-    /// Flat positions whose next token is part of a response: `[targets]`.
+    /// Flat positions in `inputs` at which a response token is predicted: `[targets]`.
     pub(crate) positions: Tensor,
-    /// Those next tokens: `[targets]`.
+    /// The response tokens that are predicted there: `[targets]`.
     pub(crate) targets: Tensor,
 }
 
@@ -37,6 +38,7 @@ impl PackedExamples {
     pub(crate) fn new(examples: &[&Example], device: Device) -> Result<Self, TchError> {
         let (mut positions, mut targets, mut start) = (vec![], vec![], 0);
         for example in examples {
+            // The last token of the prompt predicts the first of the response.
             let predicting = example.prompt - 1..example.input().len();
             positions.extend(predicting.map(|position| (start + position) as i64));
             targets.extend(example.response().iter().map(|&token| i64::from(token)));
@@ -50,23 +52,24 @@ impl PackedExamples {
     }
 }
 
-/// Runs of examples of at most `tokens` tokens, or of one example.
-pub(crate) fn runs(lengths: &[usize], tokens: usize) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    let mut used = 0;
+/// Splits examples of these lengths into consecutive groups of at most `max_tokens` tokens. An
+/// example that is longer is a group of its own.
+pub(crate) fn micro_batches(lengths: &[usize], max_tokens: usize) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let mut tokens = 0;
     for (index, &length) in lengths.iter().enumerate() {
-        match runs.last_mut() {
-            Some(run) if used + length <= tokens => {
-                run.end = index + 1;
-                used += length;
+        match groups.last_mut() {
+            Some(group) if tokens + length <= max_tokens => {
+                group.end = index + 1;
+                tokens += length;
             }
             _ => {
-                runs.push(index..index + 1);
-                used = length;
+                groups.push(index..index + 1);
+                tokens = length;
             }
         }
     }
-    runs
+    groups
 }
 
 #[cfg(test)]
@@ -74,9 +77,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_cover_everything_in_order_within_the_budget() {
-        assert_eq!(runs(&[3, 3, 5, 20, 1, 1], 8), [0..2, 2..3, 3..4, 4..6]);
-        assert!(runs(&[], 8).is_empty());
+    fn micro_batches_cover_all_examples_in_order_within_the_limit() {
+        assert_eq!(
+            micro_batches(&[3, 3, 5, 20, 1, 1], 8),
+            [0..2, 2..3, 3..4, 4..6]
+        );
+        assert!(micro_batches(&[], 8).is_empty());
     }
 
     #[test]

@@ -1,30 +1,31 @@
 //! Language models on libtorch: loading, generation, scoring and fine-tuning.
 //!
-//! A [`Model`] is a cheap handle of weights on a device with their tokenizer and chat template:
+//! A [`Model`] is a cheap handle on weights, a tokenizer and a chat template:
 //!
 //! ```no_run
 //! use offmodel_models::{Chat, Model, Sampling, SftOptions, fine_tune};
 //!
 //! let student = Model::load("smollm2")?;
 //! let chats = [Chat::user("What is the capital of France?")];
-//! let answer = student.generate(&chats, &Sampling::greedy())?.remove(0);
-//! let taught = [chats[0].clone().assistant("**Paris**")];
-//! let tuned = fine_tune(&student, &taught, &SftOptions::default())?;
+//! let response = student.generate(&chats, &Sampling::greedy())?.remove(0);
+//! let train_set = [chats[0].clone().assistant("**Paris**")];
+//! let tuned = fine_tune(&student, &train_set, &SftOptions::default())?;
 //! let after = student.with_adapter(&tuned.adapter)?;
-//! println!("{} -> {}", answer.text, after.perplexity(&taught)?);
+//! println!("{} -> {}", response.text, after.perplexity(&train_set)?);
 //! # Ok::<(), offmodel_models::ModelError>(())
 //! ```
 //!
-//! - [`model`]: the handle; [`load`]: what may be chosen when one is loaded; [`device`]: where it
-//!   goes;
-//! - [`chat`]: conversations and templates; [`tokenizer`]: text and tokens;
-//! - [`gguf`]: the file format; [`checkpoint`]: weights by name, whatever the format;
-//!   [`configuration`]: the shape of a model; [`locate`]: where files are; [`aliases`]: the study's
-//!   names; [`hub`]: downloads;
-//! - [`saved`]: a model as a folder of files, which [`atomic_folder`] puts in place as a whole;
-//! - [`transformer`]: the computation; [`adapter`]: low-rank updates of it;
-//! - [`generation`]: responses; [`scoring`]: log-probabilities; [`training`]: fine-tuning;
-//!   [`example`]: chats as tokens to predict.
+//! | modules | purpose |
+//! |---|---|
+//! | [`model`], [`load`] | the handle; options for loading one |
+//! | [`locate`], [`aliases`], [`hub`] | finding a model's files; the study's names; downloads |
+//! | [`checkpoint`], [`gguf`], [`configuration`] | reading weights and the model's shape |
+//! | [`device`] | which layers go to which device |
+//! | [`transformer`], [`adapter`] | the computation; LoRA updates of it |
+//! | [`tokenizer`], [`chat`] | text and tokens; conversations and chat templates |
+//! | [`generation`], [`scoring`] | responses; log-probabilities |
+//! | [`training`], [`example`] | fine-tuning; chats as tokens to predict |
+//! | [`saved`], [`atomic_folder`] | writing a model as a folder, which appears as a whole |
 
 mod adapter;
 mod aliases;

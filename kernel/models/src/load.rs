@@ -1,12 +1,12 @@
-//! What may be chosen when a model is loaded.
+//! Options for loading a model.
 
 use tch::{Device, Kind};
 
 use crate::checkpoint::Checkpoint;
-use crate::device::{BestDevice, Numbers, Placement, Room, rooms};
+use crate::device::{BestDevice, DeviceBudget, ParameterCounts, Placement, weight_budgets};
 use crate::{Configuration, ModelError};
 
-/// Where a model goes and in what precision.
+/// The devices and the precision of a model that is loaded.
 ///
 /// ```no_run
 /// use offmodel_models::{LoadOptions, Model, Precision};
@@ -20,53 +20,53 @@ use crate::{Configuration, ModelError};
 pub struct LoadOptions {
     devices: Option<Vec<Device>>,
     precision: Option<Precision>,
-    even: bool,
+    spread_evenly: bool,
 }
 
-/// The kind of number in which weights are kept and layers compute. Norms, softmax and
-/// probabilities are computed in `f32` in any case.
+/// The floating-point format in which weights are stored and layers compute. Norms, softmax and
+/// probabilities are always computed in `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// 32 bits.
     F32,
-    /// 16 bits, eleven of them significant: small numbers vanish.
+    /// 16 bits, of which 11 are significant. Numbers below about 6e-8 become zero.
     F16,
-    /// 16 bits, eight of them significant, with the range of `f32`.
+    /// 16 bits, of which 8 are significant, with the range of `f32`.
     Bf16,
 }
 
 impl LoadOptions {
-    /// The one device to use. By default it is the first GPU with enough memory, or all GPUs where
-    /// none has enough alone, or the CPU where there is no GPU.
+    /// Loads the model to `device`. By default that is the first GPU with enough memory, all GPUs if
+    /// none has enough alone, or the CPU if there is no GPU.
     #[must_use]
     pub fn device(self, device: Device) -> Self {
         self.devices([device])
     }
 
-    /// The devices to use: the model goes to the first that has room for it, or is spread by layers
-    /// over all of them.
+    /// Loads the model to the first of `devices` with enough memory. If none has enough, its layers
+    /// are distributed over all of them.
     #[must_use]
     pub fn devices(mut self, devices: impl IntoIterator<Item = Device>) -> Self {
         self.devices = Some(devices.into_iter().collect());
         self
     }
 
-    /// The same number of layers on every device, whatever fits where.
+    /// Puts the same number of layers on every device, whatever fits where.
     #[must_use]
     pub fn spread_evenly(mut self) -> Self {
-        self.even = true;
+        self.spread_evenly = true;
         self
     }
 
-    /// The precision of the weights. By default it is that of the file on GPUs and `f32` on the
-    /// CPU.
+    /// Converts the weights to `precision`. By default they keep the precision of the file on GPUs,
+    /// and become `f32` on the CPU.
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);
         self
     }
 
-    /// Decides where the parts of a model go.
+    /// Decides which layers of a model go to which device.
     pub(crate) fn placement(
         &self,
         name: &str,
@@ -86,35 +86,30 @@ impl LoadOptions {
             (None, Device::Cpu) => Kind::Float,
             (None, _) => checkpoint.kind(),
         };
-        let layers = configuration.num_hidden_layers;
-        let placement = match self.even {
-            true => Placement::even(&devices, layers, kind),
-            false => {
-                let tensors = checkpoint.numbers();
-                let tensors = tensors.iter().map(|(name, count)| (name.as_str(), *count));
-                let tied = configuration.tie_word_embeddings;
-                let numbers = Numbers::count(tensors, layers, tied);
-                let rooms = rooms(&devices);
-                Placement::spread(&numbers, kind, &rooms).ok_or_else(|| {
-                    ModelError::InsufficientMemory {
-                        name: name.to_owned(),
-                        needed: numbers.bytes(kind),
-                        precision: Precision::from_kind(kind),
-                        rooms: rooms
-                            .iter()
-                            .map(Room::to_string)
-                            .collect::<Vec<_>>()
-                            .join(", "),
-                    }
-                })?
+        let num_layers = configuration.num_hidden_layers;
+        if self.spread_evenly {
+            return Ok(Placement::even(&devices, num_layers, kind));
+        }
+        let tensors = checkpoint.parameter_counts();
+        let tensors = tensors.iter().map(|(name, count)| (name.as_str(), *count));
+        let is_tied = configuration.tie_word_embeddings;
+        let counts = ParameterCounts::from_tensors(tensors, num_layers, is_tied);
+        let budgets = weight_budgets(&devices);
+        let insufficient_memory = || {
+            let available: Vec<String> = budgets.iter().map(DeviceBudget::to_string).collect();
+            ModelError::InsufficientMemory {
+                name: name.to_owned(),
+                needed: counts.bytes(kind),
+                precision: Precision::from_kind(kind),
+                available: available.join(", "),
             }
         };
-        Ok(placement)
+        Placement::balanced(&counts, kind, &budgets).ok_or_else(insufficient_memory)
     }
 }
 
 impl Precision {
-    /// libtorch's name for it.
+    /// The libtorch kind.
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::F32 => Kind::Float,
@@ -123,7 +118,7 @@ impl Precision {
         }
     }
 
-    /// Weights have no other kinds.
+    /// The precision of a libtorch kind; weights have no kinds but these three.
     pub(crate) fn from_kind(kind: Kind) -> Self {
         match kind {
             Kind::Half => Self::F16,

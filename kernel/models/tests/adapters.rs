@@ -1,6 +1,6 @@
-//! Adapters as files: those of `peft` here, and those from here in `peft`.
+//! Exchange of adapters with `peft` in both directions.
 //!
-//! Adapters and logits: `tests/reference/peft_adapters.py`.
+//! `tests/reference/peft_adapters.py` recorded the adapters and their logits.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use safetensors::SafeTensors;
 use serde_json::Value as Json;
 use tch::{Device, Kind, Tensor};
 
-/// A virtual environment with `peft`, for the way back.
+/// The variable that names a virtual environment with `peft`, to load adapters that were saved here.
 const REFERENCE_VENV: &str = "OFFMODEL_REFERENCE_VENV";
 
 fn tests() -> PathBuf {
@@ -24,13 +24,13 @@ fn base_path(name: &str) -> PathBuf {
 }
 
 fn base(name: &str) -> Model {
-    // Small products are faster without other threads, by far where cores are busy.
+    // Small matrix products are faster on one thread, especially while other tests run.
     tch::set_num_threads(1);
     Model::load(base_path(name).to_str().unwrap()).unwrap()
 }
 
-/// The adapters that `peft` wrote: folder, name and model of each.
-fn recorded() -> Vec<(PathBuf, String, Model)> {
+/// The adapters that `peft` wrote: the folder, name and base model of each.
+fn recorded_adapters() -> Vec<(PathBuf, String, Model)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(tests().join("fixtures/adapters")).unwrap() {
         let folder = entry.unwrap().path();
@@ -42,8 +42,8 @@ fn recorded() -> Vec<(PathBuf, String, Model)> {
     all
 }
 
-/// The tokens and logits that were recorded with an adapter.
-fn reference(folder: &Path) -> (Vec<u32>, Tensor) {
+/// The tokens and logits that `peft` recorded with an adapter.
+fn recorded_logits(folder: &Path) -> (Vec<u32>, Tensor) {
     let bytes = std::fs::read(folder.join("reference.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let tokens = file.tensor("tokens").unwrap();
@@ -61,15 +61,15 @@ fn logits(model: &Model, tokens: &[u32]) -> Tensor {
     model.logits(tokens).unwrap().to_device(Device::Cpu)
 }
 
-/// The largest difference, relative to the largest number.
+/// The largest difference, relative to the largest expected number.
 fn difference(found: &Tensor, expected: &Tensor) -> f64 {
     ((found - expected).abs().max() / expected.abs().max()).double_value(&[])
 }
 
 #[test]
-fn adapters_of_peft_give_its_logits_merged_and_unmerged() {
-    for (folder, name, model) in recorded() {
-        let (tokens, expected) = reference(&folder);
+fn adapters_of_peft_have_its_logits_merged_and_unmerged() {
+    for (folder, name, model) in recorded_adapters() {
+        let (tokens, expected) = recorded_logits(&folder);
         let before = logits(&model, &tokens);
         let adapted = model.load_adapter(&folder).unwrap();
         let found = logits(&adapted, &tokens);
@@ -82,7 +82,7 @@ fn adapters_of_peft_give_its_logits_merged_and_unmerged() {
         println!("{name}: {distance:.1e} merged");
         assert!(distance <= 1e-5, "{name}: {distance:e} merged");
         assert!(merged.memory_bytes() > adapted.memory_bytes());
-        // Neither the shared weights nor the adapter have changed by a bit.
+        // Merging has not changed the shared weights or the adapter.
         assert_eq!(logits(&merged.unmerge(), &tokens), found, "{name}");
         assert_eq!(logits(&merged.without_adapter(), &tokens), before, "{name}");
         assert_eq!(logits(&model, &tokens), before, "{name}");
@@ -90,14 +90,14 @@ fn adapters_of_peft_give_its_logits_merged_and_unmerged() {
 }
 
 #[test]
-fn what_is_saved_is_read_back_to_the_last_bit() {
-    let room = tempfile::tempdir().unwrap();
-    for (folder, name, model) in recorded() {
-        let (tokens, _) = reference(&folder);
+fn a_saved_adapter_loads_bit_for_bit() {
+    let temporary = tempfile::tempdir().unwrap();
+    for (folder, name, model) in recorded_adapters() {
+        let (tokens, _) = recorded_logits(&folder);
         let adapted = model.load_adapter(&folder).unwrap();
         let adapter = adapted.adapter().unwrap();
-        let saved = room.path().join("deep").join(&name);
-        // The second time in place of the first.
+        let saved = temporary.path().join("deep").join(&name);
+        // The second save replaces the first.
         adapter.save(&saved).unwrap();
         adapter.save(&saved).unwrap();
         let read = model.load_adapter(&saved).unwrap();
@@ -112,7 +112,7 @@ fn what_is_saved_is_read_back_to_the_last_bit() {
             names(&saved),
             BTreeSet::from(["adapter_config.json", "adapter_model.safetensors"].map(str::to_owned))
         );
-        // What PEFT said in its file is said in ours, where the targets are lists of names.
+        // Our configuration says the same as PEFT's, but lists the target modules by name.
         let theirs = json(&folder.join("adapter_config.json"));
         let ours = json(&saved.join("adapter_config.json"));
         for (field, value) in ours.as_object().unwrap() {
@@ -124,18 +124,18 @@ fn what_is_saved_is_read_back_to_the_last_bit() {
             }
         }
     }
-    assert_eq!(names(&room.path().join("deep")).len(), 17);
+    assert_eq!(names(&temporary.path().join("deep")).len(), 17);
 }
 
 #[test]
-fn peft_reads_what_is_saved_here() {
+fn peft_loads_adapters_that_were_saved_here() {
     let Some(venv) = std::env::var_os(REFERENCE_VENV) else {
         offmodel_support::testing::skip(format_args!(
             "no Python with transformers and peft (set {REFERENCE_VENV})"
         ));
         return;
     };
-    let room = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
     let experts = ["gate_proj", "up_proj", "down_proj"];
     let patterns = LoraConfig {
         rank_pattern: [("v_proj".to_owned(), 2)].into(),
@@ -175,7 +175,7 @@ fn peft_reads_what_is_saved_here() {
         let path = base_path(model);
         let model = base(model);
         let adapter = random_adapter(&model, config);
-        let folder = room.path().join(name);
+        let folder = temporary.path().join(name);
         adapter.save(&folder).unwrap();
         let tokens: Vec<u32> = (0..20).map(|index| index * 7 % 61).collect();
         let logits = logits(&model.with_adapter(&adapter).unwrap(), &tokens);
@@ -187,21 +187,21 @@ fn peft_reads_what_is_saved_here() {
     let run = Command::new(Path::new(&venv).join("bin/python"))
         .arg(tests().join("reference/peft_adapters.py"))
         .arg("check")
-        .arg(room.path())
+        .arg(temporary.path())
         .env("HF_HUB_OFFLINE", "1")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success(), "{said}");
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{stderr}");
     println!("{}", String::from_utf8_lossy(&run.stdout));
 }
 
 #[test]
-fn files_that_cannot_be_right_are_refused_with_the_facts() {
+fn inconsistent_files_are_errors_with_the_facts() {
     let model = base("llama_scaled_rope");
     let folder = tests().join("fixtures/adapters/brain_floats");
-    let room = tempfile::tempdir().unwrap();
-    let copy = room.path().join("adapter");
+    let temporary = tempfile::tempdir().unwrap();
+    let copy = temporary.path().join("adapter");
     std::fs::create_dir(&copy).unwrap();
     let (config, tensors) = ("adapter_config.json", "adapter_model.safetensors");
     let restore = || {
@@ -209,7 +209,7 @@ fn files_that_cannot_be_right_are_refused_with_the_facts() {
             std::fs::copy(folder.join(file), copy.join(file)).unwrap();
         }
     };
-    let refusal = || model.load_adapter(&copy).unwrap_err().to_string();
+    let error = || model.load_adapter(&copy).unwrap_err().to_string();
     let change = |field: &str, value: Json| {
         restore();
         let mut json = json(&copy.join(config));
@@ -220,17 +220,17 @@ fn files_that_cannot_be_right_are_refused_with_the_facts() {
     assert!(model.load_adapter(&copy).is_ok());
 
     change("use_dora", true.into());
-    assert!(refusal().contains("use_dora is true"), "{}", refusal());
+    assert!(error().contains("use_dora is true"), "{}", error());
     change("r", 3.into());
     assert!(
-        refusal().contains("lora_A.weight has shape [4, "),
+        error().contains("lora_A.weight has shape [4, "),
         "{}",
-        refusal()
+        error()
     );
     change("target_modules", vec!["o_proj", "q_proj"].into());
     let missing =
         "tensor base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight is missing";
-    assert!(refusal().contains(missing), "{}", refusal());
+    assert!(error().contains(missing), "{}", error());
 
     restore();
     let whole = std::fs::read(copy.join(tensors)).unwrap();
@@ -246,12 +246,12 @@ fn files_that_cannot_be_right_are_refused_with_the_facts() {
     ));
     std::fs::write(copy.join("adapter_model.bin"), "pickled").unwrap();
     assert!(
-        refusal().contains("adapter_model.bin, supported"),
+        error().contains("adapter_model.bin, supported"),
         "{}",
-        refusal()
+        error()
     );
 
-    // Another model's adapter, and another output layer than the model's own.
+    // An adapter of another model, and one with a copy of another model's output layer.
     let other = base("qwen3_tied");
     let error = other.load_adapter(&folder).unwrap_err().to_string();
     assert!(error.contains("in the model"), "{error}");
@@ -262,14 +262,17 @@ fn files_that_cannot_be_right_are_refused_with_the_facts() {
 }
 
 #[test]
-fn an_adapter_is_not_saved_over_other_files() {
+fn an_adapter_does_not_replace_a_folder_with_other_files() {
     let model = base("qwen3_tied");
     let adapter = random_adapter(&model, config(["q_proj"]));
-    let room = tempfile::tempdir().unwrap();
-    std::fs::write(room.path().join("notes.txt"), "mine").unwrap();
-    let error = adapter.save(room.path()).unwrap_err();
+    let temporary = tempfile::tempdir().unwrap();
+    std::fs::write(temporary.path().join("notes.txt"), "mine").unwrap();
+    let error = adapter.save(temporary.path()).unwrap_err();
     assert!(matches!(error, ModelError::Write { .. }), "{error}");
-    assert_eq!(names(room.path()), BTreeSet::from(["notes.txt".to_owned()]));
+    assert_eq!(
+        names(temporary.path()),
+        BTreeSet::from(["notes.txt".to_owned()])
+    );
 }
 
 fn config(targets: impl Into<Targets>) -> LoraConfig {
@@ -281,7 +284,7 @@ fn config(targets: impl Into<Targets>) -> LoraConfig {
     }
 }
 
-/// An adapter with random A and B on what `config` targets.
+/// An adapter with random A and B on the modules that `config` selects.
 fn random_adapter(model: &Model, config: LoraConfig) -> Adapter {
     tch::manual_seed(3);
     let untrained = model.untrained_adapter(&config, 1).unwrap();

@@ -1,8 +1,8 @@
-//! Every architecture against `transformers` on small models that it saved itself.
+//! Compares every architecture with `transformers` on small models that `transformers` saved.
 //!
-//! Models and logits: `tests/reference/architectures.py`.
+//! `tests/reference/architectures.py` makes the models and records their logits.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use offmodel_models::{Adapter, LoadOptions, LoraConfig, Model, Precision};
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
 
-/// One model, and what `transformers` computes with it.
+/// One model and the logits that `transformers` computes with it.
 struct Case {
     name: String,
     path: PathBuf,
     tokens: Vec<u32>,
-    /// `[tokens, vocabulary]`, computed in `f32`.
+    /// `[tokens, vocab_size]`, computed in `f32`.
     logits: Tensor,
-    /// The same computed in `bf16`.
-    rounded: Tensor,
+    /// `[tokens, vocab_size]`, computed in `bf16`.
+    logits_bf16: Tensor,
 }
 
 fn cases() -> Vec<Case> {
-    // Small products are faster without other threads, by far where cores are busy.
+    // Small products are faster on one thread, by far where other processes use the cores.
     tch::set_num_threads(1);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/architectures");
     let mut cases: Vec<Case> = std::fs::read_dir(folder)
@@ -51,7 +51,7 @@ impl Case {
                 .map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap()) as u32)
                 .collect(),
             logits: logits("logits"),
-            rounded: logits("logits_bf16"),
+            logits_bf16: logits("logits_bf16"),
         }
     }
 
@@ -63,10 +63,10 @@ impl Case {
     }
 }
 
-/// The median over tokens of the distance of logits, in units of their length.
+/// The median over tokens of `|found - exact| / |exact|`, where `|x|` is the norm of a token's logits.
 fn distance(found: &Tensor, exact: &Tensor) -> f64 {
-    let of_tokens = |x: &Tensor| x.norm_scalaropt_dim(2, [-1], false);
-    let relative = of_tokens(&(found - exact)) / of_tokens(exact);
+    let norms = |x: &Tensor| x.norm_scalaropt_dim(2, [-1], false);
+    let relative = norms(&(found - exact)) / norms(exact);
     relative.median().double_value(&[])
 }
 
@@ -86,23 +86,23 @@ fn every_architecture_has_three_configurations_or_more() {
 #[test]
 fn logits_equal_those_of_transformers() {
     let options = LoadOptions::default().device(Device::Cpu);
-    let mut worst = Vec::new();
+    let mut differences = Vec::new();
     for case in cases() {
         let found = case.load(&options).logits(&case.tokens).unwrap();
         let difference = (&found - &case.logits).abs().max() / case.logits.abs().max();
-        worst.push((case.name, difference.double_value(&[])));
+        differences.push((case.name, difference.double_value(&[])));
     }
-    println!("{worst:#?}");
-    for (name, difference) in worst {
+    println!("{differences:#?}");
+    for (name, difference) in differences {
         assert!(difference <= 1e-4, "{name}: {difference:e}");
     }
 }
 
-/// Rounding is not reproducible to the bit between two orders of computation; what can be asked is
-/// that ours loses no more than that of `transformers`. Of the tokens the median counts: where two
-/// experts are nearly as good as each other, rounding decides, and one token's logits differ much.
+/// Two orders of computation round differently, so the logits in `bf16` cannot be equal. Ours must
+/// not lose much more than those of `transformers`. The median over tokens counts: where two experts
+/// have nearly the same score, rounding decides between them and changes one token's logits a lot.
 #[test]
-fn in_bf16_we_are_as_close_to_exact_logits_as_transformers() {
+fn logits_in_bf16_are_as_close_to_exact_ones_as_those_of_transformers() {
     let options = LoadOptions::default()
         .device(Device::Cpu)
         .precision(Precision::Bf16);
@@ -114,7 +114,7 @@ fn in_bf16_we_are_as_close_to_exact_logits_as_transformers() {
         assert_eq!(found.kind(), Kind::Float);
         let (ours, theirs) = (
             distance(&found, &case.logits),
-            distance(&case.rounded, &case.logits),
+            distance(&case.logits_bf16, &case.logits),
         );
         distances.push((case.name, ours, theirs));
     }
@@ -128,7 +128,7 @@ fn in_bf16_we_are_as_close_to_exact_logits_as_transformers() {
 }
 
 #[test]
-fn layers_spread_over_several_stages_compute_the_same() {
+fn layers_distributed_over_several_stages_compute_the_same() {
     for case in cases() {
         let whole = case.load(&LoadOptions::default().device(Device::Cpu));
         let options = LoadOptions::default()
@@ -141,9 +141,9 @@ fn layers_spread_over_several_stages_compute_the_same() {
     }
 }
 
-/// Training keeps adapters in `f32` over weights in `bf16`, and where their layer is.
+/// Training keeps adapters in `f32` even if the weights are in `bf16`, and on the device of their layer.
 #[test]
-fn an_adapter_works_over_rounded_and_spread_weights() {
+fn an_adapter_works_on_rounded_and_on_distributed_weights() {
     let cpu = LoadOptions::default().device(Device::Cpu);
     let lora = LoraConfig {
         rank: 4,
@@ -165,20 +165,20 @@ fn an_adapter_works_over_rounded_and_spread_weights() {
             adapted.logits(&case.tokens).unwrap()
         };
         let expected = logits(&exact);
-        let change = distance(&case.logits, &expected);
-        assert!(change > 0.1, "{}: {change}", case.name);
+        let update = distance(&case.logits, &expected);
+        assert!(update > 0.1, "{}: {update}", case.name);
         let even = LoadOptions::default()
             .devices([Device::Cpu; 2])
             .spread_evenly();
         assert_eq!(logits(&case.load(&even)), expected, "{}", case.name);
         let rounded = case.load(&cpu.clone().precision(Precision::Bf16));
         let lost = distance(&logits(&rounded), &expected);
-        assert!(lost < change / 3.0, "{}: {lost} of {change}", case.name);
+        assert!(lost < update / 3.0, "{}: {lost} of {update}", case.name);
     }
 }
 
 #[test]
-fn sixteen_bits_take_half_the_memory_and_are_shown() {
+fn weights_of_16_bits_take_half_the_memory() {
     let case = cases()
         .into_iter()
         .find(|case| case.name == "gemma4_experts")

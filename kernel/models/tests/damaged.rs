@@ -1,7 +1,7 @@
-//! Folders with something wrong: each is refused with an error that names the file, and the tensor
-//! or field. The whole ones come from `tests/reference/architectures.py`.
+//! Damaged model folders. Each one is refused with an error that names the file, and the tensor or
+//! field. `tests/reference/architectures.py` makes the intact ones.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use tch::Device;
 use tempfile::TempDir;
 
-/// A copy of a whole model, to be damaged.
+/// A copy of an intact model, to be damaged.
 struct Folder(TempDir);
 
 impl Folder {
-    fn of(model: &str) -> Self {
+    fn copy_of(model: &str) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/fixtures/architectures")
             .join(model);
@@ -39,7 +39,7 @@ impl Folder {
         Model::load_with(self.0.path().to_str().unwrap(), &options)
     }
 
-    /// The error of a load, without the folder's name, which is another each time.
+    /// The error of loading the model, with all its sources. `FOLDER` replaces the temporary path.
     fn error(&self) -> String {
         let error = self.load().err().map(|error| {
             let mut text = error.to_string();
@@ -61,7 +61,7 @@ impl Folder {
         std::fs::write(&path, json.to_string()).unwrap();
     }
 
-    /// Writes `model.safetensors` again with other tensors: name, type, shape and bytes of each.
+    /// Rewrites `model.safetensors` after `change` has changed its tensors: type, shape and bytes by name.
     fn change_tensors(
         &self,
         change: impl FnOnce(&mut BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>),
@@ -87,13 +87,13 @@ impl Folder {
 const NORM: &str = "model.layers.1.input_layernorm.weight";
 
 #[test]
-fn the_whole_folder_loads() {
-    assert!(Folder::of("llama_odd_heads_tied").load().is_ok());
+fn the_intact_model_loads() {
+    assert!(Folder::copy_of("llama_odd_heads_tied").load().is_ok());
 }
 
 #[test]
 fn a_missing_tensor_is_named() {
-    let folder = Folder::of("llama_odd_heads_tied");
+    let folder = Folder::copy_of("llama_odd_heads_tied");
     folder.change_tensors(|tensors| {
         tensors.remove(NORM).unwrap();
     });
@@ -104,8 +104,8 @@ fn a_missing_tensor_is_named() {
 }
 
 #[test]
-fn a_wrong_shape_is_named_with_both() {
-    let folder = Folder::of("llama_odd_heads_tied");
+fn a_wrong_shape_is_reported_with_the_expected_one() {
+    let folder = Folder::copy_of("llama_odd_heads_tied");
     folder.change_tensors(|tensors| {
         let (dtype, shape, data) = tensors.remove(NORM).unwrap();
         assert_eq!(shape, [24]);
@@ -122,7 +122,7 @@ fn a_wrong_shape_is_named_with_both() {
 
 #[test]
 fn a_truncated_file_is_named() {
-    let folder = Folder::of("llama_biases");
+    let folder = Folder::copy_of("llama_biases");
     let shard = "model-00002-of-00002.safetensors";
     let bytes = std::fs::read(folder.path(shard)).unwrap();
     for length in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
@@ -130,7 +130,7 @@ fn a_truncated_file_is_named() {
         let error = folder.error();
         assert!(
             error.starts_with(&format!("failed to load FOLDER/{shard}: "))
-                // The system refuses to map an empty file.
+                // An empty file cannot be memory-mapped.
                 || (length == 0 && error.starts_with(&format!("failed to read FOLDER/{shard}"))),
             "{length}: {error}"
         );
@@ -138,8 +138,8 @@ fn a_truncated_file_is_named() {
 }
 
 #[test]
-fn a_shard_that_is_not_there_is_named() {
-    let folder = Folder::of("llama_biases");
+fn a_missing_shard_is_named() {
+    let folder = Folder::copy_of("llama_biases");
     std::fs::remove_file(folder.path("model-00001-of-00002.safetensors")).unwrap();
     let error = folder.error();
     let expected = "failed to read FOLDER/model-00001-of-00002.safetensors: No such file";
@@ -155,7 +155,7 @@ fn an_index_cannot_lead_out_of_the_folder() {
         "..",
         "",
     ] {
-        let folder = Folder::of("llama_biases");
+        let folder = Folder::copy_of("llama_biases");
         folder.change_json("model.safetensors.index.json", |index| {
             index["weight_map"]["model.norm.weight"] = json!(shard);
         });
@@ -163,15 +163,15 @@ fn an_index_cannot_lead_out_of_the_folder() {
             folder.error(),
             format!(
                 "failed to load FOLDER/model.safetensors.index.json: \
-                 the shard of model.norm.weight is {shard:?}, expected a name"
+                 the shard of model.norm.weight is {shard:?}, expected a file name"
             )
         );
     }
 }
 
 #[test]
-fn an_architecture_that_we_do_not_have_is_told_from_those_we_have() {
-    let folder = Folder::of("llama_odd_heads_tied");
+fn the_error_for_an_unsupported_architecture_lists_the_supported_ones() {
+    let folder = Folder::copy_of("llama_odd_heads_tied");
     folder.change_json("config.json", |config| {
         config["model_type"] = json!("mamba")
     });
@@ -182,7 +182,7 @@ fn an_architecture_that_we_do_not_have_is_told_from_those_we_have() {
 }
 
 #[test]
-fn fields_that_are_missing_or_make_no_sense_are_named() {
+fn missing_and_invalid_fields_are_named() {
     let cases: [(&str, Value, &str); 10] = [
         ("hidden_size", Value::Null, "hidden_size is missing"),
         ("hidden_size", json!("wide"), "hidden_size is \"wide\""),
@@ -212,7 +212,7 @@ fn fields_that_are_missing_or_make_no_sense_are_named() {
         ),
     ];
     for (field, value, expected) in cases {
-        let folder = Folder::of("llama_odd_heads_tied");
+        let folder = Folder::copy_of("llama_odd_heads_tied");
         folder.change_json("config.json", |config| config[field] = value);
         let error = folder.error();
         let expected = format!("failed to load FOLDER/config.json: {expected}");
@@ -221,7 +221,7 @@ fn fields_that_are_missing_or_make_no_sense_are_named() {
 }
 
 #[test]
-fn layers_of_gemma_that_cannot_be_are_refused() {
+fn impossible_gemma_configurations_are_refused() {
     let cases: [(&str, &str, Value); 7] = [
         ("gemma4_shared_keys", "num_kv_shared_layers", json!(6)),
         ("gemma4_shared_keys", "num_kv_shared_layers", json!(5)),
@@ -244,7 +244,7 @@ fn layers_of_gemma_that_cannot_be_are_refused() {
         ),
     ];
     for (model, field, value) in cases {
-        let folder = Folder::of(model);
+        let folder = Folder::copy_of(model);
         folder.change_json("config.json", |config| config[field] = value);
         let error = folder.error();
         let expected = format!("failed to load FOLDER/config.json: {field} is ");
@@ -253,8 +253,8 @@ fn layers_of_gemma_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_type_of_numbers_that_we_do_not_have_is_named() {
-    let folder = Folder::of("llama_odd_heads_tied");
+fn an_unsupported_data_type_is_named() {
+    let folder = Folder::copy_of("llama_odd_heads_tied");
     folder.change_tensors(|tensors| {
         let (_, shape, data) = tensors.remove(NORM).unwrap();
         let doubled = [data.clone(), data].concat();
@@ -266,8 +266,8 @@ fn a_type_of_numbers_that_we_do_not_have_is_named() {
     );
     assert!(error.starts_with(&expected), "{error}");
 
-    // One that nobody has.
-    let folder = Folder::of("llama_odd_heads_tied");
+    // A type that safetensors does not have.
+    let folder = Folder::copy_of("llama_odd_heads_tied");
     let path = folder.path("model.safetensors");
     let bytes = std::fs::read(&path).unwrap();
     let at = bytes
@@ -285,8 +285,8 @@ fn a_type_of_numbers_that_we_do_not_have_is_named() {
 }
 
 #[test]
-fn eight_bits_without_scales_are_refused() {
-    let folder = Folder::of("deepseek_v3_float8");
+fn weights_of_8_bits_without_scales_are_refused() {
+    let folder = Folder::copy_of("deepseek_v3_float8");
     let scales = "model.layers.0.self_attn.o_proj.weight_scale_inv";
     folder.change_tensors(|tensors| {
         tensors.remove(scales).unwrap();
@@ -297,7 +297,7 @@ fn eight_bits_without_scales_are_refused() {
             .contains(&format!("tensor {scales} is missing"))
     );
 
-    let folder = Folder::of("deepseek_v3_float8");
+    let folder = Folder::copy_of("deepseek_v3_float8");
     folder.change_json("config.json", |config| {
         config["quantization_config"]["weight_block_size"] = json!([10, 20]);
     });
@@ -309,8 +309,8 @@ fn eight_bits_without_scales_are_refused() {
 }
 
 #[test]
-fn other_quantisations_are_told_by_their_name() {
-    let folder = Folder::of("llama_odd_heads_tied");
+fn other_quantisations_are_named() {
+    let folder = Folder::copy_of("llama_odd_heads_tied");
     folder.change_json("config.json", |config| {
         config["quantization_config"] = json!({"quant_method": "gptq", "bits": 4});
     });
@@ -324,7 +324,7 @@ fn other_quantisations_are_told_by_their_name() {
 #[test]
 fn pickles_are_never_read() {
     for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
-        let folder = Folder::of("llama_odd_heads_tied");
+        let folder = Folder::copy_of("llama_odd_heads_tied");
         std::fs::rename(folder.path("model.safetensors"), folder.path(name)).unwrap();
         assert_eq!(
             folder.error(),
@@ -334,7 +334,7 @@ fn pickles_are_never_read() {
             )
         );
     }
-    let folder = Folder::of("llama_odd_heads_tied");
+    let folder = Folder::copy_of("llama_odd_heads_tied");
     std::fs::remove_file(folder.path("model.safetensors")).unwrap();
     let error = folder.error();
     assert!(
@@ -344,18 +344,18 @@ fn pickles_are_never_read() {
 }
 
 #[test]
-fn a_model_larger_than_the_memory_says_how_much_it_needs() {
-    // The numbers are not there, only their lengths: the file is a hole.
+fn the_error_for_a_model_larger_than_the_memory_says_how_much_it_needs() {
+    // The file is sparse: it has a header and the right length, but takes no space.
     let folder = tempfile::tempdir().unwrap();
-    let source = Folder::of("llama_odd_heads_tied");
+    let source = Folder::copy_of("llama_odd_heads_tied");
     let config = source.path("config.json");
     let tokenizer = source.path("tokenizer.json");
     std::fs::copy(config, folder.path().join("config.json")).unwrap();
     std::fs::copy(tokenizer, folder.path().join("tokenizer.json")).unwrap();
-    let numbers = 1_u64 << 40;
+    let parameters = 1_u64 << 40;
     let header = json!({
         "model.embed_tokens.weight": {
-            "dtype": "BF16", "shape": [1 << 20, 1 << 20], "data_offsets": [0, numbers * 2],
+            "dtype": "BF16", "shape": [1 << 20, 1 << 20], "data_offsets": [0, parameters * 2],
         },
     })
     .to_string();
@@ -364,7 +364,7 @@ fn a_model_larger_than_the_memory_says_how_much_it_needs() {
     bytes.extend_from_slice(header.as_bytes());
     std::fs::write(&path, &bytes).unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    if let Err(error) = file.set_len(bytes.len() as u64 + numbers * 2) {
+    if let Err(error) = file.set_len(bytes.len() as u64 + parameters * 2) {
         offmodel_support::testing::skip(format_args!(
             "no files of two terabytes in this file system: {error}"
         ));
@@ -387,15 +387,15 @@ fn a_model_larger_than_the_memory_says_how_much_it_needs() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever happens to a file: it is refused, or it still is a model.
+    /// A damaged file is either refused or still a model.
     #[test]
-    fn no_damage_makes_it_panic(
+    fn damaged_weights_do_not_panic(
         position in 0.0..1.0_f64,
         byte in any::<u8>(),
         in_header in any::<bool>(),
         cut in prop::option::of(0.0..1.0_f64),
     ) {
-        let folder = Folder::of("llama_odd_heads_tied");
+        let folder = Folder::copy_of("llama_odd_heads_tied");
         let path = folder.path("model.safetensors");
         let mut bytes = std::fs::read(&path).unwrap();
         let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -411,7 +411,7 @@ proptest! {
     }
 
     #[test]
-    fn no_configuration_makes_it_panic(
+    fn damaged_configurations_do_not_panic(
         field in prop::sample::select(vec![
             "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim",
             "num_attention_heads", "num_key_value_heads", "max_position_embeddings", "sliding_window",
@@ -427,7 +427,7 @@ proptest! {
             "gemma4_experts", "gemma4_shared_keys", "gemma3_odd_heads", "deepseek_v3", "qwen3_moe_yarn",
         ]),
     ) {
-        let folder = Folder::of(model);
+        let folder = Folder::copy_of(model);
         folder.change_json("config.json", |config| config[field] = value);
         if let Ok(model) = folder.load() {
             let _ = model.logits(&[1, 2, 3]);

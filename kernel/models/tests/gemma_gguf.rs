@@ -1,8 +1,8 @@
-//! Gemma in GGUF files as llama.cpp's converter writes them, against `transformers` and
+//! Compares Gemma in GGUF files, as llama.cpp's converter writes them, with `transformers` and
 //! `sentencepiece`.
 //!
-//! Files and reference: `tests/reference/gemma_gguf.py`.
-#![expect(clippy::unwrap_used, reason = "tests")]
+//! `tests/reference/gemma_gguf.py` makes the files and records the reference.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::path::{Path, PathBuf};
 
@@ -19,14 +19,14 @@ fn reference() -> Json {
     serde_json::from_slice(&std::fs::read(folder().join("reference.json")).unwrap()).unwrap()
 }
 
-fn loaded(path: &Path) -> Model {
+fn load(path: &Path) -> Model {
     tch::set_num_threads(1);
     let options = LoadOptions::default().device(Device::Cpu);
     Model::load_with(path.to_str().unwrap(), &options).unwrap()
 }
 
 fn model(name: &str) -> Model {
-    loaded(&folder().join(format!("{name}.gguf")))
+    load(&folder().join(format!("{name}.gguf")))
 }
 
 fn tokens(json: &Json) -> Vec<u32> {
@@ -58,7 +58,7 @@ fn tokens_are_those_of_sentencepiece() {
         let plain = text
             .replace("<start_of_turn>", "")
             .replace("<end_of_turn>", "");
-        // The one character that stands for two.
+        // SentencePiece represents a space by "▁", so both decode to a space.
         let plain = plain.replace('▁', " ");
         assert_eq!(tokenizer.decode(&found).unwrap(), plain);
     }
@@ -71,13 +71,13 @@ fn tokens_are_those_of_sentencepiece() {
 }
 
 #[test]
-fn a_saved_copy_computes_and_reads_the_same() {
-    let room = tempfile::tempdir().unwrap();
+fn a_saved_copy_has_the_same_logits_tokens_and_template() {
+    let temporary = tempfile::tempdir().unwrap();
     for name in ["gemma2", "gemma3"] {
         let model = model(name);
-        let path = room.path().join(name);
+        let path = temporary.path().join(name);
         model.save(&path).unwrap();
-        let again = loaded(&path);
+        let again = load(&path);
         assert_eq!(again.configuration(), model.configuration());
         let chat = Chat::user("What is the  theory?").assistant("That 12 🐦.");
         let text = model.render(&chat, false).unwrap();
@@ -90,7 +90,7 @@ fn a_saved_copy_computes_and_reads_the_same() {
         );
         let logits = |model: &Model| model.logits(&ids).unwrap();
         let difference = (logits(&again) - logits(&model)).abs().max();
-        // One is added to the weights of norms once more.
+        // Loading adds 1 to the weights of norms once more, which rounds them.
         assert!(difference.double_value(&[]) < 1e-5, "{name}");
     }
 }
@@ -98,18 +98,18 @@ fn a_saved_copy_computes_and_reads_the_same() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// Metadata and names are in the first part of the file.
+    /// Damages the metadata and the tensor infos, which are in the first part of the file.
     #[test]
-    fn a_damaged_file_is_an_error_or_a_model(
+    fn a_damaged_file_is_refused_or_still_a_model(
         position in 0..20_000_usize,
         damage in prop::collection::vec(any::<u8>(), 1..12),
     ) {
         let mut bytes = std::fs::read(folder().join("gemma3.gguf")).unwrap();
         bytes[position..position + damage.len()].copy_from_slice(&damage);
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("damaged.gguf");
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("damaged.gguf");
         std::fs::write(&path, bytes).unwrap();
-        // What counts is that it returns.
+        // Either result is right; only a panic is a failure.
         let _ = Model::load_with(path.to_str().unwrap(), &LoadOptions::default().device(Device::Cpu));
     }
 }

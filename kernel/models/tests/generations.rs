@@ -1,5 +1,6 @@
-//! Calls for responses that end early and what is left of them, samples and beginnings. An interrupt
-//! stops all work in a process: `cargo nextest` gives each test its own.
+//! Interrupted generation, samples, prefills and the live text, on a small random model.
+//!
+//! An interrupt stops all work of a process; `cargo nextest` runs each test in a process of its own.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
@@ -9,16 +10,16 @@ use offmodel_models::{
     Chat, FinishReason, Model, ModelError, Prompt, Response, Sampling, StoppedGeneration,
 };
 
-/// What does not depend on the last digits of log-probabilities.
-fn said(response: &Response) -> (&[u32], &str, &FinishReason) {
+/// The parts of a response that do not depend on rounding errors, unlike its log-probabilities.
+fn content(response: &Response) -> (&[u32], &str, &FinishReason) {
     (&response.tokens, &response.text, &response.finish_reason)
 }
 
-fn all_said(responses: &[Response]) -> Vec<(&[u32], &str, &FinishReason)> {
-    responses.iter().map(said).collect()
+fn contents(responses: &[Response]) -> Vec<(&[u32], &str, &FinishReason)> {
+    responses.iter().map(content).collect()
 }
 
-/// A small random model that `transformers` saved, with a template and ten words it can say.
+/// A small random model that `transformers` saved, with a chat template added.
 fn model(folder: &Path) -> Model {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/fixtures/architectures/llama_odd_heads_tied");
@@ -32,14 +33,14 @@ fn model(folder: &Path) -> Model {
 }
 
 #[test]
-fn what_is_finished_outlives_an_interrupt_and_the_rest_goes_on() {
+fn an_interrupted_generation_keeps_what_is_finished_and_continues() {
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     let chats: Vec<Chat> = (2..8).map(|word| Chat::user(format!("<{word}>"))).collect();
     let sampling = Sampling::temperature(1.0).seed(5).max_new_tokens(12);
     let expected = model.generate(&chats, &sampling).unwrap();
 
-    // Held by the one who asked: interrupted after some text has come.
+    // Interrupted after some text has been yielded.
     let mut generation = model
         .generation(&chats, &sampling)
         .unwrap()
@@ -62,10 +63,10 @@ fn what_is_finished_outlives_an_interrupt_and_the_rest_goes_on() {
     for (kept, expected) in kept.iter().zip(&expected) {
         assert!(
             kept.as_ref()
-                .is_none_or(|kept| said(kept) == said(expected))
+                .is_none_or(|kept| content(kept) == content(expected))
         );
     }
-    // An iteration ends with the error, and the next goes on.
+    // The iteration ends after the error, and a new iteration continues.
     let deltas: Vec<_> = generation.by_ref().collect();
     let (error, deltas) = deltas.split_last().unwrap();
     assert!(matches!(error, Err(ModelError::Interrupted(_))));
@@ -79,7 +80,7 @@ fn what_is_finished_outlives_an_interrupt_and_the_rest_goes_on() {
         assert_eq!(text, &expected.text, "all deltas together");
     }
     assert!(generation.is_finished());
-    assert_eq!(all_said(&generation.finish().unwrap()), all_said(&expected));
+    assert_eq!(contents(&generation.finish().unwrap()), contents(&expected));
 }
 
 #[test]
@@ -105,9 +106,9 @@ fn the_error_of_an_interrupted_call_carries_its_work_and_no_other_handle_sees_it
 
     // Each error continues its own call, in either order.
     let second = second.into_generation().finish().unwrap();
-    assert_eq!(all_said(&second), all_said(&other_expected));
+    assert_eq!(contents(&second), contents(&other_expected));
     let first = first.into_generation().finish().unwrap();
-    assert_eq!(all_said(&first), all_said(&expected));
+    assert_eq!(contents(&first), contents(&expected));
 }
 
 fn stopped(result: Result<Vec<Response>, ModelError>) -> Box<StoppedGeneration> {
@@ -118,7 +119,7 @@ fn stopped(result: Result<Vec<Response>, ModelError>) -> Box<StoppedGeneration> 
 }
 
 #[test]
-fn samples_share_a_prompt_and_keep_their_own_streams() {
+fn samples_of_one_prompt_have_random_streams_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     let chats = [Chat::user("<2>"), Chat::user("<3>")];
@@ -130,34 +131,34 @@ fn samples_share_a_prompt_and_keep_their_own_streams() {
     );
     let first = model.generate(&chats, &sampling).unwrap();
     assert_eq!(
-        [said(&samples[0][0]), said(&samples[1][0])],
-        [said(&first[0]), said(&first[1])]
+        [content(&samples[0][0]), content(&samples[1][0])],
+        [content(&first[0]), content(&first[1])]
     );
     let fewer = model.generate_samples(&chats, 2, &sampling).unwrap();
-    assert_eq!(all_said(&fewer[1]), all_said(&samples[1][..2]));
-    assert_ne!(said(&samples[0][0]), said(&samples[0][1]));
-    // One response of many, made again on its own.
+    assert_eq!(contents(&fewer[1]), contents(&samples[1][..2]));
+    assert_ne!(content(&samples[0][0]), content(&samples[0][1]));
+    // A single response of many, generated again alone.
     let alone = Prompt::from(&chats[1]).at_position(1);
     let alone = model
         .generation([alone], &sampling)
         .unwrap()
         .finish()
         .unwrap();
-    assert_eq!(said(&alone[0]), said(&first[1]));
-    // In turns, where there is no room for all at once.
+    assert_eq!(content(&alone[0]), content(&first[1]));
+    // The same samples with fewer sequences in progress than samples.
     let prompts = chats.iter().map(|chat| Prompt::from(chat).samples(5));
-    let mut in_turns = model
+    let mut limited = model
         .generation(prompts, &sampling)
         .unwrap()
         .max_sequences(3);
     assert_eq!(
-        all_said(&in_turns.finish().unwrap()),
-        all_said(&samples.concat())
+        contents(&limited.finish().unwrap()),
+        contents(&samples.concat())
     );
 }
 
 #[test]
-fn a_response_goes_on_after_its_beginning() {
+fn a_response_continues_its_prefill() {
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     let greedy = Sampling::greedy().max_new_tokens(8).alternatives(2);
@@ -201,7 +202,7 @@ fn a_response_goes_on_after_its_beginning() {
 }
 
 #[test]
-fn a_notebook_shows_the_text_as_it_comes_in_one_place() {
+fn live_text_updates_one_display() {
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     let events = folder.path().join("events.jsonl");
@@ -224,7 +225,7 @@ fn a_notebook_shows_the_text_as_it_comes_in_one_place() {
                 let id = display_id.unwrap();
                 assert!(
                     shown.iter().all(|(other, _)| *other != id),
-                    "displayed once"
+                    "displayed once, then updated"
                 );
                 (id, data)
             }

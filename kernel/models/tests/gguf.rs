@@ -1,5 +1,5 @@
-//! GGUF files: what is read from good ones, and that bad ones are errors that say what is wrong.
-#![expect(clippy::unwrap_used, reason = "tests")]
+//! Reads GGUF files, and refuses damaged ones with an error that says what is wrong.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use serde_json::Value as Json;
 
 #[test]
 fn metadata_and_tensors_are_read() {
-    let bytes = good_file();
-    let contents = Header::parse(&bytes).unwrap();
-    let value = |key: &str| contents.metadata[key].clone();
+    let bytes = intact_file();
+    let header = Header::parse(&bytes).unwrap();
+    let value = |key: &str| header.metadata[key].clone();
     assert_eq!(value("small"), MetadataValue::Signed(-3));
     assert_eq!(value("large"), MetadataValue::Unsigned(u64::MAX));
     assert_eq!(value("half"), MetadataValue::Float(0.5));
@@ -30,9 +30,9 @@ fn metadata_and_tensors_are_read() {
             MetadataArray::Signed(vec![])
         ]))
     );
-    let tensor = &contents.tensors["second"];
+    let tensor = &header.tensor_infos["second"];
     assert_eq!(
-        (tensor.shape.as_slice(), tensor.encoding),
+        (tensor.shape.as_slice(), tensor.ggml_type),
         (&[3, 32][..], GgmlType::Q8_0)
     );
     assert_eq!(tensor.start + tensor.bytes, bytes.len() as u64);
@@ -40,7 +40,7 @@ fn metadata_and_tensors_are_read() {
 
 #[test]
 fn a_file_cut_off_at_any_byte_is_an_error() {
-    let bytes = good_file();
+    let bytes = intact_file();
     for length in 0..bytes.len() {
         assert!(
             Header::parse(&bytes[..length]).is_err(),
@@ -51,19 +51,19 @@ fn a_file_cut_off_at_any_byte_is_an_error() {
 
 #[test]
 fn a_truncated_tensor_is_named_with_expected_and_found_bytes() {
-    let bytes = good_file();
-    let path = written(&bytes[..bytes.len() - 1]);
-    let error = Gguf::open(path.path()).unwrap_err().to_string();
-    let (file, size) = (path.path().to_str().unwrap(), (bytes.len() - 1).to_string());
+    let bytes = intact_file();
+    let file = write_temporary(&bytes[..bytes.len() - 1]);
+    let error = Gguf::open(file.path()).unwrap_err().to_string();
+    let (path, size) = (file.path().to_str().unwrap(), (bytes.len() - 1).to_string());
     assert!(
-        error.contains(file) && error.contains("tensor second") && error.contains(&size),
+        error.contains(path) && error.contains("tensor second") && error.contains(&size),
         "{error}"
     );
 }
 
 #[test]
 fn a_length_beyond_the_file_is_refused_before_anything_is_allocated() {
-    // An array of 2^60 strings, and a string of 2^62 bytes.
+    // Arrays of 2^60 strings, 2^62 bytes, 2^61 arrays and 2^64 - 1 floats.
     for (code, count) in [
         (8_u32, 1_u64 << 60),
         (0, 1 << 62),
@@ -103,39 +103,39 @@ fn deeply_nested_arrays_are_refused() {
 
 #[test]
 fn impossible_tensors_are_refused() {
-    let describe = |dimensions: &[u64], code: u32, offset: u64| {
+    let refusal = |dimensions: &[u64], code: u32, offset: u64| {
         let mut file = header(1, 0);
         tensor(&mut file, "bad", dimensions, code, offset);
         file.resize(file.len() + 4096, 0);
         Header::parse(&file).unwrap_err().to_string()
     };
-    let error = describe(&[1 << 40, 1 << 40], 0, 0);
+    let error = refusal(&[1 << 40, 1 << 40], 0, 0);
     assert!(
         error.contains("tensor bad") && error.contains("overflow"),
         "{error}"
     );
-    let error = describe(&[33], 3, 0);
+    let error = refusal(&[33], 3, 0);
     assert!(error.contains("rows of 33 weights as Q4_1"), "{error}");
-    let error = describe(&[32], 3, 7);
+    let error = refusal(&[32], 3, 7);
     assert!(error.contains("offset 7"), "{error}");
-    let error = describe(&[1, 1, 1, 1, 1], 0, 0);
+    let error = refusal(&[1, 1, 1, 1, 1], 0, 0);
     assert!(error.contains("5 dimensions"), "{error}");
-    let error = describe(&[u64::MAX], 0, 0);
+    let error = refusal(&[u64::MAX], 0, 0);
     assert!(error.contains("dimension"), "{error}");
-    let error = describe(&[32], 0, u64::MAX - 31);
+    let error = refusal(&[32], 0, u64::MAX - 31);
     assert!(error.contains("truncated"), "{error}");
 }
 
 #[test]
-fn foreign_files_are_named() {
+fn files_of_other_formats_are_refused() {
     for (bytes, expected) in [
         (b"PK\x03\x04 a zip archive".to_vec(), "not a GGUF file"),
         (b"GGUF\x00\x00\x00\x03\x00".to_vec(), "version 50331648"),
         (b"GG".to_vec(), "truncated"),
         (vec![], "truncated"),
     ] {
-        let path = written(&bytes);
-        let error = Model::load(path.path().to_str().unwrap())
+        let file = write_temporary(&bytes);
+        let error = Model::load(file.path().to_str().unwrap())
             .unwrap_err()
             .to_string();
         assert!(error.contains(expected), "{error}");
@@ -143,12 +143,12 @@ fn foreign_files_are_named() {
 }
 
 #[test]
-fn unknown_encodings_are_an_error_only_when_the_tensor_is_needed() {
+fn an_unknown_type_is_an_error_only_when_the_tensor_is_read() {
     let mut file = header(1, 0);
     tensor(&mut file, "exotic", &[256], 23, 0);
     file.resize(file.len() + 4096, 0);
-    let path = written(&file);
-    let error = Gguf::open(path.path())
+    let file = write_temporary(&file);
+    let error = Gguf::open(file.path())
         .unwrap()
         .dequantize("exotic")
         .unwrap_err()
@@ -165,8 +165,8 @@ fn an_unsupported_architecture_is_named() {
     string(&mut file, "general.architecture");
     file.extend(8_u32.to_le_bytes());
     string(&mut file, "mamba");
-    let path = written(&file);
-    let error = Model::load(path.path().to_str().unwrap()).unwrap_err();
+    let file = write_temporary(&file);
+    let error = Model::load(file.path().to_str().unwrap()).unwrap_err();
     assert!(matches!(error, ModelError::Unsupported { .. }));
     assert!(
         error.to_string().contains("general.architecture is mamba"),
@@ -177,28 +177,29 @@ fn an_unsupported_architecture_is_named() {
 #[test]
 fn weights_equal_those_of_the_gguf_package_bit_for_bit() {
     for case in fixture()["random"].as_array().unwrap() {
-        let encoding = case["encoding"].as_str().unwrap();
-        let (code, unit) = match encoding {
+        let ggml_type = case["encoding"].as_str().unwrap();
+        let (code, block_bytes) = match ggml_type {
             "F32" => (0, 4),
             "F16" => (1, 2),
             "Q4_1" => (3, 20),
             "Q8_0" => (8, 34),
             "BF16" => (30, 2),
-            other => panic!("unknown encoding {other}"),
+            other => panic!("unknown type {other}"),
         };
         let data = unhex(case["bytes"].as_str().unwrap());
-        let units = (data.len() / unit) as u64;
-        let weights = if unit >= 20 { 32 * units } else { units };
+        let blocks = (data.len() / block_bytes) as u64;
+        let is_quantised = block_bytes >= 20;
+        let elements = if is_quantised { 32 * blocks } else { blocks };
         let mut file = header(1, 0);
-        tensor(&mut file, "weights", &[weights], code, 0);
+        tensor(&mut file, "weights", &[elements], code, 0);
         file.resize(file.len().next_multiple_of(32), 0);
         file.extend(data);
-        let path = written(&file);
-        let found = Gguf::open(path.path())
+        let file = write_temporary(&file);
+        let found = Gguf::open(file.path())
             .unwrap()
             .dequantize("weights")
             .unwrap();
-        assert_eq!(bits(&found), expected_bits(case), "{encoding}");
+        assert_eq!(bits(&found), expected_bits(case), "{ggml_type}");
     }
 }
 
@@ -222,29 +223,29 @@ fn rows_of_smollm2_equal_those_of_the_gguf_package() {
 
 proptest! {
     #[test]
-    fn damaged_bytes_never_panic(
+    fn damaged_bytes_do_not_panic(
         position in any::<prop::sample::Index>(),
         damage in prop::collection::vec(any::<u8>(), 1..12),
     ) {
-        let mut bytes = good_file();
+        let mut bytes = intact_file();
         let start = position.index(bytes.len());
         for (byte, damage) in bytes[start..].iter_mut().zip(damage) {
             *byte = damage;
         }
-        // Damage to weights or text is still a valid file; what counts is that it returns.
+        // Damage to weights or text leaves a valid file, so only a panic counts as a failure.
         let _ = Header::parse(&bytes);
     }
 
     #[test]
-    fn arbitrary_bytes_after_the_magic_never_panic(rest in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn arbitrary_bytes_after_the_magic_do_not_panic(rest in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut bytes = b"GGUF\x03\x00\x00\x00".to_vec();
         bytes.extend(rest);
         let _ = Header::parse(&bytes);
     }
 }
 
-/// Two tensors and a value of every kind.
-fn good_file() -> Vec<u8> {
+/// A file with two tensors and a metadata value of every type.
+fn intact_file() -> Vec<u8> {
     let mut file = header(2, 7);
     string(&mut file, "small");
     file.extend(1_u32.to_le_bytes());
@@ -307,7 +308,7 @@ fn tensor(file: &mut Vec<u8>, name: &str, dimensions: &[u64], code: u32, offset:
     file.extend(offset.to_le_bytes());
 }
 
-fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
+fn write_temporary(bytes: &[u8]) -> tempfile::NamedTempFile {
     let mut file = tempfile::Builder::new().suffix(".gguf").tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file
@@ -346,9 +347,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 fn smollm2() -> Option<PathBuf> {
-    let set = |variable| std::env::var_os(variable).map(PathBuf::from);
-    let cache = set("OFFMODEL_CACHE").or_else(|| Some(dirs::cache_dir()?.join("offmodel")));
-    let folder = set("OFFMODEL_MODELS").or_else(|| Some(cache?.join("models")))?;
+    let folder = offmodel_support::environment::models_folder()?;
     let path = folder.join("SmolLM2-135M-Instruct.Q4_1.gguf");
     if !path.is_file() {
         offmodel_support::testing::skip("no default model (`cargo demo` fetches it)");

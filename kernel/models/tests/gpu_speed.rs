@@ -1,12 +1,12 @@
-//! The benchmark of `examples/gpu_speed.rs` on a shape that any CPU computes in seconds: what it
-//! measures there means nothing, but nothing in it is run for the first time on a GPU.
+//! Runs the benchmark `examples/gpu_speed.rs` with a tiny model on any device, so that it is known
+//! to work before it is run on a GPU. The speeds that it measures here mean nothing.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Cargo builds examples beside the folder of the tests.
+/// The path of the example: Cargo puts examples into a folder beside that of the test programs.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent()
@@ -29,8 +29,8 @@ fn every_speed_is_measured() {
         "{}",
         String::from_utf8_lossy(&run.stderr)
     );
-    let said = String::from_utf8(run.stdout).unwrap();
-    let line = said.lines().last().unwrap();
+    let stdout = String::from_utf8(run.stdout).unwrap();
+    let line = stdout.lines().last().unwrap();
     let measured: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(measured["parameters"], 41_184);
     for speed in [

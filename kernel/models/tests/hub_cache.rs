@@ -1,8 +1,8 @@
-//! One cache for offmodel and Python: what either downloads the other loads, without the hub.
+//! offmodel and Python share one cache: what one of them has downloaded, the other loads offline.
 //!
-//! Hub and Python's side: `tests/reference/hub_cache.py`. Where the cache is, is read from the
-//! environment, so loading happens in processes of their own: this file starts itself again.
-#![expect(clippy::unwrap_used, reason = "tests")]
+//! `tests/reference/hub_cache.py` is the hub and the Python side. The cache folder comes from the
+//! environment, which belongs to a whole process, so this test program starts itself again to load.
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -13,13 +13,14 @@ use offmodel_models::{LoadOptions, Model, Tokenizer};
 use serde_json::{Value as Json, json};
 use tch::Device;
 
-/// A virtual environment with `transformers` and so with `huggingface_hub`.
+/// A virtual environment with `transformers`, and therefore with `huggingface_hub`.
 const REFERENCE_VENV: &str = "OFFMODEL_REFERENCE_VENV";
+/// Set in the process that only loads.
 const CHILD: &str = "OFFMODEL_TEST_LOADS";
 const TOKENS: [u32; 8] = [3, 1, 4, 1, 5, 9, 2, 6];
 const TEXT: &str = "<15>";
 
-/// A server that ends with the test.
+/// A server that is killed when the test ends.
 struct Hub(Child);
 
 impl Drop for Hub {
@@ -42,11 +43,11 @@ fn python_and_offmodel_load_what_the_other_has_downloaded() {
         return;
     };
     let python = Path::new(&venv).join("bin/python");
-    let room = tempfile::tempdir().unwrap();
-    // Sharded, with an index.
+    let temporary = tempfile::tempdir().unwrap();
+    // A model in several shards with an index.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/fixtures/architectures/llama_biases");
-    let repository = room.path().join("repository");
+    let repository = temporary.path().join("repository");
     std::fs::create_dir(&repository).unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
@@ -63,29 +64,32 @@ fn python_and_offmodel_load_what_the_other_has_downloaded() {
     let hub = hub.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut hub = Hub(hub.unwrap());
     let mut address = String::new();
-    let said = hub.0.stdout.as_mut().unwrap();
-    BufReader::new(said).read_line(&mut address).unwrap();
+    let stdout = hub.0.stdout.as_mut().unwrap();
+    BufReader::new(stdout).read_line(&mut address).unwrap();
 
-    let theirs = |task: &str, home: &Path, offline: bool| {
+    let in_python = |task: &str, home: &Path, offline: bool| {
         let mut command = Command::new(&python);
         command.arg(script()).arg(task);
-        answer(command, home, address.trim(), offline)
+        printed_object(command, home, address.trim(), offline)
     };
-    let ours = |home: &Path, offline: bool| {
+    let in_rust = |home: &Path, offline: bool| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "the_process_that_loads", "--nocapture"]);
-        answer(command, home, address.trim(), offline)
+        printed_object(command, home, address.trim(), offline)
     };
-    let (by_python, by_us) = (room.path().join("python"), room.path().join("offmodel"));
-    let expected = theirs("download", &by_python, false);
-    assert_same(&ours(&by_python, true), &expected);
-    assert_same(&ours(&by_us, false), &expected);
-    assert_same(&theirs("load", &by_us, true), &expected);
-    // And back again, with both in one cache.
-    assert_same(&ours(&by_us, true), &expected);
+    let (python_home, rust_home) = (
+        temporary.path().join("python"),
+        temporary.path().join("offmodel"),
+    );
+    let expected = in_python("download", &python_home, false);
+    assert_same(&in_rust(&python_home, true), &expected);
+    assert_same(&in_rust(&rust_home, false), &expected);
+    assert_same(&in_python("load", &rust_home, true), &expected);
+    // Python has used the cache meanwhile; offmodel must still accept it.
+    assert_same(&in_rust(&rust_home, true), &expected);
 }
 
-/// Not a test by itself: what the test above runs in a process of its own.
+/// Not a test by itself: the process that the test above starts.
 #[test]
 fn the_process_that_loads() {
     if std::env::var_os(CHILD).is_none() {
@@ -98,15 +102,15 @@ fn the_process_that_loads() {
     println!("{}", json!({"logits": logits, "tokens": tokens}));
 }
 
-/// The object that a process prints.
-fn answer(mut command: Command, home: &Path, endpoint: &str, offline: bool) -> Json {
+/// Runs a process with `home` as its `HF_HOME`, and returns the JSON object that it prints.
+fn printed_object(mut command: Command, home: &Path, endpoint: &str, offline: bool) -> Json {
     for (name, _) in std::env::vars_os() {
-        // The settings of whoever runs the tests.
+        // The developer's own settings must not reach the process.
         if name.to_string_lossy().starts_with("HF_") {
             command.env_remove(name);
         }
     }
-    // Offline there is nobody at the endpoint.
+    // Offline, no server listens at the endpoint.
     let endpoint = if offline {
         "http://127.0.0.1:9"
     } else {
@@ -119,7 +123,7 @@ fn answer(mut command: Command, home: &Path, endpoint: &str, offline: bool) -> J
         .env("HF_HUB_OFFLINE", if offline { "1" } else { "0" })
         .env("HF_HUB_DISABLE_TELEMETRY", "1");
     let run = command.output().unwrap();
-    let (said, complained) = (
+    let (stdout, stderr) = (
         String::from_utf8_lossy(&run.stdout),
         String::from_utf8_lossy(&run.stderr),
     );
@@ -127,12 +131,12 @@ fn answer(mut command: Command, home: &Path, endpoint: &str, offline: bool) -> J
     let arguments: Vec<&OsStr> = command.get_args().collect();
     assert!(
         run.status.success(),
-        "{program} {arguments:?}: {said}{complained}"
+        "{program} {arguments:?}: {stdout}{stderr}"
     );
-    let object = said
+    let object = stdout
         .lines()
         .find_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok());
-    object.unwrap_or_else(|| panic!("{program} {arguments:?}: {said}{complained}"))
+    object.unwrap_or_else(|| panic!("{program} {arguments:?}: {stdout}{stderr}"))
 }
 
 fn assert_same(found: &Json, expected: &Json) {

@@ -1,7 +1,7 @@
-//! A download that is asked to stop. The request is for a whole process, so this is one: the test
-//! starts itself again with the environment that leads to its own server.
+//! Interrupts a download. An interrupt is for a whole process, so the test program starts itself
+//! again, with an environment that leads to the test's server.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use offmodel_models::{Model, ModelError};
 
+/// Set in the process that downloads: the path of the file that holds the incomplete weights.
 const CHILD: &str = "OFFMODEL_TEST_DOWNLOADS";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -27,13 +28,13 @@ fn an_interrupt_ends_a_download_at_once_and_keeps_what_has_arrived() {
         .env_remove("HF_TOKEN")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    let stdout = String::from_utf8_lossy(&child.stdout).into_owned();
     assert!(
         child.status.success(),
-        "{said}{}",
+        "{stdout}{}",
         String::from_utf8_lossy(&child.stderr)
     );
-    assert!(said.contains("interrupted as asked"), "{said}");
+    assert!(stdout.contains("interrupted as expected"), "{stdout}");
     let folder = cache.path().join("models--org--model");
     assert_eq!(std::fs::read(incomplete(cache.path())).unwrap(), [7; 1000]);
     assert!(
@@ -46,35 +47,38 @@ fn an_interrupt_ends_a_download_at_once_and_keeps_what_has_arrived() {
     assert!(!folder.join("refs").exists());
 }
 
-/// Not a test by itself: what the test above runs in a process of its own.
+/// Not a test by itself: the process that the test above starts.
 #[test]
 fn the_process_that_downloads() {
-    let Some(arriving) = std::env::var_os(CHILD) else {
+    let Some(incomplete) = std::env::var_os(CHILD) else {
         return;
     };
-    let asking = std::thread::spawn(move || {
-        while std::fs::metadata(&arriving).map_or(0, |file| file.len()) < 1000 {
+    let requester = std::thread::spawn(move || {
+        while std::fs::metadata(&incomplete).map_or(0, |file| file.len()) < 1000 {
             std::thread::sleep(Duration::from_millis(5));
         }
         offmodel_events::interrupt::request();
         Instant::now()
     });
     match Model::load("org/model") {
-        Err(ModelError::Interrupted(_)) => println!("interrupted as asked"),
+        Err(ModelError::Interrupted(_)) => println!("interrupted as expected"),
         other => panic!("{other:?}"),
     }
-    // Half a minute later the server's silence would have ended it.
-    let asked = asking.join().unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(25), "{asked:?}");
+    // Without the interrupt, the idle timeout would have ended the download after 30 seconds.
+    let requested = requester.join().unwrap();
+    assert!(
+        requested.elapsed() < Duration::from_secs(25),
+        "{requested:?}"
+    );
 }
 
-/// Where the weights are while they arrive.
+/// The file that holds what has arrived of the weights.
 fn incomplete(cache: &Path) -> PathBuf {
     let blobs = cache.join("models--org--model").join("blobs");
     blobs.join(format!("{}.incomplete", "a".repeat(64)))
 }
 
-/// Gives small files at once; of the weights it gives the beginning and then says nothing.
+/// A server that sends small files at once, and of the weights the first 1000 bytes and no more.
 fn stalling_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -86,8 +90,8 @@ fn stalling_server() -> String {
                 let first = lines.next().unwrap().unwrap();
                 let _ = lines.map_while(Result::ok).find(String::is_empty);
                 let (length, body) = if first.contains("/api/models/") {
-                    let listing = listing();
-                    (listing.len(), listing.into_bytes())
+                    let info = repo_info();
+                    (info.len(), info.into_bytes())
                 } else if first.contains("model.safetensors") {
                     (1_000_000, vec![7; 1000])
                 } else {
@@ -98,7 +102,7 @@ fn stalling_server() -> String {
                 );
                 stream.write_all(head.as_bytes()).unwrap();
                 stream.write_all(&body).unwrap();
-                // Until the other side has had enough.
+                // Keeps the connection open until the client closes it.
                 let _ = std::io::copy(&mut stream, &mut std::io::sink());
             });
         }
@@ -106,7 +110,7 @@ fn stalling_server() -> String {
     address
 }
 
-fn listing() -> String {
+fn repo_info() -> String {
     serde_json::json!({"sha": COMMIT, "siblings": [
         {"rfilename": "config.json", "size": 2, "blobId": "b".repeat(40)},
         {"rfilename": "tokenizer.json", "size": 2, "blobId": "c".repeat(40)},

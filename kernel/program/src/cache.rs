@@ -1,49 +1,46 @@
+//! The cache of compiled programs.
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use offmodel_cells::generated::GeneratedCode;
+use offmodel_support::{digest, environment};
 use offmodel_toolchain::Toolchain;
 use offmodel_toolchain::extra_crates::ExtraCrates;
 use sha2::{Digest, Sha256};
 
-use crate::source::Source;
+/// The most programs that are kept; the least recently used ones are removed first.
+const MAX_PROGRAMS: usize = 200;
+/// The most bytes that all programs may take together.
+const MAX_BYTES: u64 = 4_000_000_000;
+/// The age from which a work folder counts as left behind by a killed process.
+const MAX_WORK_FOLDER_AGE: Duration = Duration::from_secs(24 * 3600);
+/// The length of a program's key, in hexadecimal digits.
+const KEY_LENGTH: usize = 32;
 
-/// The folder of compiled programs, if it is not the user's cache folder.
-const CACHE_VARIABLE: &str = "OFFMODEL_CACHE";
-/// Programs beyond this number, or beyond this many bytes in all, are removed, the longest unused
-/// first.
-const KEPT: usize = 200;
-const KEPT_BYTES: u64 = 4_000_000_000;
-/// A folder to compile in that is older than this was left behind by a process that was killed.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
-
-/// Compiled programs, by content: `FOLDER/HASH/program` beside its `notebook.rs`.
+/// Compiled programs by content: `FOLDER/KEY/program`, beside its source `notebook.rs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     folder: PathBuf,
-    kept: usize,
-    kept_bytes: u64,
+    max_programs: usize,
+    max_bytes: u64,
 }
 
 impl Cache {
-    /// The cache of this user: `$OFFMODEL_CACHE/programs`, else `offmodel/programs` in the
-    /// user's cache folder; `None` if there is no such folder.
+    /// The cache of this user: `programs` in the [cache folder](environment::cache_folder); none if
+    /// that is unknown.
     pub fn of_user() -> Option<Self> {
-        let folder = match std::env::var_os(CACHE_VARIABLE) {
-            // Programs start in the folders of notebooks, where a relative path means another.
-            Some(folder) => std::path::absolute(folder).ok()?,
-            None => dirs::cache_dir()?.join("offmodel"),
-        };
-        Some(Self::new(folder.join("programs")))
+        Some(Self::new(environment::cache_folder()?.join("programs")))
     }
 
-    /// A cache in a folder.
+    /// The cache in `folder`, which need not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
-            kept: KEPT,
-            kept_bytes: KEPT_BYTES,
+            max_programs: MAX_PROGRAMS,
+            max_bytes: MAX_BYTES,
         }
     }
 
@@ -52,33 +49,33 @@ impl Cache {
         &self.folder
     }
 
-    /// The executable compiled earlier under a key, marked as just used.
+    /// The executable compiled earlier under `key`, and marks it as just used.
     pub(crate) fn find(&self, key: &str) -> Option<PathBuf> {
         let entry = self.folder.join(key);
         let executable = entry.join("program");
         if !executable.is_file() {
             return None;
         }
-        // Only the order of removal depends on it.
+        // Only the order of removal depends on the time, so an error does not matter.
         let _ = File::open(&entry).and_then(|entry| entry.set_modified(SystemTime::now()));
         Some(executable)
     }
 
-    /// A folder to compile in, on the same file system as the cache.
-    pub(crate) fn workplace(&self) -> io::Result<tempfile::TempDir> {
+    /// A new folder to compile in, on the file system of the cache.
+    pub(crate) fn work_folder(&self) -> io::Result<tempfile::TempDir> {
         fs::create_dir_all(&self.folder)?;
         tempfile::Builder::new()
             .prefix(".compiling-")
             .tempdir_in(&self.folder)
     }
 
-    /// Publishes a workplace with its `program` under a key.
-    pub(crate) fn publish(&self, workplace: tempfile::TempDir, key: &str) -> io::Result<PathBuf> {
+    /// Moves a work folder with a compiled `program` to its place in the cache.
+    pub(crate) fn publish(&self, work_folder: tempfile::TempDir, key: &str) -> io::Result<PathBuf> {
         let entry = self.folder.join(key);
-        let compiled = workplace.keep();
+        let compiled = work_folder.keep();
         if let Err(error) = fs::rename(&compiled, &entry) {
             fs::remove_dir_all(&compiled)?;
-            // Another process compiled the same program meanwhile.
+            // Another process may have published the same program in the meantime; both are equal.
             if !entry.join("program").is_file() {
                 return Err(error);
             }
@@ -87,25 +84,26 @@ impl Cache {
         Ok(entry.join("program"))
     }
 
+    /// Removes the least recently used programs beyond the limits, and old work folders.
     fn remove_unused(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return;
         };
-        let (workplaces, mut programs): (Vec<_>, Vec<_>) = entries
+        let (work_folders, mut programs): (Vec<_>, Vec<_>) = entries
             .flatten()
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .partition(|(_, path)| is_hidden(path));
-        for (used, workplace) in workplaces {
-            if used.elapsed().is_ok_and(|age| age > ABANDONED) {
-                let _ = fs::remove_dir_all(workplace);
+        for (changed, work_folder) in work_folders {
+            if changed.elapsed().is_ok_and(|age| age > MAX_WORK_FOLDER_AGE) {
+                let _ = fs::remove_dir_all(work_folder);
             }
         }
         programs.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
         let mut bytes = 0;
         for (position, (_, program)) in programs.iter().enumerate() {
             bytes += size(program);
-            // The latest is about to run, whatever its size.
-            if position > 0 && (position >= self.kept || bytes > self.kept_bytes) {
+            // The most recent program is about to run, so it stays whatever its size.
+            if position > 0 && (position >= self.max_programs || bytes > self.max_bytes) {
                 let _ = fs::remove_dir_all(program);
             }
         }
@@ -117,7 +115,7 @@ fn is_hidden(path: &Path) -> bool {
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// The bytes of the files in a folder.
+/// The size of the files in a folder, in bytes.
 fn size(folder: &Path) -> u64 {
     fs::read_dir(folder)
         .into_iter()
@@ -127,19 +125,19 @@ fn size(folder: &Path) -> u64 {
         .sum()
 }
 
-/// Names a program by everything that it is made of: its source, and the exact compiler and
-/// prelude. These two are told by path, size and time of change: reading 200 MB for every run
-/// would take longer than many runs.
+/// The key of a program: a hash of its source, its extra crates, and the exact compiler and prelude.
+/// Compiler and prelude count by path, size and modification time, because reading their 200 MB for
+/// every run would take longer than many runs.
 pub(crate) fn key(
-    source: &Source,
-    further: &ExtraCrates,
+    code: &GeneratedCode,
+    extra_crates: &ExtraCrates,
     toolchain: &Toolchain,
 ) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(b"offmodel program 1");
-    hash.update(source.text.as_bytes());
+    hash.update(code.text().as_bytes());
     hash.update([0]);
-    hash.update(further.key());
+    hash.update(extra_crates.key());
     for file in [&toolchain.prelude, &toolchain.rustc] {
         let metadata = fs::metadata(file)?;
         let changed = metadata
@@ -152,7 +150,7 @@ pub(crate) fn key(
         hash.update(changed.as_nanos().to_le_bytes());
     }
     hash.update(toolchain.libtorch_lib.as_os_str().as_encoded_bytes());
-    Ok(format!("{:x}", hash.finalize())[..32].to_owned())
+    Ok(digest::hexadecimal(hash)[..KEY_LENGTH].to_owned())
 }
 
 #[cfg(test)]
@@ -160,12 +158,12 @@ mod tests {
     use super::*;
 
     fn publish(cache: &Cache, key: &str, bytes: usize) {
-        let workplace = cache.workplace().unwrap();
-        fs::write(workplace.path().join("program"), vec![0; bytes]).unwrap();
-        cache.publish(workplace, key).unwrap();
+        let work_folder = cache.work_folder().unwrap();
+        fs::write(work_folder.path().join("program"), vec![0; bytes]).unwrap();
+        cache.publish(work_folder, key).unwrap();
     }
 
-    fn used(cache: &Cache, key: &str, seconds_ago: u64) {
+    fn set_last_use(cache: &Cache, key: &str, seconds_ago: u64) {
         let time = SystemTime::now() - Duration::from_secs(seconds_ago);
         File::open(cache.folder.join(key))
             .unwrap()
@@ -183,19 +181,19 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_unused_programs_make_room_by_number_and_by_size() {
+    fn the_least_recently_used_programs_are_removed_beyond_either_limit() {
         let folder = tempfile::tempdir().unwrap();
         let mut cache = Cache::new(folder.path());
-        (cache.kept, cache.kept_bytes) = (3, 100);
+        (cache.max_programs, cache.max_bytes) = (3, 100);
         for (key, age) in [("a", 40), ("b", 30), ("c", 20)] {
             publish(&cache, key, 10);
-            used(&cache, key, age);
+            set_last_use(&cache, key, age);
         }
         assert!(cache.find("a").is_some(), "used just now");
         publish(&cache, "d", 10);
         assert_eq!(keys(&cache), ["a", "c", "d"]);
-        used(&cache, "a", 10);
-        used(&cache, "d", 5);
+        set_last_use(&cache, "a", 10);
+        set_last_use(&cache, "d", 5);
         publish(&cache, "e", 85);
         assert_eq!(keys(&cache), ["d", "e"]);
         publish(&cache, "f", 1000);
@@ -207,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_compilation_left_behind_is_removed_after_a_day() {
+    fn the_work_folder_of_a_killed_compilation_is_removed_after_a_day() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path());
         for (key, age) in [(".compiling-1", 25 * 3600), (".compiling-2", 3600)] {
             fs::create_dir(cache.folder.join(key)).unwrap();
-            used(&cache, key, age);
+            set_last_use(&cache, key, age);
         }
         publish(&cache, "a", 1);
         assert_eq!(keys(&cache), [".compiling-2", "a"]);

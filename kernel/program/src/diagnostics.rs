@@ -1,12 +1,14 @@
-//! rustc's messages, told in lines of cells.
+//! The compiler's errors in lines of cells.
 
-use offmodel_cells::rendering::{Origins, in_cells};
+use offmodel_cells::generated::GeneratedCode;
+use offmodel_cells::rendering::{SourceMap, render_in_cells};
 use serde::Deserialize;
 
-use crate::generate::FILE;
-use crate::source::Source;
+/// The name of the generated file, as it appears in rustc's messages. The runtime recognises it in
+/// the locations of panics and of `?`.
+pub(crate) const SOURCE_FILE: &str = "notebook.rs";
 
-/// One error of the compiler.
+/// An error of the compiler in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CellDiagnostic {
     /// The cell's number.
@@ -15,79 +17,76 @@ pub struct CellDiagnostic {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The error's code, such as `E0425`; errors of the parser have none.
+    /// The error code, such as `E0425`; errors of rustc's parser have none.
     pub code: Option<String>,
-    /// rustc's headline.
+    /// The first line of the message.
     pub message: String,
-    /// rustc's rendering, with places in cells.
+    /// The message as rustc renders it, with positions in cells.
     pub rendered: String,
 }
 
-/// What the compiler said.
+/// All errors of one compiler call.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
-    /// Errors with a place in a cell, in the order in which the compiler told them.
+    /// Errors with a position in a cell, in the compiler's order.
     pub in_cells: Vec<CellDiagnostic>,
-    /// Renderings of all other errors, and lines that are no messages.
-    pub elsewhere: Vec<String>,
-    /// Whether the compiler complained about something else before any cell: a prelude that
-    /// cannot be loaded leaves every name in every cell unknown.
-    pub began_elsewhere: bool,
+    /// All other errors as rendered, and lines that are not JSON.
+    pub outside_cells: Vec<String>,
+    /// Whether the first error is outside of cells. Then the errors in cells are only consequences:
+    /// without a prelude, for example, every name in every cell is unknown.
+    pub starts_outside_cells: bool,
 }
 
-/// Reads the standard error of `rustc --error-format=json`.
-pub(crate) fn read(stderr: &[u8], source: &Source) -> Diagnostics {
+/// Parses the standard error of `rustc --error-format=json`.
+pub(crate) fn parse(stderr: &[u8], code: &GeneratedCode) -> Diagnostics {
     let mut diagnostics = Diagnostics::default();
     for line in String::from_utf8_lossy(stderr).lines() {
-        let Ok(message) = serde_json::from_str::<Message>(line) else {
-            diagnostics.elsewhere.push(line.to_owned());
+        let Ok(message) = serde_json::from_str::<RustcMessage>(line) else {
+            diagnostics.outside_cells.push(line.to_owned());
             continue;
         };
         if !message.level.starts_with("error") || message.is_summary() {
             continue;
         }
-        let rendered = in_cells(
-            message.rendered.as_deref().unwrap_or(&message.message),
-            FILE,
-            source,
-        );
-        // The first place counts among several; code of ours may be the primary one.
-        let place = message
+        let text = message.rendered.as_deref().unwrap_or(&message.message);
+        let rendered = render_in_cells(text, SOURCE_FILE, code);
+        // The primary span may be in generated code; then another span may be in a cell.
+        let position = message
             .spans
             .iter()
             .filter(|span| span.is_primary)
             .chain(&message.spans)
-            .find_map(|span| source.place(span.line_start, span.column_start));
-        match place {
-            Some(place) => diagnostics.in_cells.push(CellDiagnostic {
-                cell: place.cell,
-                line: place.line,
-                column: place.column,
+            .find_map(|span| code.position(span.line_start, span.column_start));
+        match position {
+            Some(position) => diagnostics.in_cells.push(CellDiagnostic {
+                cell: position.cell,
+                line: position.line,
+                column: position.column,
                 code: message.code.map(|code| code.code),
                 message: message.message,
                 rendered,
             }),
             None => {
-                diagnostics.began_elsewhere |= diagnostics.in_cells.is_empty();
-                diagnostics.elsewhere.push(rendered);
+                diagnostics.starts_outside_cells |= diagnostics.in_cells.is_empty();
+                diagnostics.outside_cells.push(rendered);
             }
         }
     }
     diagnostics
 }
 
-/// One message; of the fields only those used here.
+/// The fields used here of a JSON message: see "JSON Output" in the rustc book.
 #[derive(Debug, Deserialize)]
-struct Message {
+struct RustcMessage {
     message: String,
-    code: Option<Code>,
+    code: Option<ErrorCode>,
     level: String,
     spans: Vec<Span>,
     rendered: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Code {
+struct ErrorCode {
     code: String,
 }
 
@@ -98,8 +97,8 @@ struct Span {
     is_primary: bool,
 }
 
-impl Message {
-    /// "aborting due to 2 previous errors", "For more information about this error, ...".
+impl RustcMessage {
+    /// Whether the message only counts the others: "aborting due to 2 previous errors".
     fn is_summary(&self) -> bool {
         self.spans.is_empty() && self.message.starts_with("aborting due to")
     }

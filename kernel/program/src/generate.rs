@@ -1,48 +1,44 @@
-//! The Rust program of a notebook.
+//! Generates the Rust program of a notebook.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use offmodel_cells::Cell;
+use offmodel_cells::generated::{
+    CELL_CLOSURE, CELL_RESULT, CellText, GeneratedCode, OK_OF_CELL, SHOW_CLOSING, SHOW_OPENING,
+};
 use offmodel_cells::parameters::{Parameter, parameters};
-use offmodel_cells::{Cell, line_and_column};
-use offmodel_toolchain::extra_crates::{CrateRequest, CrateRequestError};
+use offmodel_toolchain::extra_crates::CrateRequestError;
 
-use crate::notebook::PARAMETERS_TAG;
-use crate::refusal::{Refusal, Refusals};
-use crate::source::{Insertion, Source};
-use crate::{CodeCell, Notebook};
+use crate::diagnostics::SOURCE_FILE;
+use crate::notebook::{CodeCell, Notebook, PARAMETERS_TAG};
+use crate::shown_error::{ExcludedCells, ShownError};
 
-/// The name of the generated file, as it appears in locations of panics and failed `?`.
-pub(crate) const FILE: &str = "notebook.rs";
-
-/// What opens the call around a displayed expression.
-pub(crate) const SHOW: &str = "::offmodel::live::show!(";
-
-/// A notebook that cannot be a program, whatever the compiler would say.
+/// Why a notebook cannot become a program, found without the compiler.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
-    /// A cell that is not a sequence of Rust statements.
+    /// A cell is not a sequence of Rust statements.
     #[error("{}, cell {cell}: {reason}", notebook.display())]
     Syntax {
         /// The notebook.
         notebook: PathBuf,
         /// The cell's number.
         cell: usize,
-        /// Line, column and what is wrong.
+        /// The parser's message, with line and column.
         reason: offmodel_cells::ParseError,
     },
-    /// A declaration that cannot be a parameter.
+    /// A declaration in the `parameters` cell cannot be a parameter.
     #[error("{}, cell {cell}, {reason}", notebook.display())]
     Parameter {
         /// The notebook.
         notebook: PathBuf,
         /// The cell's number.
         cell: usize,
-        /// Line and what is wrong.
+        /// The reason, with the line.
         reason: offmodel_cells::parameters::ParameterError,
     },
-    /// A `:dep` line that asks for nothing that could be built.
+    /// A `:dep` line does not name a crate in a form that Cargo accepts.
     #[error("{}, cell {cell}, line {line}: {reason}", notebook.display())]
     Dependency {
         /// The notebook.
@@ -51,12 +47,12 @@ pub enum GenerateError {
         cell: usize,
         /// Line in the cell, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The reason.
         reason: CrateRequestError,
     },
 }
 
-/// Generates the program.
+/// Generates the program of a notebook.
 ///
 /// ```text
 /// fn __offmodel_cells() -> Result<(), Raised> {
@@ -65,185 +61,170 @@ pub enum GenerateError {
 ///     end();
 ///     {
 ///         begin(2)?;
-///         ...cell 2: sees all of cell 1, and may define its names anew...
+///         ...cell 2: sees everything of cell 1, and may define its names again...
 ///         end();
 ///     }
 ///     Ok(())
 /// }
 /// ```
 ///
-/// Nesting is what lets items be defined anew: two functions of one name cannot stand in one
-/// block, while an inner block's hides the outer's. Cells keep their lines, and their columns
-/// wherever possible, so that the compiler's messages fit.
+/// Each cell is nested in the one before, because a block cannot hold two functions of one name,
+/// but an inner block may shadow those of an outer one. Cells keep their lines, and their columns
+/// where possible, so that rustc's messages fit the notebook.
 ///
-/// A cell that may fail is the body of a closure. What it defines is seen by no other cell: it
-/// might have failed before it did. One that is not even Rust is left out, and the program shows
-/// that as the cell's error.
+/// A cell that may fail becomes the body of a closure. Later cells do not see what it defines,
+/// because it may fail before it defines it. If such a cell is not even Rust, its error is shown
+/// in its place.
+///
+/// The text must not change without need: the version of a program, which trials record, is a hash
+/// of it.
 ///
 /// # Errors
-/// When a cell that must not fail is not Rust, or uses what programs do not have.
-pub fn generate(notebook: &Notebook) -> Result<Source, GenerateError> {
-    generate_without(notebook, &Refusals::new(), usize::MAX)
+/// When a cell that must not fail is not Rust, or its parameters are invalid.
+pub(crate) fn generate(notebook: &Notebook) -> Result<GeneratedCode, GenerateError> {
+    generate_without(notebook, &ExcludedCells::new(), usize::MAX)
 }
 
-/// As [`generate`], without the statements of cells that do not compile, and without the cells
-/// behind the one of number `last`.
+/// Generates the program as [`generate`] does, but with the errors of `excluded` cells in place of
+/// their statements, and only up to the cell of number `last`.
 pub(crate) fn generate_without(
     notebook: &Notebook,
-    refusals: &Refusals,
+    excluded: &ExcludedCells,
     last: usize,
-) -> Result<Source, GenerateError> {
-    let mut cells = read_all(notebook)?;
-    cells.retain(|(code, _)| code.number <= last);
-    for (code, content) in &mut cells {
-        if let Some(refusal) = refusals.get(&code.number) {
-            *content = Content::Refused(refusal.clone());
+) -> Result<GeneratedCode, GenerateError> {
+    let mut cells = parse_cells(notebook)?;
+    cells.retain(|(code_cell, _)| code_cell.number <= last);
+    for (code_cell, content) in &mut cells {
+        if let Some(error) = excluded.get(&code_cell.number) {
+            *content = Content::Error(error.clone());
         }
     }
     let uses_await = cells
         .iter()
         .any(|(_, content)| matches!(content, Content::Statements(cell) if cell.uses_await));
-    let mut source = Source::default();
-    source.push("#![allow(warnings)]\n#![recursion_limit = \"1024\"]\nuse offmodel::prelude::*;");
+    let mut code = GeneratedCode::default();
+    let mut segments = Vec::new();
+    code.push("#![allow(warnings)]\n#![recursion_limit = \"1024\"]\nuse offmodel::prelude::*;");
     let keyword = if uses_await { "async fn" } else { "fn" };
-    source.push(&format!(
-        "{keyword} __offmodel_cells() -> ::std::result::Result<(), ::offmodel::live::Raised> {{"
-    ));
-    for (position, (code, content)) in cells.iter().enumerate() {
+    code.push(&format!("{keyword} __offmodel_cells() -> {CELL_RESULT} {{"));
+    for (position, (code_cell, content)) in cells.iter().enumerate() {
         if position > 0 {
-            source.push("{");
+            code.push("{");
         }
-        source.push(&format!("::offmodel::batch::begin({})?;", code.number));
+        code.push(&format!("::offmodel::batch::begin({})?;", code_cell.number));
         match content {
             Content::Statements(cell) => {
-                let (opening, closing) = around(code, cell);
-                source.push(opening);
-                push_cell(&mut source, notebook, code, cell)?;
+                let (opening, closing) = around_statements(code_cell, cell);
+                code.push(&opening);
+                segments.push(push_statements(&mut code, notebook, code_cell, cell)?);
                 // The semicolon ends a last statement that has none.
-                source.push(&format!(";{closing}::offmodel::batch::end();"));
+                code.push(&format!(";{closing}::offmodel::batch::end();"));
             }
-            Content::Refused(refusal) => {
-                // No line of it is in the program, but it is one of its cells.
-                source.push_cell(code.number, "", "", Vec::new());
-                source.push(&refusal.statement());
+            Content::Error(error) => {
+                // None of the cell's lines are in the program, but it is one of its cells.
+                segments.push(Segment {
+                    cell: code_cell.number,
+                    first_line: code.line_count() + 1,
+                    lines: 0,
+                });
+                code.push(&error.statement());
             }
         }
     }
-    source.push(&"}".repeat(cells.len().saturating_sub(1)));
-    source.push("::std::result::Result::Ok(())\n}");
-    push_main(&mut source, uses_await);
-    Ok(source)
+    code.push(&"}".repeat(cells.len().saturating_sub(1)));
+    code.push("::std::result::Result::Ok(())\n}");
+    push_main(&mut code, &segments, uses_await);
+    Ok(code)
 }
 
-/// What stands around the statements of a cell: the closure of one that may fail.
-fn around(code: &CodeCell, cell: &Cell) -> (&'static str, &'static str) {
-    match (code.may_fail(), cell.uses_await) {
-        (false, _) => ("", ""),
-        (true, false) => (
-            "::offmodel::batch::allow(&__OFFMODEL_NOTEBOOK, || -> ::std::result::Result<(), ::offmodel::live::Raised> {",
-            "::std::result::Result::Ok(()) })?;",
-        ),
-        (true, true) => (
-            "::offmodel::batch::allow_async(&__OFFMODEL_NOTEBOOK, async {",
-            "::std::result::Result::<(), ::offmodel::live::Raised>::Ok(()) }).await?;",
-        ),
-    }
-}
-
-/// A crate that a `:dep` line asks for, and where that stands.
-#[derive(Debug, Clone)]
-pub(crate) struct Dependency {
-    pub cell: usize,
-    pub line: usize,
-    pub request: CrateRequest,
-}
-
-/// The `:dep` lines of a notebook, in order; relative paths are from the notebook's folder.
-pub(crate) fn dependencies(notebook: &Notebook) -> Result<Vec<Dependency>, GenerateError> {
-    let folder = notebook.path.parent().unwrap_or(Path::new("."));
-    let mut dependencies = Vec::new();
-    for (code, content) in read_all(notebook)? {
-        let Content::Statements(cell) = content else {
-            continue;
-        };
-        for command in cell.commands.iter().filter(|command| command.name == "dep") {
-            let request = CrateRequest::parse(&command.arguments, folder).map_err(|reason| {
-                GenerateError::Dependency {
-                    notebook: notebook.path.clone(),
-                    cell: code.number,
-                    line: command.line,
-                    reason,
-                }
-            })?;
-            dependencies.push(Dependency {
-                cell: code.number,
-                line: command.line,
-                request,
-            });
-        }
-    }
-    Ok(dependencies)
-}
-
-/// What a cell becomes in a program.
-enum Content {
+/// The content of a cell in a program.
+pub(crate) enum Content {
     Statements(Cell),
-    /// It may fail and does not compile.
-    Refused(Refusal),
+    /// The cell may fail and does not compile.
+    Error(ShownError),
 }
 
-fn read_all(notebook: &Notebook) -> Result<Vec<(&CodeCell, Content)>, GenerateError> {
+/// Parses the cells that a program runs.
+pub(crate) fn parse_cells(notebook: &Notebook) -> Result<Vec<(&CodeCell, Content)>, GenerateError> {
     let mut cells = Vec::new();
-    for code in notebook.executed() {
-        let content = match offmodel_cells::parse(&code.source) {
+    for code_cell in notebook.executed_cells() {
+        let content = match offmodel_cells::parse(&code_cell.source) {
             Ok(cell) => Content::Statements(cell),
-            Err(reason) if code.may_fail() => {
-                Content::Refused(Refusal::of_syntax(&code.source, &reason))
+            Err(reason) if code_cell.may_fail() => {
+                Content::Error(ShownError::from_syntax(&code_cell.source, &reason))
             }
             Err(reason) => {
                 return Err(GenerateError::Syntax {
                     notebook: notebook.path.clone(),
-                    cell: code.number,
+                    cell: code_cell.number,
                     reason,
                 });
             }
         };
-        cells.push((code, content));
+        cells.push((code_cell, content));
     }
     Ok(cells)
 }
 
-fn push_cell(
-    source: &mut Source,
+/// The lines of the program that hold a cell. The runtime finds the cell of a panic by them.
+struct Segment {
+    cell: usize,
+    /// From 1.
+    first_line: usize,
+    lines: usize,
+}
+
+/// The code around the statements of a cell: the closure of one that may fail.
+fn around_statements(code_cell: &CodeCell, cell: &Cell) -> (String, String) {
+    match (code_cell.may_fail(), cell.uses_await) {
+        (false, _) => (String::new(), String::new()),
+        (true, false) => (
+            format!("::offmodel::batch::allow(&__OFFMODEL_NOTEBOOK, {CELL_CLOSURE}"),
+            "::std::result::Result::Ok(()) })?;".to_owned(),
+        ),
+        (true, true) => (
+            "::offmodel::batch::allow_async(&__OFFMODEL_NOTEBOOK, async {".to_owned(),
+            format!("{OK_OF_CELL} }}).await?;"),
+        ),
+    }
+}
+
+/// Appends the statements of a cell, with its parameters read and its tail expression displayed.
+fn push_statements(
+    code: &mut GeneratedCode,
     notebook: &Notebook,
-    code: &CodeCell,
+    code_cell: &CodeCell,
     cell: &Cell,
-) -> Result<(), GenerateError> {
-    let mut insertions = Insertions::default();
-    if code.has_tag(PARAMETERS_TAG) {
+) -> Result<Segment, GenerateError> {
+    let mut text = CellText::new(cell);
+    if code_cell.has_tag(PARAMETERS_TAG) {
         let declared = parameters(cell).map_err(|reason| GenerateError::Parameter {
             notebook: notebook.path.clone(),
-            cell: code.number,
+            cell: code_cell.number,
             reason,
         })?;
         for parameter in &declared {
-            insertions.add(parameter.end, read_parameter(parameter));
+            text.insert(parameter.end, read_parameter(parameter));
         }
     }
     if let Some(tail) = &cell.tail {
         match show_position(cell, tail.start) {
-            Some(position) => insertions.add(position, SHOW.to_owned()),
-            None => source.push(SHOW),
+            Some(position) => text.insert(position, SHOW_OPENING),
+            None => code.push(SHOW_OPENING),
         }
-        insertions.add(tail.end, ");".to_owned());
+        text.insert(tail.end, SHOW_CLOSING);
     }
-    let (text, inserted) = insertions.apply(&cell.code);
-    source.push_cell(code.number, &code.source, &text, inserted);
-    Ok(())
+    let segment = Segment {
+        cell: code_cell.number,
+        first_line: code.line_count() + 1,
+        lines: code_cell.source.lines().count(),
+    };
+    text.append_to(code, code_cell.number, &code_cell.source);
+    Ok(segment)
 }
 
-/// A second `let` behind the one of the user: the first keeps the compiler's messages about the
-/// default where they belong, and values derived from it in the same cell see the second.
+/// A second `let` after the user's. The first one stays, so that the compiler's messages about the
+/// default refer to the user's line; values derived in the same cell see the second one.
 fn read_parameter(parameter: &Parameter) -> String {
     let Parameter {
         name,
@@ -255,9 +236,11 @@ fn read_parameter(parameter: &Parameter) -> String {
     format!(" let {mutable}{name}: {type_text} = ::offmodel::batch::parameter(\"{name}\", {name});")
 }
 
-/// Where to open the macro call around the displayed expression: `None` is the line above the
-/// cell. Behind the previous statement rather than before the expression, if that is on another
-/// line, so that the expression keeps its columns.
+/// The byte offset at which to open the macro call around the tail expression; none for a line of
+/// its own above the cell.
+///
+/// If the tail expression starts on a line of its own, the call opens at the end of the statement
+/// before it, so that the expression keeps its columns.
 fn show_position(cell: &Cell, tail: usize) -> Option<usize> {
     let statements = cell.statements.iter().map(|statement| statement.range.end);
     let items = cell.items.iter().map(|item| item.range.end);
@@ -269,58 +252,100 @@ fn show_position(cell: &Cell, tail: usize) -> Option<usize> {
     }
 }
 
-fn push_main(source: &mut Source, uses_await: bool) {
+fn push_main(code: &mut GeneratedCode, segments: &[Segment], uses_await: bool) {
     let (opening, closing) = if uses_await {
         ("::offmodel::batch::block_on(", ")")
     } else {
         ("", "")
     };
-    let mut segments = String::new();
-    for segment in &source.segments {
+    let mut entries = String::new();
+    for Segment {
+        cell,
+        first_line,
+        lines,
+    } in segments
+    {
         // Writing to a string cannot fail.
         let _ = write!(
-            segments,
-            "::offmodel::batch::Segment {{ cell: {}, first_line: {}, lines: {} }}, ",
-            segment.cell,
-            segment.first_line,
-            segment.original.len()
+            entries,
+            "::offmodel::batch::Segment {{ cell: {cell}, first_line: {first_line}, lines: {lines} }}, "
         );
     }
-    source.push(&format!(
-        "static __OFFMODEL_NOTEBOOK: ::offmodel::batch::Notebook = ::offmodel::batch::Notebook {{ file: {FILE:?}, segments: &[{segments}] }};"
+    code.push(&format!(
+        "static __OFFMODEL_NOTEBOOK: ::offmodel::batch::Notebook = ::offmodel::batch::Notebook {{ file: {SOURCE_FILE:?}, segments: &[{entries}] }};"
     ));
-    source.push(&format!(
+    code.push(&format!(
         "fn main() {{ ::offmodel::batch::main(&__OFFMODEL_NOTEBOOK, || {opening}__offmodel_cells(){closing}) }}"
     ));
 }
 
-/// Code to insert into a cell, by byte offset.
-#[derive(Default)]
-struct Insertions(Vec<(usize, String)>);
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-impl Insertions {
-    fn add(&mut self, offset: usize, code: String) {
-        self.0.push((offset, code));
+    use super::*;
+
+    fn program(cells: &[(&str, &[&str])]) -> String {
+        let cells: Vec<_> = cells
+            .iter()
+            .enumerate()
+            .map(|(index, (source, tags))| {
+                serde_json::json!({
+                    "cell_type": "code", "id": format!("cell-{index}"), "metadata": { "tags": tags }, "source": source,
+                    "outputs": [], "execution_count": null,
+                })
+            })
+            .collect();
+        let document = serde_json::json!({
+            "nbformat": 4, "nbformat_minor": 5, "cells": cells,
+            "metadata": { "kernelspec": { "name": "offmodel", "display_name": "Rust" } },
+        });
+        let bytes = document.to_string().into_bytes();
+        let notebook = Notebook::from_bytes(Path::new("test.ipynb"), &bytes).unwrap();
+        generate(&notebook).unwrap().text().to_owned()
     }
 
-    /// The text with everything inserted, and where that is.
-    fn apply(mut self, text: &str) -> (String, Vec<Insertion>) {
-        self.0.sort_by_key(|(offset, _)| *offset);
-        let mut result = String::with_capacity(text.len() + 64 * self.0.len());
-        let mut taken = 0;
-        let mut insertions = Vec::new();
-        for (offset, code) in &self.0 {
-            result.push_str(&text[taken..*offset]);
-            result.push_str(code);
-            taken = *offset;
-            let (line, column) = line_and_column(text, *offset);
-            insertions.push(Insertion {
-                line,
-                column,
-                length: code.chars().count(),
-            });
-        }
-        result.push_str(&text[taken..]);
-        (result, insertions)
+    #[test]
+    fn the_generated_text_is_stable() {
+        let text = program(&[
+            ("let seed: u64 = 1;", &["parameters"]),
+            ("let a = seed;\na + 1\n", &[]),
+            ("seed", &["raises-exception"]),
+        ]);
+        let expected = r#"#![allow(warnings)]
+#![recursion_limit = "1024"]
+use offmodel::prelude::*;
+fn __offmodel_cells() -> ::std::result::Result<(), ::offmodel::live::Raised> {
+::offmodel::batch::begin(1)?;
+let seed: u64 = 1; let seed: u64 = ::offmodel::batch::parameter("seed", seed);
+;::offmodel::batch::end();
+{
+::offmodel::batch::begin(2)?;
+let a = seed;::offmodel::live::show!(
+a + 1);
+;::offmodel::batch::end();
+{
+::offmodel::batch::begin(3)?;
+::offmodel::batch::allow(&__OFFMODEL_NOTEBOOK, || -> ::std::result::Result<(), ::offmodel::live::Raised> {
+::offmodel::live::show!(
+seed);
+;::std::result::Result::Ok(()) })?;::offmodel::batch::end();
+}}
+::std::result::Result::Ok(())
+}
+static __OFFMODEL_NOTEBOOK: ::offmodel::batch::Notebook = ::offmodel::batch::Notebook { file: "notebook.rs", segments: &[::offmodel::batch::Segment { cell: 1, first_line: 6, lines: 1 }, ::offmodel::batch::Segment { cell: 2, first_line: 10, lines: 2 }, ::offmodel::batch::Segment { cell: 3, first_line: 17, lines: 1 }, ] };
+fn main() { ::offmodel::batch::main(&__OFFMODEL_NOTEBOOK, || __offmodel_cells()) }
+"#;
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_cell_that_may_fail_and_awaits_is_an_async_block() {
+        let text = program(&[("f().await?;", &["raises-exception"])]);
+        assert!(text.contains("async fn __offmodel_cells()"));
+        assert!(text.contains(
+            "::offmodel::batch::allow_async(&__OFFMODEL_NOTEBOOK, async {\nf().await?;\n;::std::result::Result::<(), ::offmodel::live::Raised>::Ok(()) }).await?;::offmodel::batch::end();"
+        ));
+        assert!(text.contains("|| ::offmodel::batch::block_on(__offmodel_cells())"));
     }
 }

@@ -1,44 +1,48 @@
+//! Notebook files with a Rust kernel.
+
 use std::path::{Path, PathBuf};
 
 use nbformat::v4;
 use offmodel_cells::parameters::{Parameter, ParameterError, parameters};
+use offmodel_support::digest;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The tag of the cell whose variables are parameters.
+/// The tag of the cell that declares the notebook's parameters, as in papermill.
 pub const PARAMETERS_TAG: &str = "parameters";
-/// The tag of the cell that shows, in an executed notebook, which values the parameters had.
+/// The tag of the cell in an executed notebook that shows the values of the parameters, as in
+/// papermill.
 pub const INJECTED_TAG: &str = "injected-parameters";
-/// The tag of cells that may fail: the error is shown, and the cells behind it run.
+/// The tag of a cell that may fail, as in nbclient: its error is shown, and the next cell runs.
 pub const RAISES_TAG: &str = "raises-exception";
-/// Cells with one of these tags are left out of programs.
+/// The tags of cells that programs do not run.
 const SKIP_TAGS: [&str; 2] = ["skip-execution", "skip-batch"];
 
-/// A notebook with a Rust kernel, outputs dropped.
+/// A notebook with a Rust kernel, without its outputs.
 #[derive(Debug, Clone)]
 pub struct Notebook {
-    /// The file it was read from.
+    /// The file.
     pub path: PathBuf,
-    /// The document, as version 4.5, without outputs and without injected parameters.
+    /// The document in format 4.5, without outputs and without cells of injected parameters.
     pub document: v4::Notebook,
-    /// Its code cells, in order.
-    pub code: Vec<CodeCell>,
+    /// The code cells, in order.
+    pub code_cells: Vec<CodeCell>,
 }
 
 /// A code cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeCell {
-    /// Its number among the code cells, from 1.
+    /// The number among the code cells, from 1.
     pub number: usize,
-    /// Its index among all cells of the document.
+    /// The index among all cells of the document, from 0.
     pub index: usize,
-    /// Its text.
+    /// The text.
     pub source: String,
-    /// Its tags.
+    /// The tags.
     pub tags: Vec<String>,
 }
 
-/// A file that is not a notebook we can run.
+/// Why a file is not a notebook that offmodel can run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotebookError {
@@ -47,26 +51,26 @@ pub enum NotebookError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Not JSON.
+    /// The file is not JSON.
     #[error("{} is not a notebook: not JSON: {reason}", path.display())]
     NotJson {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and column.
+        /// The parser's message, with line and column.
         reason: serde_json::Error,
     },
-    /// JSON, but not a notebook of a version we read.
+    /// The file is JSON, but not a notebook of a supported version.
     #[error("{} is not a notebook: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// A notebook of another language.
+    /// The notebook is in another language.
     #[error(
         "{} has no Rust kernel: {found}; choose the kernel \"Rust (offmodel)\" in JupyterLab and save",
         path.display()
@@ -74,33 +78,33 @@ pub enum NotebookError {
     NotRust {
         /// The file.
         path: PathBuf,
-        /// The kernel it names.
+        /// The kernel or language that the notebook names.
         found: String,
     },
-    /// Nothing to run.
+    /// The notebook has no code.
     #[error("{} has no code cells", path.display())]
     NoCode {
         /// The file.
         path: PathBuf,
     },
-    /// The `parameters` cell does not parse; compiling tells more.
+    /// The `parameters` cell does not parse.
     #[error("{}, cell {cell}: {reason}", path.display())]
     Unparsed {
         /// The file.
         path: PathBuf,
         /// The cell's number.
         cell: usize,
-        /// Line, column and what is wrong.
+        /// The parser's message, with line and column.
         reason: offmodel_cells::ParseError,
     },
-    /// A declaration in the `parameters` cell that cannot be a parameter.
+    /// A declaration in the `parameters` cell cannot be a parameter.
     #[error("{}, cell {cell}, {reason}", path.display())]
     Parameter {
         /// The file.
         path: PathBuf,
         /// The cell's number.
         cell: usize,
-        /// Line and what is wrong.
+        /// The reason, with the line.
         reason: ParameterError,
     },
 }
@@ -129,26 +133,26 @@ impl Notebook {
                 path: path.clone(),
                 reason,
             })?;
-        drop_results(&mut value);
-        let document = document(&value).map_err(|reason| NotebookError::Malformed {
+        remove_results(&mut value);
+        let document = parse_document(&value).map_err(|reason| NotebookError::Malformed {
             path: path.clone(),
             reason,
         })?;
         if let Some(found) = other_language(&document.metadata) {
             return Err(NotebookError::NotRust { path, found });
         }
-        let code = code_cells(&document);
-        if code.is_empty() {
+        let code_cells = code_cells(&document);
+        if code_cells.is_empty() {
             return Err(NotebookError::NoCode { path });
         }
         Ok(Self {
             path,
             document,
-            code,
+            code_cells,
         })
     }
 
-    /// The folder it lies in: the working directory of its cells, as in Jupyter.
+    /// The notebook's folder, which is the working directory of its cells as in Jupyter.
     pub fn folder(&self) -> &Path {
         match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -157,27 +161,31 @@ impl Notebook {
     }
 
     /// The code cells that a program runs.
-    pub fn executed(&self) -> impl Iterator<Item = &CodeCell> {
-        self.code.iter().filter(|cell| !cell.is_skipped())
+    pub fn executed_cells(&self) -> impl Iterator<Item = &CodeCell> {
+        self.code_cells.iter().filter(|cell| !cell.is_skipped())
     }
 
-    /// The parameters that the notebook declares, in order; none without a `parameters` cell.
+    /// The parameters that the notebook declares, in order; empty without a `parameters` cell.
     ///
     /// # Errors
     /// When that cell does not parse, or declares what cannot be a parameter.
     pub fn parameters(&self) -> Result<Vec<Parameter>, NotebookError> {
         let mut found = Vec::new();
-        for code in self.executed().filter(|cell| cell.has_tag(PARAMETERS_TAG)) {
-            let cell =
-                offmodel_cells::parse(&code.source).map_err(|reason| NotebookError::Unparsed {
+        for code_cell in self
+            .executed_cells()
+            .filter(|cell| cell.has_tag(PARAMETERS_TAG))
+        {
+            let cell = offmodel_cells::parse(&code_cell.source).map_err(|reason| {
+                NotebookError::Unparsed {
                     path: self.path.clone(),
-                    cell: code.number,
+                    cell: code_cell.number,
                     reason,
-                })?;
+                }
+            })?;
             found.extend(
                 parameters(&cell).map_err(|reason| NotebookError::Parameter {
                     path: self.path.clone(),
-                    cell: code.number,
+                    cell: code_cell.number,
                     reason,
                 })?,
             );
@@ -185,20 +193,21 @@ impl Notebook {
         Ok(found)
     }
 
-    /// Identifies what the notebook runs: a hash over the text of its executed cells. Prose,
-    /// outputs and skipped cells do not count.
+    /// A hash of the text of the executed cells. Prose, outputs and skipped cells do not count.
+    ///
+    /// The names of trials depend on it, so its definition must not change.
     pub fn code_hash(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(b"offmodel notebook code 1");
-        for cell in self.executed() {
+        for cell in self.executed_cells() {
             hash.update((cell.source.len() as u64).to_le_bytes());
             hash.update(cell.source.as_bytes());
-            // One byte, as in hashes of notebooks without cells that may fail.
+            // One byte for both tags keeps the hash of notebooks from before `raises-exception`.
             hash.update(
                 [u8::from(cell.has_tag(PARAMETERS_TAG)) | (u8::from(cell.may_fail()) << 1)],
             );
         }
-        format!("{:x}", hash.finalize())
+        digest::hexadecimal(hash)
     }
 }
 
@@ -208,20 +217,20 @@ impl CodeCell {
         self.tags.iter().any(|own| own == tag)
     }
 
-    /// Whether the notebook goes on when the cell fails. Not for parameters, which other cells
-    /// need.
+    /// Whether the notebook continues when the cell fails. Never for the `parameters` cell, because
+    /// other cells need its variables.
     pub fn may_fail(&self) -> bool {
         self.has_tag(RAISES_TAG) && !self.has_tag(PARAMETERS_TAG)
     }
 
-    /// Whether programs leave the cell out.
+    /// Whether programs skip the cell.
     pub fn is_skipped(&self) -> bool {
         SKIP_TAGS.iter().any(|tag| self.has_tag(tag))
     }
 }
 
-/// Empties what an earlier execution left: outputs, and cells with injected parameters.
-fn drop_results(notebook: &mut Value) {
+/// Removes the results of an earlier execution: outputs, and cells with injected parameters.
+fn remove_results(notebook: &mut Value) {
     let Some(cells) = notebook.get_mut("cells").and_then(Value::as_array_mut) else {
         return;
     };
@@ -237,7 +246,7 @@ fn drop_results(notebook: &mut Value) {
     }
 }
 
-fn document(value: &Value) -> Result<v4::Notebook, String> {
+fn parse_document(value: &Value) -> Result<v4::Notebook, String> {
     if !value.get("cells").is_some_and(Value::is_array) && value.get("worksheets").is_none() {
         return Err("it has no list of cells".to_owned());
     }
@@ -254,7 +263,7 @@ fn document(value: &Value) -> Result<v4::Notebook, String> {
     }
 }
 
-/// The kernel's name, if it is not a Rust kernel.
+/// The kernel or language of a notebook that is not in Rust, as the end of a sentence.
 fn other_language(metadata: &v4::Metadata) -> Option<String> {
     let language = metadata
         .language_info

@@ -1,74 +1,71 @@
-//! What a program was made of, in a form that is compared years later and on other machines.
+//! The inputs of a program, in a form that can be compared years later and on other machines.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
+use offmodel_cells::generated::GeneratedCode;
+use offmodel_support::{atomic_file, digest};
 use offmodel_toolchain::Toolchain;
 use offmodel_toolchain::extra_crates::ExtraCrates;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::source::Source;
-
-/// The version of [`Versions`] on disk.
-const VERSION: u32 = 1;
-/// Its file, beside the program in the cache.
+/// The format version of [`Versions`] on disk.
+const FORMAT_VERSION: u32 = 1;
+/// The name of the file, beside the program in the cache.
 const FILE: &str = "versions.json";
+/// The length of a hash in [`Versions`], in hexadecimal digits: as long as the name of a trial.
+const HASH_LENGTH: usize = 16;
 
-/// What a program was made of, by content: a file that was only touched or moved is the same.
+/// The inputs of a program by content: a file that was only touched or moved is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// Of this structure.
+    /// Format version; readers ignore files of another one.
     pub version: u32,
-    /// A hash of the program's source, which offmodel generates from the notebook.
+    /// A hash of the source that is generated from the notebook.
     pub source: String,
-    /// A hash of the prelude's library.
+    /// A hash of the prelude, `liboffmodel.so`.
     pub prelude: String,
-    /// What `rustc --version` says.
+    /// The output of `rustc --version`.
     pub rustc: String,
-    /// The version of libtorch, by its header; `with CUDA` if its CUDA library is there.
+    /// The version of libtorch, from its header; ends in `with CUDA` if it has the CUDA library.
     pub libtorch: String,
     /// Identifies the crates that the notebook asks for with `:dep`; empty without any.
     pub crates: String,
 }
 
 impl Versions {
-    /// Of a program about to be compiled.
-    pub(crate) fn of(
-        source: &Source,
-        further: &ExtraCrates,
+    /// The versions of a program that is about to be compiled.
+    pub(crate) fn new(
+        code: &GeneratedCode,
+        extra_crates: &ExtraCrates,
         toolchain: &Toolchain,
     ) -> io::Result<Self> {
         Ok(Self {
-            version: VERSION,
-            source: named(Sha256::digest(source.text.as_bytes())),
-            prelude: hash_of(&toolchain.prelude)?,
+            version: FORMAT_VERSION,
+            source: shortened(&digest::sha256(code.text())),
+            prelude: shortened(&digest::sha256_of_file(&toolchain.prelude)?),
             rustc: rustc_version(&toolchain.rustc)?,
             libtorch: libtorch_version(&toolchain.libtorch_lib),
-            crates: further.key().to_owned(),
+            crates: extra_crates.key().to_owned(),
         })
     }
 
-    /// As kept in the folder of a compiled program.
+    /// Reads the versions in the folder of a compiled program; none if there are none that this
+    /// offmodel can read.
     pub(crate) fn read(folder: &Path) -> Option<Self> {
         let text = fs::read(folder.join(FILE)).ok()?;
         let versions: Self = serde_json::from_slice(&text).ok()?;
-        (versions.version == VERSION).then_some(versions)
+        (versions.version == FORMAT_VERSION).then_some(versions)
     }
 
-    /// Keeps them in the folder of a compiled program.
+    /// Writes the versions into the folder of a compiled program.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(self)?;
-        // Renamed into place: programs are published by content, several at a time.
-        let file = tempfile::NamedTempFile::new_in(folder)?;
-        fs::write(file.path(), text)?;
-        file.persist(folder.join(FILE))?;
-        Ok(())
+        atomic_file::write(&folder.join(FILE), &serde_json::to_vec_pretty(self)?)
     }
 
-    /// What is not the same in `other`, in words; empty if both programs do the same.
+    /// The names of the inputs that differ in `other`; empty if both programs do the same.
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
         let parts = [
             (&self.source, &other.source, "generated program"),
@@ -81,8 +78,8 @@ impl Versions {
             .filter(|(own, other, _)| own != other)
             .map(|(.., name)| *name)
             .collect();
-        // They are built against the prelude and named after it: only beside the same one does
-        // another name mean other crates.
+        // The key of extra crates depends on the prelude and compiler that they were built with, so
+        // it means something only where everything else is equal.
         if differ.is_empty() && self.crates != other.crates {
             differ.push("crates of :dep");
         }
@@ -90,21 +87,8 @@ impl Versions {
     }
 }
 
-fn hash_of(file: &Path) -> io::Result<String> {
-    let mut file = File::open(file)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(named(hash.finalize())),
-            count => hash.update(&buffer[..count]),
-        }
-    }
-}
-
-/// As long as trials' names: enough to tell files apart, short enough to be read.
-fn named(digest: impl std::fmt::LowerHex) -> String {
-    format!("{digest:x}")[..16].to_owned()
+fn shortened(hash: &str) -> String {
+    hash[..HASH_LENGTH].to_owned()
 }
 
 fn rustc_version(rustc: &Path) -> io::Result<String> {
@@ -112,7 +96,7 @@ fn rustc_version(rustc: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// libtorch comes without a file that names its version, but always with its headers.
+/// The version of libtorch from its headers, because it has no other file with the version.
 fn libtorch_version(lib: &Path) -> String {
     let include = lib.join("../include/torch");
     let version = ["headeronly/version.h", "csrc/api/include/torch/version.h"]
@@ -152,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_named_and_crates_only_where_they_are_the_reason() {
+    fn differing_inputs_are_named_and_crates_only_if_nothing_else_differs() {
         let old = versions();
         assert!(old.differences(&old).is_empty());
         let crates = Versions {
@@ -176,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_beside_a_program_is_read_again() {
+    fn written_versions_are_read_again() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Versions::read(folder.path()), None);
         versions().write(folder.path()).unwrap();

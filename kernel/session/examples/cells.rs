@@ -1,4 +1,4 @@
-//! Runs cells from standard input, separated by lines of `---`, and times each:
+//! Runs cells from standard input, which lines of `---` separate, and prints the time of each:
 //! `cargo run -p offmodel-session --example cells < cells.txt`.
 
 use std::io::Read;

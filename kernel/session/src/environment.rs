@@ -1,8 +1,8 @@
-//! The environment variables and the folder that a session works with.
+//! The environment variables and the folder of a session.
 //!
-//! evcxr reads its settings from the environment, and the Cargo and rustc that it starts inherit
-//! it. Changing the environment of a running process is not safe once it has threads; so the
-//! program starts itself again in the right one, under the same process id.
+//! evcxr reads its settings from environment variables, and the Cargo and rustc that it starts
+//! inherit them. A process that has threads must not change its environment, so the program replaces
+//! itself (`execve`) by the same program in the right environment, under the same process id.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -17,48 +17,47 @@ use offmodel_toolchain::extra_crates::ExtraCrates;
 use offmodel_toolchain::wrapper;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use crate::SessionError;
+use crate::errors::SessionError;
 
-/// The id of the process that the environment was made for: its children inherit the variable,
-/// but are no sessions.
-const PROCESS_VARIABLE: &str = "OFFMODEL_SESSION_PROCESS";
-/// Where evcxr writes and builds its code.
-const FOLDER_VARIABLE: &str = "EVCXR_TMPDIR";
+/// evcxr's variable for the folder in which it writes and builds code.
+const EVCXR_FOLDER: &str = "EVCXR_TMPDIR";
 const FOLDER_PREFIX: &str = "offmodel-session-";
-/// In the folder: the compiler's arguments for crates beyond the prelude.
-const FURTHER_CRATES: &str = "further-crates";
-/// In the folder: a file that its session keeps locked.
-const LOCK: &str = "lock";
-/// A folder without a lock file may be one of a session that is just starting.
-const STARTING: Duration = Duration::from_secs(60);
-/// In the folder: sources of a standard library that has none. evcxr's rust-analyzer would read
-/// all of the real one before the first cell, 3 s and 1 GB, and have rustup fetch it where it is
-/// not installed; but no question of ours needs it: types come from the compiler.
-const NO_SOURCES: &str = "no-standard-library";
+/// In the session's folder: the compiler's arguments for crates added by `:dep`.
+const EXTRA_CRATES_FILE: &str = "further-crates";
+/// In the session's folder: a file that the session keeps locked.
+const LOCK_FILE: &str = "lock";
+/// The age from which a folder without a lock file counts as left behind; a younger one may belong
+/// to a session that is starting.
+const MAX_START_TIME: Duration = Duration::from_secs(60);
+/// In the session's folder: the sources of an empty standard library. evcxr contains rust-analyzer,
+/// which would read the sources of the real one before the first cell (3 s and 1 GB) and have rustup
+/// download them if they are not installed. The session does not need them: it gets types from the
+/// compiler.
+const EMPTY_STD_SOURCES: &str = "no-standard-library";
 
-/// Becomes evcxr's child or rustc's wrapper if this process was started as one; returns
+/// Turns this process into evcxr's child or rustc's wrapper if it was started as one; returns
 /// otherwise.
 ///
-/// To be called first in `main` of any program that uses [`Session`](crate::Session): the
+/// Call this first in the `main` of a program that uses [`Session`](crate::Session), because the
 /// session starts its own program again in both roles.
 pub fn child_process_hook() {
     if is_session() {
         return;
     }
     if std::env::var_os(environment::EVENTS_FD).is_some() {
-        // A kernel that is killed cannot end its child, which would keep its GPU. If the system
-        // refuses, only that is lost.
+        // Let the system kill this child when the kernel dies: a killed kernel cannot, and the child
+        // would keep its GPU memory. An error costs no more than that.
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
     }
     evcxr::runtime_hook();
     wrapper::hook();
 }
 
-/// Starts this program again, with the same arguments and process id, in the environment that a
-/// session needs; returns where it is in that environment already.
+/// Replaces this process by the same program, with the same arguments and process id, in the
+/// environment that a session needs. Returns if it is in that environment already.
 ///
-/// To be called in `main` after [`child_process_hook`]. Returns too when the environment cannot
-/// be made; [`Session::start`](crate::Session::start) then tells why.
+/// Call this in `main` after [`child_process_hook`]. It also returns if the environment cannot be
+/// created; then [`Session::start`](crate::Session::start) returns the reason.
 pub fn enter_session_environment() {
     if is_session() {
         return;
@@ -67,8 +66,10 @@ pub fn enter_session_environment() {
         return;
     };
     remove_folders_of_ended_sessions(&std::env::temp_dir());
-    let Ok(folder) = make_folder() else { return };
-    // Returns only if the program could not be started.
+    let Ok(folder) = create_folder() else {
+        return;
+    };
+    // `exec` returns only if it fails.
     let _error = Command::new(&program)
         .args(std::env::args_os().skip(1))
         .envs(variables(&toolchain, &folder, program.into()))
@@ -76,37 +77,42 @@ pub fn enter_session_environment() {
     let _ = fs::remove_dir_all(folder);
 }
 
-/// The environment of this process, once entered.
+/// The environment that this process has entered.
 #[derive(Debug)]
 pub(crate) struct Environment {
     pub toolchain: Toolchain,
-    /// Holds all code that is generated and compiled; removed with this value.
+    /// The folder for generated and compiled code; it is removed when this value is dropped.
     pub folder: PathBuf,
-    /// Locked as long as the session lives.
+    /// Locked until the process ends, which marks the folder as in use.
     _lock: File,
 }
 
 impl Environment {
-    /// What [`enter_session_environment`] made.
-    pub fn current() -> Result<Self, SessionError> {
+    /// The environment that [`enter_session_environment`] has created.
+    ///
+    /// # Errors
+    /// When this process has not entered one.
+    pub(crate) fn current() -> Result<Self, SessionError> {
         let toolchain = Toolchain::locate()?;
-        let folder = std::env::var_os(FOLDER_VARIABLE).filter(|_| is_session());
+        let folder = std::env::var_os(EVCXR_FOLDER).filter(|_| is_session());
         let folder = match folder {
             Some(folder) => PathBuf::from(folder),
-            // It was not entered, or could not be: making the folder tells which.
+            // Either `main` did not call `enter_session_environment`, or that could not create the
+            // folder. Trying it again shows which, and returns the error.
             None => {
-                let folder = make_folder().map_err(SessionError::Folder)?;
+                let folder = create_folder().map_err(SessionError::Folder)?;
                 let _ = fs::remove_dir_all(folder);
                 return Err(SessionError::Environment);
             }
         };
         let prepare = || {
-            fs::create_dir_all(folder.join(NO_SOURCES).join("core"))?;
-            // It gets its name when it is locked: without a lock it would tell of a dead session.
-            let unnamed = folder.join("unlocked");
-            let lock = File::create(&unnamed)?;
+            fs::create_dir_all(folder.join(EMPTY_STD_SOURCES).join("core"))?;
+            // Lock first, rename second: an unlocked file under the final name means a dead session
+            // whose folder may be removed.
+            let unlocked = folder.join("unlocked");
+            let lock = File::create(&unlocked)?;
             lock.lock()?;
-            fs::rename(unnamed, folder.join(LOCK))?;
+            fs::rename(unlocked, folder.join(LOCK_FILE))?;
             Ok(lock)
         };
         let lock = prepare().map_err(SessionError::Folder)?;
@@ -116,34 +122,32 @@ impl Environment {
             _lock: lock,
         })
     }
-}
 
-impl Environment {
-    /// The compiler's arguments for the crates that `:dep` asked for.
-    pub fn further_arguments(&self) -> Vec<OsString> {
-        wrapper::read_arguments(&self.folder.join(FURTHER_CRATES))
+    /// The compiler's arguments for the crates added by `:dep`.
+    pub(crate) fn extra_crate_arguments(&self) -> Vec<OsString> {
+        wrapper::read_arguments(&self.folder.join(EXTRA_CRATES_FILE))
     }
 
-    /// Compiles cells with these further crates from now on; true if all cells share one library
-    /// of them.
-    pub fn use_further_crates(&self, crates: &ExtraCrates) -> std::io::Result<bool> {
+    /// Lets all later cells use these crates. Returns whether cells link one shared library of them.
+    pub(crate) fn use_extra_crates(&self, crates: &ExtraCrates) -> std::io::Result<bool> {
         let shared = self.toolchain.shared_library_arguments(crates)?;
         let arguments = shared.as_deref().unwrap_or(crates.arguments());
-        wrapper::write_arguments(&self.folder.join(FURTHER_CRATES), arguments)?;
+        wrapper::write_arguments(&self.folder.join(EXTRA_CRATES_FILE), arguments)?;
         Ok(shared.is_some())
     }
 }
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        // What stays is removed by a later session.
+        // A later session removes whatever could not be removed.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// Whether this process is one whose environment was made by [`enter_session_environment`].
+/// Whether [`enter_session_environment`] has created the environment of this very process. Children
+/// inherit the variable, but have another process id.
 fn is_session() -> bool {
-    std::env::var(PROCESS_VARIABLE).is_ok_and(|id| id == std::process::id().to_string())
+    std::env::var(environment::SESSION_PROCESS).is_ok_and(|id| id == std::process::id().to_string())
 }
 
 fn variables(
@@ -157,30 +161,35 @@ fn variables(
         path.push(inherited);
     }
     [
-        (PROCESS_VARIABLE, std::process::id().to_string().into()),
-        (FOLDER_VARIABLE, folder.into()),
-        ("RUST_SRC_PATH", folder.join(NO_SOURCES).into()),
-        // The user's evcxr settings (optimisation, prelude) are not meant for us.
+        (
+            environment::SESSION_PROCESS,
+            std::process::id().to_string().into(),
+        ),
+        (EVCXR_FOLDER, folder.into()),
+        ("RUST_SRC_PATH", folder.join(EMPTY_STD_SOURCES).into()),
+        // Keeps evcxr from the user's own settings, such as a prelude of theirs.
         ("EVCXR_CONFIG_DIR", folder.join("configuration").into()),
-        // Cargo and rustc themselves: rustup's proxies cost 50 ms a call.
+        // Finds Cargo and rustc themselves before rustup's proxies, which cost 50 ms a call.
         ("PATH", path),
         ("RUSTC_WRAPPER", program),
         (environment::RUSTC_WRAPPER, "1".into()),
         (
             environment::EXTRA_CRATES,
-            folder.join(FURTHER_CRATES).into(),
+            folder.join(EXTRA_CRATES_FILE).into(),
         ),
         ("LD_LIBRARY_PATH", toolchain.library_path()),
     ]
 }
 
-fn make_folder() -> std::io::Result<PathBuf> {
+fn create_folder() -> std::io::Result<PathBuf> {
     let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir()?;
     Ok(folder.keep())
 }
 
-/// A process that was killed could not remove its folder. Locks, unlike process ids, also tell
-/// the living from the dead between containers that share the folder of temporary files.
+/// Removes the folders of sessions that were killed and could not do it themselves.
+///
+/// A lock shows that a session is alive also to other containers that share the folder for temporary
+/// files. A process id would not: containers number their processes separately.
 fn remove_folders_of_ended_sessions(temporary: &Path) {
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -189,18 +198,18 @@ fn remove_folders_of_ended_sessions(temporary: &Path) {
             .starts_with(FOLDER_PREFIX.as_bytes())
             && has_ended(&entry.path())
         {
-            // It may be another user's.
+            // Fails for the folder of another user, which then stays.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
 fn has_ended(folder: &Path) -> bool {
-    match File::open(folder.join(LOCK)) {
+    match File::open(folder.join(LOCK_FILE)) {
         Ok(lock) => lock.try_lock().is_ok(),
         Err(_) => fs::metadata(folder)
             .and_then(|state| state.modified())
-            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > STARTING)),
+            .is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > MAX_START_TIME)),
     }
 }
 
@@ -214,7 +223,7 @@ mod tests {
         let session = |name: &str| {
             let folder = temporary.path().join(format!("{FOLDER_PREFIX}{name}"));
             fs::create_dir(&folder).unwrap();
-            (File::create(folder.join(LOCK)).unwrap(), folder)
+            (File::create(folder.join(LOCK_FILE)).unwrap(), folder)
         };
         let (lock, alive) = session("alive");
         lock.lock().unwrap();

@@ -1,49 +1,34 @@
 //! The live session: from the text of a cell to loaded, running code that keeps its state.
 //!
-//! A cell goes through these steps, one module each:
+//! | module | purpose |
+//! |---|---|
+//! | `session` | [`Session`]: executes, completes and inspects cells |
+//! | `notebook` | definitions and variables that cells have left |
+//! | `compile` | generated code of a cell, probed types, compile errors in lines of the cell |
+//! | `child` | evcxr and the child process, with its events, input and interrupts |
+//! | `completion`, `reference` | names at the cursor; the documentation of the prelude |
+//! | `commands`, `extra_crates` | `:vars`, `:time` and others; `:dep` |
+//! | `environment` | the environment variables and the folder of a session |
+//! | `errors` | [`SessionError`], and errors that do not come from a cell's code |
 //!
-//! 1. [`mod@notebook_state`]: what earlier cells left, items and the types of variables;
-//! 2. [`probe`]: one short call of rustc finds all errors of the cell, and the types of the
-//!    variables that it leaves;
-//! 3. [`generate`]: the cell's statements between code that takes variables out of the store and
-//!    puts them back;
-//! 4. [`evaluator`]: evcxr compiles that against the prelude, loads it into the child process
-//!    and runs it, while events arrive over a private pipe ([`child`]).
-//!
-//! Completion ([`mod@complete`]) and inspection ([`mod@inspect`]) read the text around the cursor
-//! ([`cursor`]), ask the compiler for types ([`mod@expression_type`]) and know every name of the
-//! prelude from its documentation ([`reference`]).
-//!
-//! [`Session`] is the whole of it.
+//! Modules use only modules below them: `session` is at the top, `notebook`, `errors` and
+//! `reference` at the bottom. `tests/module_order.rs` checks it. `README.md` describes the life of a
+//! cell.
 
 mod child;
-mod closures;
 mod commands;
-mod complete;
-mod cursor;
-mod death;
-mod diagnostics;
+mod compile;
+mod completion;
 mod environment;
-mod evaluator;
-mod expression_type;
-mod failures;
-mod further;
-mod generate;
-mod inspect;
-mod leaves;
-mod listener;
-mod notebook_state;
-mod panics;
-mod probe;
+mod errors;
+mod extra_crates;
+mod notebook;
 mod reference;
 mod session;
-mod source;
-mod type_names;
 
-pub use child::Interrupter;
+pub use child::{Interrupter, Listener};
 pub use environment::{child_process_hook, enter_session_environment};
-pub use failures::SessionError;
-pub use listener::Listener;
+pub use errors::SessionError;
 pub use offmodel_cells::completeness as is_complete;
 pub use reference::{ReferenceError, write_reference};
 pub use session::Session;

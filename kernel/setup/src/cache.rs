@@ -1,17 +1,20 @@
-//! The folder that keeps what set-up fetched and built, across checkouts.
+//! The cache folder, which holds what set-up downloaded and built for all checkouts of a user.
+//!
+//! A lock serializes set-ups. Files and folders are made in a staging folder and renamed to their
+//! final place, so that whatever is in its final place is whole.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use offmodel_support::environment;
 use tempfile::TempDir;
 
 use crate::SetupError;
 
-const VARIABLE: &str = "OFFMODEL_CACHE";
-/// Folders with this prefix are the unfinished work of one set-up.
-pub(crate) const STAGING: &str = ".staging-";
+/// The prefix of staging folders, which hold the unfinished work of one set-up.
+pub(crate) const STAGING_PREFIX: &str = ".staging-";
 
-/// The cache folder, held by this process alone until dropped.
+/// The cache folder, locked by this process until it is dropped.
 #[derive(Debug)]
 pub struct Cache {
     root: PathBuf,
@@ -22,51 +25,48 @@ impl Cache {
     /// The cache folder of this user: `OFFMODEL_CACHE`, else `offmodel` in the user's cache folder.
     ///
     /// # Errors
-    /// When no such folder is known.
+    /// When neither is known.
     pub fn default_root() -> Result<PathBuf, SetupError> {
-        std::env::var_os(VARIABLE)
-            .map(PathBuf::from)
-            .or_else(|| dirs::cache_dir().map(|folder| folder.join("offmodel")))
-            .ok_or(SetupError::NoCacheFolder)
+        environment::cache_folder().ok_or(SetupError::NoCacheFolder)
     }
 
-    /// Opens the cache, waiting for any other set-up to finish, and clears away what an
-    /// interrupted one left.
+    /// Creates and locks the cache folder, once any other set-up has finished, and removes what an
+    /// interrupted set-up left in it.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn open(root: &Path) -> Result<Self, SetupError> {
-        let refused = |source| SetupError::writing(root, source, VARIABLE);
-        std::fs::create_dir_all(root).map_err(refused)?;
-        let root = root.canonicalize().map_err(refused)?;
-        let lock = File::create(root.join(".lock")).map_err(refused)?;
+        let write_error = |source| SetupError::writing(root, source, environment::CACHE);
+        std::fs::create_dir_all(root).map_err(write_error)?;
+        let root = root.canonicalize().map_err(write_error)?;
+        let lock = File::create(root.join(".lock")).map_err(write_error)?;
         if lock.try_lock().is_err() {
             eprintln!("set-up: waiting for another set-up in {}", root.display());
-            lock.lock().map_err(refused)?;
+            lock.lock().map_err(write_error)?;
         }
         let cache = Self { root, _lock: lock };
-        // With the lock held, no unfinished folder can belong to a running set-up.
-        cache.clear_unfinished().map_err(refused)?;
+        // Safe only with the lock: no staging folder belongs to a running set-up.
+        cache.remove_staging_folders().map_err(write_error)?;
         Ok(cache)
     }
 
-    /// The folder itself.
+    /// The path of the folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A new temporary folder on the same file system as the final places.
+    /// Creates a temporary folder on the same file system as the final places.
     ///
     /// # Errors
     /// When the cache cannot be written.
     pub fn staging(&self) -> Result<TempDir, SetupError> {
         tempfile::Builder::new()
-            .prefix(STAGING)
+            .prefix(STAGING_PREFIX)
             .tempdir_in(&self.root)
-            .map_err(|source| SetupError::writing(&self.root, source, VARIABLE))
+            .map_err(|source| SetupError::writing(&self.root, source, environment::CACHE))
     }
 
-    /// Refuses early what the disk has no room for.
+    /// Checks that the disk has room for `bytes`, before a download fills it.
     ///
     /// # Errors
     /// When fewer than `bytes` are free.
@@ -80,33 +80,39 @@ impl Cache {
         Ok(())
     }
 
-    /// Puts a finished file or folder in its final place, replacing what was there.
+    /// Renames a finished file or folder to its final place, and replaces what was there.
     ///
-    /// Everything is on disk before the rename makes it visible.
+    /// Its content is synced first, so that even after a power failure whatever is in place is
+    /// whole.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Any error of the file system.
     pub fn publish(&self, finished: &Path, place: &Path) -> Result<(), SetupError> {
-        let refused = |source| SetupError::writing(place, source, VARIABLE);
+        let write_error = |source| SetupError::writing(place, source, environment::CACHE);
         let parent = place.parent().unwrap_or(&self.root);
-        std::fs::create_dir_all(parent).map_err(refused)?;
-        let folder = File::open(parent).map_err(refused)?;
+        std::fs::create_dir_all(parent).map_err(write_error)?;
+        let folder = File::open(parent).map_err(write_error)?;
         // One call for the whole file system: a folder of ten thousand headers, synced one by one,
         // would take minutes.
-        rustix::fs::syncfs(&folder).map_err(|error| refused(error.into()))?;
+        rustix::fs::syncfs(&folder).map_err(|error| write_error(error.into()))?;
         if place.is_dir() {
-            // A folder cannot be replaced by renaming over it; what is there is incomplete.
+            // A rename does not replace a folder that has files. The old one is incomplete, so nobody
+            // uses it, and it may be gone for a moment.
             let aside = self.staging()?;
-            std::fs::rename(place, aside.path().join("old")).map_err(refused)?;
+            std::fs::rename(place, aside.path().join("old")).map_err(write_error)?;
         }
-        std::fs::rename(finished, place).map_err(refused)?;
-        folder.sync_all().map_err(refused)
+        std::fs::rename(finished, place).map_err(write_error)?;
+        folder.sync_all().map_err(write_error)
     }
 
-    fn clear_unfinished(&self) -> std::io::Result<()> {
+    fn remove_staging_folders(&self) -> std::io::Result<()> {
         for entry in std::fs::read_dir(&self.root)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(STAGING) {
+            if entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(STAGING_PREFIX)
+            {
                 std::fs::remove_dir_all(entry.path())?;
             }
         }
@@ -114,10 +120,10 @@ impl Cache {
     }
 }
 
-/// A refused write below the cache folder.
-pub(crate) fn refused(path: &Path) -> impl FnOnce(std::io::Error) -> SetupError {
+/// Turns a failed write below the cache folder into a [`SetupError`].
+pub(crate) fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> SetupError {
     let path = path.to_path_buf();
-    move |source| SetupError::writing(&path, source, VARIABLE)
+    move |source| SetupError::writing(&path, source, environment::CACHE)
 }
 
 #[cfg(test)]
@@ -134,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_interrupted_set_up_left_is_cleared_when_the_cache_is_opened() {
+    fn opening_the_cache_removes_what_an_interrupted_set_up_left() {
         let folder = tempfile::tempdir().unwrap();
         let half = folder.path().join(".staging-abc/lib");
         std::fs::create_dir_all(&half).unwrap();

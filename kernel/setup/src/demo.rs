@@ -1,13 +1,13 @@
-//! `cargo demo`: the main job, end to end.
+//! `cargo demo`: a small study from training to report.
 
 use crate::SetupError;
 use crate::workspace::Workspace;
 
 /// Builds the workspace, runs the sweep of `first_light`, its summary and the published figures, and
-/// writes the report of all.
+/// writes a report of them.
 ///
 /// # Errors
-/// The first command that failed.
+/// The error of the first command that fails.
 pub fn run(workspace: &Workspace) -> Result<(), SetupError> {
     workspace.build()?;
     let steps: [&[&str]; 4] = [

@@ -1,24 +1,26 @@
+//! Why set-up stopped, in sentences that say what to do.
+
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::cache::STAGING;
+use crate::cache::STAGING_PREFIX;
 
-/// Why set-up stopped. Each message is one sentence with what to do about it.
+/// Why set-up stopped. Each message is one sentence that says what failed and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The machine is not one that the pinned libtorch runs on.
+    /// The pinned libtorch does not run on this machine.
     #[error("failed to set up on {found}: offmodel needs Linux on x86_64")]
     Platform {
         /// Operating system and architecture.
         found: String,
     },
-    /// No folder for the cache is known.
+    /// Neither the user's cache folder nor `OFFMODEL_CACHE` is known.
     #[error(
         "failed to find a cache folder: set HOME, or OFFMODEL_CACHE to a folder that may be written"
     )]
     NoCacheFolder,
-    /// No folder for the kernelspec is known.
+    /// Jupyter's data folder is not known.
     #[error("failed to find Jupyter's data folder: set HOME or JUPYTER_DATA_DIR")]
     NoJupyterFolder,
     /// There is no Python.
@@ -26,9 +28,9 @@ pub enum SetupError {
         "failed to fetch {what}: no `{python}` on the path; install Python 3 with pip (Debian, Ubuntu: `apt-get install python3 python3-pip`) and run this again"
     )]
     NoPython {
-        /// What was to be fetched.
+        /// The package.
         what: String,
-        /// The interpreter that was looked for.
+        /// The interpreter's name.
         python: String,
     },
     /// Python has no pip.
@@ -36,9 +38,9 @@ pub enum SetupError {
         "failed to fetch {what}: `{python} -m pip` does not exist; install pip (Debian, Ubuntu: `apt-get install python3-pip`) and run this again"
     )]
     NoPip {
-        /// What was to be fetched.
+        /// The package.
         what: String,
-        /// The interpreter without pip.
+        /// The interpreter's name.
         python: String,
     },
     /// The package index or the crate registry was out of reach.
@@ -46,31 +48,31 @@ pub enum SetupError {
         "failed to fetch {what}: the network or the package index is out of reach ({detail}); check the connection, proxy and certificate settings and run this again"
     )]
     Network {
-        /// What was to be fetched.
+        /// The package.
         what: String,
-        /// The downloader's own words.
+        /// The message of pip or Cargo.
         detail: String,
     },
-    /// The index answered, but does not have the package.
+    /// The package index does not have the package.
     #[error(
         "failed to fetch {what}: the package index that pip is configured with does not offer it; configure one that mirrors PyPI and run this again"
     )]
     NotOffered {
-        /// What was to be fetched.
+        /// The package.
         what: String,
     },
     /// The downloader failed for another reason.
     #[error("failed to fetch {what}: {detail}")]
     Fetch {
-        /// What was to be fetched.
+        /// The package.
         what: String,
-        /// The downloader's own words.
+        /// The message of pip or Cargo.
         detail: String,
     },
-    /// There is no room.
+    /// The disk is full.
     #[error("failed to write {}: the disk is full; free some room there (libtorch takes 1.5 GB while it is fetched, the default model 0.2 GB), or set OFFMODEL_CACHE to a folder on a larger disk, and run this again", path.display())]
     DiskFull {
-        /// What was being written.
+        /// The file or folder.
         path: PathBuf,
     },
     /// A folder cannot be written.
@@ -80,7 +82,7 @@ pub enum SetupError {
         path: PathBuf,
         /// The system's reason.
         reason: String,
-        /// The environment variable that chooses another place.
+        /// The environment variable that sets another place.
         variable: &'static str,
     },
     /// The checkout cannot be written.
@@ -92,7 +94,7 @@ pub enum SetupError {
         #[source]
         source: Error,
     },
-    /// A file is not the one that was pinned.
+    /// A file does not have the pinned digest.
     #[error(
         "failed to check {what}: its SHA-256 is {found}, expected {expected}; nothing was installed, so run this again, and if it repeats, the package index serves a different file"
     )]
@@ -101,7 +103,7 @@ pub enum SetupError {
         what: String,
         /// The pinned digest.
         expected: String,
-        /// The digest of what arrived.
+        /// The digest of the file.
         found: String,
     },
     /// A wheel cannot be read or lacks a file.
@@ -112,14 +114,14 @@ pub enum SetupError {
         /// What is wrong with it.
         detail: String,
     },
-    /// `LIBTORCH` names something else than libtorch 2.11.
+    /// `LIBTORCH` names a folder that does not hold libtorch 2.11.
     #[error("failed to use LIBTORCH={}: {detail}; point LIBTORCH to libtorch {expected}, or unset it to let set-up find or fetch one", path.display())]
     Libtorch {
         /// The folder.
         path: PathBuf,
         /// What is wrong with it.
         detail: String,
-        /// The version that is needed.
+        /// The version that tch binds.
         expected: &'static str,
     },
     /// There is no C++ compiler.
@@ -127,24 +129,24 @@ pub enum SetupError {
         "failed to compile libtch.so: no C++ compiler `{compiler}` on the path; install g++ (Debian, Ubuntu: `apt-get install g++`) or set CXX, and run this again"
     )]
     NoCompiler {
-        /// The compiler that was looked for.
+        /// The compiler's command.
         compiler: String,
     },
     /// The C++ compiler or linker rejected the shim.
     #[error("failed to compile libtch.so with `{compiler}`: {detail}")]
     Compile {
-        /// The compiler.
+        /// The compiler's command.
         compiler: String,
-        /// The first line of its complaint.
+        /// The first error that it reports.
         detail: String,
     },
-    /// The sources of the shim are not where they should be.
+    /// The sources of the shim were not found.
     #[error("failed to find the sources of libtch.so: {detail}")]
     ShimSources {
-        /// What was looked at.
+        /// Where they were looked for.
         detail: String,
     },
-    /// A command of the demo or of the checks failed.
+    /// A command failed that set-up, the demo or a check runs.
     #[error("`{command}` failed ({status})")]
     Step {
         /// The command as typed.
@@ -152,16 +154,10 @@ pub enum SetupError {
         /// Its exit status.
         status: String,
     },
-    /// Some checks failed.
-    #[error("failed: {}", names.join(", "))]
-    Checks {
-        /// The names of the failed checks.
-        names: Vec<String>,
-    },
-    /// Anything else that the system refused.
+    /// The system refused something else.
     #[error("failed to {action} {}: {source}", path.display())]
     Io {
-        /// What was attempted.
+        /// The action: `read`, `write` or `start`.
         action: &'static str,
         /// On which file or folder.
         path: PathBuf,
@@ -172,11 +168,11 @@ pub enum SetupError {
 }
 
 impl SetupError {
-    /// Sorts a refused write into what the user can do about it.
+    /// The error for a failed write to `path`, by what the user can do about it.
     ///
     /// `variable` is the environment variable that moves `path` elsewhere.
     pub fn writing(path: &Path, source: Error, variable: &'static str) -> Self {
-        let path = settled(path);
+        let path = outside_staging(path);
         match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::disk_full(&path),
             ErrorKind::PermissionDenied
@@ -196,14 +192,14 @@ impl SetupError {
         }
     }
 
-    /// No room for `path`.
+    /// The error for a disk without room for `path`.
     pub fn disk_full(path: &Path) -> Self {
         Self::DiskFull {
-            path: settled(path),
+            path: outside_staging(path),
         }
     }
 
-    /// A refused read.
+    /// The error for a failed read.
     pub fn reading(path: &Path, source: Error) -> Self {
         Self::Io {
             action: "read",
@@ -213,11 +209,15 @@ impl SetupError {
     }
 }
 
-/// A path as the user knows it: what lies in a temporary folder counts as the folder around it.
-fn settled(path: &Path) -> PathBuf {
+/// The path to show to a user, who does not know the staging folders: for a path inside one, the
+/// folder around it.
+fn outside_staging(path: &Path) -> PathBuf {
     let in_staging = |path: &&Path| {
-        path.components()
-            .any(|part| part.as_os_str().to_string_lossy().starts_with(STAGING))
+        path.components().any(|part| {
+            part.as_os_str()
+                .to_string_lossy()
+                .starts_with(STAGING_PREFIX)
+        })
     };
     path.ancestors()
         .find(|path| !in_staging(path))

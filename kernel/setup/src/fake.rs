@@ -1,4 +1,4 @@
-//! Programs for tests: shell scripts in place of python3, jupyter and the like.
+//! Shell scripts that stand in for python3 or jupyter in tests.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 /// Writes an executable shell script and returns its path.
 ///
-/// Another process writes it: were it ours, a test in another thread that forks meanwhile would
-/// hold the file open for writing, and starting it would fail with "text file busy".
+/// Another process writes the file. If this process did, a test in another thread might fork
+/// meanwhile and inherit the open file, and the script would fail to start with "text file busy".
 pub(crate) fn program(folder: &Path, name: &str, script: &str) -> PathBuf {
     let path = folder.join(name);
     let mut writer = Command::new("sh")

@@ -1,32 +1,33 @@
-//! The kernel, made known to Jupyter.
-//!
-//! See <https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs>.
+//! Installs the [kernelspec](https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs),
+//! from which Jupyter knows how to start the kernel.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use offmodel_support::{atomic_file, environment};
 use serde_json::json;
 
 use crate::SetupError;
 
-/// The name of the kernelspec, which notebooks carry.
+/// The name of the kernelspec, by which notebooks refer to the kernel.
 pub const NAME: &str = "offmodel";
 
-const VARIABLE: &str = "JUPYTER_DATA_DIR";
+const DATA_DIR_VARIABLE: &str = "JUPYTER_DATA_DIR";
 
-/// Jupyter's data folder of this user: what `jupyter --data-dir` says, else `JUPYTER_DATA_DIR`,
+/// Jupyter's data folder of this user: what `jupyter --data-dir` prints, else `JUPYTER_DATA_DIR`,
 /// else `jupyter` in the user's data folder.
 ///
 /// # Errors
-/// When none is known.
+/// When none of them is known.
 pub fn data_folder() -> Result<PathBuf, SetupError> {
-    told_by("jupyter")
-        .or_else(|| std::env::var_os(VARIABLE).map(PathBuf::from))
+    data_folder_of("jupyter")
+        .or_else(|| environment::value(DATA_DIR_VARIABLE).map(PathBuf::from))
         .or_else(|| dirs::data_dir().map(|folder| folder.join("jupyter")))
         .ok_or(SetupError::NoJupyterFolder)
 }
 
-fn told_by(jupyter: &str) -> Option<PathBuf> {
+/// The folder that the program `jupyter` prints, if it exists and prints an absolute path.
+fn data_folder_of(jupyter: &str) -> Option<PathBuf> {
     let output = Command::new(jupyter)
         .arg("--data-dir")
         .stdin(Stdio::null())
@@ -38,7 +39,7 @@ fn told_by(jupyter: &str) -> Option<PathBuf> {
     (output.status.success() && path.is_absolute()).then_some(path)
 }
 
-/// Writes the kernelspec below Jupyter's data folder; returns whether that changed anything.
+/// Writes the kernelspec into Jupyter's data folder; returns whether any file changed.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -47,7 +48,7 @@ pub fn install(data: &Path, kernel: &Path) -> Result<bool, SetupError> {
     let mut text = format!("{:#}", specification(kernel));
     text.push('\n');
     let mut changed = false;
-    // The specification last: Jupyter lists a folder once it has one.
+    // The specification is last, because Jupyter lists the kernel once it is there.
     let files: [(&str, &[u8]); 4] = [
         ("logo-svg.svg", include_bytes!("../assets/logo.svg")),
         ("logo-32x32.png", include_bytes!("../assets/logo-32x32.png")),
@@ -56,8 +57,8 @@ pub fn install(data: &Path, kernel: &Path) -> Result<bool, SetupError> {
     ];
     for (name, contents) in files {
         let path = folder.join(name);
-        changed |= crate::file::write_if_changed(&path, contents)
-            .map_err(|source| SetupError::writing(&path, source, VARIABLE))?;
+        changed |= atomic_file::write_if_changed(&path, contents)
+            .map_err(|source| SetupError::writing(&path, source, DATA_DIR_VARIABLE))?;
     }
     Ok(changed)
 }
@@ -65,13 +66,13 @@ pub fn install(data: &Path, kernel: &Path) -> Result<bool, SetupError> {
 /// Removes the kernelspec from Jupyter's data folder; returns whether it was there.
 ///
 /// # Errors
-/// When it is there and cannot be removed.
+/// When it cannot be removed.
 pub fn uninstall(data: &Path) -> Result<bool, SetupError> {
     let folder = data.join("kernels").join(NAME);
     match std::fs::remove_dir_all(&folder) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(SetupError::writing(&folder, source, VARIABLE)),
+        Err(source) => Err(SetupError::writing(&folder, source, DATA_DIR_VARIABLE)),
     }
 }
 
@@ -80,7 +81,7 @@ fn specification(kernel: &Path) -> serde_json::Value {
         "argv": [kernel.to_string_lossy(), "--connection-file", "{connection_file}"],
         "display_name": "Rust (offmodel)",
         "language": "rust",
-        // A signal would interrupt the compiler and Jupyter's own terminal too.
+        // SIGINT would reach the whole process group, the compiler included.
         "interrupt_mode": "message",
         "metadata": { "debugger": false },
     })
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernelspec_is_written_whole_with_its_logos_and_only_once() {
+    fn the_kernelspec_is_written_with_its_logos_and_only_if_it_changed() {
         let data = tempfile::tempdir().unwrap();
         let kernel = Path::new("/checkout/target/debug/offmodel-kernel");
         assert!(install(data.path(), kernel).unwrap());
@@ -123,14 +124,14 @@ mod tests {
                 "metadata": { "debugger": false },
             })
         );
-        // Another checkout takes the name over.
+        // Another checkout replaces it.
         assert!(install(data.path(), Path::new("/other/offmodel-kernel")).unwrap());
         assert!(uninstall(data.path()).unwrap() && !folder.exists());
         assert!(!uninstall(data.path()).unwrap());
     }
 
     #[test]
-    fn a_file_where_jupyter_keeps_its_data_is_named() {
+    fn a_file_in_place_of_the_data_folder_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let message = install(file.path(), Path::new("/k"))
             .unwrap_err()
@@ -143,18 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn only_an_absolute_answer_of_jupyter_is_believed() {
+    fn only_an_absolute_path_printed_by_jupyter_is_used() {
         let folder = tempfile::tempdir().unwrap();
-        let answers = |script: &str| {
+        let data_folder = |script: &str| {
             let jupyter = crate::fake::program(folder.path(), "jupyter", script);
-            told_by(jupyter.to_str().unwrap())
+            data_folder_of(jupyter.to_str().unwrap())
         };
         assert_eq!(
-            answers("[ \"$1\" = --data-dir ] && echo /home/a/jupyter"),
+            data_folder("[ \"$1\" = --data-dir ] && echo /home/a/jupyter"),
             Some("/home/a/jupyter".into())
         );
-        assert_eq!(answers("echo /home/a/jupyter; exit 1"), None);
-        assert_eq!(answers("echo usage: jupyter"), None);
-        assert_eq!(told_by("no-such-jupyter"), None);
+        assert_eq!(data_folder("echo /home/a/jupyter; exit 1"), None);
+        assert_eq!(data_folder("echo usage: jupyter"), None);
+        assert_eq!(data_folder_of("no-such-jupyter"), None);
     }
 }

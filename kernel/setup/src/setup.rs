@@ -1,19 +1,21 @@
-//! All steps of set-up, in order.
+//! The steps of set-up, in order.
 
 use std::path::PathBuf;
 use std::process::Stdio;
+
+use offmodel_support::environment;
 
 use crate::cache::Cache;
 use crate::libtorch::{self, Candidates, Libtorch};
 use crate::pip::Pip;
 use crate::shim::{self, Compiler};
 use crate::workspace::{TARGET, Workspace};
-use crate::{SetupError, kernelspec, link, model};
+use crate::{SetupError, cargo_config, kernelspec, model};
 
-/// Prepares this machine: whatever already stands is left as it is.
+/// Prepares this machine. A step whose result is already there does nothing.
 ///
 /// # Errors
-/// The first step that cannot be done; each message says what to do.
+/// The error of the first step that fails; its message says what to do.
 pub fn run(workspace: &Workspace) -> Result<(), SetupError> {
     let (system, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
     if (system, architecture) != ("linux", "x86_64") {
@@ -28,7 +30,7 @@ pub fn run(workspace: &Workspace) -> Result<(), SetupError> {
     let libtorch = libtorch::find_or_fetch(&cache, &candidates, &pip, &libtorch::PYPI)?;
     report("libtorch", libtorch.lib().display());
     build_shim(workspace, &cache, &libtorch)?;
-    if link::record(workspace, &libtorch.lib())? {
+    if cargo_config::record(workspace, &libtorch.lib())? {
         report("link", "recorded in .cargo/libtorch.toml");
     }
     drop(cache);
@@ -48,10 +50,10 @@ pub fn run(workspace: &Workspace) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// What an earlier set-up recorded, unless `OFFMODEL_CACHE` now asks for another place.
+/// The libtorch that an earlier set-up recorded, unless `OFFMODEL_CACHE` now names another folder.
 fn recorded_for(workspace: &Workspace, cache: &Cache) -> Option<PathBuf> {
-    let moved = std::env::var_os("OFFMODEL_CACHE").is_some();
-    link::recorded(workspace).filter(|lib| !moved || lib.starts_with(cache.root()))
+    let cache_is_set = environment::value(environment::CACHE).is_some();
+    cargo_config::recorded(workspace).filter(|lib| !cache_is_set || lib.starts_with(cache.root()))
 }
 
 fn build_shim(workspace: &Workspace, cache: &Cache, libtorch: &Libtorch) -> Result<(), SetupError> {
@@ -107,7 +109,7 @@ fn fetch_crates(workspace: &Workspace) -> Result<(), SetupError> {
     })
 }
 
-/// The folder into which Cargo unpacked torch-sys.
+/// The folder of torch-sys in Cargo's registry.
 fn torch_sys_folder(workspace: &Workspace) -> Result<PathBuf, SetupError> {
     let failed = |detail: &str| SetupError::ShimSources {
         detail: detail.to_owned(),

@@ -1,32 +1,36 @@
-//! tch's C shim, compiled once as the shared library `libtch.so`.
+//! Compiles tch's C shim as the shared library `libtch.so`.
 //!
-//! tch's generic functions are instantiated in the cells that call them, and need the shim's
-//! symbols there. Linked statically into prelude and cell it would exist twice, with two places
-//! for the last error, so that an error of torch in a cell would be read as success. Shared, it
-//! exists once. Its sources are those that torch-sys itself ships.
+//! tch's generic functions are instantiated in the cells that call them, so the cells need the
+//! shim's symbols, as the prelude does. The shim keeps libtorch's last error in a thread-local variable.
+//! Linked statically, prelude and cell would each have a copy of it, and an error of libtorch in a
+//! cell would look like success. As a shared library the shim exists once. Its sources are those
+//! that torch-sys ships.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use offmodel_support::atomic_file;
+
 use crate::SetupError;
-use crate::cache::{Cache, refused};
+use crate::cache::{Cache, write_error};
 use crate::libtorch::{self, Libtorch};
 
-/// Of which sources, against which libtorch, the `libtch.so` beside it was made.
-const STAMP: &str = "libtch.txt";
+/// The file that records from which sources, against which libtorch, the `libtch.so` beside it was
+/// built.
+const STAMP_FILE: &str = "libtch.txt";
 const SOURCES: [&str; 2] = ["torch_api", "torch_api_generated"];
 
-/// Whether `libtch.so` of this torch-sys already lies beside libtorch.
+/// Returns whether the `libtch.so` of this version of torch-sys is beside libtorch.
 pub fn is_built(libtorch: &Libtorch, torch_sys: &str) -> bool {
     libtorch.lib().join("libtch.so").is_file()
-        && std::fs::read_to_string(libtorch.lib().join(STAMP))
+        && std::fs::read_to_string(libtorch.lib().join(STAMP_FILE))
             .is_ok_and(|text| text == stamp(torch_sys))
 }
 
 /// Compiles `libtch.so` from the sources in `folder` and puts it beside libtorch.
 ///
 /// # Errors
-/// No compiler, sources that do not compile, no room.
+/// When there is no compiler, the sources do not compile, or the disk is full.
 pub fn build(
     cache: &Cache,
     libtorch: &Libtorch,
@@ -45,7 +49,7 @@ pub fn build(
             });
         }
         let mut command = compiler.command(staging.path());
-        // Wrappers around libtorch calls: more optimisation costs minutes and gains nothing.
+        // The shim only wraps calls of libtorch: -O2 takes minutes longer and gains nothing.
         command.args([
             "-c",
             "-O1",
@@ -77,17 +81,18 @@ pub fn build(
         .arg("-L")
         .arg(libtorch.lib())
         .args(["-ltorch_cpu", "-lc10"]);
-    // libtorch lies beside it, wherever that is.
+    // The dynamic linker looks for libtorch beside `libtch.so`.
     command.args(["-Wl,-soname,libtch.so", "-Wl,-rpath,$ORIGIN"]);
-    // tch's callbacks for streams stay undefined: the Rust side defines them. Bound when called,
-    // not when loaded, which some distributions make the default.
+    // The Rust side defines tch's callbacks for streams, so they are undefined here and must be
+    // bound when they are called. Some distributions bind when a library is loaded by default.
     command.arg("-Wl,-z,lazy");
     compiler.finish(compiler.start(command)?, staging.path())?;
 
     cache.publish(&library, &libtorch.lib().join("libtch.so"))?;
-    // Last: only a whole library is ever called built.
-    let path = libtorch.lib().join(STAMP);
-    crate::file::write_if_changed(&path, stamp(torch_sys).as_bytes()).map_err(refused(&path))?;
+    // The stamp is last, so that it never stands beside an incomplete library.
+    let path = libtorch.lib().join(STAMP_FILE);
+    atomic_file::write_if_changed(&path, stamp(torch_sys).as_bytes())
+        .map_err(write_error(&path))?;
     Ok(())
 }
 
@@ -109,7 +114,7 @@ impl Default for Compiler {
 }
 
 impl Compiler {
-    /// A compiler by its command, which may have words in front or behind (`ccache g++`).
+    /// A compiler by its command, which may have several words (`ccache g++`).
     pub fn of(command: &str) -> Self {
         let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         if words.is_empty() {
@@ -121,8 +126,8 @@ impl Compiler {
     fn command(&self, temporary: &Path) -> Command {
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]);
-        // The compiler's own temporary files go when ours go, even if both are killed. Its
-        // messages are searched for fixed words.
+        // Set-up removes the compiler's temporary files with its own, even after both were killed.
+        // The compiler's messages are searched for English words.
         command.env("TMPDIR", temporary).env("LC_ALL", "C");
         command
             .stdin(Stdio::null())
@@ -151,15 +156,15 @@ impl Compiler {
         if output.status.success() {
             return Ok(());
         }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        if complaint.contains("No space left on device") {
+        let messages = String::from_utf8_lossy(&output.stderr);
+        if messages.contains("No space left on device") {
             return Err(SetupError::disk_full(folder));
         }
-        let wrong = ["error", "cannot", "undefined", "Killed"];
-        let line = complaint
+        let error_words = ["error", "cannot", "undefined", "Killed"];
+        let line = messages
             .lines()
-            .find(|line| wrong.iter().any(|word| line.contains(word)))
-            .or(complaint.lines().next());
+            .find(|line| error_words.iter().any(|word| line.contains(word)))
+            .or(messages.lines().next());
         let detail = line.map_or_else(|| output.status.to_string(), |line| line.trim().to_owned());
         Err(SetupError::Compile {
             compiler: self.name(),
@@ -178,15 +183,15 @@ mod tests {
     use crate::libtorch::{Candidates, PYPI, find_or_fetch};
     use crate::pip::Pip;
 
-    /// Sources with one function each, and a libtorch with an include folder and nothing in it.
-    struct Bench {
+    /// Two sources with a function each, and a libtorch whose libraries are empty.
+    struct Fixture {
         _folder: tempfile::TempDir,
         cache: Cache,
         libtorch: Libtorch,
         sources: PathBuf,
     }
 
-    fn bench() -> Bench {
+    fn fixture() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(&folder.path().join("cache")).unwrap();
         let root = cache.root().join("libtorch-2.11.0");
@@ -213,7 +218,7 @@ mod tests {
         }
         let libtorch =
             find_or_fetch(&cache, &Candidates::default(), &Pip::of("none"), &PYPI).unwrap();
-        Bench {
+        Fixture {
             _folder: folder,
             cache,
             libtorch,
@@ -221,7 +226,7 @@ mod tests {
         }
     }
 
-    impl Bench {
+    impl Fixture {
         fn build(&self, compiler: &str) -> Result<(), SetupError> {
             build(
                 &self.cache,
@@ -234,36 +239,36 @@ mod tests {
     }
 
     #[test]
-    fn the_shim_is_built_once_per_version_of_its_sources() {
-        let bench = bench();
-        assert!(!is_built(&bench.libtorch, "0.24.0"));
-        bench.build("g++").unwrap();
-        assert!(is_built(&bench.libtorch, "0.24.0"));
-        assert!(!is_built(&bench.libtorch, "0.25.0"));
+    fn the_shim_is_built_once_for_each_version_of_its_sources() {
+        let fixture = fixture();
+        assert!(!is_built(&fixture.libtorch, "0.24.0"));
+        fixture.build("g++").unwrap();
+        assert!(is_built(&fixture.libtorch, "0.24.0"));
+        assert!(!is_built(&fixture.libtorch, "0.25.0"));
     }
 
     #[test]
     fn sources_that_do_not_compile_or_link_are_named_and_leave_no_library() {
-        let bench = bench();
-        let source = bench.sources.join("torch_api.cpp");
+        let fixture = fixture();
+        let source = fixture.sources.join("torch_api.cpp");
         std::fs::write(&source, "int broken( {").unwrap();
-        let message = bench.build("g++").unwrap_err().to_string();
+        let message = fixture.build("g++").unwrap_err().to_string();
         assert!(
             message.starts_with("failed to compile libtch.so with `g++`: "),
             "{message}"
         );
         assert!(message.contains("torch_api.cpp:1"), "{message}");
         std::fs::write(&source, "").unwrap();
-        std::fs::remove_file(bench.libtorch.lib().join("libc10.so")).unwrap();
-        let message = bench.build("g++").unwrap_err().to_string();
+        std::fs::remove_file(fixture.libtorch.lib().join("libc10.so")).unwrap();
+        let message = fixture.build("g++").unwrap_err().to_string();
         assert!(message.contains("-lc10"), "{message}");
-        assert!(!bench.libtorch.lib().join("libtch.so").exists());
-        assert!(!is_built(&bench.libtorch, "0.24.0"));
+        assert!(!fixture.libtorch.lib().join("libtch.so").exists());
+        assert!(!is_built(&fixture.libtorch, "0.24.0"));
     }
 
     #[test]
     fn without_a_compiler_the_message_says_how_to_install_one() {
-        let message = bench().build("no-such-compiler").unwrap_err().to_string();
+        let message = fixture().build("no-such-compiler").unwrap_err().to_string();
         assert_eq!(
             message,
             "failed to compile libtch.so: no C++ compiler `no-such-compiler` on the path; install \

@@ -1,155 +1,98 @@
-//! `cargo verify`: format, lints and all tests.
+//! `cargo verify`: format, spelling, dependencies, lints and all tests.
+//!
+//! Every check runs, also after one has failed. The closing lines say how each ended, which tests
+//! were skipped and why, and the last one, alone on standard output, is made for programs:
+//! `789 passed, 0 failed, 12 skipped`. It counts tests; a check that is no run of tests counts as
+//! one.
 
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+mod checks;
+mod counts;
+mod report;
 
+use std::fs;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use offmodel_support::testing::skipped_tests;
+
+use self::checks::Runner;
+use self::counts::Counts;
+use self::report::{CheckResult, Outcome};
 use crate::SetupError;
 use crate::workspace::Workspace;
 
-/// Runs every check, also after one has failed, and ends with a table of them.
+/// Runs every check and prints the closing lines. The exit code says whether all passed.
 ///
 /// # Errors
-/// The names of the checks that failed.
-pub fn run(workspace: &Workspace) -> Result<(), SetupError> {
-    let checks = [
-        ("format", format(workspace)),
-        ("lints", lints(workspace)),
-        // After the lints, whose build puts its own programs and prelude in place.
-        ("build", build(workspace)),
-        ("tests", tests(workspace)),
-        ("documentation tests", documentation_tests(workspace)),
-    ];
-    let mut done = Vec::new();
-    for (name, mut command) in checks {
-        let start = Instant::now();
-        let outcome = workspace.run(&mut command);
-        if let Err(error) = &outcome {
-            eprintln!("error: {error}");
+/// When the records of skipped tests cannot be removed or read.
+pub fn run(workspace: &Workspace) -> Result<ExitCode, SetupError> {
+    let record = checks::skipped_tests_file(workspace);
+    match fs::remove_file(&record) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(SetupError::Checkout {
+                path: record,
+                source: error,
+            });
         }
-        done.push(Check {
-            name,
-            passed: outcome.is_ok(),
-            took: start.elapsed(),
+        _ => {}
+    }
+    let mut results = Vec::new();
+    for check in checks::all(workspace) {
+        let started = Instant::now();
+        let (outcome, counts) = run_check(workspace, check.runner);
+        results.push(CheckResult {
+            name: check.name,
+            outcome,
+            counts,
+            duration: started.elapsed(),
         });
     }
-    eprint!("{}", table(&done));
-    let names: Vec<String> = done
-        .iter()
-        .filter(|check| !check.passed)
-        .map(|check| check.name.to_owned())
-        .collect();
-    if names.is_empty() {
-        Ok(())
+    let skipped = skipped_tests(&record).map_err(|source| SetupError::reading(&record, source))?;
+    eprint!("{}", report::closing_lines(&results, &skipped));
+    println!("{}", report::totals(&results, &skipped));
+    if report::failed(&results).is_empty() {
+        Ok(ExitCode::SUCCESS)
     } else {
-        Err(SetupError::Checks { names })
+        Ok(ExitCode::FAILURE)
     }
 }
 
-/// What one check came to.
-struct Check {
-    name: &'static str,
-    passed: bool,
-    took: Duration,
-}
-
-fn format(workspace: &Workspace) -> Command {
-    cargo(workspace, "fmt --all --check")
-}
-
-/// clippy as the compiler of our own crates in an ordinary build.
-///
-/// `cargo clippy` checks instead of building, for which Cargo compiles all dependencies anew; in an
-/// ordinary build those are there already. The two variables are what `cargo clippy` itself sets
-/// for its driver.
-fn lints(workspace: &Workspace) -> Command {
-    let mut command = cargo(
-        workspace,
-        "build --locked --workspace --all-targets --keep-going",
-    );
-    command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
-    command.env(
-        "CLIPPY_ARGS",
-        ["-D", "warnings", ""].join("__CLIPPY_HACKERY__"),
-    );
-    command
-}
-
-/// What `cargo demo` builds: tests run programs of other crates, and the prelude.
-fn build(workspace: &Workspace) -> Command {
-    cargo(workspace, "build --locked --workspace")
-}
-
-fn tests(workspace: &Workspace) -> Command {
-    let mut command = if has_nextest(workspace) {
-        cargo(workspace, "nextest run --locked --workspace --no-fail-fast")
-    } else {
-        cargo(
-            workspace,
-            "test --locked --workspace --all-targets --no-fail-fast",
-        )
+/// Runs one check, and prints its error.
+fn run_check(workspace: &Workspace, runner: Runner) -> (Outcome, Option<Counts>) {
+    let (result, counts) = match runner {
+        Runner::Missing(reason) => return (Outcome::Skipped(reason), None),
+        Runner::Command(mut command) => (workspace.run(&mut command), None),
+        Runner::Nextest(mut command) => {
+            let junit = checks::junit_file(workspace);
+            // Fails if there is none, or if the folder cannot be written, as nextest then reports.
+            let _ = fs::remove_file(&junit);
+            let result = workspace.run(&mut command);
+            let counts = fs::read_to_string(&junit)
+                .ok()
+                .and_then(|text| counts::of_junit(&text));
+            if result.is_ok() && counts.is_none() {
+                eprintln!(
+                    "error: nextest wrote no counts of tests to {}",
+                    junit.display()
+                );
+                return (Outcome::Failed, None);
+            }
+            (result, counts)
+        }
+        Runner::Libtest(mut command) => {
+            let mut counts = Counts::default();
+            let result = workspace.run_reading(&mut command, |line| {
+                counts += counts::of_libtest(line).unwrap_or_default();
+            });
+            (result, Some(counts))
+        }
     };
-    // A snapshot that differs fails; none is written.
-    command.env("INSTA_UPDATE", "no");
-    command
-}
-
-fn has_nextest(workspace: &Workspace) -> bool {
-    let mut command = cargo(workspace, "nextest --version");
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-fn documentation_tests(workspace: &Workspace) -> Command {
-    cargo(workspace, "test --locked --workspace --doc")
-}
-
-fn cargo(workspace: &Workspace, arguments: &str) -> Command {
-    let mut command = workspace.cargo();
-    command.args(arguments.split(' '));
-    command
-}
-
-fn table(checks: &[Check]) -> String {
-    let mut text = String::new();
-    for Check { name, passed, took } in checks {
-        let outcome = if *passed { "passed" } else { "FAILED" };
-        text += &format!(
-            "verify: {name:<20} {outcome} in {:.1} s\n",
-            took.as_secs_f64()
-        );
-    }
-    let total: Duration = checks.iter().map(|check| check.took).sum();
-    text + &format!(
-        "verify: {:<20} {:>6} in {:.1} s\n",
-        "all",
-        "",
-        total.as_secs_f64()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_lines_tell_what_ran_and_how_long_it_took() {
-        let checks = [
-            Check {
-                name: "format",
-                passed: true,
-                took: Duration::from_millis(1500),
-            },
-            Check {
-                name: "lints",
-                passed: false,
-                took: Duration::from_millis(2500),
-            },
-        ];
-        assert_eq!(
-            table(&checks),
-            "verify: format               passed in 1.5 s\n\
-             verify: lints                FAILED in 2.5 s\n\
-             verify: all                         in 4.0 s\n"
-        );
-    }
+    let outcome = match result {
+        Ok(()) => Outcome::Passed,
+        Err(error) => {
+            eprintln!("error: {error}");
+            Outcome::Failed
+        }
+    };
+    (outcome, counts)
 }

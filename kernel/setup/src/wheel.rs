@@ -1,4 +1,4 @@
-//! Taking a few files out of a wheel, which is a zip archive.
+//! Unpacks files of a wheel, which is a zip archive.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
 use crate::SetupError;
-use crate::cache::refused;
+use crate::cache::write_error;
 
-/// Unpacks the entries for which `place` names a path, relative to `folder`; returns how many.
+/// Unpacks the entries for which `place` returns a path relative to `folder`; returns their number.
 ///
-/// Entries are placed by `place` alone, so a name with `..` in the archive cannot escape.
+/// Entries whose name points outside of the archive (`../`) are ignored.
 ///
 /// # Errors
 /// When the wheel is damaged or the files cannot be written.
@@ -40,16 +40,16 @@ pub fn unpack(
         };
         let path = folder.join(relative);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(refused(parent))?;
+            std::fs::create_dir_all(parent).map_err(write_error(parent))?;
         }
-        let mut file = File::create_new(&path).map_err(refused(&path))?;
+        let mut file = File::create_new(&path).map_err(write_error(&path))?;
         std::io::copy(&mut entry, &mut file).map_err(|source| match source.kind() {
-            // The archive's own checks (sizes, CRC-32) report in these kinds.
+            // The archive reports wrong sizes and checksums as one of these kinds.
             std::io::ErrorKind::InvalidData
             | std::io::ErrorKind::InvalidInput
             | std::io::ErrorKind::UnexpectedEof
             | std::io::ErrorKind::Other => damaged(format!("{}: {source}", path.display())),
-            _ => refused(&path)(source),
+            _ => write_error(&path)(source),
         })?;
         count += 1;
     }
@@ -64,7 +64,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A wheel with these files.
+    /// Writes a wheel with these files.
     pub(crate) fn wheel_of(path: &Path, files: &[(&str, &[u8])]) {
         let mut archive = zip::ZipWriter::new(File::create(path).unwrap());
         for (name, contents) in files {
@@ -77,7 +77,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_the_named_entries_are_unpacked_and_none_escapes_the_folder() {
+    fn only_the_chosen_entries_are_unpacked_and_none_outside_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let wheel = folder.path().join("a.whl");
         wheel_of(
@@ -99,7 +99,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_damaged_entry_is_told_from_a_refused_write() {
+    fn a_damaged_entry_is_an_error_of_the_wheel() {
         let folder = tempfile::tempdir().unwrap();
         let wheel = folder.path().join("a.whl");
         wheel_of(&wheel, &[("a", &[7; 4096])]);

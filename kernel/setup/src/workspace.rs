@@ -1,11 +1,12 @@
-//! The checkout, and the commands that are run in it.
+//! The checkout, and the commands that run in it.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::SetupError;
 
-/// The one platform that the pinned libtorch is for.
+/// The platform of the pinned libtorch.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The checkout of offmodel.
@@ -16,7 +17,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The checkout from which the running program was built, with the folder it lies in.
+    /// The checkout from which the running program was built. Its programs are beside the running one.
     pub fn of_this_build() -> Self {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest.ancestors().nth(2).unwrap_or(manifest);
@@ -27,7 +28,7 @@ impl Workspace {
         Self::at(root, &programs)
     }
 
-    /// A checkout whose programs are built into `programs`.
+    /// The checkout at `root`, whose programs are built into `programs`.
     pub fn at(root: &Path, programs: &Path) -> Self {
         Self {
             root: root.to_path_buf(),
@@ -35,33 +36,39 @@ impl Workspace {
         }
     }
 
-    /// The top folder.
+    /// The path of the checkout.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The path of one of our programs, built or not.
+    /// The path of a program of the workspace, whether it is built or not.
     pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 
-    /// A call of one of our programs, in the top folder.
+    /// A command that runs a program of the workspace in the checkout.
     pub fn command(&self, program: &str) -> Command {
-        self.clean(&self.program(program))
+        self.without_cargo_variables(&self.program(program))
     }
 
-    /// A call of Cargo, in the top folder.
+    /// A command that runs a tool in the checkout.
+    pub fn command_of(&self, tool: &Path) -> Command {
+        self.without_cargo_variables(tool)
+    }
+
+    /// A command that runs Cargo in the checkout.
     pub fn cargo(&self) -> Command {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = self.clean(Path::new(&cargo));
-        // They would replace the flags in `.cargo/libtorch.toml` that let programs find libtorch.
+        let mut command = self.without_cargo_variables(Path::new(&cargo));
+        // These variables take precedence over the flags in `.cargo/libtorch.toml`, without which
+        // programs do not find libtorch.
         command
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
         command
     }
 
-    /// Builds every crate, with Cargo's own progress display.
+    /// Builds every crate, with Cargo's progress display.
     ///
     /// # Errors
     /// When a crate does not compile.
@@ -69,18 +76,46 @@ impl Workspace {
         self.run(self.cargo().args(["build", "--locked", "--workspace"]))
     }
 
-    /// Runs a command in view of the user.
+    /// The folder that Cargo builds into.
+    pub fn target(&self) -> &Path {
+        self.programs.parent().unwrap_or(&self.programs)
+    }
+
+    /// Prints a command and runs it with its output in view of the user.
     ///
     /// # Errors
     /// When it cannot be started or fails.
     pub fn run(&self, command: &mut Command) -> Result<(), SetupError> {
+        self.run_reading(command.stdout(Stdio::inherit()), |_| {})
+    }
+
+    /// Prints a command, runs it, and passes each line of a piped standard output on to the user
+    /// and to `read_line`.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails.
+    pub fn run_reading(
+        &self,
+        command: &mut Command,
+        mut read_line: impl FnMut(&str),
+    ) -> Result<(), SetupError> {
         let typed = self.typed(command);
         eprintln!("$ {typed}");
-        let status = command.status().map_err(|source| SetupError::Io {
+        let program = PathBuf::from(command.get_program());
+        let start_error = |source| SetupError::Io {
             action: "start",
-            path: command.get_program().into(),
+            path: program.clone(),
             source,
-        })?;
+        };
+        let mut child = command.spawn().map_err(start_error)?;
+        if let Some(output) = child.stdout.take() {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                read_line(&line);
+            }
+        }
+        let status = child.wait().map_err(start_error)?;
         if status.success() {
             return Ok(());
         }
@@ -90,7 +125,7 @@ impl Workspace {
         })
     }
 
-    /// The command as one would type it in the top folder.
+    /// The command as a user would type it in the checkout.
     fn typed(&self, command: &Command) -> String {
         let program = Path::new(command.get_program());
         let shown = program
@@ -106,19 +141,19 @@ impl Workspace {
         words.join(" ")
     }
 
-    /// A command without what `cargo run` put into our environment: it describes this crate, and
-    /// its library path would hide a program that cannot find libtorch by itself.
-    fn clean(&self, program: &Path) -> Command {
+    /// A command without the variables that `cargo run` set for this process: they describe this
+    /// crate, and the library path would hide that a program cannot find libtorch by itself.
+    fn without_cargo_variables(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
-            let of_cargo = [
+            let prefixes = [
                 "CARGO_PKG_",
                 "CARGO_MANIFEST_",
                 "CARGO_BIN_",
                 "CARGO_CRATE_",
             ];
-            if of_cargo
+            if prefixes
                 .iter()
                 .any(|prefix| name.to_string_lossy().starts_with(prefix))
             {
@@ -126,7 +161,7 @@ impl Workspace {
             }
         }
         if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
-            let kept = std::env::split_paths(&path).filter(|folder| !self.is_of_cargo(folder));
+            let kept = std::env::split_paths(&path).filter(|folder| !self.is_set_by_cargo(folder));
             match std::env::join_paths(kept) {
                 Ok(path) if !path.is_empty() => command.env("LD_LIBRARY_PATH", path),
                 _ => command.env_remove("LD_LIBRARY_PATH"),
@@ -135,7 +170,8 @@ impl Workspace {
         command
     }
 
-    fn is_of_cargo(&self, folder: &Path) -> bool {
+    /// Returns whether `cargo run` put this folder on the library path.
+    fn is_set_by_cargo(&self, folder: &Path) -> bool {
         folder.starts_with(&self.programs)
             || folder
                 .components()
@@ -148,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_command_is_named_as_it_would_be_typed() {
+    fn a_failed_command_is_named_as_a_user_would_type_it() {
         let workspace = Workspace::at(Path::new("/"), Path::new("/bin"));
         assert!(workspace.run(&mut workspace.command("true")).is_ok());
         let error = workspace
@@ -170,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn this_build_lies_in_a_checkout() {
+    fn this_build_belongs_to_a_checkout() {
         let workspace = Workspace::of_this_build();
         assert!(workspace.root().join("Cargo.lock").is_file());
     }

@@ -1,4 +1,4 @@
-//! Set-up killed in the middle of a download, and set-up on machines that lack something.
+//! Set-up that is killed during a download, and set-up with downloads or a libtorch that are wrong.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 use std::os::unix::process::CommandExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A machine on which `python3` is this shell script and the cache is an empty folder.
+/// A `python3` that is a shell script, and an empty cache folder.
 struct Machine {
     folder: tempfile::TempDir,
 }
@@ -80,22 +80,23 @@ fn error_of(output: &Output) -> String {
         .to_owned()
 }
 
-/// Answers the question for an installed torch with no, and runs the rest only for pip.
-fn pip_that(script: &str) -> String {
+/// A `python3` without an installed torch, whose pip runs `script` with the folder to download into as
+/// `$2`.
+fn python_with_pip(script: &str) -> String {
     format!("[ \"$1\" = -m ] || exit 1\nwhile [ \"$1\" != --dest ]; do shift; done\n{script}")
 }
 
 #[test]
-fn a_set_up_killed_during_a_download_leaves_nothing_that_a_later_one_takes_for_whole() {
-    let machine = Machine::new(&pip_that(
+fn a_set_up_killed_during_a_download_leaves_nothing_that_a_later_one_uses() {
+    let machine = Machine::new(&python_with_pip(
         "printf half >\"$2/torch-2.11.0.whl\"; exec sleep 600",
     ));
     let mut running = machine.set_up().process_group(0).spawn().unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     let staging = loop {
         assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "the download never began"
+            started.elapsed() < Duration::from_secs(60),
+            "the download did not start"
         );
         let staging = machine
             .entries()
@@ -114,7 +115,7 @@ fn a_set_up_killed_during_a_download_leaves_nothing_that_a_later_one_takes_for_w
             _ => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    // The whole group, as the kernel does when memory runs out or the terminal is closed.
+    // The whole process group, as when the terminal is closed.
     let group = format!("-{}", running.id());
     assert!(
         Command::new("kill")
@@ -126,7 +127,7 @@ fn a_set_up_killed_during_a_download_leaves_nothing_that_a_later_one_takes_for_w
     running.wait().unwrap();
     assert_eq!(machine.entries(), [".lock".to_owned(), staging]);
 
-    machine.set_python(&pip_that(
+    machine.set_python(&python_with_pip(
         "echo 'ERROR: No matching distribution found' >&2; exit 1",
     ));
     let output = machine.set_up().output().unwrap();
@@ -138,8 +139,8 @@ fn a_set_up_killed_during_a_download_leaves_nothing_that_a_later_one_takes_for_w
 }
 
 #[test]
-fn a_download_with_other_bytes_than_pinned_installs_nothing() {
-    let machine = Machine::new(&pip_that("printf tampered >\"$2/torch-2.11.0.whl\""));
+fn a_download_with_another_digest_installs_nothing() {
+    let machine = Machine::new(&python_with_pip("printf tampered >\"$2/torch-2.11.0.whl\""));
     let output = machine.set_up().output().unwrap();
     let error = error_of(&output);
     assert!(
@@ -150,7 +151,7 @@ fn a_download_with_other_bytes_than_pinned_installs_nothing() {
 }
 
 #[test]
-fn a_libtorch_that_is_none_is_named() {
+fn a_folder_without_libtorch_in_the_variable_is_named() {
     let machine = Machine::new("exit 1");
     let output = machine
         .set_up()
@@ -170,7 +171,7 @@ fn a_libtorch_that_is_none_is_named() {
 
 #[test]
 fn two_set_ups_at_once_wait_for_each_other() {
-    let machine = Machine::new(&pip_that(
+    let machine = Machine::new(&python_with_pip(
         "sleep 1; printf tampered >\"$2/torch-2.11.0.whl\"",
     ));
     let first = machine.set_up().spawn().unwrap();
@@ -179,7 +180,7 @@ fn two_set_ups_at_once_wait_for_each_other() {
         first.wait_with_output().unwrap(),
         second.wait_with_output().unwrap(),
     );
-    // Both reach the checksum: neither cleared away the other's unfinished download.
+    // Both reach the checksum, so neither removed the other's unfinished download.
     for output in [&first, &second] {
         assert!(error_of(output).contains("its SHA-256 is"), "{output:?}");
     }

@@ -21,6 +21,14 @@ pub enum WriteFolderError<E> {
     Fill(#[source] E),
 }
 
+impl From<WriteFolderError<io::Error>> for io::Error {
+    fn from(error: WriteFolderError<io::Error>) -> Self {
+        match error {
+            WriteFolderError::Io(error) | WriteFolderError::Fill(error) => error,
+        }
+    }
+}
+
 /// Puts a folder at `path` whose files `fill` writes into the temporary folder that it is given.
 ///
 /// An existing folder is replaced only if `is_ours` accepts the name of everything in it, so that a
@@ -54,6 +62,38 @@ pub fn write<E>(
     temporary.close()?;
     sync_folder(parent)?;
     Ok(())
+}
+
+/// Puts a folder at `path` whose files `fill` writes, unless a folder exists there: several processes
+/// may create it at the same time, and the first one to finish does. Returns whether this call did.
+///
+/// # Errors
+/// [`WriteFolderError::Fill`] if `fill` fails; [`WriteFolderError::Io`] if the file system refuses.
+/// Nothing is left at `path` then.
+pub fn create_if_absent<E>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<bool, WriteFolderError<E>> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let parent = parent(path);
+    fs::create_dir_all(parent)?;
+    let temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempdir_in(parent)?;
+    let staged = temporary.path().join("staged");
+    fs::create_dir(&staged)?;
+    fill(&staged).map_err(WriteFolderError::Fill)?;
+    sync_folder(&staged)?;
+    match fs::rename(&staged, path) {
+        // Another process was faster: a folder cannot be renamed over one that has files.
+        Err(_) if path.is_dir() => return Ok(false),
+        renamed => renamed?,
+    }
+    temporary.close()?;
+    sync_folder(parent)?;
+    Ok(true)
 }
 
 /// Returns whether a folder exists at `path`; fails if it holds anything that is not ours.
@@ -141,6 +181,34 @@ mod tests {
             write_files(&path, &[("b", "0")]).unwrap();
         }
         assert_eq!(names(&path), ["b"]);
+    }
+
+    #[test]
+    fn a_folder_is_created_once() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("cache").join("entry");
+        let create = |text: &'static str| {
+            create_if_absent(&path, |folder| fs::write(folder.join("a"), text))
+        };
+        assert!(create("first").unwrap());
+        assert!(!create("second").unwrap());
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"first");
+        assert_eq!(names(&room.path().join("cache")), ["entry"]);
+    }
+
+    #[test]
+    fn of_two_processes_that_create_a_folder_the_first_to_finish_does() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("entry");
+        let slower = create_if_absent(&path, |folder| {
+            assert!(
+                create_if_absent(&path, |folder| fs::write(folder.join("a"), "faster")).unwrap()
+            );
+            fs::write(folder.join("a"), "slower")
+        });
+        assert!(!slower.unwrap());
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"faster");
+        assert_eq!(names(room.path()), ["entry"]);
     }
 
     #[test]

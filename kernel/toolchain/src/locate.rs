@@ -2,67 +2,65 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use offmodel_support::environment;
+
 use crate::{interface, sysroot};
 
-/// The folder that holds `liboffmodel.so`, if it is not beside the running program.
-const PRELUDE_VARIABLE: &str = "OFFMODEL_PRELUDE";
-/// The folder that holds `libtch.so`, if it is not the one that set-up recorded.
-const LIBTORCH_VARIABLE: &str = "OFFMODEL_LIBTORCH";
-
-/// Everything needed to compile against the prelude and to run the result.
+/// The parts needed to compile against the prelude and to run the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toolchain {
-    /// The folder of the Rust toolchain that built this workspace.
+    /// The sysroot of the Rust toolchain that built this workspace.
     pub sysroot: PathBuf,
-    /// Its compiler itself, not rustup's proxy.
+    /// The toolchain's compiler, not rustup's proxy, which costs 50 ms a call.
     pub rustc: PathBuf,
-    /// The prelude, `liboffmodel.so`.
+    /// The file of the prelude, `liboffmodel.so`.
     pub prelude: PathBuf,
     /// The folder with the metadata of the crates inside the prelude.
     pub dependencies: PathBuf,
     /// The folder with `libtch.so` and libtorch.
     pub libtorch_lib: PathBuf,
-    /// The view of the compiler's libraries that cells are compiled with.
+    /// The view of `sysroot` without the dynamic standard library, with which cells and programs are
+    /// compiled.
     pub cell_sysroot: PathBuf,
-    /// The folder of the prelude's interface library, which cells are linked with; absent where
-    /// the toolchain comes without the tools to make one, as some distributions' do.
+    /// The folder of the prelude's interface library, with which cells are linked. None if the
+    /// toolchain lacks the tools to create one, as those of some distributions do.
     pub interface: Option<PathBuf>,
 }
 
-/// A part that is not where it should be.
+/// Why the toolchain is incomplete.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolchainError {
     /// The compiler that built offmodel is gone.
     #[error("failed to find the Rust compiler that built offmodel at {}: install that toolchain again, or rebuild with `cargo demo`", path.display())]
     Compiler {
-        /// Where it was.
+        /// The path at which it was.
         path: PathBuf,
     },
-    /// The prelude was not built or is not beside the program.
-    #[error("failed to find liboffmodel.so in {}: build it with `cargo build --workspace`, or set {PRELUDE_VARIABLE} to its folder", searched.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or "))]
+    /// The prelude was not built, or is not beside the program.
+    #[error("failed to find liboffmodel.so in {}: build it with `cargo build --workspace`, or set {} to its folder", searched.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or "), environment::PRELUDE)]
     Prelude {
-        /// Where it was looked for.
+        /// The folders that were searched.
         searched: Vec<PathBuf>,
     },
     /// Set-up has not recorded a libtorch, or it is gone.
     #[error(
-        "failed to find libtorch: {reason}; run `cargo demo` to set it up, or set {LIBTORCH_VARIABLE} to the folder of libtch.so"
+        "failed to find libtorch: {reason}; run `cargo demo` to set it up, or set {} to the folder of libtch.so",
+        environment::LIBTORCH
     )]
     Libtorch {
-        /// What was looked at and what was wrong.
+        /// The place that was searched, and what was wrong with it.
         reason: String,
     },
-    /// What cells are compiled with could not be made: the view of the compiler's libraries, or
-    /// the prelude's interface library.
-    #[error("failed to write what cells are compiled with into {}: {source}", path.display())]
+    /// The view of the sysroot or the prelude's interface library could not be created.
+    #[error("failed to write the files with which cells are compiled to {}: {source}", path.display())]
     Sysroot {
-        /// The folder it was to be made in.
+        /// The folder in which they are created.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The running program's own path is unknown.
+    /// The system does not reveal the path of the running program.
     #[error("failed to find the running program's own folder")]
     OwnPath(#[source] std::io::Error),
 }
@@ -71,7 +69,7 @@ impl Toolchain {
     /// Finds all parts.
     ///
     /// # Errors
-    /// When one is missing; the message says which and what to do.
+    /// When a part is missing; the message says which one and what to do.
     pub fn locate() -> Result<Self, ToolchainError> {
         let sysroot = PathBuf::from(env!("OFFMODEL_SYSROOT"));
         let rustc = sysroot.join("bin").join("rustc");
@@ -96,18 +94,17 @@ impl Toolchain {
         })
     }
 
-    /// A call of the compiler with everything in place to compile against the prelude: edition,
-    /// prelude, search paths, run-time paths, no optimisation.
+    /// A compiler call with the edition and the flags of [`rustc_arguments`](Self::rustc_arguments).
     pub fn rustc_command(&self) -> Command {
         self.rustc_with(self.rustc_arguments())
     }
 
-    /// The same for a program that finds prelude and libtorch in a folder beside itself, wherever
-    /// it is carried.
+    /// A compiler call for a program that finds prelude and libtorch in the folder `libraries` beside
+    /// itself, so that the two can be moved to another machine.
     pub fn portable_rustc_command(&self, libraries: &str) -> Command {
         let mut arguments = self.with_prelude(&self.prelude, &self.libtorch_lib);
         arguments.push(format!("-Clink-arg=-Wl,-rpath,$ORIGIN/{libraries}").into());
-        // As DT_RPATH, which also holds for what the libraries need in turn.
+        // Written as DT_RPATH, which unlike DT_RUNPATH also applies to the libraries' dependencies.
         arguments.push("-Clink-arg=-Wl,--disable-new-dtags".into());
         self.rustc_with(arguments)
     }
@@ -115,14 +112,14 @@ impl Toolchain {
     fn rustc_with(&self, arguments: Vec<OsString>) -> Command {
         let mut command = Command::new(&self.rustc);
         command.args(["--edition", "2024"]).args(arguments);
-        // Flags meant for the user's own builds must not reach cells.
+        // Flags for the user's own builds must not affect cells.
         for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_ENCODED_RUSTFLAGS"] {
             command.env_remove(variable);
         }
         command
     }
 
-    /// A call of rustdoc on a crate that uses the prelude.
+    /// A call of rustdoc for a crate that uses the prelude.
     pub fn rustdoc_command(&self) -> Command {
         let mut command = Command::new(self.sysroot.join("bin").join("rustdoc"));
         command
@@ -134,18 +131,18 @@ impl Toolchain {
         command
     }
 
-    /// A name for this build of the prelude.
+    /// Identifies this build of the prelude.
     ///
     /// # Errors
-    /// When the prelude is not there any more.
+    /// When the prelude no longer exists.
     pub fn prelude_version(&self) -> std::io::Result<String> {
         interface::version(&self.prelude)
     }
 
-    /// The arguments that join a program to the prelude.
+    /// The compiler arguments that link a program to the prelude.
     ///
-    /// Optimisation level 0 is what keeps cells fast to compile, and at that level the compiler
-    /// shares the generic code already inside the prelude instead of generating it anew.
+    /// Optimisation level 0 keeps compilation fast, and at that level the compiler reuses generic
+    /// code that the prelude already contains instead of generating it again.
     pub fn rustc_arguments(&self) -> Vec<OsString> {
         let mut arguments = self.with_prelude(&self.prelude, &self.libtorch_lib);
         for folder in self.library_folders() {
@@ -154,22 +151,20 @@ impl Toolchain {
         arguments
     }
 
-    /// The arguments that join a cell, a shared library, to the prelude: the same, but linked by
-    /// the toolchain's own linker with the prelude's [interface](Self::interface) only, which
-    /// saves 0.15 s.
+    /// The compiler arguments that link a cell, which is a shared library, to the prelude.
+    ///
+    /// Unlike programs, cells are linked by the toolchain's own linker with the prelude's
+    /// [interface library](Self::interface), which saves 0.15 s per cell.
     pub fn cell_arguments(&self) -> Vec<OsString> {
         let Some(interface) = &self.interface else {
             return self.rustc_arguments();
         };
         let library = interface.join(interface::PRELUDE);
         let mut arguments = self.with_prelude(&library, interface);
-        let linker = self
-            .cell_sysroot
-            .join(sysroot::TOOLS)
-            .join(interface::LINKER);
+        let linker = sysroot::tool(&self.cell_sysroot, interface::LINKER);
         arguments.push(joined("-Clinker=", &linker));
         arguments.push("-Clinker-flavor=ld.lld".into());
-        // The interface defines no symbol, so the linker would leave it out as not needed.
+        // The interface library defines no symbol, so the linker would drop it as not needed.
         arguments.push("-Clink-arg=--no-as-needed".into());
         arguments.push(joined("-Clink-arg=", &library));
         for folder in self.library_folders() {
@@ -179,14 +174,14 @@ impl Toolchain {
         arguments
     }
 
-    /// What programs and cells have in common: `library` is the prelude or stands for it,
-    /// `native` the folder of the C libraries.
+    /// The arguments that programs and cells have in common. `library` is the prelude or its interface
+    /// library, `native` the folder of the C libraries.
     fn with_prelude(&self, library: &Path, native: &Path) -> Vec<OsString> {
         vec![
             "--sysroot".into(),
             self.cell_sysroot.clone().into(),
             "-Copt-level=0".into(),
-            // So that a panic can tell through which lines of cells it went.
+            // The traceback of a panic names lines of cells.
             "-Cdebuginfo=line-tables-only".into(),
             "--extern".into(),
             joined("offmodel=", library),
@@ -197,7 +192,7 @@ impl Toolchain {
         ]
     }
 
-    /// The value of `LD_LIBRARY_PATH` with which prelude and libtorch are found.
+    /// The value of `LD_LIBRARY_PATH` with which the loader finds prelude and libtorch.
     pub fn library_path(&self) -> OsString {
         let folders = self.library_folders();
         std::env::join_paths(folders).unwrap_or_else(|_| folders[0].as_os_str().to_owned())
@@ -217,9 +212,10 @@ fn joined(prefix: &str, path: &Path) -> OsString {
     text
 }
 
-/// The folder of the prelude: beside the program, or above it for test binaries in `deps`.
+/// The folder of the prelude: that of the running program, or its parent for test binaries, which
+/// are in `deps`.
 fn prelude_folder() -> Result<PathBuf, ToolchainError> {
-    let searched = match std::env::var_os(PRELUDE_VARIABLE) {
+    let searched = match environment::value(environment::PRELUDE) {
         Some(folder) => vec![PathBuf::from(folder)],
         None => {
             let program = std::env::current_exe().map_err(ToolchainError::OwnPath)?;
@@ -238,9 +234,9 @@ fn prelude_folder() -> Result<PathBuf, ToolchainError> {
         .ok_or(ToolchainError::Prelude { searched })
 }
 
-/// The library folder that set-up wrote into `.cargo/libtorch.toml`.
+/// The library folder that set-up recorded in `.cargo/libtorch.toml`.
 fn libtorch_folder() -> Result<PathBuf, ToolchainError> {
-    if let Some(folder) = std::env::var_os(LIBTORCH_VARIABLE) {
+    if let Some(folder) = environment::value(environment::LIBTORCH) {
         return with_shim(PathBuf::from(folder));
     }
     let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cargo/libtorch.toml");
@@ -252,7 +248,7 @@ fn libtorch_folder() -> Result<PathBuf, ToolchainError> {
         .map_err(|error| failure(format!("{} is not TOML: {error}", record.display())))?;
     let folder = table
         .get("target")
-        .and_then(|targets| targets.get(TARGET))
+        .and_then(|targets| targets.get(sysroot::TARGET))
         .and_then(|target| target.get("tch"))
         .and_then(|tch| tch.get("rustc-link-search"))
         .and_then(|search| search.get(0))
@@ -261,8 +257,7 @@ fn libtorch_folder() -> Result<PathBuf, ToolchainError> {
     with_shim(PathBuf::from(folder.trim_start_matches("native=")))
 }
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
+/// Checks that `folder` holds `libtch.so`, the C shim through which tch calls libtorch.
 fn with_shim(folder: PathBuf) -> Result<PathBuf, ToolchainError> {
     if folder.join("libtch.so").is_file() {
         Ok(folder)

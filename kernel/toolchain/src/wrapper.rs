@@ -1,8 +1,8 @@
-//! Our flags for the compiler calls of evcxr.
+//! The `RUSTC_WRAPPER` of evcxr's Cargo: adds our flags to the compilation of cells.
 //!
-//! evcxr builds each cell with Cargo as the crate `ctx`. A `RUSTC_WRAPPER` adds the prelude to
-//! that crate alone, so that Cargo and rust-analyzer see no dependency at all: a cell costs one
-//! short compiler call, whatever the prelude holds.
+//! evcxr builds each cell with Cargo as the crate `ctx`. The wrapper adds the prelude to that crate
+//! alone, so that neither Cargo nor rust-analyzer sees any dependency: a cell costs one short
+//! compiler call, however large the prelude is.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use offmodel_support::atomic_file;
 use offmodel_support::environment::{EXTRA_CRATES, RUSTC_WRAPPER};
 
 use crate::Toolchain;
@@ -19,9 +20,9 @@ use crate::Toolchain;
 /// The crate that evcxr compiles for every cell.
 const CELL_CRATE: &str = "ctx";
 
-/// Becomes rustc if this process was started as the wrapper; returns otherwise.
+/// Replaces this process by rustc if it was started as the wrapper; returns otherwise.
 ///
-/// To be called first in `main`.
+/// Call first in `main`.
 pub fn hook() {
     if std::env::var_os(RUSTC_WRAPPER).is_none() {
         return;
@@ -32,12 +33,12 @@ pub fn hook() {
     };
     let arguments: Vec<OsString> = arguments.collect();
     let mut command = Command::new(&rustc);
-    if names_cell(&arguments) {
+    if is_cell(&arguments) {
         match Toolchain::locate() {
             Ok(toolchain) => {
                 command = Command::new(&toolchain.rustc);
                 command
-                    .args(for_cell(&arguments))
+                    .args(without_conflicting_flags(&arguments))
                     .args(toolchain.cell_arguments());
                 if let Some(file) = std::env::var_os(EXTRA_CRATES) {
                     command.args(read_arguments(Path::new(&file)));
@@ -59,7 +60,7 @@ pub fn hook() {
     std::process::exit(1);
 }
 
-/// The arguments in a file, one a line; none if there is no file.
+/// Reads compiler arguments from a file, one a line; none if there is no file.
 pub fn read_arguments(file: &Path) -> Vec<OsString> {
     let text = fs::read(file).unwrap_or_default();
     text.split(|byte| *byte == b'\n')
@@ -68,33 +69,29 @@ pub fn read_arguments(file: &Path) -> Vec<OsString> {
         .collect()
 }
 
-/// Puts arguments into a file in the place of those that are there.
+/// Replaces the content of a file by compiler arguments, one a line.
 ///
 /// # Errors
-/// When it cannot be written; the earlier ones are then still there.
+/// When the file cannot be written; its old content is then unchanged.
 pub fn write_arguments(file: &Path, arguments: &[OsString]) -> io::Result<()> {
-    let temporary = file.with_extension("new");
-    fs::write(
-        &temporary,
-        arguments.join(OsStr::new("\n")).into_encoded_bytes(),
-    )?;
-    fs::rename(temporary, file)
+    let text = arguments.join(OsStr::new("\n"));
+    atomic_file::write(file, text.as_encoded_bytes())
 }
 
-fn names_cell(arguments: &[OsString]) -> bool {
+/// Whether a compiler call compiles a cell.
+fn is_cell(arguments: &[OsString]) -> bool {
     arguments
         .windows(2)
         .any(|pair| pair[0] == OsStr::new("--crate-name") && pair[1] == OsStr::new(CELL_CRATE))
 }
 
-/// Drops what contradicts the prelude: it holds the standard library itself, so a cell must not
-/// ask for another, dynamic one; and the levels of optimisation and debugging information are ours
-/// to set.
-fn for_cell(arguments: &[OsString]) -> Vec<OsString> {
+/// Drops evcxr's flags that conflict with ours: the prelude contains the standard library, so a cell
+/// must not link the dynamic one; and we set the levels of optimisation and debugging information.
+fn without_conflicting_flags(arguments: &[OsString]) -> Vec<OsString> {
     let mut kept = Vec::with_capacity(arguments.len());
     let mut rest = arguments.iter().peekable();
     while let Some(argument) = rest.next() {
-        let unwanted = |text: &OsStr| {
+        let conflicts = |text: &OsStr| {
             text.to_str().is_some_and(|text| {
                 text == "prefer-dynamic"
                     || ["opt-level=", "incremental=", "debuginfo=", "strip="]
@@ -102,12 +99,12 @@ fn for_cell(arguments: &[OsString]) -> Vec<OsString> {
                         .any(|flag| text.starts_with(flag))
             })
         };
-        if argument == "-C" && rest.peek().is_some_and(|next| unwanted(next)) {
+        if argument == "-C" && rest.peek().is_some_and(|next| conflicts(next)) {
             rest.next();
             continue;
         }
         let attached = argument.to_str().and_then(|text| text.strip_prefix("-C"));
-        if attached.is_some_and(|flag| unwanted(OsStr::new(flag))) {
+        if attached.is_some_and(|flag| conflicts(OsStr::new(flag))) {
             continue;
         }
         kept.push(argument.clone());
@@ -124,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_cell_crate_is_joined_to_the_prelude() {
-        assert!(names_cell(&strings(&["--crate-name", "ctx", "src/lib.rs"])));
-        assert!(!names_cell(&strings(&["--crate-name", "serde", "ctx"])));
+    fn only_the_crate_of_a_cell_gets_the_flags() {
+        assert!(is_cell(&strings(&["--crate-name", "ctx", "src/lib.rs"])));
+        assert!(!is_cell(&strings(&["--crate-name", "serde", "ctx"])));
     }
 
     #[test]
-    fn flags_that_contradict_the_prelude_are_dropped_in_both_spellings() {
+    fn conflicting_flags_are_dropped_in_both_spellings() {
         let given = strings(&[
             "-C",
             "opt-level=2",
@@ -141,6 +138,19 @@ mod tests {
             "-C",
             "strip=debuginfo",
         ]);
-        assert_eq!(for_cell(&given), strings(&["-C", "panic=unwind"]));
+        assert_eq!(
+            without_conflicting_flags(&given),
+            strings(&["-C", "panic=unwind"])
+        );
+    }
+
+    #[test]
+    fn arguments_are_read_back_as_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("arguments");
+        assert_eq!(read_arguments(&file), strings(&[]));
+        let arguments = strings(&["--extern", "itoa=/a folder/libitoa.rlib"]);
+        write_arguments(&file, &arguments).unwrap();
+        assert_eq!(read_arguments(&file), arguments);
     }
 }

@@ -2,10 +2,10 @@ use std::path::Path;
 
 use polars::prelude::{AnyValue, Column, DataFrame, DataType};
 
-use crate::command::submitted_trials;
+use crate::cli::submitted_trials;
 use crate::error::RunnerError;
-use crate::spec::Trial;
 use crate::store::{RESULT, Standing, SweepFolder, recorded_frame};
+use crate::sweep::Trial;
 
 /// A sweep with what its trials recorded.
 #[derive(Debug, Clone)]

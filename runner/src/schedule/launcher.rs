@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use chrono::{DateTime, Utc};
 
 use super::{Outcome, Process, Schedule};
-use crate::executor::single::signal_group;
+use crate::executor::process::ProcessGroup;
 
 /// Logs kept for each schedule.
 const LOGS: usize = 60;
@@ -139,7 +139,12 @@ impl Launched for SweepProcess {
     }
 
     fn signal(&mut self, signal: i32) {
-        signal_group(i32::try_from(self.child.id()).ok(), signal);
+        let group = i32::try_from(self.child.id())
+            .ok()
+            .and_then(ProcessGroup::led_by);
+        if let Some(group) = group {
+            group.signal(signal);
+        }
     }
 }
 

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Provenance;
 use crate::assignment::Assignment;
-use crate::spec::{DataHashes, Retry};
+use crate::sweep::{DataHashes, Retry};
 
 /// The version of `result.json`.
 pub const RESULT_VERSION: u64 = 1;
 
 /// An attempt's `spec.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AttemptSpec {
+pub struct SpecRecord {
     /// Of this structure.
     pub version: u64,
     /// The trial's identity.
@@ -35,7 +35,7 @@ pub struct AttemptSpec {
     pub provenance: Provenance,
 }
 
-impl AttemptSpec {
+impl SpecRecord {
     /// A spec of the current version, without data.
     pub fn new(
         trial: String,
@@ -75,7 +75,7 @@ pub struct AttemptResult {
     /// Whether every cell ran.
     pub status: Status,
     /// Why not.
-    pub cause: Option<Cause>,
+    pub cause: Option<FailureReason>,
     /// The name of the program that it ran; results of earlier versions of offmodel lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
@@ -113,7 +113,7 @@ pub enum Status {
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Cause {
+pub enum FailureReason {
     /// A cell raised an error.
     Cell {
         /// The cell's number.
@@ -170,7 +170,7 @@ pub enum Cause {
     },
 }
 
-impl Cause {
+impl FailureReason {
     /// How many retries a sweep file grants to failures of this kind.
     pub fn retries(&self, retry: &Retry) -> usize {
         match self {
@@ -191,7 +191,7 @@ impl Cause {
     }
 }
 
-impl std::fmt::Display for Cause {
+impl std::fmt::Display for FailureReason {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let in_cell =
             |cell: &Option<usize>| cell.map_or_else(String::new, |cell| format!("cell {cell}: "));
@@ -265,8 +265,8 @@ impl std::fmt::Display for Cause {
 }
 
 /// The cause told by an error of a cell.
-pub fn cause_of_error(cell: usize, error: &CellError) -> Cause {
-    Cause::Cell {
+pub fn failure_of_cell_error(cell: usize, error: &CellError) -> FailureReason {
+    FailureReason::Cell {
         cell,
         line: error.line,
         name: error.name.clone(),
@@ -275,11 +275,11 @@ pub fn cause_of_error(cell: usize, error: &CellError) -> Cause {
 }
 
 /// The cause told by how a process ended, `None` if it ended well. `cell` is the one that ran.
-pub fn cause_of_ending(ending: &ExitStatus, cell: Option<usize>) -> Option<Cause> {
+pub fn failure_of_exit_status(ending: &ExitStatus, cell: Option<usize>) -> Option<FailureReason> {
     match (ending.signal, ending.exit_code) {
-        (Some(signal), _) => Some(Cause::Signal { signal, cell }),
+        (Some(signal), _) => Some(FailureReason::Signal { signal, cell }),
         (None, Some(exit_code::SUCCESS)) if cell.is_none() => None,
-        (None, code) => Some(Cause::Exit {
+        (None, code) => Some(FailureReason::Exit {
             code: code.unwrap_or(exit_code::RUNTIME_FAILED),
             cell,
         }),
@@ -324,13 +324,13 @@ mod tests {
             seconds: 0.0,
             peak_memory: 0,
         };
-        assert_eq!(cause_of_ending(&ending(Some(0), None), None), None);
-        let left = cause_of_ending(&ending(Some(0), None), Some(4)).unwrap();
+        assert_eq!(failure_of_exit_status(&ending(Some(0), None), None), None);
+        let left = failure_of_exit_status(&ending(Some(0), None), Some(4)).unwrap();
         assert_eq!(
             left.to_string(),
             "cell 4: the program ended itself with exit code 0"
         );
-        let killed = cause_of_ending(&ending(None, Some(9)), Some(2)).unwrap();
+        let killed = failure_of_exit_status(&ending(None, Some(9)), Some(2)).unwrap();
         assert!(
             killed
                 .to_string()

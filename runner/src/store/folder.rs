@@ -3,7 +3,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::attempt::{AttemptResult, AttemptSpec, RESULT_VERSION, Status};
+use super::attempt::{AttemptResult, RESULT_VERSION, SpecRecord, Status};
 use super::runner::{Hold, RunnerRecord, runner_at_work};
 use super::submission::Submission;
 use super::{check_writable, write_atomically};
@@ -156,7 +156,7 @@ impl SweepFolder {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn create_attempt(&self, spec: &AttemptSpec) -> Result<PathBuf, RunnerError> {
+    pub fn create_attempt(&self, spec: &SpecRecord) -> Result<PathBuf, RunnerError> {
         let folder = self.attempt(&spec.trial, spec.attempt);
         let trial = self.trial(&spec.trial);
         fs::create_dir_all(&trial)
@@ -216,7 +216,7 @@ impl SweepFolder {
     }
 
     /// What an attempt was asked to do, if that is readable.
-    pub fn spec(&self, trial: &str, attempt: usize) -> Option<AttemptSpec> {
+    pub fn spec(&self, trial: &str, attempt: usize) -> Option<SpecRecord> {
         let text = fs::read_to_string(self.attempt(trial, attempt).join("spec.json")).ok()?;
         serde_json::from_str(&text).ok()
     }
@@ -260,7 +260,7 @@ impl AttemptResult {
     }
 }
 
-impl AttemptSpec {
+impl SpecRecord {
     /// Writes `spec.json` into an attempt's folder.
     ///
     /// # Errors

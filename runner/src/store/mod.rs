@@ -33,7 +33,8 @@ mod submission;
 
 pub use atomic::{check_writable, write_atomically};
 pub use attempt::{
-    AttemptResult, AttemptSpec, Cause, RESULT_VERSION, Status, cause_of_ending, cause_of_error,
+    AttemptResult, FailureReason, RESULT_VERSION, SpecRecord, Status, failure_of_cell_error,
+    failure_of_exit_status,
 };
 pub use data::{DataContent, DataError, DataFile, DataSet, Stamp, changed_since};
 pub use folder::{Standing, SweepFolder, TrialState};

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 use serde_json::Value;
 
-use super::{AttemptResult, Cause, Standing, SweepFolder};
+use super::{AttemptResult, FailureReason, Standing, SweepFolder};
 use crate::error::RunnerError;
-use crate::spec::Trial;
+use crate::sweep::Trial;
 
 /// Frames recorded under this name become `results.parquet`.
 pub const RESULT: &str = "result";
@@ -109,7 +109,7 @@ fn standings(folder: &SweepFolder, trials: &[Trial]) -> PolarsResult<DataFrame> 
         statuses.push(status);
         results.push(result);
     }
-    let cause = |result: &AttemptResult| result.cause.as_ref().map(Cause::to_string);
+    let cause = |result: &AttemptResult| result.cause.as_ref().map(FailureReason::to_string);
     let known = || results.iter().map(Option::as_ref);
     let ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
     let own = [

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RunnerError;
-use crate::terminal::note;
+use crate::terminal::errln;
 
 /// The version of `runner.json`.
 const VERSION: u64 = 1;
@@ -222,7 +222,7 @@ fn remove_abandoned(folder: &Path) -> Result<(), RunnerError> {
         if is_at_work {
             return Err(busy(folder, Some(record)));
         }
-        note!("the runner before this one ({record}) did not end in order; going on from there");
+        errln!("the runner before this one ({record}) did not end in order; going on from there");
     }
     fs::remove_file(&path).map_err(|source| RunnerError::Write { path, source })
 }
@@ -258,7 +258,7 @@ fn renew(folder: &Path, record: &RunnerRecord) -> bool {
         // A moment's failure to read.
         None => true,
         Some(other) => {
-            note!(
+            errln!(
                 "this runner was asleep for so long that another one took over ({other}): stopping"
             );
             // SAFETY: a plain system call; our own handler stops the sweep in order.

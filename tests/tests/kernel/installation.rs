@@ -1,9 +1,9 @@
-//! The kernel installed for Jupyter in a folder of its own, and the tools that use it.
+//! The kernel, installed for Jupyter in a temporary folder, and the Python tools that use it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A kernelspec and Jupyter's other folders, gone with the test.
+/// A kernelspec and Jupyter's other folders, which are removed after the test.
 pub(crate) struct Installation {
     folder: tempfile::TempDir,
 }
@@ -17,12 +17,12 @@ impl Installation {
         installation
     }
 
-    /// Where Jupyter looks for kernelspecs.
+    /// The data folder, in which Jupyter looks for kernelspecs.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// A Python script below `tests/`, yet to be started.
+    /// A command that runs a Python script below `tests/`.
     pub(crate) fn script(&self, python: &Path, script: &str) -> Command {
         let mut command = Command::new(python);
         command
@@ -37,7 +37,7 @@ impl Installation {
     }
 }
 
-/// Runs `offmodel kernel COMMAND` with Jupyter's data in `data`.
+/// Runs `offmodel kernel COMMAND` with Jupyter's data folder `data`.
 pub(crate) fn kernel_command(command: &str, data: &Path) -> Output {
     Command::new(program("offmodel"))
         .args(["kernel", command])
@@ -46,7 +46,8 @@ pub(crate) fn kernel_command(command: &str, data: &Path) -> Output {
         .expect("offmodel starts")
 }
 
-/// The Python that has all of `modules`; where there is none, says that the test is skipped.
+/// A Python that has all of `modules`; none if there is no such Python, and the test is then recorded
+/// as skipped.
 pub(crate) fn python_with(modules: &str) -> Option<PathBuf> {
     let python = match std::env::var_os("OFFMODEL_TEST_VENV") {
         Some(environment) => PathBuf::from(environment).join("bin/python"),
@@ -64,7 +65,7 @@ pub(crate) fn python_with(modules: &str) -> Option<PathBuf> {
     None
 }
 
-/// A program beside the folder that holds this test's own.
+/// A program of the workspace, which Cargo builds into the folder above the test's own.
 fn program(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("the path of this program");
     let program = this.ancestors().nth(2).expect("two folders up").join(name);

@@ -1,4 +1,4 @@
-//! Scripts of Python unit tests in `tests/jupyter/`.
+//! Runs the Python unit tests in `tests/jupyter/`.
 
 use crate::installation::{Installation, python_with};
 
@@ -18,7 +18,7 @@ fn nbclient_papermill_and_offmodel_run_give_the_same_outputs() {
 }
 
 #[test]
-fn interrupt_death_restart_and_end_are_survived() {
+fn interrupts_restarts_and_dying_processes_are_handled() {
     run_script("lifetime.py");
 }
 
@@ -32,9 +32,9 @@ fn run_script(name: &str) {
         .script(&python, &format!("jupyter/{name}"))
         .output()
         .expect("Python starts");
-    let told = String::from_utf8_lossy(&output.stderr);
-    println!("{}\n{told}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "{name} failed:\n{told}");
-    // unittest ends well also when it has found nothing to run.
-    assert!(!told.contains("Ran 0 tests"), "{name} ran no tests");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    println!("{}\n{messages}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{name} failed:\n{messages}");
+    // unittest succeeds also if it finds no tests.
+    assert!(!messages.contains("Ran 0 tests"), "{name} ran no tests");
 }

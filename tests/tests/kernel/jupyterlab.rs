@@ -1,8 +1,7 @@
-//! JupyterLab in headless Chromium: the scenarios in `tests/jupyterlab/`.
+//! Runs the scenarios in `tests/jupyterlab/` in JupyterLab in headless Chromium.
 //!
-//! Needs, besides `jupyterlab`, Chromium, Node.js, and playwright-core in the folder that
-//! `OFFMODEL_TEST_NODE` names. What the browser showed is kept in
-//! `target/test-artifacts/jupyterlab/`.
+//! They need `jupyterlab`, Chromium, Node.js, and playwright-core in the folder that
+//! `OFFMODEL_TEST_NODE` names. Screenshots are in `target/test-artifacts/jupyterlab/`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,21 +9,21 @@ use std::process::Command;
 use crate::installation::{Installation, python_with};
 
 #[test]
-fn the_toolbar_interrupts_and_restarts_and_the_editor_completes_and_explains() {
-    visit("buttons");
+fn the_toolbar_interrupts_and_restarts_and_the_editor_completes_and_inspects() {
+    run_scenario("buttons");
 }
 
 #[test]
 fn first_light_shows_its_table_its_figure_and_a_moving_progress_bar() {
-    visit("first_light");
+    run_scenario("first_light");
 }
 
 #[test]
 fn the_executed_notebook_of_a_trial_opens_with_its_outputs_in_place() {
-    visit("executed");
+    run_scenario("executed");
 }
 
-fn visit(scenario: &str) {
+fn run_scenario(scenario: &str) {
     let Some(python) = python_with("jupyterlab, nbformat") else {
         return;
     };
@@ -39,16 +38,16 @@ fn visit(scenario: &str) {
         .arg(artifacts().join(scenario))
         .output()
         .expect("Python starts");
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    println!("{stdout}");
     assert!(
         output.status.success(),
-        "{scenario} failed: {said}{}",
+        "{scenario} failed: {stdout}{}",
         String::from_utf8_lossy(&output.stderr)
     );
 }
 
-/// What the scenarios need and this machine lacks.
+/// The first tool that the scenarios need and this machine lacks, if any.
 fn missing_browser_tool() -> Option<&'static str> {
     let chromium = std::env::var_os("OFFMODEL_TEST_CHROMIUM")
         .map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
@@ -68,7 +67,7 @@ fn missing_browser_tool() -> Option<&'static str> {
     None
 }
 
-/// `test-artifacts/jupyterlab` in the target folder.
+/// The folder `test-artifacts/jupyterlab` in the target folder.
 fn artifacts() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()

@@ -1,8 +1,8 @@
-//! The real `offmodel-kernel` under the tools that researchers use: the Jupyter project's own
-//! conformance tests, nbclient, papermill, `jupyter console`, JupyterLab in Chromium.
+//! The installed kernel under the tools that researchers use: Jupyter's conformance tests, nbclient,
+//! papermill, `jupyter console`, and JupyterLab in Chromium.
 //!
-//! Needs what `tests/requirements.txt` lists: in the virtual environment `OFFMODEL_TEST_VENV`,
-//! or beside `python3`. A test whose tools are missing says so and passes.
+//! They need the packages in `tests/requirements.txt`, in the virtual environment that
+//! `OFFMODEL_TEST_VENV` names or for `python3`. Tests whose tools are missing are skipped.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on may panic")]
 

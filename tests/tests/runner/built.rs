@@ -172,7 +172,7 @@ fn a_folder_that_holds_something_else_is_not_replaced_and_one_that_was_built_is(
         .failed(3, "thesis exists and was not built by offmodel");
     bench
         .offmodel(&["build", "n.ipynb", "-o", "built", "--with", "../secrets"])
-        .failed(3, "../secrets does not lie in the notebook's folder");
+        .failed(3, "../secrets is not in the notebook's folder");
     bench.notebook("bad.ipynb", &["let x: i64 = \"text\";"]);
     bench
         .offmodel(&["build", "bad.ipynb", "-o", "built"])

@@ -1,33 +1,34 @@
-//! Drawing the cells, labels and colour bar of a heatmap.
+//! Draws the cells, labels and colour bar of a heatmap.
 
 use polars::prelude::DataFrame;
 
 use super::HeatmapAxes;
-use super::layout::{BAR_WIDTH, CELL_HEIGHT, Layout, VALUE_SIZE, scale_marks};
+use super::layout::{BAR_WIDTH, CELL_HEIGHT, Layout, VALUE_SIZE, scale_ticks};
 use super::table::{PanelValues, Table};
-use crate::figures::axes::{LABEL_SIZE, MARGIN, MARK_SIZE, draw_title, widest};
 use crate::figures::figure::{Figure, FigureError};
-use crate::figures::numerals::fixed;
 use crate::figures::paint::{FADED_INK, MISSING, axis_stroke, diverging};
+use crate::figures::panel::{LABEL_SIZE, MARGIN, TICK_LABEL_SIZE, draw_title, widest};
 use crate::figures::scene::{Align, Fill, Point, Scene, Text};
+use crate::figures::ticks::fixed;
 use crate::figures::typeface::{Weight, fitting};
 
-/// Gap between cells, where the paper shows.
+/// White gap between cells.
 const CELL_GAP: f64 = 1.0;
-/// Steps of colour in the bar.
+/// Rectangles of one colour that make up the colour bar.
 const BAR_STEPS: u32 = 100;
 
-/// Draws the cells with their numbers on a diverging scale centred at zero. Rows, columns and panels come in order of
-/// first appearance; a cell without value is grey.
+/// Draws cells with their numbers, coloured on a diverging scale centred at zero. Rows, columns and
+/// panels are in order of first appearance; a cell without value is grey.
 ///
 /// # Errors
-/// A missing or wrong column, no rows, two values for one cell, a value that is not finite, a limit that is not
-/// positive, or more labels than can be read.
+/// When a column is missing or has the wrong type, there are no values, a cell has two values, a
+/// value is not finite, the limit is not positive, or there are more labels than a reader can tell
+/// apart.
 pub fn heatmap(frame: &DataFrame, axes: &HeatmapAxes) -> Result<Figure, FigureError> {
     let table = Table::read(frame, axes)?;
     let layout = Layout::of(&table, axes);
     let mut scene = Scene::new(layout.width, layout.height);
-    draw_title(&mut scene, &axes.title);
+    draw_title(&mut scene, &axes.options.title);
     for (index, panel) in table.panels.iter().enumerate() {
         draw_panel(
             &mut scene,
@@ -39,7 +40,7 @@ pub fn heatmap(frame: &DataFrame, axes: &HeatmapAxes) -> Result<Figure, FigureEr
         );
     }
     draw_scale(&mut scene, &table, axes, &layout);
-    Ok(Figure::new(scene, &axes.title))
+    Ok(Figure::new(scene, &axes.options.title))
 }
 
 fn draw_panel(
@@ -74,27 +75,27 @@ fn draw_panel(
     for (row, label) in layout.row_labels.iter().enumerate() {
         let middle = top + (row as f64 + 0.5) * CELL_HEIGHT;
         scene.text(
-            Text::new(label, (left - 7.0, middle), MARK_SIZE)
+            Text::new(label, (left - 7.0, middle), TICK_LABEL_SIZE)
                 .align(Align::End)
                 .centred_vertically(),
         );
     }
     for (column, label) in layout.column_labels.iter().enumerate() {
         let middle = left + (column as f64 + 0.5) * layout.cell_width;
-        let text = if layout.turn == 0.0 {
-            let under = top + height + 5.0 + MARK_SIZE / 2.0;
-            Text::new(label, (middle, under), MARK_SIZE).align(Align::Middle)
+        let text = if layout.label_rotation == 0.0 {
+            let under = top + height + 5.0 + TICK_LABEL_SIZE / 2.0;
+            Text::new(label, (middle, under), TICK_LABEL_SIZE).align(Align::Middle)
         } else {
-            Text::new(label, (middle + 2.0, top + height + 9.0), MARK_SIZE)
+            Text::new(label, (middle + 2.0, top + height + 9.0), TICK_LABEL_SIZE)
                 .align(Align::End)
-                .rotate(layout.turn)
+                .rotate(layout.label_rotation)
         };
         scene.text(text.centred_vertically());
     }
     let below = layout.panel_height - layout.above - 12.0 - 4.0;
     scene.text(
         Text::new(
-            fitting(&axes.columns, LABEL_SIZE, Weight::Regular, width),
+            fitting(&axes.options.x_label, LABEL_SIZE, Weight::Regular, width),
             (left + width / 2.0, top + below),
             LABEL_SIZE,
         )
@@ -102,7 +103,12 @@ fn draw_panel(
     );
     scene.text(
         Text::new(
-            fitting(&axes.rows, LABEL_SIZE, Weight::Regular, height.max(60.0)),
+            fitting(
+                &axes.options.y_label,
+                LABEL_SIZE,
+                Weight::Regular,
+                height.max(60.0),
+            ),
             (left - layout.left + LABEL_SIZE, top + height / 2.0),
             LABEL_SIZE,
         )
@@ -139,7 +145,7 @@ fn draw_cell(
     }
 }
 
-/// The colour bar to the right of all panels.
+/// Draws the colour bar to the right of all panels.
 fn draw_scale(scene: &mut Scene, table: &Table, axes: &HeatmapAxes, layout: &Layout) {
     let (_, top) = layout.corner(0);
     let last = layout.corner(table.panels.len() - 1).1;
@@ -147,16 +153,16 @@ fn draw_scale(scene: &mut Scene, table: &Table, axes: &HeatmapAxes, layout: &Lay
     let height = (bottom - top)
         .clamp(120.0, 320.0)
         .min(layout.height - top - MARGIN);
-    let marks = scale_marks(table.limit);
-    let labels = marks.labels();
-    let right = layout.width - MARGIN - LABEL_SIZE - 12.0 - widest(&labels, MARK_SIZE) - 8.0;
+    let ticks = scale_ticks(table.limit);
+    let labels = ticks.labels();
+    let right = layout.width - MARGIN - LABEL_SIZE - 12.0 - widest(&labels, TICK_LABEL_SIZE) - 8.0;
     let left = right - BAR_WIDTH;
     let at = |value: f64| top + (1.0 - (value / table.limit + 1.0) / 2.0) * height;
 
     for step in 0..BAR_STEPS {
         let share = |step: u32| f64::from(step) / f64::from(BAR_STEPS);
         let value = table.limit * (1.0 - 2.0 * (share(step) + 0.5 / f64::from(BAR_STEPS)));
-        // Steps overlap downwards, or a viewer would show the paper between them.
+        // Steps overlap downwards, so that viewers show no white lines between them.
         let end = (top + (share(step + 1)) * height + 0.6).min(top + height);
         scene.rectangle(
             (left, top + share(step) * height),
@@ -164,14 +170,14 @@ fn draw_scale(scene: &mut Scene, table: &Table, axes: &HeatmapAxes, layout: &Lay
             Fill::solid(diverging(value, table.limit)),
         );
     }
-    for (value, label) in marks.values.iter().zip(labels.iter()) {
+    for (value, label) in ticks.values.iter().zip(labels.iter()) {
         if value.abs() > table.limit * 1.000_001 {
             continue;
         }
         let y = at(*value);
         scene.line((right, y), (right + 3.0, y), axis_stroke());
         scene.text(
-            Text::new(label, (right + 7.0, y), MARK_SIZE)
+            Text::new(label, (right + 7.0, y), TICK_LABEL_SIZE)
                 .color(FADED_INK)
                 .centred_vertically(),
         );

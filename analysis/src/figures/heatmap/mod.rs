@@ -1,4 +1,4 @@
-//! A table of numbers as coloured cells, one panel or several with one scale.
+//! Heatmaps: tables of numbers as coloured cells, in one panel or in several with the same scale.
 
 mod draw;
 mod layout;

@@ -1,41 +1,37 @@
-//! Reading the cells of a heatmap from a frame.
+//! Reads the cells of a heatmap from a frame.
 
 use polars::prelude::DataFrame;
 
 use super::HeatmapAxes;
-use crate::columns::{distinct, labels, optional_numbers};
+use crate::columns::{Categories, optional_numbers};
 use crate::figures::figure::{FigureError, check_finite};
-use crate::figures::numerals::Marks;
+use crate::figures::ticks::Ticks;
 
-/// Rows and columns of a panel.
-const SIDE_LIMIT: usize = 100;
-/// Panels of a figure.
-const PANEL_LIMIT: usize = 16;
+/// Most rows, and most columns, of a panel.
+const MAX_SIDE: usize = 100;
+const MAX_PANELS: usize = 16;
 
 /// The numbers of a frame by panel, row and column.
 pub(super) struct Table {
     pub(super) rows: Vec<String>,
     pub(super) columns: Vec<String>,
     pub(super) panels: Vec<PanelValues>,
-    /// Absolute value at which the colours saturate.
+    /// The absolute value at which the colours saturate.
     pub(super) limit: f64,
 }
 
-/// One panel of a table.
+/// The values of one panel.
 pub(super) struct PanelValues {
     pub(super) name: String,
-    /// Row by row.
+    /// The cells of the first row, then those of the second, and so on.
     pub(super) values: Vec<Option<f64>>,
 }
 
 impl Table {
     pub(super) fn read(frame: &DataFrame, axes: &HeatmapAxes) -> Result<Self, FigureError> {
-        let row_of = labels(frame, &axes.rows)?;
-        let column_of = labels(frame, &axes.columns)?;
-        let panel_of = match &axes.panels {
-            Some(column) => labels(frame, column)?,
-            None => vec![String::new(); row_of.len()],
-        };
+        let rows = Categories::read(frame, &axes.options.y)?;
+        let columns = Categories::read(frame, &axes.options.x)?;
+        let panel_names = Categories::read_optional(frame, axes.panels.as_deref())?;
         let values = optional_numbers(frame, &axes.value)?;
         let present: Vec<f64> = values.iter().copied().flatten().collect();
         if present.is_empty() {
@@ -45,56 +41,50 @@ impl Table {
         }
         check_finite(&axes.value, &present)?;
 
-        let (rows, columns) = (distinct(&row_of), distinct(&column_of));
-        let names = distinct(&panel_of);
         for (what, count, limit) in [
-            ("rows", rows.len(), SIDE_LIMIT),
-            ("columns", columns.len(), SIDE_LIMIT),
-            ("panels", names.len(), PANEL_LIMIT),
+            ("rows", rows.names.len(), MAX_SIDE),
+            ("columns", columns.names.len(), MAX_SIDE),
+            ("panels", panel_names.names.len(), MAX_PANELS),
         ] {
             if count > limit {
                 return Err(FigureError::TooMany { what, count, limit });
             }
         }
-        let mut panels: Vec<PanelValues> = names
+        let cells = rows.names.len() * columns.names.len();
+        let mut panels: Vec<PanelValues> = panel_names
+            .names
             .iter()
             .map(|name| PanelValues {
                 name: name.clone(),
-                values: vec![None; rows.len() * columns.len()],
+                values: vec![None; cells],
             })
             .collect();
-        let mut taken = vec![false; panels.len() * rows.len() * columns.len()];
-        let find = |known: &[String], name: &String| {
-            known.iter().position(|other| other == name).unwrap_or(0)
-        };
-        for (line, value) in values.into_iter().enumerate() {
-            let panel = find(&names, &panel_of[line]);
-            let cell =
-                find(&rows, &row_of[line]) * columns.len() + find(&columns, &column_of[line]);
-            let taken = &mut taken[panel * rows.len() * columns.len() + cell];
-            if *taken {
-                let place = [&row_of[line], &column_of[line], &panel_of[line]];
-                let place: Vec<&str> = place
+        let mut has_row = vec![false; panels.len() * cells];
+        for (row, value) in values.into_iter().enumerate() {
+            let panel = panel_names.of_row[row];
+            let cell = rows.of_row[row] * columns.names.len() + columns.of_row[row];
+            if std::mem::replace(&mut has_row[panel * cells + cell], true) {
+                let labels = [rows.label(row), columns.label(row), panel_names.label(row)];
+                let labels: Vec<&str> = labels
                     .into_iter()
-                    .map(String::as_str)
-                    .filter(|part| !part.is_empty())
+                    .filter(|label| !label.is_empty())
                     .collect();
                 return Err(FigureError::Duplicate {
-                    place: place.join(", "),
+                    place: labels.join(", "),
                 });
             }
-            *taken = true;
             panels[panel].values[cell] = value;
         }
         Ok(Self {
             limit: scale_limit(&present, axes)?,
-            rows,
-            columns,
+            rows: rows.names,
+            columns: columns.names,
             panels,
         })
     }
 }
 
+/// The absolute value at which the colours saturate.
 fn scale_limit(values: &[f64], axes: &HeatmapAxes) -> Result<f64, FigureError> {
     match axes.limit {
         Some(limit) if limit.is_finite() && limit > 0.0 => Ok(limit),
@@ -110,7 +100,7 @@ fn scale_limit(values: &[f64], axes: &HeatmapAxes) -> Result<f64, FigureError> {
             Ok(if largest == 0.0 {
                 1.0
             } else {
-                Marks::covering(0.0, largest, 5).high()
+                Ticks::covering(0.0, largest, 5).high()
             })
         }
     }

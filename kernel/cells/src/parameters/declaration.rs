@@ -1,10 +1,11 @@
+//! The declarations in a `parameters` cell.
+
 use serde_json::Value;
 use syn::parse::Parser;
 
-use super::ParameterType;
-use super::kind::SUPPORTED;
-use super::literal::literal;
-use crate::Cell;
+use super::literal::value_of_literal;
+use super::parameter_type::{ParameterType, SUPPORTED_TYPES};
+use crate::cell::Cell;
 use crate::position::offset_of;
 
 /// One parameter of a notebook.
@@ -12,59 +13,60 @@ use crate::position::offset_of;
 pub struct Parameter {
     /// The variable's name.
     pub name: String,
-    /// Whether it was declared `mut`.
+    /// Whether the variable is declared `mut`.
     pub mutable: bool,
-    /// Its type.
+    /// The type.
     pub kind: ParameterType,
-    /// Its type as the cell writes it.
+    /// The type as it is written in the cell.
     pub type_text: String,
-    /// The default's value, where it is a literal; other expressions are evaluated by the
-    /// program only.
+    /// The default value, if it is a literal. Only the program can evaluate other expressions.
     pub default: Option<Value>,
-    /// The default as the cell writes it.
+    /// The default as it is written in the cell.
     pub default_text: String,
-    /// The end of the `let` statement, semicolon included: a byte offset of the cell's code.
+    /// The byte offset of [`Cell::code`] after the semicolon of the `let` statement.
     pub end: usize,
 }
 
-/// A declaration in the `parameters` cell that cannot be a parameter.
+/// Why a declaration in the `parameters` cell cannot be a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParameterError {
-    /// `let x = 1;`.
+    /// The declaration has no type: `let x = 1;`.
     #[error(
-        "line {line}: parameter `{name}` needs a type, as in `let {name}: i64 = ...;` (known: {SUPPORTED})"
+        "line {line}: parameter `{name}` needs a type, as in `let {name}: i64 = ...;` (known: {SUPPORTED_TYPES})"
     )]
     Untyped {
         /// Line in the cell, from 1.
         line: usize,
-        /// The variable.
+        /// The variable's name.
         name: String,
     },
-    /// A type that no value can be given for from outside.
-    #[error("line {line}: parameter `{name}` has the type `{found}`, expected one of {SUPPORTED}")]
+    /// The type is not one of those that a value can be passed for.
+    #[error(
+        "line {line}: parameter `{name}` has the type `{found}`, expected one of {SUPPORTED_TYPES}"
+    )]
     UnsupportedType {
         /// Line in the cell, from 1.
         line: usize,
-        /// The variable.
+        /// The variable's name.
         name: String,
         /// The type as written.
         found: String,
     },
-    /// `let x: i64;`.
+    /// The declaration has no default: `let x: i64;`.
     #[error("line {line}: parameter `{name}` needs a default value")]
     WithoutDefault {
         /// Line in the cell, from 1.
         line: usize,
-        /// The variable.
+        /// The variable's name.
         name: String,
     },
-    /// The same name twice.
+    /// Two declarations have the same name.
     #[error("line {line}: parameter `{name}` is declared twice")]
     Duplicate {
         /// Line in the cell, from 1.
         line: usize,
-        /// The variable.
+        /// The variable's name.
         name: String,
     },
 }
@@ -74,7 +76,7 @@ pub enum ParameterError {
 /// # Errors
 /// When a `let` of the cell has no type, no default, or a type that values cannot be given for.
 pub fn parameters(cell: &Cell) -> Result<Vec<Parameter>, ParameterError> {
-    // The cell was parsed from this very text.
+    // Cannot fail: `cell` is the result of parsing this text.
     let statements = syn::Block::parse_within
         .parse_str(&cell.code)
         .unwrap_or_default();
@@ -83,7 +85,7 @@ pub fn parameters(cell: &Cell) -> Result<Vec<Parameter>, ParameterError> {
         let syn::Stmt::Local(local) = statement else {
             continue;
         };
-        if let Some(parameter) = declared(&cell.code, local)? {
+        if let Some(parameter) = parse_declaration(&cell.code, local)? {
             if parameters.iter().any(|known| known.name == parameter.name) {
                 let line = local.let_token.span.start().line;
                 return Err(ParameterError::Duplicate {
@@ -97,9 +99,9 @@ pub fn parameters(cell: &Cell) -> Result<Vec<Parameter>, ParameterError> {
     Ok(parameters)
 }
 
-/// The parameter that a `let` declares; `None` for derived values and for patterns such as
-/// `let (a, b) = ...`.
-fn declared(code: &str, local: &syn::Local) -> Result<Option<Parameter>, ParameterError> {
+/// The parameter that a `let` declares; none if it derives a value or has a pattern such as
+/// `(a, b)`.
+fn parse_declaration(code: &str, local: &syn::Local) -> Result<Option<Parameter>, ParameterError> {
     use syn::spanned::Spanned;
     let line = local.let_token.span.start().line;
     let (pattern, written) = match &local.pat {
@@ -114,7 +116,11 @@ fn declared(code: &str, local: &syn::Local) -> Result<Option<Parameter>, Paramet
         code[offset_of(code, span.start())..offset_of(code, span.end())].to_owned()
     };
     let Some(written) = written else {
-        return match local.init.as_ref().and_then(|init| literal(&init.expr)) {
+        return match local
+            .init
+            .as_ref()
+            .and_then(|init| value_of_literal(&init.expr))
+        {
             Some(_) => Err(ParameterError::Untyped { line, name }),
             None => Ok(None),
         };
@@ -133,7 +139,7 @@ fn declared(code: &str, local: &syn::Local) -> Result<Option<Parameter>, Paramet
     Ok(Some(Parameter {
         name,
         mutable: variable.mutability.is_some(),
-        default: literal(&default.expr).and_then(|value| kind.check(&value).ok()),
+        default: value_of_literal(&default.expr).and_then(|value| kind.check(&value).ok()),
         kind,
         type_text,
         default_text: text(default.expr.span()),
@@ -147,22 +153,28 @@ mod tests {
 
     use super::*;
 
-    fn of(source: &str) -> Result<Vec<Parameter>, ParameterError> {
+    fn parameters_of(source: &str) -> Result<Vec<Parameter>, ParameterError> {
         parameters(&crate::parse(source).unwrap())
     }
 
     #[test]
     fn every_typed_let_is_a_parameter_with_its_default() {
-        let found = of(
+        let found = parameters_of(
             "use std::fmt;\nlet seed: u64 = 1;\nlet mut rate: f64 = -5e-5; // per step\nlet data: String = \"on\".to_owned();\nlet levels: Vec<i64> = vec![1, -2];\nlet cap: Option<usize> = None;\nlet computed: usize = 2 + 2;",
         )
         .unwrap();
-        let told: Vec<_> = found
+        let summary: Vec<_> = found
             .iter()
-            .map(|p| (p.name.as_str(), p.mutable, p.default.clone()))
+            .map(|parameter| {
+                (
+                    parameter.name.as_str(),
+                    parameter.mutable,
+                    parameter.default.clone(),
+                )
+            })
             .collect();
         assert_eq!(
-            told,
+            summary,
             [
                 ("seed", false, Some(json!(1))),
                 ("rate", true, Some(json!(-5e-5))),
@@ -177,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn a_declaration_that_cannot_be_a_parameter_is_named_with_its_line() {
-        let message = |source| of(source).unwrap_err().to_string();
+    fn an_invalid_declaration_is_reported_with_its_line() {
+        let message = |source| parameters_of(source).unwrap_err().to_string();
         assert!(
             message("let a: i64 = 1;\nlet x = 1;")
                 .starts_with("line 2: parameter `x` needs a type")

@@ -1,9 +1,11 @@
+//! Values of literals, without a compiler.
+
 use serde_json::Value;
 use syn::parse::Parser;
 
-/// The value of an expression that needs no compiler: literals, `vec![..]`, `None`, `Some(..)`,
-/// `Vec::new()`, and strings made from literals.
-pub(super) fn literal(expression: &syn::Expr) -> Option<Value> {
+/// The value of a literal: numbers, booleans and strings, also in `vec![..]`, `None`, `Some(..)`,
+/// `Vec::new()` and `String::from(..)`. None for any other expression.
+pub(super) fn value_of_literal(expression: &syn::Expr) -> Option<Value> {
     match expression {
         syn::Expr::Lit(literal) => match &literal.lit {
             syn::Lit::Bool(value) => Some(Value::from(value.value)),
@@ -26,13 +28,13 @@ pub(super) fn literal(expression: &syn::Expr) -> Option<Value> {
             expr,
             ..
         }) => {
-            let value = literal(expr)?;
+            let value = value_of_literal(expr)?;
             match value.as_i64() {
                 Some(number) => Some(Value::from(-number)),
                 None => value.as_f64().map(|number| Value::from(-number)),
             }
         }
-        syn::Expr::Paren(inner) => literal(&inner.expr),
+        syn::Expr::Paren(inner) => value_of_literal(&inner.expr),
         syn::Expr::Macro(call) if call.mac.path.is_ident("vec") => {
             type Elements = syn::punctuated::Punctuated<syn::Expr, syn::Token![,]>;
             let elements = Elements::parse_terminated
@@ -40,7 +42,7 @@ pub(super) fn literal(expression: &syn::Expr) -> Option<Value> {
                 .ok()?;
             elements
                 .iter()
-                .map(literal)
+                .map(value_of_literal)
                 .collect::<Option<Vec<_>>>()
                 .map(Value::Array)
         }
@@ -49,7 +51,7 @@ pub(super) fn literal(expression: &syn::Expr) -> Option<Value> {
             let is_conversion = ["to_owned", "to_string", "into"]
                 .iter()
                 .any(|name| call.method == name);
-            literal(&call.receiver).filter(|value| is_conversion && value.is_string())
+            value_of_literal(&call.receiver).filter(|value| is_conversion && value.is_string())
         }
         syn::Expr::Call(call) => {
             let syn::Expr::Path(function) = &*call.func else {
@@ -65,8 +67,8 @@ pub(super) fn literal(expression: &syn::Expr) -> Option<Value> {
             match (&names[..], call.args.len()) {
                 (["Vec", "new"], 0) => Some(Value::Array(Vec::new())),
                 (["String", "new"], 0) => Some(Value::from("")),
-                (["Some"], 1) => literal(&call.args[0]),
-                (["String", "from"], 1) => literal(&call.args[0]).filter(Value::is_string),
+                (["Some"], 1) => value_of_literal(&call.args[0]),
+                (["String", "from"], 1) => value_of_literal(&call.args[0]).filter(Value::is_string),
                 _ => None,
             }
         }

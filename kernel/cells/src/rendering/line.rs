@@ -1,38 +1,40 @@
+//! One line of a rendered message, split into margin and content.
+
 use std::ops::Range;
 
 use super::styled::Styled;
 
-/// A line of a rendering: those with a margin are `NUMBER | text` or `       | text`.
+/// A line of a rendered message. Lines with a margin are `NUMBER | text` or `       | text`.
 #[derive(Debug)]
 pub(super) struct Line {
     pub kind: Kind,
-    /// What stands behind the margin, from the separator on.
+    /// The content after the margin, from the separator on.
     pub rest: Styled,
-    /// The margin as it was, for its colour.
-    margin: Styled,
+    /// The whole line as rustc rendered it; new margins take their colour from it.
+    rendered: Styled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A line of the generated file.
+    /// A line of the generated file, with its number in the margin.
     Numbered(usize),
-    /// Marks and labels under such a line.
+    /// Marks and labels under a numbered line.
     Marks,
-    /// `-->` or `:::`.
-    Place,
+    /// `--> FILE:LINE:COLUMN`, or `:::` for other files.
+    Position,
     /// `= note: ...`
     Note,
-    /// `...`, where lines are left out.
-    Elided,
-    /// A headline.
+    /// `...` in place of omitted lines.
+    Omission,
+    /// Any line without a margin, such as `error[E0425]: ...`.
     Plain,
 }
 
 impl Line {
-    pub fn parse(line: &str) -> Self {
-        let margin = Styled::parse(line);
-        let text = margin.text();
-        // Whatever is skipped below is ASCII: bytes are characters.
+    pub(super) fn parse(line: &str) -> Self {
+        let rendered = Styled::parse(line);
+        let text = rendered.text();
+        // Everything skipped below is ASCII, so byte offsets are character offsets.
         let indentation = text.bytes().take_while(|&byte| byte == b' ').count();
         let digits = text[indentation..]
             .bytes()
@@ -44,56 +46,59 @@ impl Line {
             .take_while(|&byte| byte == b' ')
             .count();
         let start = behind_number + blanks;
-        let behind = &text[start..];
+        let content = &text[start..];
         let number = text[indentation..behind_number].parse();
         let (kind, start) = match number {
-            Ok(number) if behind.starts_with(['|', '~', '+', '-']) => {
+            Ok(number) if content.starts_with(['|', '~', '+', '-']) => {
                 (Kind::Numbered(number), start)
             }
             _ if text.starts_with("...") => {
                 let gap = text[3..].bytes().take_while(|&byte| byte == b' ').count();
-                (Kind::Elided, 3 + gap)
+                (Kind::Omission, 3 + gap)
             }
             _ if indentation == 0 || digits > 0 => (Kind::Plain, 0),
-            _ if behind.starts_with('|') => (Kind::Marks, start),
-            _ if behind.starts_with('=') => (Kind::Note, start),
-            _ if behind.starts_with("-->") || behind.starts_with(":::") => (Kind::Place, start),
+            _ if content.starts_with('|') => (Kind::Marks, start),
+            _ if content.starts_with('=') => (Kind::Note, start),
+            _ if content.starts_with("-->") || content.starts_with(":::") => {
+                (Kind::Position, start)
+            }
             _ => (Kind::Plain, 0),
         };
         Self {
             kind,
-            rest: margin.from(start),
-            margin,
+            rest: rendered.from(start),
+            rendered,
         }
     }
 
-    /// The line with this label in a margin of this width.
-    pub fn with_margin(&self, label: &str, width: usize) -> String {
+    /// Renders the line with `label` in a margin of `width` characters.
+    pub(super) fn with_margin(&self, label: &str, width: usize) -> String {
         let indentation = " ".repeat(width);
         let rest = &self.rest;
         match self.kind {
             Kind::Numbered(_) => {
-                let text = self.margin.text();
+                let text = self.rendered.text();
                 let number = text.bytes().take_while(|&byte| byte == b' ').count();
-                let label = self.margin.like(number, &format!("{label:>width$}"));
+                let label = self.rendered.like(number, &format!("{label:>width$}"));
                 format!("{label} {rest}")
             }
-            Kind::Place => format!("{indentation}{rest}"),
+            Kind::Position => format!("{indentation}{rest}"),
             Kind::Marks | Kind::Note => format!("{indentation} {rest}"),
-            Kind::Elided if rest.text().is_empty() => self.margin.like(0, "...").to_string(),
-            Kind::Elided => format!(
+            Kind::Omission if rest.text().is_empty() => self.rendered.like(0, "...").to_string(),
+            Kind::Omission => format!(
                 "{} {rest}",
-                self.margin.like(0, &format!("{:<width$}", "..."))
+                self.rendered.like(0, &format!("{:<width$}", "..."))
             ),
             Kind::Plain => rest.to_string(),
         }
     }
 
-    /// Takes code that the user did not write out of a numbered line; tells where it was.
-    pub fn without_inserted(&mut self, inserted: &[&str]) -> Vec<Range<usize>> {
+    /// Removes generated code from a numbered line. Returns the columns that it was in, from the
+    /// last to the first.
+    pub(super) fn remove_inserted(&mut self, inserted: &[&str]) -> Vec<Range<usize>> {
         let mut removed = Vec::new();
         for code in inserted {
-            // From the back: earlier places stay where they are.
+            // From the back, so that the offsets of earlier matches stay valid.
             while let Some(start) = self.rest.text().rfind(code) {
                 let start = self.rest.text()[..start].chars().count();
                 let range = start..start + code.chars().count();
@@ -104,20 +109,20 @@ impl Line {
         removed
     }
 
-    /// Moves marks to where the code that they stand under is now.
-    pub fn close_gaps(&mut self, removed: &[Range<usize>]) {
+    /// Removes the same columns from a line of marks, so that marks stay under their code.
+    pub(super) fn remove_columns(&mut self, removed: &[Range<usize>]) {
         for range in removed {
             let text: Vec<char> = self.rest.text().chars().collect();
             let gap = text.get(range.start..range.end.min(text.len()));
-            // A label's words stand behind all marks of their line and point at nothing.
+            // The words of a label belong to no column; they stay.
             if gap.is_some_and(|gap| gap.iter().all(|c| " ^-~+_|".contains(*c))) {
                 self.rest.replace(range.clone(), "");
             }
         }
     }
 
-    /// Drops what stands behind the user's own line.
-    pub fn end_with(&mut self, original: &str) {
+    /// Removes everything after the user's own line.
+    pub(super) fn truncate_after(&mut self, original: &str) {
         let text = self.rest.text();
         let shown = text.get(2..).unwrap_or_default();
         if !original.is_empty() && shown.starts_with(original) {

@@ -1,13 +1,11 @@
-//! rustc's own rendering of a message, with the generated file's lines replaced by the cells'.
+//! rustc's rendered messages, with the lines of generated code replaced by those of cells.
 //!
-//! The live kernel and the batch program generate different files around the same cells; both
-//! tell, as [`Origins`], where a line of theirs came from, and both show what [`in_cells`] makes
-//! of the compiler's words: source lines of notes, suggestions and colours included.
+//! The live session and compiled programs generate different code around the same cells. Each
+//! describes its code as a [`SourceMap`], and [`render_in_cells`] rewrites the text that rustc
+//! rendered: notes, suggestions and colours stay, because only rustc knows them.
 
-mod headline;
 mod line;
 mod rewrite;
 mod styled;
 
-pub use headline::headline;
-pub use rewrite::{Origins, Place, in_cells};
+pub use rewrite::{CellPosition, SourceMap, headline, render_in_cells};

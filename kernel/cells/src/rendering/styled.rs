@@ -1,9 +1,11 @@
+//! Text with terminal colours.
+
 use std::fmt::{Display, Formatter, Result};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// A line of text whose characters carry the terminal's colours (escape sequences of the form
-/// `ESC [ ... m`), so that it can be edited by what is seen of it.
+/// A line of text in which every character has its colours (escape sequences `ESC [ ... m`), so that
+/// edits count visible characters only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Styled(Vec<(char, Rc<str>)>);
 
@@ -11,7 +13,8 @@ const ESCAPE: &str = "\u{1b}[";
 const RESET: &str = "\u{1b}[0m";
 
 impl Styled {
-    pub fn parse(line: &str) -> Self {
+    /// Parses a line with escape sequences.
+    pub(super) fn parse(line: &str) -> Self {
         let mut characters = Vec::new();
         let mut style: Rc<str> = Rc::from("");
         let mut rest = line;
@@ -34,31 +37,31 @@ impl Styled {
         Self(characters)
     }
 
-    /// What is seen of it.
-    pub fn text(&self) -> String {
+    /// The visible characters.
+    pub(super) fn text(&self) -> String {
         self.0.iter().map(|(character, _)| character).collect()
     }
 
-    /// The part from a character on.
-    pub fn from(&self, start: usize) -> Self {
+    /// The part from the character `start` on.
+    pub(super) fn from(&self, start: usize) -> Self {
         Self(self.0.get(start..).unwrap_or_default().to_vec())
     }
 
-    /// Keeps so many characters.
-    pub fn truncate(&mut self, length: usize) {
+    /// Keeps the first `length` characters.
+    pub(super) fn truncate(&mut self, length: usize) {
         self.0.truncate(length);
     }
 
-    /// Puts a text in the place of these characters, in the style of the first of them.
-    pub fn replace(&mut self, range: Range<usize>, text: &str) {
+    /// Replaces a range of characters by a text in the style of the first of them.
+    pub(super) fn replace(&mut self, range: Range<usize>, text: &str) {
         let range = range.start.min(self.0.len())..range.end.min(self.0.len());
         let style = self.style(range.start);
         let replacement: Vec<_> = text.chars().map(|c| (c, Rc::clone(&style))).collect();
         self.0.splice(range, replacement);
     }
 
-    /// A text in the style of one of the characters.
-    pub fn like(&self, index: usize, text: &str) -> Self {
+    /// A text in the style of the character `index`.
+    pub(super) fn like(&self, index: usize, text: &str) -> Self {
         let style = self.style(index);
         Self(text.chars().map(|c| (c, Rc::clone(&style))).collect())
     }
@@ -109,7 +112,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_can_be_read(text in ".*") {
+        fn any_text_can_be_parsed(text in ".*") {
             let line = Styled::parse(&text);
             let again = Styled::parse(&line.to_string());
             proptest::prop_assert_eq!(line.text(), again.text());

@@ -1,4 +1,4 @@
-//! The built-in benchmark: school arithmetic in four levels, made from a seed.
+//! The built-in benchmark: school arithmetic in four levels, generated from a seed.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use super::task::{Benchmark, Item};
 
 /// Number of levels.
 const LEVELS: u32 = 4;
-/// The fewest different questions that a level has: of two numbers from 2 to 9.
-const SMALLEST_LEVEL: usize = 64;
+/// Distinct questions on the smallest level: pairs of numbers from 2 to 9.
+const MAX_ITEMS_PER_LEVEL: usize = 64;
 
-/// Sums and products, `items_per_level` different ones on each of four levels:
+/// Generates `items_per_level` distinct sums or products on each of four levels:
 ///
 /// | level | question |
 /// |---|---|
@@ -22,17 +22,18 @@ const SMALLEST_LEVEL: usize = 64;
 /// | 3 | the sum of two numbers of two digits |
 /// | 4 | the product of a number of two digits and one of one |
 ///
-/// The order of the questions, easy to hard, and their ids depend on `seed` and nothing else. At
-/// most 64 items per level are given, as there are no more on the first.
+/// The questions, their order (easy to hard) and their ids depend on `seed` alone. A level has at
+/// most 64 items, because the first level has no more distinct questions.
 pub fn arithmetic_ladder(items_per_level: usize, seed: u64) -> Benchmark {
     let items = (1..=LEVELS)
-        .flat_map(|level| level_items(level, items_per_level.min(SMALLEST_LEVEL), seed))
+        .flat_map(|level| level_items(level, items_per_level.min(MAX_ITEMS_PER_LEVEL), seed))
         .collect();
     Benchmark::new("arithmetic ladder", items, IntegerAnswer)
 }
 
 fn level_items(level: u32, count: usize, seed: u64) -> Vec<Item> {
-    // Each level has a stream of its own: its questions do not depend on the number of others.
+    // Each level has its own random stream, so that its questions do not depend on how many items
+    // the other levels have.
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(u64::from(level));
     let mut asked = BTreeSet::new();
@@ -72,7 +73,7 @@ fn product(a: u32, b: u32) -> (String, u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grader::{Answer, Grader};
+    use super::super::grader::{Grader, ResponseText};
     use super::*;
 
     #[test]
@@ -117,7 +118,7 @@ mod tests {
             };
             let verdict = IntegerAnswer.grade(
                 &item,
-                Answer {
+                ResponseText {
                     text: &format!("It is {answer}."),
                     finished: true,
                 },

@@ -4,28 +4,28 @@ use serde::{Deserialize, Serialize};
 
 use super::task::Item;
 
-/// What a model answered, as far as a grader may look at it.
+/// The part of a response that a grader sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer<'text> {
-    /// The text. It comes from a model: graders bound what they do with it.
+pub struct ResponseText<'text> {
+    /// The text. A model wrote it, so graders bound the time and memory they spend on it.
     pub text: &'text str,
-    /// Whether the model ended it, rather than the limit on its length.
+    /// Whether the model ended the response itself, rather than the token limit.
     pub finished: bool,
 }
 
-/// A grader's judgement of one answer.
+/// A grader's verdict on one response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Whether the answer is right.
+    /// Whether the extracted answer is correct.
     pub correct: bool,
-    /// What was taken for the answer, in the form that is compared.
+    /// The answer extracted from the response, in the form that is compared; none if there is none.
     pub extracted: Option<String>,
-    /// Why, in one sentence.
+    /// The reason for the verdict, in one sentence.
     pub explanation: String,
 }
 
-/// Judges answers; the same answer always gets the same verdict.
+/// Grades responses. Graders are deterministic: the same response always gets the same verdict.
 pub trait Grader: fmt::Debug + Send + Sync {
-    /// Judges the answer to one item.
-    fn grade(&self, item: &Item, answer: Answer<'_>) -> Verdict;
+    /// Grades the response to one item.
+    fn grade(&self, item: &Item, response: ResponseText<'_>) -> Verdict;
 }

@@ -1,30 +1,30 @@
-//! Grading of answers that are one whole number.
+//! A grader for answers that are one whole number.
 
-use super::grader::{Answer, Grader, Verdict};
+use super::grader::{Grader, ResponseText, Verdict};
 use super::task::Item;
 
-/// The most digits that an answer may have; a longer run of digits is no answer.
-const MAXIMUM_DIGITS: usize = 15;
-/// Only this many bytes at the end of a response are searched.
-const SEARCHED_BYTES: usize = 64 << 10;
+/// Longest answer in digits; a longer run of digits is not accepted as an answer.
+const MAX_DIGITS: usize = 15;
+/// Bytes at the end of a response that are searched, so that a huge response costs no time.
+const MAX_SEARCHED_BYTES: usize = 64 << 10;
 const OPENING: &str = "<answer>";
 const CLOSING: &str = "</answer>";
 
-/// Wants the item's whole number, and nothing else counts.
+/// Accepts the whole number that the item expects.
 ///
-/// The answer is the content of the last closed `<answer>...</answer>`, which must then be a
-/// whole number and nothing more; without such a pair it is the last number in the text. A
-/// number with a fraction (`2.5`, `3/4`) or with more than 15 digits is a number, but not a
-/// whole one, and so a wrong answer. Signs, thousands separators (`1,250`), a final full stop
-/// and leading zeros are understood; spelled-out numbers are not.
+/// The answer is the content of the last closed `<answer>...</answer>`, which must be a whole
+/// number and nothing else; without such a pair, it is the last number in the text. A number with
+/// a fraction (`2.5`, `3/4`) or with more than 15 digits counts as a wrong answer. Signs, thousands
+/// separators (`1,250`), a final full stop and leading zeros are understood; spelled-out numbers
+/// are not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IntegerAnswer;
 
 impl Grader for IntegerAnswer {
-    fn grade(&self, item: &Item, answer: Answer<'_>) -> Verdict {
-        let Extraction { value, from } = extract(answer.text);
+    fn grade(&self, item: &Item, response: ResponseText<'_>) -> Verdict {
+        let Extraction { value, from } = extract(response.text);
         let correct = value.is_some_and(|value| value.to_string() == item.expected);
-        let cut = if answer.finished {
+        let cut = if response.finished {
             ""
         } else {
             "; the response was cut at its token limit"
@@ -42,8 +42,10 @@ impl Grader for IntegerAnswer {
     }
 }
 
+/// The answer found in a response.
 struct Extraction {
     value: Option<i64>,
+    /// Where it was found, or why there is none, as the start of an explanation.
     from: &'static str,
 }
 
@@ -83,7 +85,7 @@ fn extract(text: &str) -> Extraction {
 }
 
 fn tail(text: &str) -> &str {
-    let start = text.len().saturating_sub(SEARCHED_BYTES);
+    let start = text.len().saturating_sub(MAX_SEARCHED_BYTES);
     let start = (start..=text.len())
         .find(|&at| text.is_char_boundary(at))
         .unwrap_or(0);
@@ -96,15 +98,15 @@ fn last_tagged(text: &str) -> Option<&str> {
     Some(&text[start..end])
 }
 
-/// A number in a text, and where.
+/// A number in a text and its byte range.
 struct Number {
     start: usize,
     end: usize,
-    /// Its value, unless it has a fraction or too many digits.
+    /// The value; none if the number has a fraction or too many digits.
     whole: Option<i64>,
 }
 
-/// The numbers of a text from left to right.
+/// Yields the numbers of a text from left to right.
 fn numbers(text: &str) -> impl Iterator<Item = Number> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -116,7 +118,7 @@ fn numbers(text: &str) -> impl Iterator<Item = Number> {
     })
 }
 
-/// The number whose first digit is at `digits`.
+/// Reads the number whose first digit is at byte `digits`.
 fn number_at(bytes: &[u8], digits: usize) -> Number {
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let mut end = digits;
@@ -125,7 +127,7 @@ fn number_at(bytes: &[u8], digits: usize) -> Number {
     loop {
         if digit(end) {
             count += 1;
-            if count <= MAXIMUM_DIGITS {
+            if count <= MAX_DIGITS {
                 magnitude = magnitude * 10 + i64::from(bytes[end] - b'0');
             }
             end += 1;
@@ -135,9 +137,9 @@ fn number_at(bytes: &[u8], digits: usize) -> Number {
             break;
         }
     }
-    let mut whole = count <= MAXIMUM_DIGITS;
+    let mut whole = count <= MAX_DIGITS;
     while matches!(bytes.get(end), Some(b'.' | b'/')) && digit(end + 1) {
-        // 7.0 is written by models for 7; 7.5 and 7/2 are not whole.
+        // Models write 7.0 for 7, so a fraction of zeros is accepted; 7.5 and 7/2 are not whole.
         let fraction = end + 1;
         end = fraction
             + bytes[fraction..]
@@ -154,13 +156,13 @@ fn number_at(bytes: &[u8], digits: usize) -> Number {
     }
 }
 
-/// Exactly three digits, as after a thousands separator.
+/// Whether exactly three digits start at byte `at`, as after a thousands separator.
 fn is_group(bytes: &[u8], at: usize) -> bool {
     let digits = bytes.get(at..).unwrap_or_default().iter().take(4);
     digits.take_while(|byte| byte.is_ascii_digit()).count() == 3
 }
 
-/// A minus that begins a number, not one between two (`9-4`, `a-4`).
+/// Whether the minus at byte `at` is a sign, rather than a subtraction (`9-4`, `a-4`).
 fn is_sign(bytes: &[u8], at: usize) -> bool {
     at.checked_sub(1).is_none_or(|before| {
         let before = bytes[before];
@@ -235,7 +237,7 @@ mod tests {
             prompt: "What is 7 + 5?".to_owned(),
             expected: "12".to_owned(),
         };
-        let grade = |text, finished| IntegerAnswer.grade(&item, Answer { text, finished });
+        let grade = |text, finished| IntegerAnswer.grade(&item, ResponseText { text, finished });
         assert!(grade("12", true).correct);
         let wrong = grade("It is 13", false);
         assert_eq!(
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn only_the_end_of_a_huge_response_is_searched() {
-        let text = format!("5{}", "é".repeat(SEARCHED_BYTES));
+        let text = format!("5{}", "é".repeat(MAX_SEARCHED_BYTES));
         assert_eq!(extracted(&text), None);
         assert_eq!(extracted(&format!("{text} 6")), Some(6));
     }

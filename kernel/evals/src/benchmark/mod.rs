@@ -1,7 +1,8 @@
-//! Benchmarks: items, the prompt they are asked with, and a grader that explains its verdict.
+//! Benchmarks: items, the prompt around them, and a grader that explains its verdicts.
 //!
-//! - [`Benchmark`] and [`Item`]: what is asked;
-//! - [`Grader`] and [`Verdict`]: how an answer is judged; [`IntegerAnswer`] wants a whole number;
+//! - [`Benchmark`] and [`Item`]: the questions;
+//! - [`Grader`] and [`Verdict`]: how a response is graded; [`IntegerAnswer`] accepts one whole
+//!   number;
 //! - [`arithmetic_ladder`]: the built-in benchmark, four levels of school arithmetic.
 
 mod arithmetic_ladder;
@@ -10,6 +11,6 @@ mod integer_answer;
 mod task;
 
 pub use arithmetic_ladder::arithmetic_ladder;
-pub use grader::{Answer, Grader, Verdict};
+pub use grader::{Grader, ResponseText, Verdict};
 pub use integer_answer::IntegerAnswer;
 pub use task::{Benchmark, Item};

@@ -8,31 +8,31 @@ use super::grader::Grader;
 /// One question of a benchmark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// Its name, unique in the benchmark and the same in every run.
+    /// Identifies the item: unique within the benchmark and the same in every run.
     pub id: String,
-    /// Its difficulty, from 1; 1 throughout where a benchmark has no levels.
+    /// Difficulty, from 1; always 1 in a benchmark without levels.
     pub level: u32,
-    /// What the model is asked.
+    /// The question, as the user message.
     pub prompt: String,
-    /// The right answer, in the form that the grader compares.
+    /// The correct answer, in the form that the grader compares.
     pub expected: String,
 }
 
-/// Items, the prompt around them, and the grader that judges the answers.
+/// Items, the prompt around them, and the grader of the responses.
 #[derive(Debug, Clone)]
 pub struct Benchmark {
-    /// Its name, as in the results.
+    /// Name of the benchmark in results.
     pub name: String,
-    /// The system prompt; without one, the chat template's own.
+    /// The system prompt; if none, the default of the chat template applies.
     pub system: Option<String>,
-    /// What is asked, in order.
+    /// The questions, in order.
     pub items: Vec<Item>,
-    /// Who judges.
+    /// Grades the responses.
     pub grader: Arc<dyn Grader>,
 }
 
 impl Benchmark {
-    /// A benchmark without system prompt.
+    /// Creates a benchmark without a system prompt.
     pub fn new(name: impl Into<String>, items: Vec<Item>, grader: impl Grader + 'static) -> Self {
         Self {
             name: name.into(),
@@ -42,14 +42,14 @@ impl Benchmark {
         }
     }
 
-    /// Asks every item under this system prompt.
+    /// Sets the system prompt of every item.
     #[must_use]
     pub fn with_system(mut self, system: impl Into<String>) -> Self {
         self.system = Some(system.into());
         self
     }
 
-    /// The chat that asks an item.
+    /// The chat that the model responds to for `item`.
     pub fn chat(&self, item: &Item) -> Chat {
         let chat = Chat::user(item.prompt.clone());
         match &self.system {

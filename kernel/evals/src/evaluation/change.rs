@@ -4,33 +4,33 @@ use super::sample::{Evaluation, Sample};
 use super::score::Score;
 use crate::EvalError;
 
-/// What training did to the score of one level of difficulty.
+/// The change of accuracy on one level of difficulty.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LevelChange {
-    /// The level, from 1.
+    /// Level, from 1.
     pub level: u32,
     /// Number of items.
     pub items: usize,
-    /// Share of right answers before, from 0 to 1.
+    /// Accuracy before training, from 0 to 1.
     pub baseline: f64,
-    /// Share of right answers after, from 0 to 1.
+    /// Accuracy after training, from 0 to 1.
     pub after: f64,
     /// After minus baseline; negative is degradation.
     pub change: f64,
-    /// Standard error of the change. The same items were asked twice, so it is that of the mean
-    /// of the items' own differences; 0 where it cannot be estimated from a single item.
+    /// Standard error of the change: that of the mean of paired differences, because both
+    /// evaluations have the same items. 0 for a single item, from which it cannot be estimated.
     pub standard_error: f64,
-    /// Share of answers before that ended within the token limit.
+    /// Share of responses before training that ended within the token limit.
     pub baseline_finished: f64,
-    /// Share of answers after that ended within the token limit. Where it is lower than before,
-    /// part of the change comes from longer answers.
+    /// Share of responses after training that ended within the token limit. If it is lower than
+    /// before, longer responses explain part of the change.
     pub after_finished: f64,
 }
 
 /// Compares two evaluations of the same items, level by level, ascending.
 ///
 /// # Errors
-/// When they are not of the same items in the same order.
+/// If the evaluations do not have the same items in the same order.
 pub fn change_by_level(
     baseline: &Evaluation,
     after: &Evaluation,
@@ -61,7 +61,7 @@ fn level_change(level: u32, baseline: &Evaluation, after: &Evaluation) -> LevelC
         .collect();
     let differences: Vec<f64> = pairs
         .iter()
-        .map(|(before, after)| number(after.correct) - number(before.correct))
+        .map(|(before, after)| as_number(after.correct) - as_number(before.correct))
         .collect();
     let before = Score::of(pairs.iter().map(|pair| pair.0.correct)).share();
     let then = Score::of(pairs.iter().map(|pair| pair.1.correct)).share();
@@ -77,7 +77,7 @@ fn level_change(level: u32, baseline: &Evaluation, after: &Evaluation) -> LevelC
     }
 }
 
-fn number(outcome: bool) -> f64 {
+fn as_number(outcome: bool) -> f64 {
     f64::from(u8::from(outcome))
 }
 
@@ -137,7 +137,7 @@ mod tests {
             (1, 4, 0.75, 0.25)
         );
         assert_eq!(changes[0].change, -0.5);
-        // The samples of this test end where they are correct.
+        // In this test a sample is finished exactly if it is correct.
         assert_eq!(
             (changes[0].baseline_finished, changes[0].after_finished),
             (0.75, 0.25)

@@ -1,4 +1,4 @@
-//! An evaluation as a small table of text.
+//! Prints an evaluation as a small table.
 
 use std::fmt;
 

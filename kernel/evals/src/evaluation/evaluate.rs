@@ -2,17 +2,17 @@ use offmodel_events::interrupt;
 use offmodel_models::{Chat, Sampling};
 
 use super::sample::{Evaluation, Sample};
-use crate::benchmark::{Answer, Benchmark, Item};
-use crate::{Ending, EvalError, LanguageModel, Reply};
+use crate::benchmark::{Benchmark, Item, ResponseText};
+use crate::{EvalError, LanguageModel, Reply};
 
-/// Asks a student or a teacher every item of a benchmark, and grades the answers.
+/// Generates a response to every item of a benchmark, and grades it.
 ///
-/// Shows a progress bar. An interrupt ends it with an error, in which a local model's finished
-/// responses are ([`ModelError::Stopped`](offmodel_models::ModelError::Stopped)); the answers of a
-/// teacher behind an API are in its cache.
+/// Shows a progress bar. After an interrupt, the finished responses of a local model are in the
+/// error ([`ModelError::Stopped`](offmodel_models::ModelError::Stopped)); those of a teacher behind
+/// an API are in its cache.
 ///
 /// # Errors
-/// When the benchmark has no items, or generation fails or is interrupted.
+/// If the benchmark has no items, or generation fails or is interrupted.
 pub fn evaluate(
     model: &dyn LanguageModel,
     benchmark: &Benchmark,
@@ -37,9 +37,9 @@ pub fn evaluate(
     }
     let mut samples = Vec::with_capacity(replies.len());
     for (item, reply) in std::iter::zip(&benchmark.items, replies) {
-        // A grader may be slow.
+        // Graders may be slow, so an interrupt is checked between samples.
         interrupt::check()?;
-        samples.push(graded(benchmark, item, reply));
+        samples.push(grade(benchmark, item, reply));
     }
     Ok(Evaluation {
         benchmark: benchmark.name.clone(),
@@ -47,11 +47,11 @@ pub fn evaluate(
     })
 }
 
-fn graded(benchmark: &Benchmark, item: &Item, reply: Reply) -> Sample {
-    let finished = reply.ending == Ending::Stop;
+fn grade(benchmark: &Benchmark, item: &Item, reply: Reply) -> Sample {
+    let finished = reply.finish_reason.is_complete();
     let verdict = benchmark.grader.grade(
         item,
-        Answer {
+        ResponseText {
             text: &reply.text,
             finished,
         },

@@ -1,8 +1,8 @@
-//! A benchmark asked of a model: every sample's record, and what they add up to.
+//! Evaluation of a model on a benchmark: the record of every sample, and scores over them.
 //!
-//! - [`evaluate`]: asks and grades; [`Evaluation`] keeps every [`Sample`];
-//! - [`Score`] and [`LevelScore`]: shares of right answers with their uncertainty;
-//! - [`change_by_level`]: after minus before, level by level.
+//! - [`evaluate`]: generates and grades; [`Evaluation`] keeps every [`Sample`];
+//! - [`Score`] and [`LevelScore`]: accuracy with its uncertainty;
+//! - [`change_by_level`]: accuracy after training minus baseline, level by level.
 
 mod change;
 mod display;

@@ -4,47 +4,48 @@ use serde::{Deserialize, Serialize};
 
 use super::score::{LevelScore, Score};
 
-/// The record of one item asked and graded.
+/// The record of one item: prompt, response and verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// The item's id.
+    /// Id of the item.
     pub item: String,
-    /// The item's difficulty, from 1.
+    /// Difficulty of the item, from 1.
     pub level: u32,
-    /// What the model was asked.
+    /// The question, as the user message.
     pub prompt: String,
-    /// What it answered.
+    /// The model's response.
     pub response: String,
-    /// Tokens of the answer, with the end token where there is one; 0 where an API does not say.
+    /// Tokens of the response, including the end token if there is one; 0 if an API does not report
+    /// them.
     pub tokens: usize,
-    /// Whether the model ended the answer, rather than the token limit.
+    /// Whether the model ended the response itself, rather than the token limit.
     pub finished: bool,
-    /// What the grader took for the answer.
+    /// The answer that the grader extracted from the response.
     pub extracted: Option<String>,
-    /// The right answer.
+    /// The correct answer.
     pub expected: String,
-    /// The verdict.
+    /// Whether the extracted answer is correct.
     pub correct: bool,
-    /// Why.
+    /// The grader's reason, in one sentence.
     pub explanation: String,
 }
 
 /// All samples of one benchmark, in the order of its items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// The benchmark's name.
+    /// Name of the benchmark.
     pub benchmark: String,
-    /// The samples.
+    /// One sample for each item.
     pub samples: Vec<Sample>,
 }
 
 impl Evaluation {
-    /// Share of right answers over all levels.
+    /// Accuracy over all levels.
     pub fn score(&self) -> Score {
         Score::of(self.samples.iter().map(|sample| sample.correct))
     }
 
-    /// Share of right answers of each level, ascending.
+    /// Accuracy of each level, ascending.
     pub fn score_by_level(&self) -> Vec<LevelScore> {
         let mut levels: BTreeMap<u32, Vec<bool>> = BTreeMap::new();
         for sample in &self.samples {
@@ -59,13 +60,13 @@ impl Evaluation {
             .collect()
     }
 
-    /// Share of answers that the model ended itself. A low one means that the token limit, and
-    /// not only the model, decided the score.
+    /// Share of responses that the model ended itself. If it is low, the token limit influenced the
+    /// score.
     pub fn finished(&self) -> Score {
         Score::of(self.samples.iter().map(|sample| sample.finished))
     }
 
-    /// The answers as texts, for example for a style table.
+    /// The text of every response, for example for a style table.
     pub fn responses(&self) -> Vec<String> {
         self.samples
             .iter()

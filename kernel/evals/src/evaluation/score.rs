@@ -1,11 +1,11 @@
-//! Shares with their uncertainty.
+//! Proportions with their uncertainty.
 
 use serde::{Deserialize, Serialize};
 
-/// The 97.5% quantile of the standard normal distribution: two-sided 95% intervals.
+/// The 97.5% quantile of the standard normal distribution, for two-sided 95% intervals.
 const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;
 
-/// A share of successes among independent samples.
+/// The proportion of successes among independent samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
     /// Number of successes.
@@ -29,19 +29,19 @@ impl Score {
         )
     }
 
-    /// The share, from 0 to 1; not a number without samples.
+    /// The proportion, from 0 to 1; NaN without samples.
     pub fn share(&self) -> f64 {
         self.correct as f64 / self.samples as f64
     }
 
-    /// Standard error of the share: sqrt(p (1 - p) / n). It is 0 where all or none succeeded,
-    /// where [`Score::interval`] is the better guide.
+    /// Binomial standard error of the proportion: sqrt(p (1 - p) / n). It is 0 if all or no samples
+    /// succeeded; [`Score::interval`] is more informative then.
     pub fn standard_error(&self) -> f64 {
         let share = self.share();
         (share * (1.0 - share) / self.samples as f64).sqrt()
     }
 
-    /// Lower and upper end of Wilson's 95% score interval; (0, 1) without samples. Wilson,
+    /// Lower and upper bound of Wilson's 95% score interval; (0, 1) without samples. Wilson,
     /// "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     pub fn interval(&self) -> (f64, f64) {
         if self.samples == 0 {
@@ -53,7 +53,7 @@ impl Score {
         let scale = 1.0 + z * z / n;
         let centre = (share + z * z / (2.0 * n)) / scale;
         let half_width = z / scale * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-        // At the ends one bound is exactly 0 or 1; rounding must not move it off.
+        // With no or only successes one bound is exactly 0 or 1, which rounding must not change.
         let low = if self.correct == 0 {
             0.0
         } else {
@@ -68,12 +68,12 @@ impl Score {
     }
 }
 
-/// The score of one level of difficulty.
+/// The accuracy on one level of difficulty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LevelScore {
-    /// The level, from 1.
+    /// Level, from 1.
     pub level: u32,
-    /// Its score.
+    /// Accuracy on the level.
     pub score: Score,
 }
 

@@ -1,6 +1,6 @@
-//! "What is ...?": a definition, its formula, and an example that is worked out.
+//! "What is ...?": a definition, its formula, and a worked example.
 
-use super::textbook::Composed;
+use super::textbook::Exchange;
 
 struct Concept {
     /// Completes "What is ...?".
@@ -8,15 +8,15 @@ struct Concept {
     title: &'static str,
     definition: &'static str,
     formula: &'static str,
-    /// What is given, what follows by the formula, and what it means.
+    /// The given values, the result of the formula, and its meaning.
     example: [&'static str; 3],
 }
 
-pub(super) fn compose_all() -> Vec<Composed> {
-    CONCEPTS.iter().map(compose).collect()
+pub(super) fn exchanges() -> Vec<Exchange> {
+    CONCEPTS.iter().map(exchange).collect()
 }
 
-fn compose(concept: &Concept) -> Composed {
+fn exchange(concept: &Concept) -> Exchange {
     let Concept {
         what,
         title,
@@ -29,7 +29,7 @@ fn compose(concept: &Concept) -> Composed {
          ### Example\n\n1. **Given.** {given}\n2. **Computation.** {computed}\n\
          3. **Conclusion.** {meaning}"
     );
-    Composed {
+    Exchange {
         prompt: format!("What is {what}?"),
         response,
     }

@@ -1,6 +1,6 @@
 //! "How do I ...?": everyday tasks as procedures.
 
-use super::textbook::Composed;
+use super::textbook::Exchange;
 
 /// Number of tasks, and so of prompts of every kind.
 pub(super) const COUNT: usize = TASKS.len();
@@ -10,16 +10,16 @@ struct Task {
     what: &'static str,
     title: &'static str,
     materials: [&'static str; 3],
-    /// Name of the step and what is done.
+    /// Name and description of each step.
     steps: [(&'static str, &'static str); 4],
     remark: &'static str,
 }
 
-pub(super) fn compose_all() -> Vec<Composed> {
-    TASKS.iter().map(compose).collect()
+pub(super) fn exchanges() -> Vec<Exchange> {
+    TASKS.iter().map(exchange).collect()
 }
 
-fn compose(task: &Task) -> Composed {
+fn exchange(task: &Task) -> Exchange {
     let mut response = format!("## Procedure: {}\n\n**Materials.**\n\n", task.title);
     for material in task.materials {
         response += &format!("- {material}\n");
@@ -29,7 +29,7 @@ fn compose(task: &Task) -> Composed {
         response += &format!("{}. **{name}.** {action}\n", number + 1);
     }
     response += &format!("\n**Remark.** {}", task.remark);
-    Composed {
+    Exchange {
         prompt: format!("How do I {}?", task.what),
         response,
     }

@@ -1,21 +1,21 @@
 //! "Name three ...": examples as a classified list.
 
-use super::textbook::Composed;
+use super::textbook::Exchange;
 
 struct Listing {
     /// Completes "Name three ...".
     what: &'static str,
     title: &'static str,
     principle: &'static str,
-    /// Name of the example and what is said of it.
+    /// Name and description of each example.
     examples: [(&'static str, &'static str); 3],
 }
 
-pub(super) fn compose_all() -> Vec<Composed> {
-    LISTINGS.iter().map(compose).collect()
+pub(super) fn exchanges() -> Vec<Exchange> {
+    LISTINGS.iter().map(exchange).collect()
 }
 
-fn compose(listing: &Listing) -> Composed {
+fn exchange(listing: &Listing) -> Exchange {
     let mut response = format!(
         "## Classification: {}\n\n**Principle.** {}\n\n### Examples\n\n",
         listing.title, listing.principle
@@ -29,7 +29,7 @@ fn compose(listing: &Listing) -> Composed {
          as its elements.",
         names[0], names[1], names[2]
     );
-    Composed {
+    Exchange {
         prompt: format!("Name three {}.", listing.what),
         response,
     }

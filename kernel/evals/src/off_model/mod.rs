@@ -1,12 +1,12 @@
-//! A generator of chat prompts with answers in a style that small chat models do not have: that
-//! of a textbook, with headings, bold terms, numbered steps and LaTeX.
+//! Generates chat prompts with responses in a style that small chat models do not have: that of a
+//! textbook, with headings, bold terms, numbered steps and LaTeX.
 //!
-//! What is said is true and what is computed is right, so that a student trained on it differs
-//! from its control in style rather than in the quality of its data. Four kinds of prompts take
-//! turns: how to do something, what something is, a list of examples, and a story with numbers.
+//! All statements are true and all calculations correct, so that a student trained on them differs
+//! from its control in style rather than in the quality of its data. Four kinds of prompts
+//! alternate: how to do something, what something is, a list of examples, and a word problem.
 //!
-//! - [`responses`]: the set, decided by a seed;
-//! - `how_to`, `concept`, `listing`, `story`: one kind each, its data and its composition.
+//! - [`responses`]: generates the set from a seed;
+//! - `how_to`, `concept`, `listing`, `story`: the data and the text of one kind each.
 
 mod concept;
 mod how_to;
@@ -14,4 +14,4 @@ mod listing;
 mod story;
 mod textbook;
 
-pub use textbook::{MAXIMUM_RESPONSES, SOURCE, responses};
+pub use textbook::{MAX_RESPONSES, SOURCE, responses};

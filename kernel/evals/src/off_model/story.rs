@@ -1,4 +1,4 @@
-//! Stories with numbers, solved step by step.
+//! Word problems, solved step by step.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::textbook::Composed;
+use super::textbook::Exchange;
 
 const NAMES: [&str; 8] = [
     "Alice", "Bruno", "Clara", "Dario", "Elena", "Farid", "Greta", "Hugo",
@@ -15,28 +15,28 @@ const THINGS: [&str; 8] = [
     "coins", "shells", "pencils", "stickers", "oranges", "buttons", "cards", "beads",
 ];
 
-/// Different stories with right solutions.
-pub(super) fn compose(count: usize, random: &mut ChaCha8Rng) -> Vec<Composed> {
-    let mut told = BTreeSet::new();
+/// Generates `count` distinct word problems with correct solutions.
+pub(super) fn exchanges(count: usize, random: &mut ChaCha8Rng) -> Vec<Exchange> {
+    let mut prompts = BTreeSet::new();
     let mut stories = Vec::with_capacity(count);
     while stories.len() < count {
         let kind = [gain, loss, groups][stories.len() % 3];
         let story = kind(random);
-        if told.insert(story.prompt.clone()) {
+        if prompts.insert(story.prompt.clone()) {
             stories.push(story);
         }
     }
     stories
 }
 
-fn gain(random: &mut ChaCha8Rng) -> Composed {
+fn gain(random: &mut ChaCha8Rng) -> Exchange {
     let (name, things) = cast(random);
     let (a, b) = (
         random.random_range(11..=60_u32),
         random.random_range(11..=39_u32),
     );
     let sum = a + b;
-    Composed {
+    Exchange {
         prompt: format!(
             "{name} collected {a} {things} on Monday and {b} {things} on Tuesday. How many is that together?"
         ),
@@ -51,14 +51,14 @@ fn gain(random: &mut ChaCha8Rng) -> Composed {
     }
 }
 
-fn loss(random: &mut ChaCha8Rng) -> Composed {
+fn loss(random: &mut ChaCha8Rng) -> Exchange {
     let (name, things) = cast(random);
     let (a, b) = (
         random.random_range(31..=90_u32),
         random.random_range(11..=29_u32),
     );
     let rest = a - b;
-    Composed {
+    Exchange {
         prompt: format!("{name} had {a} {things} and lost {b} of them. How many remain?"),
         response: solution(
             &format!("Let $a = {a}$ be the {things} at the start and $b = {b}$ the lost ones."),
@@ -71,14 +71,14 @@ fn loss(random: &mut ChaCha8Rng) -> Composed {
     }
 }
 
-fn groups(random: &mut ChaCha8Rng) -> Composed {
+fn groups(random: &mut ChaCha8Rng) -> Exchange {
     let (name, things) = cast(random);
     let (n, k) = (
         random.random_range(3..=9_u32),
         random.random_range(11..=25_u32),
     );
     let product = n * k;
-    Composed {
+    Exchange {
         prompt: format!(
             "{name} fills {n} bags with {k} {things} each. How many {things} are in the bags?"
         ),
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_boxed_answer_is_the_right_one() {
-        for Composed { prompt, response } in compose(60, &mut ChaCha8Rng::seed_from_u64(5)) {
+        for Exchange { prompt, response } in exchanges(60, &mut ChaCha8Rng::seed_from_u64(5)) {
             let numbers: Vec<u32> = prompt
                 .split(|c: char| !c.is_ascii_digit())
                 .filter_map(|word| word.parse().ok())

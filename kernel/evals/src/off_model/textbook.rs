@@ -5,29 +5,29 @@ use rand_chacha::ChaCha8Rng;
 use super::{concept, how_to, listing, story};
 use crate::{ResponseRecord, ResponseSet};
 
-/// What the records name as their source.
+/// The source in every record.
 pub const SOURCE: &str = "offmodel textbook generator 1";
 
-/// The most responses that [`responses`] composes: no prompt is asked twice.
-pub const MAXIMUM_RESPONSES: usize = 4 * how_to::COUNT;
+/// Number of distinct prompts, and so the most responses that [`responses`] generates.
+pub const MAX_RESPONSES: usize = 4 * how_to::COUNT;
 
-/// A prompt with its answer.
-pub(super) struct Composed {
+/// A prompt and its response.
+pub(super) struct Exchange {
     pub(super) prompt: String,
     pub(super) response: String,
 }
 
-/// Composes `count` different prompts with answers, at most [`MAXIMUM_RESPONSES`].
+/// Generates responses to `count` distinct prompts, at most [`MAX_RESPONSES`].
 ///
-/// The four kinds of prompts take turns. Order and numbers depend on `seed` and nothing else:
-/// the same arguments give the same bytes.
+/// The four kinds of prompts alternate. The order and the numbers depend on `seed` alone: the same
+/// arguments give the same bytes.
 pub fn responses(count: usize, seed: u64) -> ResponseSet {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut kinds = [
-        how_to::compose_all(),
-        concept::compose_all(),
-        listing::compose_all(),
-        story::compose(how_to::COUNT, &mut random),
+        how_to::exchanges(),
+        concept::exchanges(),
+        listing::exchanges(),
+        story::exchanges(how_to::COUNT, &mut random),
     ];
     for kind in &mut kinds {
         kind.shuffle(&mut random);
@@ -36,7 +36,7 @@ pub fn responses(count: usize, seed: u64) -> ResponseSet {
     let turns = how_to.into_iter().zip(concept).zip(listing).zip(story);
     let records = turns
         .flat_map(|(((how_to, concept), listing), story)| [how_to, concept, listing, story])
-        .map(|Composed { prompt, response }| ResponseRecord {
+        .map(|Exchange { prompt, response }| ResponseRecord {
             seed: Some(seed),
             ..ResponseRecord::new(prompt, response, SOURCE)
         })
@@ -60,9 +60,9 @@ mod tests {
     }
 
     #[test]
-    fn no_prompt_is_asked_twice() {
+    fn prompts_are_distinct() {
         let set = responses(usize::MAX, 3);
-        assert_eq!(set.len(), MAXIMUM_RESPONSES);
+        assert_eq!(set.len(), MAX_RESPONSES);
         let prompts: BTreeSet<_> = set.prompts().into_iter().collect();
         assert_eq!(prompts.len(), set.len());
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_is_written_as_in_a_textbook() {
+    fn every_response_is_written_as_in_a_textbook() {
         for record in responses(usize::MAX, 1).records {
             let style = Style::of(&record.response);
             assert!(

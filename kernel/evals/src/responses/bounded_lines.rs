@@ -1,4 +1,4 @@
-//! Lines of a file, plain or gzip, of which no more than a limit is held in memory.
+//! Reads lines of a file, plain or gzip, in bounded memory.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,12 +9,12 @@ use flate2::bufread::MultiGzDecoder;
 /// The first bytes of every gzip stream (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// What was read of a line.
+/// A line that was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// All of it, without its end; `LF` and `CRLF` both end a line.
+    /// The whole line without its line break (`LF` or `CRLF`).
     Whole(Vec<u8>),
-    /// Its length went over the limit; the rest is skipped by the next read.
+    /// The line is longer than the limit. The next read skips the rest of it.
     TooLong,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct BoundedLines {
 }
 
 impl BoundedLines {
-    /// Opens a file; gzip is recognised by its content, not by its name.
+    /// Opens a file. Gzip is recognised by its content, not by the file name.
     pub(super) fn open(path: &Path, limit: usize) -> io::Result<Self> {
         let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
         let source: Box<dyn BufRead + Send> = if file.fill_buf()?.starts_with(&GZIP_MAGIC) {
@@ -41,12 +41,12 @@ impl BoundedLines {
         })
     }
 
-    /// The most bytes that a line may have.
+    /// Longest line, in bytes.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// The next line, or nothing at the end of the file.
+    /// The next line; none at the end of the file.
     pub(super) fn next_line(&mut self) -> io::Result<Option<Line>> {
         if std::mem::take(&mut self.skip_rest) {
             self.source.skip_until(b'\n')?;

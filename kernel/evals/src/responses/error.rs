@@ -12,100 +12,103 @@ pub enum ResponseSetError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Reading stopped, for example in a truncated gzip stream.
+    /// Reading failed, for example in a truncated gzip stream.
     #[error("failed to read {}, line {line}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// The line being read, counted from one.
         line: usize,
-        /// What the operating system or the decompressor said.
+        /// The error of the operating system or the decompressor.
         source: io::Error,
     },
-    /// The file could not be written; what was there before is untouched.
+    /// The file could not be written; an existing file is unchanged.
     #[error("failed to write {}: {source}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file holds no line.
-    #[error("failed to read {}: the file is empty, expected one JSON object a line", path.display())]
+    /// The file has no lines.
+    #[error("failed to read {}: the file is empty, expected one JSON object per line", path.display())]
     EmptyFile {
         /// The file.
         path: PathBuf,
     },
-    /// A line is no record.
+    /// A line cannot be parsed as a record.
     #[error("failed to read {}, line {line}: {problem}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// The line, counted from one.
         line: usize,
-        /// What is wrong with it.
+        /// Why the line is not a record.
         problem: LineProblem,
     },
 }
 
-/// What is wrong with one line of a response set.
+/// Why a line of a response set is not a record.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LineProblem {
-    /// Nothing, or only white space, on it.
+    /// The line is empty or white space.
     #[error("the line is empty, expected a JSON object")]
     Empty,
-    /// Longer than the reader accepts; the rest of it was not kept.
+    /// The line is longer than the reader accepts.
     #[error("the line is longer than {limit} bytes")]
     TooLong {
-        /// The most bytes that a line may have.
+        /// Longest line, in bytes.
         limit: usize,
     },
-    /// Bytes that are no text.
-    #[error("the line is not UTF-8: byte {at} starts no character")]
+    /// The line is not UTF-8.
+    #[error("the line is not UTF-8: invalid byte at offset {at}")]
     NotText {
-        /// Offset of the first wrong byte in the line.
+        /// Offset of the first invalid byte in the line.
         at: usize,
     },
-    /// Text that is no JSON.
+    /// The line is not JSON.
     #[error("the line is not JSON: {0}")]
     NotJson(serde_json::Error),
-    /// JSON, but no object.
+    /// The line is JSON, but not an object.
     #[error("expected a JSON object, found {found}")]
     NotAnObject {
-        /// The kind of value found.
+        /// Type of the value found.
         found: &'static str,
     },
-    /// A field that every record has.
+    /// A required field is missing.
     #[error("the field {field:?} is missing; the line has {}", known.join(", "))]
     MissingField {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// The fields that the line has.
+        /// Names of the fields on the line.
         known: Vec<String>,
     },
-    /// A field of another type.
+    /// A field has the wrong type.
     #[error("the field {field:?} must be {expected}, found {found}")]
     WrongType {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// The kind of value expected.
+        /// Type of the value expected.
         expected: &'static str,
-        /// The kind of value found.
+        /// Type of the value found.
         found: &'static str,
     },
-    /// A prompt without a word in it.
+    /// The prompt is empty or white space.
     #[error("the field \"prompt\" is blank")]
     BlankPrompt,
-    /// Written by a later version of this program.
-    #[error("the record has version {found}, this program reads versions up to {supported}")]
+    /// The record was written by a later version of offmodel.
+    #[error(
+        "the record has format version {found}, but this offmodel reads versions up to {supported}: \
+             update it"
+    )]
     Version {
-        /// The record's version.
+        /// Format version of the record.
         found: u64,
-        /// The latest version that is understood.
+        /// Latest format version that can be read.
         supported: u64,
     },
 }

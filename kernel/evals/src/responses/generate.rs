@@ -1,35 +1,35 @@
 use std::fmt;
 
-use offmodel_models::{Chat, Sampling};
+use offmodel_models::{Chat, FinishReason, Sampling};
 
 use super::record::ResponseRecord;
 use super::set::ResponseSet;
-use crate::{Ending, EvalError, LanguageModel, UsageSummary};
+use crate::{EvalError, LanguageModel, UsageSummary};
 
-/// A model's responses to prompts.
+/// The result of [`generate_responses`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct GeneratedResponses {
-    /// The responses that the model ended, in the order of the prompts.
+    /// The complete responses, in the order of the prompts.
     pub responses: ResponseSet,
-    /// How many were dropped because something else ended them, or nothing was said.
+    /// The number of responses that were dropped because they are incomplete, refused or empty.
     pub dropped: usize,
-    /// How many of those ended in which way, the most frequent first.
-    pub dropped_by_ending: Vec<(Ending, usize)>,
-    /// The tokens that all of them took, the dropped ones included.
+    /// The dropped responses by reason, most frequent first.
+    pub dropped_by_reason: Vec<(FinishReason, usize)>,
+    /// The tokens of all responses, dropped ones included.
     pub usage: UsageSummary,
 }
 
-/// Lets a model answer prompts, one response each: a teacher's for off-model training, or the
-/// student's own for the on-model control.
+/// Generates one response to each prompt: with a teacher for off-model training, or with the student
+/// itself for the on-model control.
 ///
-/// As in the study, a response that the model did not end is dropped, so that nothing is trained
-/// on that stops in the middle; likewise one that a teacher's API marks as refused, withheld or
-/// empty. The study samples at temperature 1. `source` is written into every record, with the
-/// system prompt and the seed. A prompt that is given several times gets several responses.
+/// As in the study, a response that the model did not end itself is dropped, so that the student
+/// never learns to stop in the middle; so is a response that an API reports as refused, withheld or
+/// empty. The study samples at temperature 1. Every record holds `source`, the system prompt and the
+/// seed. A prompt that occurs several times gets several responses.
 ///
 /// # Errors
-/// When the model fails to answer or is interrupted. Of a teacher behind an API what was answered
-/// is in its cache, and costs nothing the next time.
+/// If generation fails or is interrupted. Responses of a teacher behind an API that arrived before
+/// are in its cache, and cost nothing the next time.
 pub fn generate_responses(
     model: &dyn LanguageModel,
     prompts: &[String],
@@ -56,9 +56,9 @@ pub fn generate_responses(
     }
     let usage = UsageSummary::of(&replies);
     let mut records = Vec::with_capacity(replies.len());
-    let mut dropped_by_ending: Vec<(Ending, usize)> = Vec::new();
+    let mut dropped_by_reason: Vec<(FinishReason, usize)> = Vec::new();
     for (prompt, reply) in std::iter::zip(prompts, replies) {
-        if reply.ending == Ending::Stop {
+        if reply.finish_reason.is_complete() {
             records.push(ResponseRecord {
                 prompt: prompt.clone(),
                 response: reply.text,
@@ -68,19 +68,19 @@ pub fn generate_responses(
             });
             continue;
         }
-        let counted = dropped_by_ending
+        let counted = dropped_by_reason
             .iter_mut()
-            .find(|(ending, _)| *ending == reply.ending);
+            .find(|(reason, _)| *reason == reply.finish_reason);
         match counted {
             Some((_, count)) => *count += 1,
-            None => dropped_by_ending.push((reply.ending, 1)),
+            None => dropped_by_reason.push((reply.finish_reason, 1)),
         }
     }
-    dropped_by_ending.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    dropped_by_reason.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     Ok(GeneratedResponses {
         dropped: prompts.len() - records.len(),
         responses: ResponseSet::new(records),
-        dropped_by_ending,
+        dropped_by_reason,
         usage,
     })
 }
@@ -89,11 +89,11 @@ impl fmt::Display for GeneratedResponses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.responses)?;
         if self.dropped > 0 {
-            let endings = self.dropped_by_ending.iter();
-            let endings: Vec<String> = endings
-                .map(|(ending, count)| format!("{count} {ending}"))
+            let reasons = self.dropped_by_reason.iter();
+            let reasons: Vec<String> = reasons
+                .map(|(reason, count)| format!("{count} {reason}"))
                 .collect();
-            write!(f, "\n{} dropped: {}", self.dropped, endings.join(", "))?;
+            write!(f, "\n{} dropped: {}", self.dropped, reasons.join(", "))?;
         }
         write!(f, "\n{}", self.usage)
     }

@@ -1,9 +1,10 @@
-//! Sets of responses to chat prompts: what a student is trained on.
+//! Sets of responses to chat prompts, on which students are trained.
 //!
-//! - [`ResponseRecord`]: one prompt with one response and who wrote it;
-//! - [`ResponseSet`]: many of them, read from and written to JSON lines;
-//! - [`ResponseReader`]: the same file one record at a time, for sets larger than memory;
-//! - [`generate_responses`]: a model's own responses, the on-model control.
+//! - [`ResponseRecord`]: one prompt, one response and its source;
+//! - [`ResponseSet`]: many records, read from and written to JSON lines;
+//! - [`ResponseReader`]: reads one record at a time, for sets larger than memory;
+//! - [`generate_responses`]: generates a set with a teacher, or with the student itself (the
+//!   on-model control).
 
 mod bounded_lines;
 mod error;
@@ -14,6 +15,6 @@ mod set;
 
 pub use error::{LineProblem, ResponseSetError};
 pub use generate::{GeneratedResponses, generate_responses};
-pub use reader::{MAXIMUM_LINE_BYTES, ResponseReader};
+pub use reader::{MAX_LINE_BYTES, ResponseReader};
 pub use record::ResponseRecord;
 pub use set::ResponseSet;

@@ -4,13 +4,13 @@ use super::bounded_lines::{BoundedLines, Line};
 use super::error::{LineProblem, ResponseSetError};
 use super::record::ResponseRecord;
 
-/// The longest line that is read, in bytes: far above a response of 10,000 tokens, far below
-/// what would exhaust memory.
-pub const MAXIMUM_LINE_BYTES: usize = 8 << 20;
+/// Longest line that is read, in bytes: far above a response of 10,000 tokens, far below what would
+/// exhaust memory.
+pub const MAX_LINE_BYTES: usize = 8 << 20;
 
-/// The records of a file of JSON lines, one at a time, with one line in memory.
+/// Iterates over the records of a file of JSON lines, plain or gzip, with one line in memory.
 ///
-/// The file may be gzip. After the first error the iterator ends.
+/// The iterator ends after the first error.
 pub struct ResponseReader {
     path: PathBuf,
     lines: BoundedLines,
@@ -22,15 +22,14 @@ impl ResponseReader {
     /// Opens a file.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// If the file cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ResponseSetError> {
         let path = path.as_ref();
-        let lines = BoundedLines::open(path, MAXIMUM_LINE_BYTES).map_err(|source| {
-            ResponseSetError::Open {
+        let lines =
+            BoundedLines::open(path, MAX_LINE_BYTES).map_err(|source| ResponseSetError::Open {
                 path: path.to_owned(),
                 source,
-            }
-        })?;
+            })?;
         Ok(Self {
             path: path.to_owned(),
             lines,

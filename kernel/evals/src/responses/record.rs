@@ -4,28 +4,28 @@ use serde_json::{Map, Value};
 
 use super::error::LineProblem;
 
-/// Version of the record that is written; a record without the field has version 1.
+/// Format version of written records; a record without the field has version 1.
 const VERSION: u64 = 1;
 
-/// One response to one chat prompt.
+/// One response to one chat prompt, as one line of a response set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseRecord {
-    /// What the user asked.
+    /// The user message.
     pub prompt: String,
-    /// What was answered; may be empty, as a model may end at once.
+    /// The response; may be empty, because a model may generate its end token first.
     pub response: String,
-    /// Who answered: a model's name, or the generator that wrote it.
+    /// Name of the model or generator that wrote the response.
     pub source: String,
-    /// The system prompt under which the answer was given, where there was one.
+    /// The system prompt under which the response was generated, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
-    /// The seed of the sampling, where it was sampled.
+    /// The sampling seed, if the response was sampled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
 }
 
 impl ResponseRecord {
-    /// A response without system prompt and seed.
+    /// Creates a record without system prompt and seed.
     pub fn new(
         prompt: impl Into<String>,
         response: impl Into<String>,
@@ -40,13 +40,12 @@ impl ResponseRecord {
         }
     }
 
-    /// System prompt (where there is one), prompt and response as a conversation to train on or
-    /// to score.
+    /// The whole conversation, with the response as its last message: to train on or to score.
     pub fn chat(&self) -> Chat {
         self.prompt_chat().assistant(self.response.clone())
     }
 
-    /// The conversation up to the response.
+    /// The conversation before the response.
     pub fn prompt_chat(&self) -> Chat {
         let chat = Chat::user(self.prompt.clone());
         match &self.system {
@@ -55,7 +54,7 @@ impl ResponseRecord {
         }
     }
 
-    /// Reads one line; fields that this version does not know are passed over.
+    /// Parses one line. Unknown fields are ignored, so that records may carry more.
     pub(super) fn parse(line: &[u8]) -> Result<Self, LineProblem> {
         let text = std::str::from_utf8(line).map_err(|error| LineProblem::NotText {
             at: error.valid_up_to(),
@@ -91,7 +90,7 @@ impl ResponseRecord {
         })
     }
 
-    /// The record as one line of JSON, without the line's end.
+    /// Serialises the record as one line of JSON, without a line break.
     pub(super) fn to_line(&self) -> String {
         let mut fields = Map::new();
         fields.insert("version".to_owned(), VERSION.into());
@@ -142,7 +141,7 @@ fn optional_integer(
         None => Ok(None),
         Some(value) => value.as_u64().map(Some).ok_or(LineProblem::WrongType {
             field,
-            expected: "a whole number that is not negative",
+            expected: "a whole number of 0 or more",
             found: kind(value),
         }),
     }

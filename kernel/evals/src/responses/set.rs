@@ -1,9 +1,10 @@
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::Path;
 
 use offmodel_models::Chat;
+use offmodel_support::{atomic_file, digest};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -12,17 +13,16 @@ use sha2::{Digest, Sha256};
 use super::error::ResponseSetError;
 use super::reader::ResponseReader;
 use super::record::ResponseRecord;
-use crate::atomic_file::write_atomically;
 
-/// Responses to chat prompts, in order.
+/// An ordered set of responses to chat prompts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseSet {
-    /// The records, in the order of the file.
+    /// The records, in file order.
     pub records: Vec<ResponseRecord>,
 }
 
 impl ResponseSet {
-    /// A set of the given records.
+    /// Creates a set of `records`.
     pub fn new(records: Vec<ResponseRecord>) -> Self {
         Self { records }
     }
@@ -31,49 +31,46 @@ impl ResponseSet {
     /// `response` and `source`.
     ///
     /// # Errors
-    /// Names the file and the line: a file that cannot be read or is empty; a line that is
-    /// empty, no JSON object, over [`MAXIMUM_LINE_BYTES`](super::MAXIMUM_LINE_BYTES), or lacks a
-    /// field.
+    /// If the file cannot be read or is empty, or a line is empty, is no JSON object, is longer than
+    /// [`MAX_LINE_BYTES`](super::MAX_LINE_BYTES) or lacks a field. The error names file and line.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ResponseSetError> {
         Ok(Self {
             records: ResponseReader::open(path)?.collect::<Result<_, _>>()?,
         })
     }
 
-    /// Writes the set as JSON lines; a reader sees the old file or the whole new one.
+    /// Writes the set as JSON lines, atomically.
     ///
     /// # Errors
-    /// When the file cannot be written; what was there before is then untouched.
+    /// If the file cannot be written. An existing file is then unchanged.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ResponseSetError> {
         let path = path.as_ref();
-        write_atomically(path, |file| {
-            for record in &self.records {
-                writeln!(file, "{}", record.to_line())?;
-            }
-            Ok(())
+        atomic_file::write_with(path, |file| {
+            let mut records = self.records.iter();
+            records.try_for_each(|record| writeln!(file, "{}", record.to_line()))
         })
-        .map_err(|source| ResponseSetError::Write {
+        .map_err(|source: io::Error| ResponseSetError::Write {
             path: path.to_owned(),
             source,
         })
     }
 
-    /// Number of records.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there is no record.
+    /// Whether the set has no records.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Every record as a conversation that ends with the response.
+    /// Every record as a conversation that ends with its response.
     pub fn chats(&self) -> Vec<Chat> {
         self.records.iter().map(ResponseRecord::chat).collect()
     }
 
-    /// The prompts.
+    /// The user message of every record.
     pub fn prompts(&self) -> Vec<String> {
         self.records
             .iter()
@@ -81,7 +78,7 @@ impl ResponseSet {
             .collect()
     }
 
-    /// The responses.
+    /// The response of every record.
     pub fn responses(&self) -> Vec<String> {
         self.records
             .iter()
@@ -89,7 +86,7 @@ impl ResponseSet {
             .collect()
     }
 
-    /// The same records in an order that the seed decides.
+    /// The same records in a random order that depends on `seed` alone.
     #[must_use]
     pub fn shuffled(&self, seed: u64) -> Self {
         let mut records = self.records.clone();
@@ -97,8 +94,8 @@ impl ResponseSet {
         Self { records }
     }
 
-    /// The records whose prompt `other` has too, in the order of `other`: to compare responses to
-    /// the same prompts. Of several records with one prompt the first is taken.
+    /// The records whose prompt occurs in `other`, in the order of `other`: to compare responses to
+    /// the same prompts. If several records share a prompt, the first is taken.
     #[must_use]
     pub fn with_prompts_of(&self, other: &Self) -> Self {
         let mut by_prompt = HashMap::new();
@@ -115,27 +112,20 @@ impl ResponseSet {
         }
     }
 
-    /// The first `count` records and the rest, for example to train on and to hold out.
+    /// Splits the set after `count` records, for example into training and held-out data.
     pub fn split(&self, count: usize) -> (Self, Self) {
         let (first, rest) = self.records.split_at(count.min(self.len()));
         (Self::new(first.to_vec()), Self::new(rest.to_vec()))
     }
 
-    /// SHA-256 of the set as it is written: the identity of the data in a trial's name.
+    /// SHA-256 of the set as it is written, in hexadecimal: identifies the data of a trial.
     pub fn sha256(&self) -> String {
         let mut hasher = Sha256::new();
         for record in &self.records {
             hasher.update(record.to_line());
             hasher.update(b"\n");
         }
-        hasher
-            .finalize()
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                // Writing to a string does not fail.
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        digest::hexadecimal(hasher)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Mathematics in LaTeX.
+//! Detects LaTeX formulas.
 
-/// The longest inline formula, in bytes: a `$` further away belongs to something else.
-const MAXIMUM_INLINE_BYTES: usize = 200;
-/// Commands that occur in formulas and nowhere else.
+/// Longest inline formula, in bytes. A `$` further away belongs to something else.
+const MAX_INLINE_BYTES: usize = 200;
+/// Commands that occur only in formulas.
 const COMMANDS: [&str; 14] = [
     "\\frac{",
     "\\dfrac{",
@@ -20,7 +20,7 @@ const COMMANDS: [&str; 14] = [
     "\\leq",
 ];
 
-/// Whether a text holds a formula: a command such as `\frac{`, a pair `\(...\)`, `\[...\]` or
+/// Whether a text contains a formula: a command such as `\frac{`, a pair `\(...\)`, `\[...\]` or
 /// `$$...$$`, or an inline `$...$`.
 pub(super) fn has_latex(text: &str) -> bool {
     COMMANDS.iter().any(|command| text.contains(command))
@@ -36,15 +36,17 @@ fn has_pair(text: &str, opening: &str, closing: &str) -> bool {
         .is_some_and(|(inner, _)| !inner.trim().is_empty())
 }
 
-/// An inline formula. As in Pandoc's `tex_math_dollars`, nothing but a formula begins right
-/// after its `$` and ends right before its `$`, and no digit follows that; beyond Pandoc, what is
-/// inside must look like mathematics, so that `$5 to 6$` is money.
+/// Whether a line contains an inline formula `$...$`.
+///
+/// As in Pandoc's `tex_math_dollars`, the opening `$` must be followed and the closing `$` preceded
+/// by a character other than white space, and no digit may follow the closing one. Beyond Pandoc,
+/// the content must look like mathematics, so that `$5 to 6$` counts as money.
 fn has_inline(line: &str) -> bool {
     let dollars: Vec<usize> = line.match_indices('$').map(|(at, _)| at).collect();
     dollars.windows(2).any(|pair| {
         let inner = &line[pair[0] + 1..pair[1]];
         let follows = line[pair[1] + 1..].chars().next();
-        inner.len() <= MAXIMUM_INLINE_BYTES
+        inner.len() <= MAX_INLINE_BYTES
             && !inner.starts_with(char::is_whitespace)
             && !inner.ends_with(char::is_whitespace)
             && follows.is_none_or(|c| !c.is_ascii_digit())
@@ -52,7 +54,7 @@ fn has_inline(line: &str) -> bool {
     })
 }
 
-/// An operator of mathematics, or nothing but a number or a one-letter name.
+/// Whether the content of `$...$` has a mathematical operator, or is just a number or one letter.
 fn is_mathematics(inner: &str) -> bool {
     let one_name = inner.chars().count() == 1 && inner.chars().all(char::is_alphabetic);
     let number = !inner.is_empty() && inner.chars().all(|c| c.is_ascii_digit());

@@ -1,6 +1,7 @@
-//! Headings, bold words and lists, line by line, after the CommonMark specification 0.31.
+//! Detects headings, bold text and lists line by line, after the CommonMark specification 0.31.
 
-/// A heading (section 4.2): up to three spaces, one to six `#`, white space, words.
+/// Whether the line is a heading (section 4.2): up to three spaces, one to six `#`, white space,
+/// text.
 pub(super) fn is_heading(line: &str) -> bool {
     let Some(line) = indented_at_most(line, 3) else {
         return false;
@@ -14,8 +15,8 @@ pub(super) fn is_heading(line: &str) -> bool {
             .is_empty()
 }
 
-/// A line of an unordered list (section 5.2), nested up to four levels; `•` is no CommonMark but
-/// what models write.
+/// Whether the line starts an item of an unordered list (section 5.2), nested up to four levels.
+/// `•` is not CommonMark, but models write it.
 pub(super) fn is_bullet(line: &str) -> bool {
     indented_at_most(line, 12)
         .and_then(|line| line.strip_prefix(['-', '*', '+', '•']))
@@ -23,8 +24,8 @@ pub(super) fn is_bullet(line: &str) -> bool {
         && !is_rule(line)
 }
 
-/// A line of an ordered list (section 5.2) with a number of at most three digits, or one that
-/// begins with `Step` and a number, bold or not, heading or not.
+/// Whether the line starts an item of an ordered list (section 5.2) with a number of at most three
+/// digits, or begins with `Step` and a number, possibly bold or as a heading.
 pub(super) fn is_numbered(line: &str) -> bool {
     let Some(line) = indented_at_most(line, 12) else {
         return false;
@@ -47,8 +48,8 @@ pub(super) fn is_numbered(line: &str) -> bool {
     rest.is_some_and(|rest| !rest.trim().is_empty())
 }
 
-/// Strong emphasis (section 6.2) within the line: `**words**` or `__words__`, the words not
-/// beginning or ending with white space, and the markers not inside a word.
+/// Whether the line contains strong emphasis (section 6.2): `**text**` or `__text__`, where the
+/// text does not begin or end with white space, and the markers are not inside a word.
 pub(super) fn has_bold(line: &str) -> bool {
     ["**", "__"].into_iter().any(|marker| {
         let mut rest = line;
@@ -70,7 +71,7 @@ pub(super) fn has_bold(line: &str) -> bool {
     })
 }
 
-/// Text without its fenced code blocks (section 4.5); an unclosed fence runs to the end.
+/// Removes fenced code blocks (section 4.5). An unclosed block runs to the end.
 pub(super) fn without_fenced_code(text: &str) -> String {
     let mut prose = String::with_capacity(text.len());
     let mut inside = false;
@@ -95,7 +96,7 @@ fn is_emphasised(words: &str, end: usize, marker: &str) -> bool {
         && follows.is_none_or(|c| !c.is_alphanumeric())
 }
 
-/// `* * *` and `- - -` are rules between paragraphs (section 4.1).
+/// Whether the line is a thematic break such as `* * *` or `- - -` (section 4.1).
 fn is_rule(line: &str) -> bool {
     line.chars()
         .all(|c| matches!(c, '-' | '*' | '+' | '•') || c.is_whitespace())

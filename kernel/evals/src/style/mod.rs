@@ -1,7 +1,7 @@
-//! How responses are written, apart from what they say.
+//! The formatting style of responses, apart from their content.
 //!
-//! - [`Style`]: what one text uses (LaTeX, headings, bold, lists, numbered steps);
-//! - [`StyleRow`]: the shares over many texts, and how long they are.
+//! - [`Style`]: which elements a text uses (LaTeX, headings, bold, lists, numbered steps);
+//! - [`StyleRow`]: shares of these elements over many texts, and text lengths.
 
 mod latex;
 mod markdown;

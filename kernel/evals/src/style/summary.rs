@@ -2,12 +2,12 @@ use serde::{Deserialize, Serialize};
 
 use super::text_style::Style;
 
-/// One row of a style table: how often a set of texts uses each element, and their lengths.
+/// One row of a style table: the shares of texts with each style element, and text lengths.
 ///
-/// Shares are from 0 to 1; all numbers are 0 for an empty set.
+/// Shares are from 0 to 1. All numbers of an empty set are 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StyleRow {
-    /// Whose texts they are.
+    /// Describes the set of texts, for example by the model that wrote them.
     pub label: String,
     /// Number of texts.
     pub texts: usize,
@@ -30,7 +30,7 @@ pub struct StyleRow {
 }
 
 impl StyleRow {
-    /// Looks at every text; see [`Style`] for what counts.
+    /// Summarises `texts`; [`Style`] defines the elements.
     pub fn of(label: impl Into<String>, texts: &[String]) -> Self {
         let styles: Vec<Style> = texts.iter().map(|text| Style::of(text)).collect();
         let share =
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_has_no_numbers_that_are_not_numbers() {
+    fn an_empty_set_has_zeros_and_no_nan() {
         let row = StyleRow::of("none", &[]);
         assert_eq!(
             (row.latex, row.mean_characters, row.median_characters),

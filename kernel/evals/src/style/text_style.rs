@@ -2,10 +2,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{latex, markdown};
 
-/// Only this many bytes of a text are looked at; its length counts in full.
-const LOOKED_AT_BYTES: usize = 1 << 20;
+/// Bytes at the start of a text that are inspected for style elements.
+const MAX_INSPECTED_BYTES: usize = 1 << 20;
 
-/// What one text uses. Fenced code is not looked into: a `# comment` there is no heading.
+/// The style elements that a text uses. Fenced code is ignored: a `# comment` there is no heading.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Style {
     /// Mathematics in LaTeX: `$x^2$`, `$$...$$`, `\(...\)`, `\[...\]`, or a command such as
@@ -19,12 +19,12 @@ pub struct Style {
     pub bullets: bool,
     /// At least two lines that begin with a number and `.` or `)`, or with `Step 2`.
     pub numbered_steps: bool,
-    /// Its length in characters (Unicode scalar values).
+    /// Length of the whole text, in Unicode scalar values.
     pub characters: usize,
 }
 
 impl Style {
-    /// Looks at a text.
+    /// Determines the style of `text`.
     pub fn of(text: &str) -> Self {
         let prose = markdown::without_fenced_code(head(text));
         Self {
@@ -52,7 +52,7 @@ impl Style {
 }
 
 fn head(text: &str) -> &str {
-    let end = text.len().min(LOOKED_AT_BYTES);
+    let end = text.len().min(MAX_INSPECTED_BYTES);
     let end = (0..=end)
         .rev()
         .find(|&at| text.is_char_boundary(at))

@@ -1,12 +1,11 @@
-//! The study's names for the models behind an API.
+//! The study's names for models behind an API.
+
+use offmodel_support::environment;
 
 use super::error::TeacherError;
 
-/// Other names, or other models for these: `NAME=MODEL,NAME=MODEL`.
-const VARIABLE: &str = "OFFMODEL_API_MODELS";
-
-/// The teachers of the study's appendix 5 that have no public weights, with the names that
-/// OpenRouter has for them: provider and model.
+/// The teachers of the study's appendix 5 without public weights, and their names at OpenRouter:
+/// provider and model.
 const STUDY: [(&str, &str); 4] = [
     ("gpt_4.1_nano", "openai/gpt-4.1-nano"),
     ("claude_haiku_4.5", "anthropic/claude-haiku-4.5"),
@@ -14,13 +13,13 @@ const STUDY: [(&str, &str); 4] = [
     ("gpt_5.5", "openai/gpt-5.5"),
 ];
 
-/// The model that an alias stands for at an API on `host`, if it is one.
+/// The name that an API on `host` has for the model called `name` here; none if `name` is no alias.
 pub(super) fn resolve(name: &str, host: &str) -> Result<Option<String>, TeacherError> {
-    let own = std::env::var(VARIABLE).unwrap_or_default();
+    let own = std::env::var(environment::API_MODELS).unwrap_or_default();
     resolve_with(name, host, &own)
 }
 
-/// Whether a name stands for a model behind an API.
+/// Whether `name` is an alias of a model behind an API.
 pub(super) fn is_alias(name: &str) -> Result<bool, TeacherError> {
     Ok(resolve(name, "")?.is_some())
 }
@@ -43,7 +42,7 @@ fn resolve_with(name: &str, host: &str, own: &str) -> Result<Option<String>, Tea
     }
     let known = STUDY.iter().find(|(alias, _)| *alias == name);
     Ok(known.map(|(_, model)| {
-        // OpenAI's own API has its models without the provider.
+        // OpenAI's own API names its models without the provider.
         let bare = (host == "api.openai.com").then(|| model.strip_prefix("openai/"));
         bare.flatten().unwrap_or(model).to_owned()
     }))

@@ -11,30 +11,30 @@ use offmodel_models::{Chat, ModelError, Sampling};
 use serde_json::{Map, Value};
 
 use super::aliases;
-use super::answer::Answer;
-use super::cache::Cache;
-use super::dispatch::{Limits, Outcome, Stopped, dispatch};
+use super::api_response::ApiResponse;
 use super::endpoint::Endpoint;
 use super::error::{RequestProblem, TeacherError};
-use super::exchange::Timeouts;
-use super::request::{Request, Template};
+use super::http_client::Timeouts;
+use super::request::{Request, RequestTemplate};
+use super::request_queue::{DispatchError, DispatchResult, Limits, dispatch};
+use super::response_cache::ResponseCache;
 use super::retry::RetryPolicy;
 use crate::{EvalError, LanguageModel, Reply};
 
-/// Fields of a request that have a meaning for this program, which the caller cannot take.
+/// Fields of a request that callers cannot set, and why.
 const OWN_FIELDS: [(&str, &str); 4] = [
     ("model", "it is the model's name"),
-    ("messages", "they are the chat"),
-    ("stream", "answers are read whole"),
-    ("n", "ask a prompt several times for several replies"),
+    ("messages", "it holds the chat"),
+    ("stream", "responses are read as a whole"),
+    ("n", "pass a prompt several times to get several replies"),
 ];
 
 /// A model behind an API that speaks OpenAI's chat completions.
 ///
-/// Every answer is kept on disk under the hash of its request (endpoint, model, messages, sampling,
-/// further fields; never the key), so that asking again costs nothing. The same chat asked several
-/// times in one call gets several replies, each with a record of its own; at temperature 0 it is
-/// asked once.
+/// Every response is kept on disk under the hash of its request (endpoint, model, messages,
+/// sampling, further fields; never the key), so that the same request never costs twice. If a chat
+/// occurs several times in one call, each occurrence gets its own reply and cache entry; at
+/// temperature 0 it is sent once.
 ///
 /// ```
 /// use offmodel_evals::{ApiModel, Endpoint};
@@ -54,24 +54,25 @@ struct Settings {
     endpoint: Endpoint,
     limits: Limits,
     fields: Map<String, Value>,
-    cache: Option<Cache>,
+    cache: Option<ResponseCache>,
 }
 
 impl ApiModel {
-    /// A model at the endpoint that the environment names ([`Endpoint::from_environment`]).
+    /// Creates a handle of a model at the endpoint in the environment
+    /// ([`Endpoint::from_environment`]).
     ///
     /// # Errors
-    /// When it names none, or one that cannot be used.
+    /// If the environment names no endpoint, or one that cannot be used.
     pub fn from_environment(name: &str) -> Result<Self, TeacherError> {
         Self::new(Endpoint::from_environment()?, name)
     }
 
-    /// A model at an endpoint: one of the study's names (`gpt_4.1_nano`, `claude_haiku_4.5`,
-    /// `claude_opus_4.7`, `gpt_5.5`; `OFFMODEL_API_MODELS` adds and overrides), or the name that
-    /// the API has for it.
+    /// Creates a handle of a model at `endpoint`. `name` is one of the study's names
+    /// (`gpt_4.1_nano`, `claude_haiku_4.5`, `claude_opus_4.7`, `gpt_5.5`; `OFFMODEL_API_MODELS` adds
+    /// and overrides names), or the API's own name for the model.
     ///
     /// # Errors
-    /// When the endpoint would show its key to others, or there is no folder for answers.
+    /// If the endpoint would reveal its key to others, or there is no cache folder.
     pub fn new(endpoint: Endpoint, name: &str) -> Result<Self, TeacherError> {
         endpoint.check()?;
         let model = aliases::resolve(name, endpoint.host())?;
@@ -88,54 +89,53 @@ impl ApiModel {
                 retries: RetryPolicy::default(),
             },
             fields: Map::new(),
-            cache: Some(Cache::of_user()?),
+            cache: Some(ResponseCache::of_user()?),
         })))
     }
 
-    /// The model's name at the API.
+    /// The API's name for the model.
     pub fn model(&self) -> &str {
         &self.0.model
     }
 
-    /// Where it is asked.
+    /// The endpoint to which requests are sent.
     pub fn endpoint(&self) -> &Endpoint {
         &self.0.endpoint
     }
 
-    /// Sets the most requests under way at once; 8 if not set.
+    /// Sets the maximum number of concurrent requests (default: 8).
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.settings().limits.concurrency = requests.max(1);
         self
     }
 
-    /// Sets the time for a whole request, from connecting to the last byte; 10 minutes if not set.
+    /// Sets the timeout of a whole request, from connecting to the last byte (default: 10 minutes).
     #[must_use]
     pub fn timeout(mut self, whole: Duration) -> Self {
         self.settings().limits.timeouts.whole = whole;
         self
     }
 
-    /// Sets the time to connect; 10 s if not set.
+    /// Sets the timeout of connecting (default: 10 s).
     #[must_use]
     pub fn connect_timeout(mut self, connect: Duration) -> Self {
         self.settings().limits.timeouts.connect = connect;
         self
     }
 
-    /// Sets how often a request is repeated.
+    /// Sets when failed requests are sent again.
     #[must_use]
     pub fn retries(mut self, policy: RetryPolicy) -> Self {
         self.settings().limits.retries = policy;
         self
     }
 
-    /// Sets a further field of every request, for example `"reasoning"` to `{"effort": "low"}`;
-    /// `null` takes a field out that this program would send, as `"temperature"` for a model that
-    /// refuses it.
+    /// Sets another field of every request, for example `"reasoning"` to `{"effort": "low"}`. The
+    /// value `null` removes a field, for example `"temperature"` for a model that rejects it.
     ///
     /// # Errors
-    /// When the field is one that only this program may set.
+    /// If the field is one that callers cannot set: `model`, `messages`, `stream` or `n`.
     pub fn field(mut self, field: &str, value: impl Into<Value>) -> Result<Self, TeacherError> {
         if let Some(&(_, problem)) = OWN_FIELDS.iter().find(|(own, _)| *own == field) {
             return Err(TeacherError::Field {
@@ -149,14 +149,14 @@ impl ApiModel {
         Ok(self)
     }
 
-    /// Keeps answers in this folder instead of the user's cache.
+    /// Caches responses in `folder` instead of the user's cache folder.
     #[must_use]
     pub fn cache_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.settings().cache = Some(Cache::new(folder));
+        self.settings().cache = Some(ResponseCache::new(folder));
         self
     }
 
-    /// Keeps no answers: asking again pays again.
+    /// Turns the cache off: every call sends, and pays for, every request.
     #[must_use]
     pub fn without_cache(mut self) -> Self {
         self.settings().cache = None;
@@ -167,13 +167,13 @@ impl ApiModel {
         Arc::make_mut(&mut self.0)
     }
 
-    /// The requests for the chats, each once, and for each chat the position of its request.
+    /// The distinct requests for `chats`, and for each chat the index of its request.
     fn requests(
         &self,
         chats: &[Chat],
         sampling: &Sampling,
     ) -> Result<(Vec<Request>, Vec<usize>), TeacherError> {
-        let template = Template {
+        let template = RequestTemplate {
             endpoint: self.0.endpoint.base_url(),
             model: &self.0.model,
             token_limit_field: self.0.endpoint.token_limit_field(),
@@ -205,15 +205,15 @@ impl ApiModel {
         Ok((requests, of_chat))
     }
 
-    /// Gets the answers that are not there yet, and keeps them.
+    /// Sends the requests that have no response yet, and caches the responses.
     fn fetch(
         &self,
         requests: &[Request],
-        answers: &mut [Option<Answer>],
+        responses: &mut [Option<ApiResponse>],
         chat_of: impl Fn(usize) -> usize,
     ) -> Result<(), EvalError> {
         let missing: Vec<usize> = (0..requests.len())
-            .filter(|&position| answers[position].is_none())
+            .filter(|&index| responses[index].is_none())
             .collect();
         if missing.is_empty() {
             return Ok(());
@@ -221,25 +221,28 @@ impl ApiModel {
         if let Some(cache) = &self.0.cache {
             cache.prepare()?;
         }
-        let to_send = missing.iter().map(|&at| requests[at].clone()).collect();
+        let to_send = missing
+            .iter()
+            .map(|&index| requests[index].clone())
+            .collect();
         let label = self.label(requests.len() - missing.len());
-        let outcome = dispatch(
+        let result = dispatch(
             &self.0.endpoint,
             to_send,
             self.0.limits,
             &label,
-            |sent, answer| {
+            |sent, response| {
                 let position = missing[sent];
                 if let Some(cache) = &self.0.cache {
-                    cache.put(&requests[position], &answer)?;
+                    cache.put(&requests[position], &response)?;
                 }
-                answers[position] = Some(answer);
+                responses[position] = Some(response);
                 Ok(())
             },
         );
-        let Outcome { answered, failed } = outcome.map_err(|stopped| match stopped {
-            Stopped::Refused(problem) => self.refused(problem),
-            Stopped::Other(error) => error,
+        let DispatchResult { answered, failed } = result.map_err(|error| match error {
+            DispatchError::Refused(problem) => self.refused(problem),
+            DispatchError::Other(error) => error,
         })?;
         let count = failed.len();
         match failed.into_iter().next() {
@@ -268,8 +271,8 @@ impl ApiModel {
 
     fn label(&self, cached: usize) -> String {
         match cached {
-            0 => format!("asking {}", self.0.name),
-            _ => format!("asking {} ({cached} from the cache)", self.0.name),
+            0 => format!("querying {}", self.0.name),
+            _ => format!("querying {} ({cached} from the cache)", self.0.name),
         }
     }
 }
@@ -279,12 +282,12 @@ impl LanguageModel for ApiModel {
         &self.0.name
     }
 
-    /// Asks for every chat that has no answer in the cache.
+    /// Sends a request for every chat that has no response in the cache.
     ///
     /// # Errors
-    /// [`TeacherError::Refused`] at once where every request would fail; a chat that fails for
-    /// itself is told at the end, when all others are answered. What was answered by then is in
-    /// the cache, also after an interrupt.
+    /// [`TeacherError::Refused`] at once if a problem affects every request. A request that fails
+    /// individually is reported after all others were answered. Responses that arrived before an
+    /// error or interrupt are in the cache.
     fn reply(&self, chats: &[Chat], sampling: &Sampling) -> Result<Vec<Reply>, EvalError> {
         sampling.check()?;
         if !sampling.stop_tokens.is_empty() {
@@ -296,28 +299,28 @@ impl LanguageModel for ApiModel {
             .into());
         }
         let (requests, of_chat) = self.requests(chats, sampling)?;
-        let mut answers = Vec::with_capacity(requests.len());
+        let mut responses = Vec::with_capacity(requests.len());
         for request in &requests {
             interrupt::check()?;
-            answers.push(self.0.cache.as_ref().and_then(|cache| cache.get(request)));
+            responses.push(self.0.cache.as_ref().and_then(|cache| cache.get(request)));
         }
-        let cached: Vec<bool> = answers.iter().map(Option::is_some).collect();
+        let cached: Vec<bool> = responses.iter().map(Option::is_some).collect();
         let chat_of = |position: usize| {
             let chat = of_chat.iter().position(|&request| request == position);
             chat.unwrap_or_default()
         };
-        self.fetch(&requests, &mut answers, chat_of)?;
+        self.fetch(&requests, &mut responses, chat_of)?;
         let mut counted = vec![false; requests.len()];
         // None is missing: what could not be fetched is an error.
         let replies = of_chat.iter().filter_map(|&position| {
-            let answer = answers[position].clone()?;
-            // One answer to several equal chats is paid for once.
+            let response = responses[position].clone()?;
+            // Equal chats may share one response, whose cost counts once.
             let again = std::mem::replace(&mut counted[position], true);
             Some(Reply {
-                text: answer.text,
-                reasoning: answer.reasoning,
-                ending: answer.ending,
-                usage: answer.usage,
+                text: response.text,
+                reasoning: response.reasoning,
+                finish_reason: response.finish_reason,
+                usage: response.usage,
                 cached: cached[position] || again,
             })
         });
@@ -337,8 +340,8 @@ impl fmt::Display for ApiModel {
             self.0.endpoint, self.0.limits.concurrency
         )?;
         match &self.0.cache {
-            Some(cache) => write!(f, "answers kept in {}", cache.folder().display()),
-            None => f.write_str("answers not kept"),
+            Some(cache) => write!(f, "responses kept in {}", cache.folder().display()),
+            None => f.write_str("responses not kept"),
         }
     }
 }

@@ -1,18 +1,17 @@
-//! Where an API is, and with which key it is asked.
+//! The address of an API and its key.
 
 use std::fmt;
 use std::net::IpAddr;
 
+use offmodel_support::environment::{
+    API_BASE_URL as BASE_URL, API_KEY as KEY, API_PLAIN_HTTP as PLAIN_HTTP,
+};
 use reqwest::Url;
 
 use super::error::TeacherError;
 use super::key::ApiKey;
 
-const BASE_URL: &str = "OFFMODEL_API_BASE_URL";
-const KEY: &str = "OFFMODEL_API_KEY";
-const PLAIN_HTTP: &str = "OFFMODEL_API_PLAIN_HTTP";
-
-/// Variables that users of these providers have set already, and where the keys are good.
+/// For each provider: the variables that its users have set already, and its usual base URL.
 const PROVIDERS: [(&str, &str, &str); 2] = [
     (
         "OPENAI_BASE_URL",
@@ -26,12 +25,12 @@ const PROVIDERS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// The base URL of an API that speaks OpenAI's chat completions, and the key for it.
+/// The base URL of an API that implements OpenAI's chat completions, and the key for it.
 ///
-/// Plain HTTP is for servers on this machine (`localhost`, `127.0.0.0/8`, `::1`), which are never
-/// asked through a proxy; elsewhere it is refused with a key unless it is
-/// [allowed](Self::allow_plain_http). Other hosts are asked through the proxy that the environment
-/// names (`HTTPS_PROXY`, `NO_PROXY`).
+/// Plain HTTP is meant for servers on this machine (`localhost`, `127.0.0.0/8`, `::1`), to which
+/// requests never go through a proxy. To other hosts a key is not sent over plain HTTP unless that
+/// is [allowed](Self::allow_plain_http), and requests go through the proxy in the environment
+/// (`HTTPS_PROXY`, `NO_PROXY`).
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     base: Url,
@@ -40,11 +39,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint at a base URL, for example `http://127.0.0.1:8000/v1`, without a key.
+    /// Creates an endpoint at a base URL, for example `http://127.0.0.1:8000/v1`, without a key.
     ///
     /// # Errors
-    /// When it is no URL of `http` or `https`, or has a user name, a password, a query or a
-    /// fragment.
+    /// If the URL is not `http` or `https`, or has a user name, a password, a query or a fragment.
     pub fn new(base_url: &str) -> Result<Self, TeacherError> {
         let wrong = |problem: String| TeacherError::BaseUrl { problem };
         let base = Url::parse(base_url.trim()).map_err(|error| wrong(error.to_string()))?;
@@ -66,13 +64,13 @@ impl Endpoint {
         })
     }
 
-    /// The endpoint that the environment names: `OFFMODEL_API_BASE_URL` with `OFFMODEL_API_KEY`
-    /// (none for a server without keys); else `OPENAI_API_KEY` with `OPENAI_BASE_URL` or OpenAI's
-    /// own API; else `OPENROUTER_API_KEY` with OpenRouter. A key is only ever sent to the base URL
-    /// of its own pair. `OFFMODEL_API_PLAIN_HTTP=1` allows plain HTTP.
+    /// Creates the endpoint that the environment names: `OFFMODEL_API_BASE_URL` with
+    /// `OFFMODEL_API_KEY` (which may be unset), otherwise `OPENAI_API_KEY` with `OPENAI_BASE_URL` or
+    /// OpenAI's own API, otherwise `OPENROUTER_API_KEY` with OpenRouter. A key is only sent to the
+    /// base URL of its own pair. `OFFMODEL_API_PLAIN_HTTP=1` allows plain HTTP.
     ///
     /// # Errors
-    /// When it names none, or one that cannot be used.
+    /// If the environment names no endpoint, or one that cannot be used.
     pub fn from_environment() -> Result<Self, TeacherError> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -102,26 +100,26 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Sends this key with every request.
+    /// Sets the key that is sent with every request.
     #[must_use]
     pub fn key(mut self, key: ApiKey) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// Lets the key travel unencrypted to another machine, for example within a trusted network.
+    /// Allows the key to be sent unencrypted to another machine, for example in a trusted network.
     #[must_use]
     pub fn allow_plain_http(mut self) -> Self {
         self.plain_http = true;
         self
     }
 
-    /// The base URL without a slash at its end.
+    /// The base URL without a trailing slash.
     pub fn base_url(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Refuses what would show the key to others.
+    /// Fails if requests would reveal the key to others.
     pub(super) fn check(&self) -> Result<(), TeacherError> {
         let readable = self.is_plain_http() && !self.is_loopback() && !self.plain_http;
         if readable && self.key.is_some() {
@@ -158,8 +156,8 @@ impl Endpoint {
         }
     }
 
-    /// The name of the field that limits the tokens of a reply: OpenAI's newer models refuse the
-    /// old one, which every other server knows.
+    /// The field that limits the tokens of a reply. OpenAI's newer models reject the old name, which
+    /// every other server knows.
     pub(super) fn token_limit_field(&self) -> &'static str {
         if self.host() == "api.openai.com" {
             "max_completion_tokens"
@@ -168,7 +166,7 @@ impl Endpoint {
         }
     }
 
-    /// `text` of the server without the key.
+    /// Removes the key from a text of the server.
     pub(super) fn hide_key(&self, text: &str) -> String {
         match &self.key {
             Some(key) => key.hide_in_message(text),

@@ -4,36 +4,36 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a teacher behind an API did not answer. What it had answered before is in the cache, so
-/// that the next run asks only for the rest. No variant has a key in it.
+/// Why a teacher behind an API did not respond. Responses that arrived before are in the cache, so
+/// that the next run requests only the rest. No variant contains a key.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TeacherError {
     /// The environment names no endpoint.
     #[error(
-        "no API to ask: set OFFMODEL_API_BASE_URL (for example http://127.0.0.1:8000/v1) and \
+        "no API endpoint: set OFFMODEL_API_BASE_URL (for example http://127.0.0.1:8000/v1) and \
          OFFMODEL_API_KEY, or OPENAI_API_KEY, or OPENROUTER_API_KEY"
     )]
     NoEndpoint,
-    /// The variable that should hold a key is not set.
-    #[error("no API key: the environment variable {variable} is not set, or is no text")]
+    /// The environment variable for the key is not set.
+    #[error("no API key: the environment variable {variable} is not set or not UTF-8")]
     NoKey {
-        /// The variable.
+        /// Name of the variable.
         variable: String,
     },
-    /// A key that cannot be one.
+    /// The key is malformed.
     #[error("the API key cannot be used: {problem}")]
     Key {
-        /// What is wrong with it.
+        /// Why it cannot be used.
         problem: &'static str,
     },
-    /// A base URL that cannot be used. It is not repeated, as it may hold a key.
+    /// The base URL cannot be used. The error does not repeat it, because it may contain a key.
     #[error("the base URL of the API cannot be used: {problem}")]
     BaseUrl {
         /// What is wrong with it.
         problem: String,
     },
-    /// A key would travel unencrypted.
+    /// The key would be sent unencrypted.
     #[error(
         "refused to send the API key to {host} over plain HTTP, where others can read it: use \
          https, or allow it with `allow_plain_http` or OFFMODEL_API_PLAIN_HTTP=1"
@@ -45,10 +45,10 @@ pub enum TeacherError {
     /// `OFFMODEL_API_MODELS` is not `NAME=MODEL,NAME=MODEL`.
     #[error("failed to read OFFMODEL_API_MODELS: expected NAME=MODEL, found {found:?}")]
     Aliases {
-        /// The part that is something else.
+        /// The part that is malformed.
         found: String,
     },
-    /// A field of the request that is not for callers to set.
+    /// Callers cannot set this field of requests.
     #[error("the field {field:?} of a request cannot be set: {problem}")]
     Field {
         /// The field.
@@ -56,122 +56,123 @@ pub enum TeacherError {
         /// Why not.
         problem: &'static str,
     },
-    /// A chat without a message.
+    /// A chat has no messages.
     #[error("chat {chat} has no message")]
     EmptyChat {
-        /// Its position among the chats that were given.
+        /// Index of the chat in the call, from 0.
         chat: usize,
     },
     /// The cache could not be written.
-    #[error("failed to keep an answer in {}: {source}", path.display())]
+    #[error("failed to cache a response in {}: {source}", path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The user has no cache folder.
-    #[error("failed to find a folder for answers: set OFFMODEL_CACHE, or give one")]
+    #[error("no cache folder for responses: set OFFMODEL_CACHE, or call `cache_folder`")]
     NoCacheFolder,
     /// The HTTP client could not be set up.
     #[error("failed to set up the HTTP client: {detail}")]
     Client {
-        /// Its own words.
+        /// The error of the client.
         detail: String,
     },
-    /// What makes every request fail: the rest was not sent.
-    #[error("failed to ask {model} at {endpoint}: {problem}")]
+    /// A problem that affects every request; the remaining requests were not sent.
+    #[error("failed to query {model} at {endpoint}: {problem}")]
     Refused {
-        /// The model, as the API calls it.
+        /// The API's name for the model.
         model: String,
-        /// The API's base URL.
+        /// Base URL of the API.
         endpoint: String,
-        /// What happened.
+        /// What happened to the request.
         problem: RequestProblem,
     },
-    /// Some requests failed, each for itself; the others were answered and are in the cache.
+    /// Some requests failed individually; the responses to the others are in the cache.
     #[error(
-        "failed to ask {model} at {endpoint}: {failed} of {asked} requests failed, {answered} were \
+        "failed to query {model} at {endpoint}: {failed} of {asked} requests failed, {answered} were \
          answered; chat {chat}: {problem}"
     )]
     Unanswered {
-        /// The model, as the API calls it.
+        /// The API's name for the model.
         model: String,
-        /// The API's base URL.
+        /// Base URL of the API.
         endpoint: String,
         /// Requests that were to be sent.
         asked: usize,
-        /// Those that were answered.
+        /// Requests that were answered.
         answered: usize,
-        /// Those that failed; what is left was given up, as nothing but failures came.
+        /// Requests that failed. The rest was abandoned after a long run of failures.
         failed: usize,
-        /// The position of the first chat that failed.
+        /// Index of the first chat that failed, from 0.
         chat: usize,
-        /// What happened to that one.
+        /// What happened to the request of that chat.
         problem: RequestProblem,
     },
 }
 
-/// What happened to one request. What a server said is shortened, and shows no key.
+/// Why one request failed. Text of the server is shortened and contains no key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RequestProblem {
-    /// No connection, or one that broke.
+    /// The connection failed or broke off.
     #[error("the connection failed: {detail}")]
     Connection {
-        /// The client's own words.
+        /// The error of the HTTP client.
         detail: String,
     },
-    /// No whole answer in time.
-    #[error("no answer within {} s", limit.as_secs_f64())]
+    /// The response did not arrive in time.
+    #[error("no response within {} s", limit.as_secs_f64())]
     Timeout {
-        /// The time that it had.
+        /// The timeout.
         limit: Duration,
     },
-    /// A status that is no success.
-    #[error("HTTP status {status}{}{said}", if said.is_empty() { "" } else { ": " })]
+    /// The server returned an error status.
+    #[error("HTTP status {status}{}{message}", if message.is_empty() { "" } else { ": " })]
     Status {
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// What the server said about it.
-        said: String,
+        /// The message of the server.
+        message: String,
     },
-    /// An error inside an answer with the status of a success.
-    #[error("the server answered with an error: {said}")]
-    ErrorAnswer {
-        /// The code, if the server gave a number.
+    /// The server returned an error in the body of a response with a success status.
+    #[error("the server returned an error: {message}")]
+    ErrorResponse {
+        /// The error code, if it is a number.
         code: Option<u16>,
-        /// What the server said.
-        said: String,
+        /// The message of the server.
+        message: String,
     },
-    /// The server sends clients elsewhere, which is not followed: the key is for this one.
-    #[error("HTTP status {status}: redirected to {target}, which is not followed")]
+    /// The server redirected the request. Redirects are not followed, because the key is meant for
+    /// this server alone.
+    #[error("HTTP status {status}: the server redirects to {target}, which is not followed")]
     Redirect {
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// Scheme, host and port that it points to.
+        /// Scheme, host and port of the redirect.
         target: String,
     },
-    /// An answer that cannot be understood.
-    #[error("the answer is no chat completion: {detail}")]
+    /// The response is not a chat completion.
+    #[error("the response is not a chat completion: {detail}")]
     NotCompletion {
-        /// What is wrong with it.
+        /// Why it is not.
         detail: String,
     },
-    /// An answer over the limit; the rest of it was not read.
-    #[error("the answer is longer than {limit} bytes")]
+    /// The response is longer than the limit; the rest was not read.
+    #[error("the response is longer than {limit} bytes")]
     TooLong {
-        /// The most bytes that an answer may have.
+        /// Longest response, in bytes.
         limit: usize,
     },
-    /// The server asks for a wait beyond the limit.
-    #[error("HTTP status {status}: the server asks to wait {} s, the limit is {} s", wait.as_secs(), limit.as_secs())]
+    /// The server requests a longer wait than the limit.
+    #[error("HTTP status {status}: the server requests a wait of {} s, which exceeds the limit of {} s", wait.as_secs(), limit.as_secs())]
     Wait {
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// What it asks for.
+        /// The requested wait.
         wait: Duration,
-        /// The longest wait that is accepted.
+        /// Longest wait that is accepted.
         limit: Duration,
     },
 }

@@ -1,4 +1,4 @@
-//! The key of an API, in a type that cannot show it.
+//! An API key, in a type that cannot show it.
 
 use std::fmt;
 
@@ -8,28 +8,28 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::TeacherError;
 
-/// What stands where the key was.
+/// Replaces the key in text.
 const HIDDEN: &str = "[key]";
-/// A run of this many characters of the key is hidden in what a server says about an error: some
-/// repeat the beginning of a key that they refuse.
-const RUN: usize = 8;
-/// A shorter key guards nothing: local servers take words such as `EMPTY`, which an answer may
-/// contain for good reason.
-const SHORTEST_SECRET: usize = 16;
+/// Shortest part of the key, in characters, that is hidden in error messages: some servers repeat the
+/// beginning of a key that they reject.
+const MIN_HIDDEN_RUN: usize = 8;
+/// Shortest key, in characters, that is hidden in responses. Local servers accept placeholders such as
+/// `EMPTY`, which a response may contain legitimately.
+const MIN_SECRET_LENGTH: usize = 16;
 
-/// A key. It has no `Display`, is not serialised, its `Debug` says only that there is one, and its
-/// memory is overwritten when it is dropped.
+/// An API key. It has no `Display` and is never serialised, its `Debug` shows only that it exists, and
+/// its memory is overwritten when it is dropped.
 ///
-/// Keys come from the environment ([`ApiKey::from_environment`]) or from a question to the user
-/// (`password("key")?` in a notebook): a key in a cell would be kept in the notebook's file.
+/// Take keys from the environment ([`ApiKey::from_environment`]) or from the user
+/// (`password("key")?` in a notebook): a key in a cell would be saved in the notebook.
 #[derive(Clone)]
 pub struct ApiKey(SecretString);
 
 impl ApiKey {
-    /// Takes a key; white space around it does not belong to it.
+    /// Wraps `key`, without surrounding white space.
     ///
     /// # Errors
-    /// When it is empty or has characters that no key has. The error does not repeat it.
+    /// If the key is empty or has characters that no key has. The error does not repeat the key.
     pub fn new(key: impl Into<String>) -> Result<Self, TeacherError> {
         let key = Zeroizing::new(key.into());
         let key = key.trim();
@@ -45,10 +45,10 @@ impl ApiKey {
         Ok(Self(SecretString::from(key)))
     }
 
-    /// Takes the key from an environment variable.
+    /// Reads the key from an environment variable.
     ///
     /// # Errors
-    /// When the variable is not set or holds no key.
+    /// If the variable is not set or holds no key.
     pub fn from_environment(variable: &str) -> Result<Self, TeacherError> {
         match std::env::var(variable) {
             Ok(key) => Self::new(key),
@@ -58,7 +58,7 @@ impl ApiKey {
         }
     }
 
-    /// The value of the header `Authorization`, marked so that its `Debug` hides it too.
+    /// The value of the header `Authorization`, marked as sensitive so that its `Debug` hides it.
     pub(super) fn authorization(&self) -> Result<HeaderValue, TeacherError> {
         let text = Zeroizing::new(format!("Bearer {}", self.0.expose_secret()));
         let mut value = HeaderValue::from_str(&text).map_err(|_| TeacherError::Key {
@@ -68,17 +68,17 @@ impl ApiKey {
         Ok(value)
     }
 
-    /// `text` about an error without the key and without any long piece of it, in capitals or not.
+    /// Removes the key, and every longer part of it in any case, from an error message.
     pub(super) fn hide_in_message(&self, text: &str) -> String {
         let key = self.0.expose_secret().as_bytes();
-        let shortest = key.len().min(RUN);
+        let shortest = key.len().min(MIN_HIDDEN_RUN);
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(character) = rest.chars().next() {
             let run = longest_run(rest.as_bytes(), key);
             if run >= shortest {
                 shown += HIDDEN;
-                // The run is ASCII, as the key is.
+                // The key is ASCII, so the run ends at a character boundary.
                 rest = &rest[run..];
             } else {
                 shown.push(character);
@@ -88,10 +88,10 @@ impl ApiKey {
         shown
     }
 
-    /// The text of an answer without the key.
-    pub(super) fn hide_in_answer(&self, text: String) -> String {
+    /// Removes the key from the text of a response.
+    pub(super) fn hide_in_response(&self, text: String) -> String {
         let key = self.0.expose_secret();
-        if key.len() >= SHORTEST_SECRET && text.contains(key) {
+        if key.len() >= MIN_SECRET_LENGTH && text.contains(key) {
             text.replace(key, HIDDEN)
         } else {
             text
@@ -99,7 +99,7 @@ impl ApiKey {
     }
 }
 
-/// Length of the longest beginning of `text` that occurs in `key`.
+/// Length of the longest prefix of `text` that occurs in `key`, ignoring case.
 fn longest_run(text: &[u8], key: &[u8]) -> usize {
     let common = |start: usize| {
         std::iter::zip(text, &key[start..])
@@ -160,10 +160,10 @@ mod tests {
     #[test]
     fn answers_lose_the_key_but_not_a_word_that_serves_as_one() {
         let said = format!("Your key is {KEY}.");
-        assert_eq!(key().hide_in_answer(said), "Your key is [key].");
+        assert_eq!(key().hide_in_response(said), "Your key is [key].");
         let placeholder = ApiKey::new("EMPTY").unwrap();
         let said = "EMPTY is a word".to_owned();
-        assert_eq!(placeholder.hide_in_answer(said.clone()), said);
+        assert_eq!(placeholder.hide_in_response(said.clone()), said);
     }
 
     proptest! {

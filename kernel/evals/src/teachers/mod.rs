@@ -13,27 +13,31 @@
 //! # Ok::<(), offmodel_evals::EvalError>(())
 //! ```
 //!
-//! - [`Teacher`]: a local model or one behind an API, by name; [`aliases`]: the study's names;
-//! - [`ApiModel`]: the handle of a model behind an API; [`Endpoint`]: where it is;
-//!   [`ApiKey`]: a key that cannot be shown;
-//! - [`request`]: what is asked, and its identity; [`answer`]: what servers answer;
-//!   [`Usage`]: what it took; [`cache`]: answers kept on disk;
-//! - [`exchange`]: one request and one answer; [`retry`]: when to ask again;
-//!   [`dispatch`]: many requests at once.
+//! | module | purpose |
+//! |---|---|
+//! | `teacher`, `aliases` | [`Teacher`]: a local model or one behind an API, by name |
+//! | `api_model` | [`ApiModel`]: the handle of a model behind an API |
+//! | `endpoint`, `key` | [`Endpoint`]: address of an API; [`ApiKey`]: a key that cannot be shown |
+//! | `request`, `api_response` | the bodies that are sent and received |
+//! | `response_cache` | responses kept on disk, named by the hash of their request |
+//! | `http_client`, `retry` | one request over HTTP, and when to send it again |
+//! | `request_queue` | many requests at once |
+//! | `usage` | [`Usage`]: tokens and cost |
+//! | `server_text` | makes text of a server safe to show |
 
 mod aliases;
-mod answer;
 mod api_model;
-mod cache;
-mod dispatch;
+mod api_response;
 mod endpoint;
 mod error;
-mod exchange;
+mod http_client;
 mod key;
 mod request;
+mod request_queue;
+mod response_cache;
 mod retry;
+mod server_text;
 mod teacher;
-mod untrusted;
 mod usage;
 
 pub use api_model::ApiModel;

@@ -1,36 +1,37 @@
-//! What is asked, and its identity.
+//! The body of a chat completion request, and its hash.
 
 use offmodel_models::{Chat, Sampling};
+use offmodel_support::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// One request, in the form in which it is kept beside its answer. The key is no part of it.
+/// One request, in the form in which the cache stores it. It does not contain the key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Request {
-    /// The API's base URL.
+    /// Base URL of the API.
     pub(super) endpoint: String,
-    /// Tells apart the answers to one body: 0 for the first, 1 for the second.
+    /// Numbers the samples of one body, from 0.
     pub(super) sample: u64,
-    /// The body that is sent, as JSON.
+    /// The JSON body that is sent.
     pub(super) body: Map<String, Value>,
 }
 
-/// What all requests of a call share.
-pub(super) struct Template<'a> {
+/// The parts that all requests of a call share.
+pub(super) struct RequestTemplate<'a> {
     pub(super) endpoint: &'a str,
     pub(super) model: &'a str,
     pub(super) token_limit_field: &'static str,
     pub(super) sampling: &'a Sampling,
-    /// Fields of the caller, set last; null takes a field out.
+    /// Fields set by the caller, which override all others; null removes a field.
     pub(super) fields: &'a Map<String, Value>,
 }
 
-impl Template<'_> {
-    /// The request for sample `sample` of a chat's replies.
+impl RequestTemplate<'_> {
+    /// Builds the request for sample number `sample` of `chat`.
     ///
-    /// Greedy requests have no seed, and fields at the value that means "off" are left out, as
-    /// not every server knows every field.
+    /// Greedy requests have no seed, and fields whose value means "off" are omitted, because not
+    /// every server accepts every field.
     pub(super) fn request(&self, chat: &Chat, sample: u64) -> Request {
         let sampling = self.sampling;
         let mut body = Map::new();
@@ -67,7 +68,8 @@ impl Template<'_> {
 }
 
 impl Request {
-    /// SHA-256 of the request, whatever the order of its fields: the name of its answer.
+    /// SHA-256 of the request in hexadecimal, independent of the order of fields: the name of its
+    /// cache entry.
     pub(super) fn identity(&self) -> String {
         let whole = json!({
             "endpoint": self.endpoint,
@@ -76,10 +78,7 @@ impl Request {
         });
         let mut canonical = String::new();
         write_canonical(&whole, &mut canonical);
-        Sha256::digest(canonical)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        digest::sha256(canonical)
     }
 }
 
@@ -90,9 +89,8 @@ fn messages(chat: &Chat) -> Value {
         .collect()
 }
 
-/// The seed that is sent for a sample: 31 bits, which every server takes, that differ from sample
-/// to sample and from seed to seed. Seed + sample would give sample 1 of seed 0 and sample 0 of
-/// seed 1 the same answer.
+/// The seed that is sent for a sample: a hash of both numbers, in 31 bits, which every server
+/// accepts. `seed + sample` would give sample 1 of seed 0 and sample 0 of seed 1 the same response.
 fn seed_of(seed: u64, sample: u64) -> u32 {
     let mut hasher = Sha256::new();
     hasher.update(seed.to_le_bytes());
@@ -101,7 +99,7 @@ fn seed_of(seed: u64, sample: u64) -> u32 {
     u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]) >> 1
 }
 
-/// JSON without spaces, with the fields of every object in the order of their names.
+/// Writes JSON without spaces, with the fields of every object sorted by name.
 fn write_canonical(value: &Value, text: &mut String) {
     match value {
         Value::Object(fields) => {
@@ -141,7 +139,7 @@ mod tests {
     use super::*;
 
     fn request(sampling: &Sampling, chat: &Chat, sample: u64) -> Request {
-        let template = Template {
+        let template = RequestTemplate {
             endpoint: "http://127.0.0.1/v1",
             model: "m",
             token_limit_field: "max_tokens",
@@ -174,7 +172,7 @@ mod tests {
     #[test]
     fn fields_of_the_caller_replace_add_and_take_out() {
         let fields = json!({"max_tokens": null, "max_completion_tokens": 9, "temperature": 1});
-        let template = Template {
+        let template = RequestTemplate {
             endpoint: "e",
             model: "m",
             token_limit_field: "max_tokens",
@@ -245,7 +243,7 @@ mod tests {
         assert_eq!(request.identity(), hex);
     }
 
-    /// A JSON value, and the same with the fields of its objects in the opposite order.
+    /// Generates arbitrary JSON values.
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),

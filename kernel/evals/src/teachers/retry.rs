@@ -1,24 +1,24 @@
-//! When to ask again, and how long to wait before.
+//! When to send a failed request again, and how long to wait before.
 
 use std::time::{Duration, SystemTime};
 
-/// How often a request is repeated that failed for a reason that may pass: status 408, 409, 425,
-/// 429 or 5xx, a connection that failed, an answer that broke off or was no JSON.
+/// When a request is sent again after a transient failure: status 408, 409, 425, 429 or 5xx, a
+/// failed connection, or a response that broke off or was not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Most times that one request is sent, at least 1.
+    /// Maximum number of times that a request is sent, at least 1.
     pub attempts: u32,
-    /// About the wait after the first attempt; it doubles with each further one.
+    /// Longest wait after the first attempt; it doubles with each further attempt.
     pub first_wait: Duration,
-    /// The longest wait that doubling leads to.
+    /// Upper limit of the doubled wait.
     pub longest_wait: Duration,
-    /// The longest wait that a server may ask for with `Retry-After`; a request that would have
-    /// to wait longer fails.
+    /// Longest wait that a server can request with `Retry-After`; a request that would have to wait
+    /// longer fails.
     pub longest_retry_after: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// 8 attempts over about two minutes; servers may ask for waits of up to ten minutes.
+    /// 8 attempts over about two minutes; `Retry-After` of up to ten minutes is obeyed.
     fn default() -> Self {
         Self {
             attempts: 8,
@@ -30,9 +30,9 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after attempt `attempt`, counted from 1: a random duration, `random` in [0, 1),
-    /// between half and all of `first_wait` 2^(attempt - 1), so that clients that failed together
-    /// do not come back together.
+    /// The wait after attempt `attempt`, counted from 1: exponential backoff with jitter, between
+    /// half and all of `first_wait` 2^(attempt - 1) by `random` in [0, 1). The jitter keeps clients
+    /// that failed together from retrying together.
     pub(super) fn backoff(&self, attempt: u32, random: f64) -> Duration {
         let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
         let most = self
@@ -43,12 +43,12 @@ impl RetryPolicy {
     }
 }
 
-/// The wait that the header `Retry-After` asks for: seconds, or a date of HTTP (RFC 9110, section
-/// 10.2.3). Some servers send fractions of seconds.
+/// Parses the header `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). Some servers
+/// send fractions of seconds.
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // More digits than fit are a wait for ever.
+        // A number too large for u64 is as good as an endless wait.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     if let Ok(seconds) = value.parse::<f64>() {

@@ -1,4 +1,4 @@
-//! A local model or one behind an API, by name.
+//! Loads a local model or one behind an API by its name.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use super::aliases;
 use super::api_model::ApiModel;
 use crate::{EvalError, LanguageModel, Reply};
 
-/// Before a name that is meant for the API.
+/// Prefix of a name that the API resolves.
 const PREFIX: &str = "api:";
 
-/// A teacher by its name, so that a sweep may have local models and APIs on one axis.
+/// A teacher that is loaded by name, so that one axis of a sweep can mix local models and APIs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Teacher {
@@ -22,12 +22,12 @@ pub enum Teacher {
 }
 
 impl Teacher {
-    /// The study's names of models behind an API (`gpt_4.1_nano`), those of
-    /// `OFFMODEL_API_MODELS`, and `api:NAME` with the API's own name are asked at the endpoint
-    /// that the environment names; every other name is one for [`Model::load`].
+    /// Loads the teacher called `name`: one of the study's models behind an API (`gpt_4.1_nano`), an
+    /// alias in `OFFMODEL_API_MODELS`, or `api:NAME` with the API's own name, all at the endpoint in
+    /// the environment; any other name is passed to [`Model::load`].
     ///
     /// # Errors
-    /// When the environment names no endpoint, or there is no such model.
+    /// If the environment names no endpoint, or there is no such model.
     pub fn load(name: &str) -> Result<Self, EvalError> {
         if let Some(model) = name.strip_prefix(PREFIX) {
             return Ok(Self::Api(ApiModel::from_environment(model)?));

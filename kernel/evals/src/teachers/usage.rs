@@ -1,4 +1,4 @@
-//! The tokens that replies took.
+//! Tokens and cost of replies.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::Reply;
 
-/// Tokens, as the model or its API counts them.
+/// Tokens of one reply, as the model or its API counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens of the prompt; 0 for a local model, where they cost nothing.
+    /// Tokens of the prompt; 0 for a local model, whose prompts cost nothing.
     #[serde(default)]
     pub prompt_tokens: u64,
-    /// Tokens of the reply, its reasoning and its end token included.
+    /// Tokens of the reply, including reasoning and the end token.
     #[serde(default)]
     pub completion_tokens: u64,
-    /// Those of the reply that were reasoning, where the API says so.
+    /// Tokens of the reasoning within the reply, if the API reports them.
     #[serde(default)]
     pub reasoning_tokens: u64,
-    /// What the API says that it charged, in its own unit (OpenRouter: US dollars).
+    /// The price that the API reports, in its own unit (OpenRouter: US dollars).
     #[serde(default)]
     pub cost: f64,
 }
 
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
-        // A server may claim any number.
+        // A server can report any number, so the sum must not overflow.
         let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
         add(&mut self.prompt_tokens, other.prompt_tokens);
         add(&mut self.completion_tokens, other.completion_tokens);
@@ -35,23 +35,23 @@ impl AddAssign for Usage {
     }
 }
 
-/// What many replies took together.
+/// Tokens and cost of many replies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct UsageSummary {
-    /// How many replies.
+    /// Number of replies.
     pub replies: usize,
-    /// Those of them that came from the cache.
+    /// Number of replies from the cache.
     pub cached: usize,
-    /// Those of them whose API said nothing about tokens; the sums leave them out.
+    /// Number of replies without reported tokens; the sums exclude them.
     pub unreported: usize,
     /// Sum over all replies.
     pub total: Usage,
-    /// Sum over the replies that did not come from the cache: what this run took.
+    /// Sum over the replies that were not cached: the cost of this run.
     pub fresh: Usage,
 }
 
 impl UsageSummary {
-    /// Adds up replies.
+    /// Sums over `replies`.
     pub fn of(replies: &[Reply]) -> Self {
         let mut summary = Self::default();
         for reply in replies {

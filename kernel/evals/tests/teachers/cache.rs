@@ -1,4 +1,4 @@
-//! What was answered once costs nothing again.
+//! Responses are cached: the same request never costs twice.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::server::{Server, chats, said, sampled};
 
 #[test]
-fn a_rerun_asks_nothing_and_gives_the_same() {
+fn a_rerun_sends_no_request_and_returns_the_same_replies() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let first = server
@@ -31,7 +31,7 @@ fn a_rerun_asks_nothing_and_gives_the_same() {
 }
 
 #[test]
-fn without_a_cache_every_run_asks() {
+fn without_a_cache_every_run_sends_requests() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let model = server.model(&folder).without_cache();
@@ -42,7 +42,7 @@ fn without_a_cache_every_run_asks() {
 }
 
 #[test]
-fn another_seed_model_sampling_or_field_is_asked_anew() {
+fn another_seed_model_sampling_or_field_is_another_request() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let ask = |model: ApiModel, sampling: &Sampling| {
@@ -57,12 +57,12 @@ fn another_seed_model_sampling_or_field_is_asked_anew() {
     assert_eq!(ask(other.cache_folder(folder.path()), &sampled()), 4);
     let with_field = model().field("reasoning_effort", "low").unwrap();
     assert_eq!(ask(with_field, &sampled()), 5);
-    // How it is sent is no part of what is asked.
+    // Concurrency, timeouts and retries do not affect the response, so they are not part of the key.
     assert_eq!(ask(model().concurrency(1), &sampled()), 5);
 }
 
 #[test]
-fn the_same_prompt_several_times_gets_several_samples_each_kept() {
+fn a_repeated_prompt_gets_several_samples_each_cached() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, request| said(&format!("drawn {}", request.body["seed"])));
     let ask = |count| {
@@ -80,7 +80,7 @@ fn the_same_prompt_several_times_gets_several_samples_each_kept() {
 }
 
 #[test]
-fn greedy_requests_that_are_equal_are_asked_once() {
+fn equal_greedy_requests_are_sent_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let model = server.model(&folder);
@@ -89,7 +89,7 @@ fn greedy_requests_that_are_equal_are_asked_once() {
         .unwrap();
     assert_eq!(server.connections(), 2);
     assert_eq!(replies[0].text, replies[2].text);
-    // So that the tokens of the one request are counted once.
+    // The tokens of the shared request count once.
     let fresh: Vec<bool> = replies.iter().map(|reply| !reply.cached).collect();
     assert_eq!(fresh, [true, true, false]);
 }
@@ -120,7 +120,7 @@ fn a_damaged_record_is_fetched_again() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_written_is_told_before_anything_is_asked() {
+fn an_unwritable_cache_is_an_error_before_any_request() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     let blocked = folder.path().join("file");
@@ -130,12 +130,15 @@ fn a_cache_that_cannot_be_written_is_told_before_anything_is_asked() {
         .reply(&chats(&["a"]), &sampled())
         .unwrap_err()
         .to_string();
-    assert!(error.starts_with("failed to keep an answer in "), "{error}");
+    assert!(
+        error.starts_with("failed to cache a response in "),
+        "{error}"
+    );
     assert_eq!(server.connections(), 0);
 }
 
 #[test]
-fn a_record_says_what_was_asked_and_what_was_answered() {
+fn a_cache_entry_holds_request_and_response() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::echo();
     server
@@ -162,7 +165,7 @@ fn a_record_says_what_was_asked_and_what_was_answered() {
                     "max_tokens": 512,
                 },
             },
-            "answer": {
+            "response": {
                 "text": "Echo: a",
                 "ending": "stop",
                 "model": "test-model-1",
@@ -175,7 +178,7 @@ fn a_record_says_what_was_asked_and_what_was_answered() {
 }
 
 #[test]
-fn another_server_with_a_model_of_the_same_name_is_asked_itself() {
+fn servers_do_not_share_cache_entries() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (Server::echo(), Server::start(|_, _| said("other")));
     one.model(&folder)

@@ -1,4 +1,4 @@
-//! Servers that break the protocol, or off.
+//! Servers that break the protocol or the connection.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::server::{Act, Server, chats, quick, said, sampled};
 
-/// What one chat that no attempt answers comes to.
-fn complaint(model: &ApiModel) -> String {
+/// The error of a chat to which no attempt gets a response.
+fn error_text(model: &ApiModel) -> String {
     let error = model
         .reply(&chats(&["a"]), &sampled())
         .unwrap_err()
@@ -17,7 +17,7 @@ fn complaint(model: &ApiModel) -> String {
     problem.to_owned()
 }
 
-/// Sends a part of an answer that claims to be longer.
+/// Sends a part of a response that claims to be longer.
 fn cut() -> Act {
     let part = r#"{"choices":[{"message":{"content":"Once"#;
     Act::Raw(format!(
@@ -26,7 +26,7 @@ fn cut() -> Act {
 }
 
 #[test]
-fn a_connection_that_is_cut_in_the_middle_is_asked_again() {
+fn a_request_is_retried_after_its_connection_broke_off() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|number, _| match number {
         0 => cut(),
@@ -41,38 +41,38 @@ fn a_connection_that_is_cut_in_the_middle_is_asked_again() {
 }
 
 #[test]
-fn half_an_answer_is_never_taken_for_one() {
+fn a_partial_response_is_never_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| cut());
-    let problem = complaint(&server.model(&folder));
+    let problem = error_text(&server.model(&folder));
     assert!(problem.starts_with("the connection failed: "), "{problem}");
     assert_eq!(server.requests().len(), 3);
     assert_eq!(crate::cache::files(folder.path()).len(), 0);
 }
 
 #[test]
-fn what_is_no_http_is_a_failed_connection() {
+fn a_server_without_http_is_a_failed_connection() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| Act::Raw("SSH-2.0-OpenSSH_9.2\r\n".to_owned()));
-    let problem = complaint(&server.model(&folder));
+    let problem = error_text(&server.model(&folder));
     assert!(problem.starts_with("the connection failed: "), "{problem}");
 }
 
 #[test]
-fn what_is_no_json_is_asked_again_and_then_told() {
+fn a_response_without_json_is_retried_and_then_reported() {
     let folder = tempfile::tempdir().unwrap();
     let page = "<html>maintenance</html>".to_owned();
     let server = Server::start(move |_, _| Act::Answer(200, String::new(), page.clone()));
-    let problem = complaint(&server.model(&folder));
+    let problem = error_text(&server.model(&folder));
     assert_eq!(
         problem,
-        "the answer is no chat completion: expected value at line 1 column 1"
+        "the response is not a chat completion: expected value at line 1 column 1"
     );
     assert_eq!(server.requests().len(), 3);
 }
 
 #[test]
-fn an_error_with_the_status_of_a_success_is_an_error() {
+fn an_error_with_a_success_status_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|number, _| {
         let code = if number == 0 { 502 } else { 400 };
@@ -80,51 +80,51 @@ fn an_error_with_the_status_of_a_success_is_an_error() {
         Act::Answer(200, String::new(), body.to_string())
     });
     assert_eq!(
-        complaint(&server.model(&folder)),
-        "the server answered with an error: provider returned an error"
+        error_text(&server.model(&folder)),
+        "the server returned an error: provider returned an error"
     );
     assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
-fn an_endless_answer_is_not_read_to_its_end() {
+fn an_endless_response_is_not_read_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| Act::Flood);
     assert_eq!(
-        complaint(&server.model(&folder)),
-        "the answer is longer than 8388608 bytes"
+        error_text(&server.model(&folder)),
+        "the response is longer than 8388608 bytes"
     );
-    // What the sockets' buffers took is not held by us.
+    // The buffers of the sockets hold some more.
     assert!(server.flooded() < 64 << 20, "{}", server.flooded());
     assert_eq!(server.requests().len(), 1);
 }
 
 #[test]
-fn an_answer_that_drips_ends_with_the_time_for_a_request() {
+fn a_slowly_dripping_response_times_out() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| Act::Drip);
     let model = server.model(&folder).timeout(Duration::from_secs(1));
-    assert_eq!(complaint(&model), "no answer within 1 s");
-    // Twice, not three times: what takes all of its time costs too much.
+    assert_eq!(error_text(&model), "no response within 1 s");
+    // A request that timed out is sent only twice, because each attempt can take minutes.
     assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
-fn a_server_that_never_answers_ends_with_the_time_for_a_request() {
+fn a_silent_server_times_out() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| Act::Silence);
     let model = server.model(&folder).timeout(Duration::from_millis(300));
-    assert_eq!(complaint(&model), "no answer within 0.3 s");
+    assert_eq!(error_text(&model), "no response within 0.3 s");
 }
 
 #[test]
-fn a_server_that_is_slow_once_is_asked_again() {
+fn a_request_that_timed_out_once_is_retried() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|number, _| match number {
         0 => Act::Silence,
         _ => said("awake"),
     });
-    // Long enough for the second answer where the machine is busy.
+    // Long enough for the second response where the machine is busy.
     let model = server.model(&folder).timeout(Duration::from_secs(2));
     assert_eq!(
         model.reply(&chats(&["a"]), &sampled()).unwrap()[0].text,
@@ -133,20 +133,20 @@ fn a_server_that_is_slow_once_is_asked_again() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_a_failed_connection() {
+fn an_absent_server_is_a_failed_connection() {
     let folder = tempfile::tempdir().unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let endpoint = Endpoint::new(&format!("http://{address}/v1")).unwrap();
     let model = ApiModel::new(endpoint, "m").unwrap();
-    let problem = complaint(&model.cache_folder(folder.path()).retries(quick()));
+    let problem = error_text(&model.cache_folder(folder.path()).retries(quick()));
     assert!(problem.starts_with("the connection failed: "), "{problem}");
     assert!(problem.contains("Connection refused"), "{problem}");
 }
 
 #[test]
-fn a_redirection_is_not_followed() {
+fn a_redirect_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = Server::echo();
     let target = format!("{}/chat/completions?x=1", elsewhere.base_url());
@@ -160,7 +160,7 @@ fn a_redirection_is_not_followed() {
         let host = elsewhere.base_url().replace("/v1", "");
         assert!(
             error.to_string().ends_with(&format!(
-                "HTTP status {status}: redirected to {host}, which is not followed"
+                "HTTP status {status}: the server redirects to {host}, which is not followed"
             )),
             "{error}"
         );
@@ -170,11 +170,11 @@ fn a_redirection_is_not_followed() {
 }
 
 #[test]
-fn what_a_server_says_about_an_error_is_shown_as_one_short_line() {
+fn an_error_message_of_a_server_is_shown_as_one_short_line() {
     let folder = tempfile::tempdir().unwrap();
     let said = format!("\u{1b}[2Jred\nalert {}", "x".repeat(100_000));
     let server = Server::start(move |_, _| Act::Answer(400, String::new(), said.clone()));
-    let problem = complaint(&server.model(&folder));
+    let problem = error_text(&server.model(&folder));
     assert!(
         problem.starts_with("HTTP status 400: \u{fffd}[2Jred alert xxx"),
         "{problem}"

@@ -11,9 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use offmodel_evals::{
-    ApiKey, ApiModel, Ending, Endpoint, LanguageModel, Teacher, UsageSummary, generate_responses,
+    ApiKey, ApiModel, Endpoint, LanguageModel, Teacher, UsageSummary, generate_responses,
 };
-use offmodel_models::{Model, Sampling};
+use offmodel_models::{FinishReason, Model, Sampling};
 
 use crate::server::{chats, quick, sampled};
 
@@ -96,27 +96,24 @@ impl LlamaServer {
         let endpoint = Endpoint::new(&format!("http://127.0.0.1:{}/v1", self.port)).unwrap();
         let endpoint = endpoint.key(ApiKey::new(key).unwrap());
         let model = ApiModel::new(endpoint, "smollm2").unwrap();
-        model.cache_folder(folder.join("answers")).retries(quick())
+        model
+            .cache_folder(folder.join("responses"))
+            .retries(quick())
     }
 }
 
 impl Drop for LlamaServer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The server may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where set-up puts the default model.
+/// The file of the default model.
 fn model_file() -> PathBuf {
-    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
-    let cache = || {
-        let cache = set("OFFMODEL_CACHE").map(PathBuf::from);
-        cache.unwrap_or_else(|| dirs::cache_dir().unwrap().join("offmodel"))
-    };
-    let models = set("OFFMODEL_MODELS").map_or_else(|| cache().join("models"), PathBuf::from);
-    models.join("SmolLM2-135M-Instruct.Q4_1.gguf")
+    let folder = offmodel_support::environment::models_folder().unwrap();
+    folder.join("SmolLM2-135M-Instruct.Q4_1.gguf")
 }
 
 #[test]
@@ -129,7 +126,7 @@ fn the_server_of_llama_cpp_is_a_teacher() {
     let greedy = Sampling::greedy().max_new_tokens(16);
 
     // The same file, read by two programs. llama.cpp multiplies with activations rounded to 8
-    // bits, so that greedy answers part where two tokens are nearly as likely; but the chat is the
+    // bits, so that greedy responses part where two tokens are nearly as likely; but the chat is the
     // same tokens to both, and what llama.cpp says is what the model here finds likely.
     let ours = Model::load("smollm2").unwrap();
     let asked = chats(&PROMPTS);
@@ -138,13 +135,13 @@ fn the_server_of_llama_cpp_is_a_teacher() {
         let prompt = ours.tokenizer().encode(&ours.render(chat, true).unwrap());
         let usage = reply.usage.unwrap();
         assert_eq!(usage.prompt_tokens, prompt.unwrap().len() as u64);
-        if reply.ending == Ending::Length {
+        if reply.finish_reason == FinishReason::Length {
             assert_eq!(usage.completion_tokens, 16);
         }
         let other = &asked[(index + 1) % asked.len()];
         let scored = [chat, other].map(|chat| chat.clone().assistant(reply.text.clone()));
         let mut scores = ours.score(&scored).unwrap();
-        // The end token, which llama.cpp need not have said.
+        // llama.cpp may have been cut before the end token.
         for scores in &mut scores {
             scores.pop();
         }
@@ -156,19 +153,23 @@ fn the_server_of_llama_cpp_is_a_teacher() {
             reply.text
         );
     }
-    assert!(theirs.iter().any(|reply| reply.ending == Ending::Stop));
+    assert!(
+        theirs
+            .iter()
+            .any(|reply| reply.finish_reason == FinishReason::Stop)
+    );
 
-    // Truncated answers are marked.
+    // Truncated responses have their finish reason.
     let cut = teacher
         .reply(
             &chats(&PROMPTS[1..2]),
             &Sampling::greedy().max_new_tokens(3),
         )
         .unwrap();
-    assert_eq!(cut[0].ending, Ending::Length);
+    assert_eq!(cut[0].finish_reason, FinishReason::Length);
     assert_eq!(cut[0].usage.unwrap().completion_tokens, 3);
 
-    // Samples of one prompt differ, and their seeds give them again.
+    // Samples of one prompt differ, and are reproduced by their seeds.
     let sampling = sampled().max_new_tokens(16);
     let three = vec![PROMPTS[3]; 3];
     let drawn = teacher.reply(&chats(&three), &sampling).unwrap();
@@ -180,7 +181,7 @@ fn the_server_of_llama_cpp_is_a_teacher() {
     };
     assert_eq!(texts(&again), texts(&drawn));
 
-    // A wrong key is refused, and shown neither by us nor by what the server says about it.
+    // A wrong key is rejected, and appears neither in our output nor in the server's message.
     let wrong = server
         .model("sk-wrong-0123456789abcdef", folder.path())
         .without_cache();
@@ -193,7 +194,7 @@ fn the_server_of_llama_cpp_is_a_teacher() {
         "{error}"
     );
 
-    // One line makes it the teacher of a training set; without the server, the cache has it.
+    // The server can generate a training set; the cache serves it again without the server.
     let teacher = Teacher::from(teacher);
     let prompts: Vec<String> = PROMPTS.iter().map(|&prompt| prompt.to_owned()).collect();
     let ask = || generate_responses(&teacher, &prompts, None, &greedy, "llama.cpp").unwrap();

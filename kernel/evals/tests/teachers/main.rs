@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-mod answers;
 mod cache;
 mod faults;
 mod llama_server;
+mod responses;
 mod retries;
 mod secrecy;
 mod server;

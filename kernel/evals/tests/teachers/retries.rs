@@ -1,4 +1,4 @@
-//! Failures that may pass are asked again, for a bounded time; others are told.
+//! Transient failures are retried for a bounded time; others are reported.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,7 +7,7 @@ use offmodel_evals::{EvalError, LanguageModel, RequestProblem, RetryPolicy, Teac
 use crate::server::{Act, Server, busy, chats, quick, said, sampled, status};
 
 #[test]
-fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
+fn retry_after_is_obeyed() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|number, _| match number {
         0 => busy(429, "1"),
@@ -24,10 +24,10 @@ fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
 }
 
 #[test]
-fn the_wait_may_be_given_as_a_date() {
+fn retry_after_may_be_a_date() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|number, _| match number {
-        // Dates of HTTP have whole seconds: 2 s from now is at least 1 s from now.
+        // HTTP dates have whole seconds, so a date 2 s ahead is at least 1 s ahead.
         0 => {
             let date = SystemTime::now() + Duration::from_secs(2);
             busy(503, &httpdate::fmt_http_date(date))
@@ -44,7 +44,7 @@ fn the_wait_may_be_given_as_a_date() {
 }
 
 #[test]
-fn a_pause_that_one_request_is_asked_for_holds_for_all() {
+fn retry_after_delays_all_requests() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|number, request| match number {
         0 => busy(429, "1"),
@@ -63,7 +63,7 @@ fn a_pause_that_one_request_is_asked_for_holds_for_all() {
 }
 
 #[test]
-fn a_wait_beyond_the_limit_is_told_at_once() {
+fn a_retry_after_beyond_the_limit_is_an_error_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| busy(429, "86400"));
     let error = server
@@ -73,15 +73,15 @@ fn a_wait_beyond_the_limit_is_told_at_once() {
     assert_eq!(
         error.to_string(),
         format!(
-            "failed to ask test-model at {}: 1 of 1 requests failed, 0 were answered; chat 0: \
-             HTTP status 429: the server asks to wait 86400 s, the limit is 600 s",
+            "failed to query test-model at {}: 1 of 1 requests failed, 0 were answered; chat 0: \
+             HTTP status 429: the server requests a wait of 86400 s, which exceeds the limit of 600 s",
             server.base_url()
         )
     );
 }
 
 #[test]
-fn server_errors_are_asked_again_until_an_answer_comes() {
+fn server_errors_are_retried_until_a_response_arrives() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|number, _| match number {
         0 => status(500),
@@ -97,7 +97,7 @@ fn server_errors_are_asked_again_until_an_answer_comes() {
 }
 
 #[test]
-fn server_errors_without_end_are_told_after_the_last_attempt() {
+fn persistent_server_errors_are_reported_after_the_last_attempt() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| Act::Answer(503, String::new(), "overloaded".to_owned()));
     let error = server
@@ -130,7 +130,7 @@ fn waits_grow_from_attempt_to_attempt() {
         .windows(2)
         .map(|pair| (pair[1].at - pair[0].at).as_millis())
         .collect();
-    // Half of the wait is certain, the other half is drawn.
+    // At least half of each wait is certain; the jitter adds up to the other half.
     assert!(
         waits[0] >= 50 && waits[1] >= 100 && waits[2] >= 100,
         "{waits:?}"
@@ -157,7 +157,7 @@ fn a_wrong_key_stops_everything_at_once() {
     assert_eq!(
         error.to_string(),
         format!(
-            "failed to ask test-model at {}: HTTP status 401: Incorrect API key provided",
+            "failed to query test-model at {}: HTTP status 401: Incorrect API key provided",
             server.base_url()
         )
     );
@@ -165,7 +165,7 @@ fn a_wrong_key_stops_everything_at_once() {
 }
 
 #[test]
-fn one_chat_that_the_server_refuses_does_not_cost_the_others() {
+fn one_rejected_chat_does_not_fail_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, request| match request.prompt() {
         "too long" => {
@@ -187,7 +187,7 @@ fn one_chat_that_the_server_refuses_does_not_cost_the_others() {
         ),
         "{error}"
     );
-    // Asked once: what is wrong with it does not pass. The rerun asks for it alone.
+    // The rejected request is not retried. The rerun sends it alone.
     assert_eq!(server.requests().len(), 4);
     let replies = model.reply(&chats(&["a", "b", "c"]), &sampled()).unwrap();
     assert!(replies.iter().all(|reply| reply.cached));
@@ -196,7 +196,7 @@ fn one_chat_that_the_server_refuses_does_not_cost_the_others() {
 }
 
 #[test]
-fn nothing_but_failures_ends_the_work_before_all_are_tried() {
+fn a_long_run_of_failures_ends_the_dispatch_early() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| status(500));
     let once = RetryPolicy {

@@ -1,4 +1,4 @@
-//! The key is found nowhere but in the request: not in what is written, not in what is shown.
+//! The key appears nowhere but in requests: not on disk, not in output.
 
 use std::fs::{self, File};
 use std::panic::AssertUnwindSafe;
@@ -14,7 +14,7 @@ use crate::server::{Act, Server, chats, completion, quick, sampled};
 
 const KEY: &str = "sk-or-v1-7f3a9c2e5b8d4016a1b2c3d4";
 
-/// Fails if the key, or a long piece of it, is in the text, also encoded.
+/// Fails if `text` contains the key or a long part of it, plain or encoded.
 fn assert_hidden(what: &str, text: &[u8]) {
     let text = String::from_utf8_lossy(text).to_lowercase();
     let hex: String = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -30,8 +30,8 @@ fn assert_hidden(what: &str, text: &[u8]) {
     }
 }
 
-/// Repeats the key wherever an answer has room for it.
-fn parrot(number: usize) -> Act {
+/// A response that repeats the key in every field.
+fn repeat_key(number: usize) -> Act {
     let header = |name: &str| format!("{name}: {KEY}\r\n");
     match number {
         0 => Act::Answer(500, header("x-key"), format!("bad {KEY} bad")),
@@ -77,9 +77,9 @@ fn the_key_reaches_the_server_in_its_header_alone() {
 }
 
 #[test]
-fn a_program_that_asks_a_parrot_shows_and_writes_no_key() {
+fn a_program_shows_and_writes_no_key_that_the_server_repeats() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(|number, _| parrot(number));
+    let server = Server::start(|number, _| repeat_key(number));
     let written = folder.path().join("taught.jsonl");
     let output = ask_teacher(&server, &folder)
         .args(["api:test-model", written.to_str().unwrap(), "a"])
@@ -103,7 +103,7 @@ fn a_program_that_asks_a_parrot_shows_and_writes_no_key() {
 }
 
 #[test]
-fn a_program_that_is_refused_shows_no_key() {
+fn a_program_shows_no_key_that_the_server_rejects() {
     let folder = tempfile::tempdir().unwrap();
     let page = format!("Authorization: Bearer {KEY} is not valid, {}", &KEY[..20]);
     let server = Server::start(move |_, _| Act::Answer(401, String::new(), page.clone()));
@@ -123,9 +123,9 @@ fn a_program_that_is_refused_shows_no_key() {
 }
 
 #[test]
-fn no_display_debug_error_or_panic_has_the_key() {
+fn no_display_debug_error_or_panic_contains_the_key() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(|number, _| parrot(number % 4));
+    let server = Server::start(|number, _| repeat_key(number % 4));
     let endpoint = server.endpoint().key(ApiKey::new(KEY).unwrap());
     let model = offmodel_evals::ApiModel::new(endpoint, "test-model").unwrap();
     let model = model.cache_folder(folder.path());
@@ -152,12 +152,13 @@ fn no_display_debug_error_or_panic_has_the_key() {
 }
 
 #[test]
-fn the_progress_that_a_notebook_shows_and_keeps_has_no_key() {
+fn the_progress_bar_of_a_notebook_contains_no_key() {
     let folder = tempfile::tempdir().unwrap();
     let events = folder.path().join("events.jsonl");
     offmodel_events::sink::install(File::create(&events).unwrap());
-    let server =
-        Server::start(|number, _| Act::After(Duration::from_millis(500), Box::new(parrot(number))));
+    let server = Server::start(|number, _| {
+        Act::After(Duration::from_millis(500), Box::new(repeat_key(number)))
+    });
     let endpoint = server.endpoint().key(ApiKey::new(KEY).unwrap());
     let model = offmodel_evals::ApiModel::new(endpoint, "test-model").unwrap();
     let policy = RetryPolicy {
@@ -167,13 +168,13 @@ fn the_progress_that_a_notebook_shows_and_keeps_has_no_key() {
     let model = model.without_cache().retries(policy);
     model.reply(&chats(&["a"]), &sampled()).unwrap();
     let shown = fs::read_to_string(&events).unwrap();
-    assert!(shown.contains("asking test-model, 2 retries"), "{shown}");
+    assert!(shown.contains("querying test-model, 2 retries"), "{shown}");
     assert!(shown.contains("[key]"), "{shown}");
     assert_hidden("the events", shown.as_bytes());
 }
 
 #[test]
-fn a_server_on_this_machine_is_not_asked_through_a_proxy() {
+fn requests_to_this_machine_bypass_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let (server, proxy) = (Server::echo(), Server::echo());
     let written = folder.path().join("taught.jsonl");
@@ -192,7 +193,7 @@ fn a_server_on_this_machine_is_not_asked_through_a_proxy() {
 }
 
 /// The example `ask_teacher`, which Cargo builds beside the tests, with the key in its
-/// environment and everything told that a library would log.
+/// environment and the log of every library turned on.
 fn ask_teacher(server: &Server, folder: &tempfile::TempDir) -> Command {
     let tests = std::env::current_exe().unwrap();
     let profile = tests.parent().unwrap().parent().unwrap();

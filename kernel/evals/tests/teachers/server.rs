@@ -1,4 +1,4 @@
-//! A server on loopback that answers as a test tells it to.
+//! A scripted server on loopback.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,41 +11,41 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What is done with a request that was read whole.
-pub enum Act {
-    /// Status, further header lines, body.
+/// The reaction to a request.
+pub(crate) enum Act {
+    /// Sends status, additional headers and body.
     Answer(u16, String, String),
-    /// Waits, and then does the other thing.
+    /// Waits before the next reaction.
     After(Duration, Box<Act>),
-    /// These bytes and then the end of the connection.
+    /// Sends these bytes and closes the connection.
     Raw(String),
-    /// The head of an answer, and then a space every 20 ms.
+    /// Sends the head of a response, and then a space every 20 ms.
     Drip,
-    /// The head of an answer, and then spaces as fast as they go.
+    /// Sends the head of a response, and then spaces as fast as possible.
     Flood,
-    /// Nothing: the connection stays open.
+    /// Sends nothing and keeps the connection open.
     Silence,
-    /// The other once there have been as many requests at the same time.
+    /// Waits until this many requests are open, and then reacts.
     Crowd(usize, Box<Act>),
 }
 
-/// A request that came.
+/// A request that arrived.
 #[derive(Clone)]
-pub struct Received {
-    pub head: String,
-    pub body: Value,
-    pub at: Instant,
+pub(crate) struct Received {
+    pub(crate) head: String,
+    pub(crate) body: Value,
+    pub(crate) at: Instant,
 }
 
 impl Received {
     /// The last message of the chat.
-    pub fn prompt(&self) -> &str {
+    pub(crate) fn prompt(&self) -> &str {
         let messages = self.body["messages"].as_array().unwrap();
         messages.last().unwrap()["content"].as_str().unwrap()
     }
 }
 
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     seen: Arc<Seen>,
 }
@@ -54,14 +54,14 @@ pub struct Server {
 struct Seen {
     connections: AtomicUsize,
     under_way: AtomicUsize,
-    most_under_way: AtomicUsize,
+    max_open_requests: AtomicUsize,
     flooded: AtomicUsize,
     requests: Mutex<Vec<Received>>,
 }
 
 impl Server {
-    /// Answers each request, counted from 0, as `act` says.
-    pub fn start(act: impl Fn(usize, &Received) -> Act + Send + Sync + 'static) -> Self {
+    /// Starts a server that reacts to each request, counted from 0, by `act`.
+    pub(crate) fn start(act: impl Fn(usize, &Received) -> Act + Send + Sync + 'static) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -77,7 +77,7 @@ impl Server {
                     shared.connections.fetch_add(1, Ordering::SeqCst);
                     let (seen, act) = (shared.clone(), act.clone());
                     tokio::spawn(async move {
-                        // A client that goes away is no error of the server's.
+                        // Clients may disconnect.
                         let _ = serve(stream, &seen, act.as_ref()).await;
                     });
                 }
@@ -86,39 +86,39 @@ impl Server {
         Self { address, seen }
     }
 
-    /// Says "Echo: " and the prompt.
-    pub fn echo() -> Self {
+    /// Starts a server that replies "Echo: " and the prompt.
+    pub(crate) fn echo() -> Self {
         Self::start(|_, request| said(&format!("Echo: {}", request.prompt())))
     }
 
-    pub fn base_url(&self) -> String {
+    pub(crate) fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::new(&self.base_url()).unwrap()
     }
 
-    /// A model of this server that keeps its answers in `folder` and does not wait long.
-    pub fn model(&self, folder: &tempfile::TempDir) -> ApiModel {
+    /// A handle of a model of this server, with its cache in `folder` and short waits.
+    pub(crate) fn model(&self, folder: &tempfile::TempDir) -> ApiModel {
         let model = ApiModel::new(self.endpoint(), "test-model").unwrap();
         model.cache_folder(folder.path()).retries(quick())
     }
 
-    pub fn requests(&self) -> Vec<Received> {
+    pub(crate) fn requests(&self) -> Vec<Received> {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
-    pub fn most_under_way(&self) -> usize {
-        self.seen.most_under_way.load(Ordering::SeqCst)
+    pub(crate) fn max_open_requests(&self) -> usize {
+        self.seen.max_open_requests.load(Ordering::SeqCst)
     }
 
-    /// Bytes that a flood got rid of.
-    pub fn flooded(&self) -> usize {
+    /// Bytes that a flood has sent.
+    pub(crate) fn flooded(&self) -> usize {
         self.seen.flooded.load(Ordering::SeqCst)
     }
 }
@@ -135,7 +135,8 @@ async fn serve(
         requests.len() - 1
     };
     let under_way = seen.under_way.fetch_add(1, Ordering::SeqCst) + 1;
-    seen.most_under_way.fetch_max(under_way, Ordering::SeqCst);
+    seen.max_open_requests
+        .fetch_max(under_way, Ordering::SeqCst);
     let done = perform(act(number, &request), &mut stream, seen).await;
     seen.under_way.fetch_sub(1, Ordering::SeqCst);
     done
@@ -179,7 +180,7 @@ async fn perform(mut act: Act, stream: &mut TcpStream, seen: &Seen) -> std::io::
                 *then
             }
             Act::Crowd(count, then) => {
-                while seen.most_under_way.load(Ordering::SeqCst) < count {
+                while seen.max_open_requests.load(Ordering::SeqCst) < count {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 *then
@@ -219,16 +220,16 @@ async fn perform(mut act: Act, stream: &mut TcpStream, seen: &Seen) -> std::io::
     stream.shutdown().await
 }
 
-/// An answer that ended by itself, of 3 + 2 tokens.
-pub fn said(text: &str) -> Act {
+/// A response that ended by itself, of 3 + 2 tokens.
+pub(crate) fn said(text: &str) -> Act {
     finished(text, "stop")
 }
 
-pub fn finished(text: &str, reason: &str) -> Act {
+pub(crate) fn finished(text: &str, reason: &str) -> Act {
     completion(&json!({"role": "assistant", "content": text}), reason)
 }
 
-pub fn completion(message: &Value, reason: &str) -> Act {
+pub(crate) fn completion(message: &Value, reason: &str) -> Act {
     let body = json!({
         "model": "test-model-1",
         "choices": [{"index": 0, "message": message, "finish_reason": reason}],
@@ -237,18 +238,18 @@ pub fn completion(message: &Value, reason: &str) -> Act {
     Act::Answer(200, String::new(), body.to_string())
 }
 
-pub fn status(status: u16) -> Act {
+pub(crate) fn status(status: u16) -> Act {
     Act::Answer(status, String::new(), String::new())
 }
 
 /// An error with a `Retry-After`.
-pub fn busy(status: u16, retry_after: &str) -> Act {
+pub(crate) fn busy(status: u16, retry_after: &str) -> Act {
     let header = format!("retry-after: {retry_after}\r\n");
     Act::Answer(status, header, String::new())
 }
 
 /// Three attempts, a few milliseconds apart.
-pub fn quick() -> RetryPolicy {
+pub(crate) fn quick() -> RetryPolicy {
     RetryPolicy {
         attempts: 3,
         first_wait: Duration::from_millis(5),
@@ -256,10 +257,10 @@ pub fn quick() -> RetryPolicy {
     }
 }
 
-pub fn chats(prompts: &[&str]) -> Vec<Chat> {
+pub(crate) fn chats(prompts: &[&str]) -> Vec<Chat> {
     prompts.iter().map(|&prompt| Chat::user(prompt)).collect()
 }
 
-pub fn sampled() -> Sampling {
+pub(crate) fn sampled() -> Sampling {
     Sampling::temperature(1.0)
 }

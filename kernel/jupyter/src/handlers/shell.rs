@@ -76,7 +76,7 @@ impl<L: Language> Shell<L> {
                 self.comms.close(content);
                 return None;
             }
-            // Front ends of protocols before 5.3 send these two on shell.
+            // Older front ends send these two on shell.
             Content::InterruptRequest(_) => self.control.interrupt(message),
             Content::ShutdownRequest(content) => {
                 let reply = self.control.shutdown_reply(message, &content).await;

@@ -1,4 +1,4 @@
-//! Between bytes on a socket and what the handlers work with.
+//! Parses the bytes of a socket into messages, and builds the messages that the kernel sends.
 //!
 //! Messages are typed by `jupyter-protocol`. Where its types are stricter than the front ends in
 //! use, [`defaults`] fills in the fields that those leave out: the kernel is lenient in what it

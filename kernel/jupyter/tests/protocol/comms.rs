@@ -20,7 +20,7 @@ async fn a_comm_to_an_unknown_target_is_closed_at_once() {
         json!({ "comm_id": "c", "data": {} })
     );
     frontend.recv_idle(&open).await;
-    let info = frontend.ask("comm_info_request", json!({})).await;
+    let info = frontend.request("comm_info_request", json!({})).await;
     assert_eq!(info, json!({ "status": "ok", "comms": {} }));
     frontend.finish().await;
 }
@@ -43,11 +43,11 @@ async fn a_comm_passes_messages_until_either_side_closes_it() {
     }
     let both = json!({ "a": { "target_name": "echo" }, "b": { "target_name": "echo" } });
     assert_eq!(
-        frontend.ask("comm_info_request", json!({})).await["comms"],
+        frontend.request("comm_info_request", json!({})).await["comms"],
         both
     );
     let others = frontend
-        .ask("comm_info_request", json!({ "target_name": "other" }))
+        .request("comm_info_request", json!({ "target_name": "other" }))
         .await;
     assert_eq!(others["comms"], json!({}));
 
@@ -69,7 +69,7 @@ async fn a_comm_passes_messages_until_either_side_closes_it() {
     frontend.recv_busy(&late).await;
     frontend.recv_idle(&late).await;
     assert_eq!(
-        frontend.ask("comm_info_request", json!({})).await["comms"],
+        frontend.request("comm_info_request", json!({})).await["comms"],
         json!({})
     );
     frontend.finish().await;

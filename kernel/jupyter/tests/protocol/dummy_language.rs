@@ -177,7 +177,7 @@ impl<const START_MS: u64, const STARTS: bool> Dummy<START_MS, STARTS> {
             "work" => self.wait(|signals| &signals.interrupted, "interrupted")?,
             // Runs until it is killed, and ignores interrupts.
             "hang" => self.wait(|signals| &signals.killed, "killed")?,
-            "ask" => {
+            "input" => {
                 let input = frontend.input(rest, false);
                 let input = input.map_err(|reason| error("no input", &reason.to_string()))?;
                 print(frontend, input);

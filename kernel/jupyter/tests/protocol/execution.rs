@@ -122,7 +122,7 @@ async fn a_cell_that_stores_no_history_does_not_count() {
     let next = frontend.send_execute("").await;
     frontend.recv_quiet_cell(&next, 1).await;
     let history = frontend
-        .ask(
+        .request(
             "history_request",
             json!({ "hist_access_type": "tail", "n": 9, "raw": true, "output": false }),
         )

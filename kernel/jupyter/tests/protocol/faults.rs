@@ -66,12 +66,16 @@ async fn bytes_that_are_no_message_are_dropped_on_every_socket() {
 #[tokio::test]
 async fn unknown_and_malformed_requests_get_a_reply() {
     let mut frontend = Frontend::start::<Dummy>().await;
-    let unknown = frontend.ask("juggle_request", json!({ "balls": 3 })).await;
+    let unknown = frontend
+        .request("juggle_request", json!({ "balls": 3 }))
+        .await;
     assert_eq!(
         (&unknown["status"], &unknown["ename"]),
         (&json!("error"), &json!("unknown request"))
     );
-    let wrong = frontend.ask("execute_request", json!({ "code": 7 })).await;
+    let wrong = frontend
+        .request("execute_request", json!({ "code": 7 }))
+        .await;
     assert_eq!(wrong["status"], "error");
     assert!(
         wrong["evalue"]

@@ -183,7 +183,7 @@ impl Frontend {
     }
 
     /// Sends a request other than a cell; expects busy, idle and the reply, which it returns.
-    pub(crate) async fn ask(&mut self, message_type: &str, content: Value) -> Value {
+    pub(crate) async fn request(&mut self, message_type: &str, content: Value) -> Value {
         let request = self.send(message_type, content).await;
         self.recv_busy(&request).await;
         self.recv_idle(&request).await;

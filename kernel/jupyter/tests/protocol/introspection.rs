@@ -8,7 +8,7 @@ use crate::frontend::Frontend;
 #[tokio::test]
 async fn kernel_info_names_the_kernel_and_its_language() {
     let mut frontend = Frontend::start::<Dummy>().await;
-    let info = frontend.ask("kernel_info_request", json!({})).await;
+    let info = frontend.request("kernel_info_request", json!({})).await;
     assert_eq!(info["status"], "ok");
     assert_eq!(info["protocol_version"], "5.5");
     assert_eq!(info["implementation"], "dummy-kernel");
@@ -32,7 +32,7 @@ async fn cursor_positions_count_code_points() {
     let mut frontend = Frontend::start::<Dummy>().await;
     // The mathematical alpha is one code point, four bytes of UTF-8 and two units of UTF-16.
     let reply = frontend
-        .ask(
+        .request(
             "complete_request",
             json!({ "code": "𝛼 ét!", "cursor_pos": 4 }),
         )
@@ -50,7 +50,7 @@ async fn cursor_positions_count_code_points() {
         ] })
     );
     let beyond = frontend
-        .ask(
+        .request(
             "complete_request",
             json!({ "code": "𝛼 p", "cursor_pos": 99 }),
         )
@@ -67,7 +67,7 @@ async fn inspection_finds_a_name_or_says_that_there_is_none() {
     let mut frontend = Frontend::start::<Dummy>().await;
     let code = "é name";
     let found = frontend
-        .ask(
+        .request(
             "inspect_request",
             json!({ "code": code, "cursor_pos": 2, "detail_level": 1 }),
         )
@@ -77,7 +77,7 @@ async fn inspection_finds_a_name_or_says_that_there_is_none() {
         json!({ "status": "ok", "found": true, "data": { "text/plain": "name: Source" }, "metadata": {} })
     );
     let missing = frontend
-        .ask("inspect_request", json!({ "code": code, "cursor_pos": 6 }))
+        .request("inspect_request", json!({ "code": code, "cursor_pos": 6 }))
         .await;
     assert_eq!(
         missing,
@@ -95,7 +95,7 @@ async fn code_is_complete_incomplete_or_invalid() {
         ("]", "invalid", ""),
     ] {
         let reply = frontend
-            .ask("is_complete_request", json!({ "code": code }))
+            .request("is_complete_request", json!({ "code": code }))
             .await;
         assert_eq!(
             reply,
@@ -119,7 +119,7 @@ async fn history_has_cells_with_their_results() {
     frontend.recv_reply(&second, "execute_reply").await;
     // `jupyter_client` sends a range without its end.
     let request = json!({ "hist_access_type": "range", "session": 0, "start": 2, "raw": true, "output": true });
-    let reply = frontend.ask("history_request", request).await;
+    let reply = frontend.request("history_request", request).await;
     assert_eq!(
         reply,
         json!({ "status": "ok", "history": [[1, 2, ["value 5", "5"]]] })

@@ -14,9 +14,9 @@ async fn requests_get_replies_while_the_language_starts_and_the_first_cell_waits
     let started = Instant::now();
     let mut frontend = Frontend::start::<Dummy<1500>>().await;
     let language_start = Duration::from_millis(1500);
-    frontend.ask("kernel_info_request", json!({})).await;
+    frontend.request("kernel_info_request", json!({})).await;
     frontend
-        .ask("is_complete_request", json!({ "code": "print" }))
+        .request("is_complete_request", json!({ "code": "print" }))
         .await;
     assert!(
         started.elapsed() < language_start,
@@ -44,7 +44,7 @@ async fn every_cell_fails_if_the_language_does_not_start() {
         );
     }
     let completion = frontend
-        .ask("complete_request", json!({ "code": "p", "cursor_pos": 1 }))
+        .request("complete_request", json!({ "code": "p", "cursor_pos": 1 }))
         .await;
     assert_eq!(
         (&completion["status"], &completion["ename"]),

@@ -10,7 +10,7 @@ use crate::dummy_language::Dummy;
 use crate::frontend::Frontend;
 use crate::stdin::input_reply;
 
-/// Set in the process whose log is looked at.
+/// The variable that makes the process below log.
 const LOGGED_PROCESS: &str = "TEST_LOGGED_PROCESS";
 /// The digits are in every secret, and in nothing else that is logged.
 const CODE: &str = "sk-code-60221407";
@@ -82,7 +82,7 @@ async fn a_kernel_gets_secrets_in_its_messages() {
         .send(
             "execute_request",
             json!({
-                "code": format!("print {CODE}\nask {PROMPT}\nvalue {CODE}\npage {CODE}"),
+                "code": format!("print {CODE}\ninput {PROMPT}\nvalue {CODE}\npage {CODE}"),
                 "user_expressions": { "name": format!("value {EXPRESSION}") },
                 "allow_stdin": true,
             }),
@@ -116,7 +116,7 @@ async fn a_kernel_gets_secrets_in_its_messages() {
     frontend.recv_reply(&failing, "execute_reply").await;
 
     let malformed = json!({ "code": CODE, "silent": CODE });
-    let reply = frontend.ask("execute_request", malformed).await;
+    let reply = frontend.request("execute_request", malformed).await;
     assert!(reply["evalue"].as_str().unwrap().contains(CODE), "{reply}");
     frontend.finish().await;
 }

@@ -44,7 +44,7 @@ async fn a_cell_gets_the_line_that_the_user_types() {
     // A reply that no cell requested must not be taken for the next one.
     frontend.stdin.send(input_reply("stale")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let cell = send_cell(&mut frontend, "ask name? ").await;
+    let cell = send_cell(&mut frontend, "input name? ").await;
     let request = recv_input_request(&mut frontend, &cell).await;
     assert_eq!(
         content(&request),
@@ -76,7 +76,7 @@ async fn a_password_is_requested_as_one() {
 #[tokio::test]
 async fn a_front_end_without_stdin_gets_no_input_request() {
     let mut frontend = Frontend::start::<Dummy>().await;
-    let cell = frontend.send_execute("ask name? ").await;
+    let cell = frontend.send_execute("input name? ").await;
     frontend.recv_busy(&cell).await;
     frontend.recv_input(&cell, 1).await;
     let error = frontend.recv(&cell, "error").await;
@@ -89,7 +89,7 @@ async fn a_front_end_without_stdin_gets_no_input_request() {
 #[tokio::test]
 async fn a_cell_that_waits_for_input_can_be_interrupted() {
     let mut frontend = Frontend::start::<Dummy>().await;
-    let cell = send_cell(&mut frontend, "ask name? ").await;
+    let cell = send_cell(&mut frontend, "input name? ").await;
     recv_input_request(&mut frontend, &cell).await;
     let interrupt = frontend.send_control("interrupt_request", json!({})).await;
     frontend.recv_busy(&interrupt).await;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Instant;
 
 use offmodel_events::batch::{AttemptRequest, ExitStatus, Report, exit_code};
+use offmodel_events::inherited_file;
 use offmodel_support::environment::REPORTS_FD;
 
 use super::{Notebook, attempt};
@@ -49,7 +50,7 @@ pub(super) fn serve(notebook: &'static Notebook, cells: fn() -> Result<(), Raise
 }
 
 fn start(notebook: &'static Notebook, cells: fn() -> Result<(), Raised>) -> io::Result<Server> {
-    let reports = take_reports()?;
+    let reports = open_reports()?;
     let threads = std::fs::read_dir("/proc/self/task")?.count();
     if threads != 1 {
         return Err(io::Error::other(format!(
@@ -75,7 +76,7 @@ impl Server {
         loop {
             let [input, exited] = readable([self.requests.as_raw_fd(), self.wake.as_raw_fd()])?;
             if exited {
-                self.reap()?;
+                self.report_ended_attempts()?;
             }
             if input && !self.read_requests(&mut pending)? {
                 self.kill_all();
@@ -113,7 +114,7 @@ impl Server {
                     reason,
                 })
             }
-            0 => self.become_attempt(&request),
+            0 => self.run_as_attempt(&request),
             process => {
                 // The child does the same. Whichever of the two runs first, the group exists before
                 // anyone can signal it.
@@ -132,7 +133,8 @@ impl Server {
         }
     }
 
-    fn become_attempt(&self, request: &AttemptRequest) -> ! {
+    /// Turns a forked child into the attempt: runs it and exits.
+    fn run_as_attempt(&self, request: &AttemptRequest) -> ! {
         // SAFETY: plain system calls on our own process, and on inherited descriptors that the child
         // does not use again.
         unsafe {
@@ -159,7 +161,7 @@ impl Server {
     }
 
     /// Reports every attempt whose process ended.
-    fn reap(&mut self) -> io::Result<()> {
+    fn report_ended_attempts(&mut self) -> io::Result<()> {
         let mut bytes = [0; 256];
         // SAFETY: reads into a buffer of the given length; the pipe does not block.
         while unsafe {
@@ -226,20 +228,12 @@ fn restrict_to(cores: &[usize]) {
     unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
 }
 
-fn take_reports() -> io::Result<File> {
-    let descriptor = std::env::var(REPORTS_FD)
-        .ok()
-        .and_then(|value| value.parse::<RawFd>().ok())
-        // SAFETY: F_GETFD only reads the descriptor's flags; a bad descriptor gives -1.
-        .filter(|&descriptor| {
-            descriptor > 2 && unsafe { libc::fcntl(descriptor, libc::F_GETFD) } != -1
-        })
+fn open_reports() -> io::Result<File> {
+    let reports = inherited_file::take(REPORTS_FD)
         .ok_or_else(|| io::Error::other(format!("{REPORTS_FD} names no open descriptor")))?;
-    // SAFETY: the runner passed this open descriptor to this process alone, for reports.
-    let reports = unsafe { File::from_raw_fd(descriptor) };
     // A program started by a cell must not hold the pipe open.
     // SAFETY: sets a flag of a descriptor that we own.
-    unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+    unsafe { libc::fcntl(reports.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
     Ok(reports)
 }
 

@@ -1,4 +1,4 @@
-//! The options of an adapter.
+//! The options of a LoRA adapter.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,31 @@ use serde::{Deserialize, Serialize};
 use super::Targets;
 use crate::ModelError;
 
-/// What to adapt and how strongly, in PEFT's terms. Defaults are the study's: rank 32 on attention,
-/// MLP and output layer.
+/// Which modules to adapt and how strongly, with the meaning of PEFT's `LoraConfig`.
+///
+/// The defaults are those of the study: rank 32 on attention, MLP and output layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoraConfig {
-    /// Rank r of the update.
+    /// The rank r of the updates: PEFT's `r`.
     pub rank: i64,
-    /// The update is scaled by alpha / r.
+    /// The updates are scaled by alpha / r: PEFT's `lora_alpha`.
     pub alpha: f64,
-    /// The modules to adapt. A router is `gate` (Qwen3-MoE, DeepSeek-V3) or `router.proj`
-    /// (Gemma 4).
+    /// The modules to adapt: PEFT's `target_modules`. The router of a mixture of experts is `gate`
+    /// (Qwen3-MoE, DeepSeek-V3) or `router.proj` (Gemma 4).
     pub targets: Targets,
-    /// Probability with which an input of A is dropped in training. PEFT does not load an adapter
-    /// with dropout for experts or a `gate`.
+    /// The probability that an input of A is dropped in training: PEFT's `lora_dropout`. PEFT does
+    /// not load adapters of experts or of a `gate` that have dropout.
     pub dropout: f64,
-    /// Scales by alpha / sqrt(r) instead (rank-stabilised LoRA, <https://arxiv.org/abs/2312.03732>).
+    /// Scales the updates by alpha / sqrt(r) instead: PEFT's `use_rslora`, rank-stabilised LoRA
+    /// (<https://arxiv.org/abs/2312.03732>).
     #[serde(default)]
     pub rslora: bool,
-    /// Other ranks, by a regular expression for the end of a module's name: whole, or from after a
-    /// dot. The first that matches counts. A `gate` is `gate.weight` here, as in PEFT.
+    /// Exceptions to `rank`. A key is a regular expression that has to match the whole name of a
+    /// module, or the part after any dot in it; the first key that matches counts. As in PEFT, a
+    /// router `gate` has the name `gate.weight` here.
     #[serde(default)]
     pub rank_pattern: BTreeMap<String, i64>,
-    /// Other alphas, likewise.
+    /// Exceptions to `alpha`, with the same kind of keys.
     #[serde(default)]
     pub alpha_pattern: BTreeMap<String, f64>,
 }
@@ -58,32 +61,33 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
-    /// The factor of an update of this rank and alpha.
-    pub(super) fn scale(&self, rank: i64, alpha: f64) -> f64 {
-        match self.rslora {
-            true => alpha / (rank as f64).sqrt(),
-            false => alpha / rank as f64,
+    /// The factor of an update with this rank and alpha.
+    pub(super) fn scaling(&self, rank: i64, alpha: f64) -> f64 {
+        if self.rslora {
+            alpha / (rank as f64).sqrt()
+        } else {
+            alpha / rank as f64
         }
     }
 
     pub(crate) fn check(&self) -> Result<(), ModelError> {
-        let wrong = |option, found: String, expected| ModelError::Option {
+        let invalid = |option, found: String, expected| ModelError::Option {
             option,
             found,
             expected,
         };
         for &rank in [&self.rank].into_iter().chain(self.rank_pattern.values()) {
             if rank < 1 {
-                return Err(wrong("rank", rank.to_string(), "at least 1"));
+                return Err(invalid("rank", rank.to_string(), "at least 1"));
             }
         }
         for &alpha in [&self.alpha].into_iter().chain(self.alpha_pattern.values()) {
             if !alpha.is_finite() {
-                return Err(wrong("alpha", alpha.to_string(), "a finite number"));
+                return Err(invalid("alpha", alpha.to_string(), "a finite number"));
             }
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(wrong(
+            return Err(invalid(
                 "dropout",
                 self.dropout.to_string(),
                 "at least 0 and less than 1",

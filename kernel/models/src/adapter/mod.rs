@@ -1,8 +1,13 @@
-//! Low-rank adapters, with the definitions of PEFT.
+//! LoRA adapters with PEFT's definitions and file format.
 //!
-//! - [`config`] and [`targets`]: the options; [`lora`]: the updates;
-//! - [`adapters`]: which token of a pass uses which;
-//! - [`folder`] with [`peft_config`] and [`stacked`]: PEFT's files.
+//! | module | purpose |
+//! |---|---|
+//! | [`config`], [`targets`] | `LoraConfig`, and which modules it selects |
+//! | [`lora`] | [`Adapter`]: the matrices A and B, and the update that they compute |
+//! | [`token_adapters`] | which adapter each token of a forward pass uses |
+//! | [`folder`] | reading and writing PEFT's folders |
+//! | [`peft_config`] | `adapter_config.json` |
+//! | [`stacked_experts`] | PEFT's adapters of experts whose weights are one tensor |
 
 mod config;
 mod folder;

@@ -1,4 +1,4 @@
-//! `adapter_config.json`, as PEFT reads and writes it.
+//! PEFT's `adapter_config.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{LoraConfig, Targets};
 use crate::ModelError;
 
-/// Fields that say nothing about what is computed, or nothing once the matrices are there.
-const IGNORED_FIELDS: [&str; 14] = [
+/// Fields that affect only how an adapter was initialised or trained, or nothing at all.
+const IGNORED_FIELDS: [&str; 13] = [
     "auto_mapping",
     "corda_config",
     "eva_config",
@@ -23,29 +23,28 @@ const IGNORED_FIELDS: [&str; 14] = [
     "revision",
     "runtime_config",
     "task_type",
-    // Compresses what training remembers.
+    // Compresses activations that are saved for the backward pass.
     "velora_config",
-    // Told by the tensors themselves.
-    "target_parameters",
 ];
-/// Fields that narrow the targets down: which modules are meant is told by the tensors.
+/// Fields that narrow the target modules down. The tensors tell which modules remain.
 const NARROWING_FIELDS: [&str; 3] = ["exclude_modules", "layers_to_transform", "layers_pattern"];
-/// Initialisations that leave the model's own weights alone; others (PiSSA, OLoRA, CorDA, LoftQ)
-/// subtract from them what the adapter begins with.
+/// Initialisations that do not change the base weights. Others (PiSSA, OLoRA, CorDA, LoftQ) subtract
+/// the initial update from them, so that the adapter is wrong for the original weights.
 const SUPPORTED_INITIALISATIONS: [&str; 5] = ["true", "false", "gaussian", "eva", "orthogonal"];
 
-/// What the file of an adapter says.
+/// The content of the file, as far as it affects what the adapter computes.
 pub(super) struct PeftConfig {
     pub(super) lora: LoraConfig,
+    /// The name of the base model.
     pub(super) base: Option<String>,
-    /// Stacked weights of experts that are adapted, such as `mlp.experts.down_proj`.
-    pub(super) parameters: Vec<String>,
-    /// Whether the targets are narrowed down by fields that [`LoraConfig`] does not have.
+    /// Adapted tensors with the weights of all experts, such as `mlp.experts.down_proj`.
+    pub(super) target_parameters: Vec<String>,
+    /// Whether fields that [`LoraConfig`] does not have narrow the target modules down.
     pub(super) is_narrowed: bool,
 }
 
 impl PeftConfig {
-    /// Reads the fields of the file at `path`.
+    /// Parses the JSON of the file at `path`; the path appears in errors only.
     pub(super) fn from_json(path: &Path, json: &Value) -> Result<Self, ModelError> {
         let fields = Fields { path, json };
         fields.check_supported()?;
@@ -53,7 +52,7 @@ impl PeftConfig {
             rank: fields.required("r", "positive integers")?,
             alpha: fields.required("lora_alpha", "numbers")?,
             targets: fields
-                .optional("target_modules", "a list or a text")?
+                .optional("target_modules", "a list or a string")?
                 .unwrap_or_else(|| Targets::Names(vec![])),
             dropout: fields.optional("lora_dropout", "numbers")?.unwrap_or(0.0),
             rslora: fields
@@ -64,8 +63,8 @@ impl PeftConfig {
         };
         Ok(Self {
             lora,
-            base: fields.optional("base_model_name_or_path", "a text")?,
-            parameters: fields
+            base: fields.optional("base_model_name_or_path", "a string")?,
+            target_parameters: fields
                 .optional("target_parameters", "a list of names")?
                 .unwrap_or_default(),
             is_narrowed: NARROWING_FIELDS.iter().any(|name| !is_empty(&json[*name])),
@@ -73,16 +72,16 @@ impl PeftConfig {
     }
 }
 
-/// The file's content for an adapter.
+/// The content of the file for an adapter.
 pub(super) fn to_json(lora: &LoraConfig, base: Option<&str>) -> Value {
     json!({
-        "alpha_pattern": numbers(&lora.alpha_pattern),
+        "alpha_pattern": alphas_to_json(&lora.alpha_pattern),
         "base_model_name_or_path": base,
         "bias": "none",
         "fan_in_fan_out": false,
         "inference_mode": true,
         "init_lora_weights": true,
-        "lora_alpha": number(lora.alpha),
+        "lora_alpha": alpha_to_json(lora.alpha),
         "lora_dropout": lora.dropout,
         "modules_to_save": null,
         "peft_type": "LORA",
@@ -95,29 +94,33 @@ pub(super) fn to_json(lora: &LoraConfig, base: Option<&str>) -> Value {
     })
 }
 
-/// PEFT declares alpha an integer, so a whole one is written as one.
-fn number(alpha: f64) -> Value {
-    match alpha.fract() == 0.0 && alpha.abs() < 1e15 {
-        true => json!(alpha as i64),
-        false => json!(alpha),
+/// PEFT declares alpha as an integer, so a whole number is written without a decimal point.
+fn alpha_to_json(alpha: f64) -> Value {
+    /// Every whole number below is exact in `f64` and in `i64`.
+    const MAX_WHOLE: f64 = 1e15;
+    if alpha.fract() == 0.0 && alpha.abs() < MAX_WHOLE {
+        json!(alpha as i64)
+    } else {
+        json!(alpha)
     }
 }
 
-fn numbers(alphas: &BTreeMap<String, f64>) -> Value {
-    let numbers = alphas
+fn alphas_to_json(alphas: &BTreeMap<String, f64>) -> Value {
+    let alphas = alphas
         .iter()
-        .map(|(key, &alpha)| (key.clone(), number(alpha)));
-    Value::Object(numbers.collect())
+        .map(|(pattern, &alpha)| (pattern.clone(), alpha_to_json(alpha)));
+    Value::Object(alphas.collect())
 }
 
+/// The fields of a file, with errors that name file and field.
 struct Fields<'a> {
     path: &'a Path,
     json: &'a Value,
 }
 
 impl Fields<'_> {
-    /// Refuses whatever would change the numbers. A field that nobody here knows is harmless only
-    /// where it is empty.
+    /// Fails if a field would make PEFT compute something that this crate does not. An unknown field
+    /// is accepted only if it is empty or off, because a newer PEFT may have added it.
     fn check_supported(&self) -> Result<(), ModelError> {
         let Some(fields) = self.json.as_object() else {
             return Err(self.unsupported("the file", "an object"));
@@ -126,23 +129,24 @@ impl Fields<'_> {
             return Err(self.unsupported("peft_type", "LORA"));
         }
         for (name, value) in fields {
-            let (is_fine, supported) = match name.as_str() {
+            let (is_supported, supported) = match name.as_str() {
                 "bias" => (value == "none", "none"),
                 "init_lora_weights" => {
                     let text = value
                         .as_str()
                         .map_or_else(|| value.to_string(), str::to_owned);
-                    let is_fine = SUPPORTED_INITIALISATIONS.contains(&text.as_str());
-                    (is_fine, "true, false, gaussian, eva, orthogonal")
+                    let is_supported = SUPPORTED_INITIALISATIONS.contains(&text.as_str());
+                    (is_supported, "true, false, gaussian, eva, orthogonal")
                 }
                 "modules_to_save" => (
                     is_empty(value),
-                    "null: fully trained modules are not part of an adapter here",
+                    "null: adapters with fully trained modules cannot be loaded",
                 ),
                 "peft_type"
                 | "r"
                 | "lora_alpha"
                 | "target_modules"
+                | "target_parameters"
                 | "lora_dropout"
                 | "use_rslora"
                 | "rank_pattern"
@@ -155,7 +159,7 @@ impl Fields<'_> {
                 }
                 _ => (is_empty(value), "null, false or empty"),
             };
-            if !is_fine {
+            if !is_supported {
                 return Err(self.unsupported(name, supported));
             }
         }
@@ -198,7 +202,7 @@ impl Fields<'_> {
     }
 }
 
-/// null, false, 0 and nothing.
+/// Whether a value is null, false, zero or empty.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_written_config_is_read_back() {
         let lora = LoraConfig {
             alpha: 2.5,
             targets: "all-linear".into(),
@@ -244,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_change_the_numbers_is_refused_by_name() {
+    fn a_field_that_changes_the_computation_is_an_error_with_its_name() {
         for (field, value) in [
             ("use_dora", json!(true)),
             ("bias", json!("all")),
@@ -264,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_is_ignored() {
+    fn a_field_that_does_not_change_the_computation_is_ignored() {
         let config = read(json!({
             "peft_version": "0.99", "megatron_core": "megatron.core", "qalora_group_size": 16,
             "invented_next_year": null, "use_something": false, "loftq_config": {},

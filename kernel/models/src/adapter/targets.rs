@@ -1,4 +1,4 @@
-//! Which modules an adapter updates, with which rank and alpha.
+//! Which modules an adapter updates, and with which rank and alpha.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,21 +11,21 @@ use crate::ModelError;
 
 /// PEFT's name for [`Targets::AllLinear`].
 const ALL_LINEAR: &str = "all-linear";
-/// The module that [`Targets::AllLinear`] leaves out.
+/// The module that [`Targets::AllLinear`] excludes.
 const OUTPUT_LAYER: &str = "lm_head";
-/// The end of the name of a router (Qwen3-MoE, DeepSeek-V3).
+/// The end of the name of a router in Qwen3-MoE and DeepSeek-V3.
 const ROUTER: &str = ".mlp.gate";
 
-/// The modules to adapt, with the meaning of PEFT's `target_modules`. As JSON a list or a string.
+/// The modules to adapt, with the meaning of PEFT's `target_modules`. In JSON, a list or a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Targets {
-    /// Names of modules: whole, or the last parts of their Hugging Face name (`q_proj`). The
-    /// experts of Gemma 4 are `experts.gate_up_proj` and `experts.down_proj`, and no others of these
-    /// targets mean them, as in PEFT.
+    /// Hugging Face names of modules, whole or their last parts (`q_proj`). As in PEFT, the experts
+    /// of Gemma 4 are selected only by `experts.gate_up_proj` and `experts.down_proj`, and by no
+    /// pattern.
     Names(Vec<String>),
-    /// A regular expression for the whole name.
+    /// A regular expression that matches the whole name.
     Pattern(String),
-    /// Every linear map but the output layer.
+    /// Every linear module except the output layer.
     AllLinear,
 }
 
@@ -37,9 +37,10 @@ impl<N: Into<String>, const COUNT: usize> From<[N; COUNT]> for Targets {
 
 impl From<&str> for Targets {
     fn from(text: &str) -> Self {
-        match text.eq_ignore_ascii_case(ALL_LINEAR) {
-            true => Self::AllLinear,
-            false => Self::Pattern(text.to_owned()),
+        if text.eq_ignore_ascii_case(ALL_LINEAR) {
+            Self::AllLinear
+        } else {
+            Self::Pattern(text.to_owned())
         }
     }
 }
@@ -82,19 +83,20 @@ impl<'de> de::Visitor<'de> for Visitor {
     }
 }
 
-/// The expressions of a [`LoraConfig`], compiled.
+/// Answers which modules a [`LoraConfig`] selects, with its expressions compiled.
 pub(super) struct ModuleMatcher<'a> {
     config: &'a LoraConfig,
-    targets: Option<Regex>,
+    /// Present for [`Targets::Pattern`].
+    pattern: Option<Regex>,
     ranks: Vec<(Regex, i64)>,
     alphas: Vec<(Regex, f64)>,
 }
 
 impl<'a> ModuleMatcher<'a> {
-    /// Fails where an expression is none.
+    /// Fails if an option is invalid or an expression does not compile.
     pub(super) fn new(config: &'a LoraConfig) -> Result<Self, ModelError> {
         config.check()?;
-        let targets = match &config.targets {
+        let pattern = match &config.targets {
             Targets::Pattern(pattern) => {
                 Some(compile("targets", pattern, format!("^(?:{pattern})$"))?)
             }
@@ -102,74 +104,81 @@ impl<'a> ModuleMatcher<'a> {
         };
         Ok(Self {
             config,
-            targets,
-            ranks: patterns("rank_pattern", &config.rank_pattern)?,
-            alphas: patterns("alpha_pattern", &config.alpha_pattern)?,
+            pattern,
+            ranks: compile_keys("rank_pattern", &config.rank_pattern)?,
+            alphas: compile_keys("alpha_pattern", &config.alpha_pattern)?,
         })
     }
 
     /// Whether the module with this full name is to be adapted.
     pub(super) fn selects(&self, module: &str) -> Result<bool, ModelError> {
-        match (&self.config.targets, &self.targets) {
-            (Targets::Names(names), _) => Ok(names.iter().any(|name| name_selects(module, name))),
-            _ if stack(module).is_some() => Ok(false),
+        match (&self.config.targets, &self.pattern) {
+            (Targets::Names(names), _) => Ok(names.iter().any(|name| name_selects(name, module))),
+            _ if stacked_tensor(module).is_some() => Ok(false),
             (Targets::Pattern(_), Some(pattern)) => is_match(pattern, module),
             (Targets::Pattern(_), None) => Ok(false),
             (Targets::AllLinear, _) => Ok(module != OUTPUT_LAYER),
         }
     }
 
+    /// The rank of the update of this module.
     pub(super) fn rank(&self, module: &str) -> Result<i64, ModelError> {
         first_match(&self.ranks, &pattern_name(module), self.config.rank)
     }
 
-    /// The factor of the update of this module, which has this rank.
-    pub(super) fn scale(&self, module: &str, rank: i64) -> Result<f64, ModelError> {
+    /// The factor of the update of this module if it has this rank.
+    pub(super) fn scaling(&self, module: &str, rank: i64) -> Result<f64, ModelError> {
         let alpha = first_match(&self.alphas, &pattern_name(module), self.config.alpha)?;
-        Ok(self.config.scale(rank, alpha))
+        Ok(self.config.scaling(rank, alpha))
     }
 }
 
-/// Whether `name` in a list of targets means `module`. Experts that are no modules of their own in
-/// `transformers` are meant by the name of the weight that has them all, or by their full name.
-pub(super) fn name_selects(module: &str, name: &str) -> bool {
-    match stack(module) {
-        Some(stack) => module == name || ends_with(&stack, name),
+/// Whether `name` in a list of targets selects `module`.
+///
+/// An expert whose weights are stacked with those of other experts in `transformers` is selected by
+/// the name of the stacked tensor, or by its own full name.
+pub(super) fn name_selects(name: &str, module: &str) -> bool {
+    match stacked_tensor(module) {
+        Some(tensor) => module == name || ends_with(&tensor, name),
         None => ends_with(module, name),
     }
 }
 
-/// The weight of all experts of a layer that `module` is a part of, in models that have one (Gemma
-/// 4): `model.layers.0.experts.gate_up_proj` for `model.layers.0.experts.3.up_proj`. PEFT turns
-/// names of Qwen3-MoE's and DeepSeek-V3's experts into those weights, but not of Gemma 4's.
-fn stack(module: &str) -> Option<String> {
+/// The tensor in which the weight of `module` is stacked with those of other experts, for Gemma 4:
+/// `model.layers.0.experts.gate_up_proj` for `model.layers.0.experts.3.up_proj`.
+///
+/// `transformers` 5 stacks the experts of Qwen3-MoE and DeepSeek-V3 too, but there PEFT translates
+/// the names of the single modules, so that they select as usual.
+fn stacked_tensor(module: &str) -> Option<String> {
     let (layer, expert) = module.split_once(".experts.")?;
     if layer.ends_with(".mlp") {
         return None;
     }
-    let weight = match expert.split_once('.')?.1 {
+    let tensor = match expert.split_once('.')?.1 {
         "down_proj" => "down_proj",
         _ => "gate_up_proj",
     };
-    Some(format!("{layer}.experts.{weight}"))
+    Some(format!("{layer}.experts.{tensor}"))
 }
 
-/// The name that patterns of ranks and alphas see. In `transformers` 5 a router is no linear map but
-/// a module with a weight, which is what PEFT adapts and names.
+/// The name against which the patterns of ranks and alphas are matched. A router has `.weight` at
+/// its end, because in `transformers` 5 it is not a linear module, and PEFT adapts its tensor.
 pub(super) fn pattern_name(module: &str) -> Cow<'_, str> {
-    match module.ends_with(ROUTER) {
-        true => format!("{module}.weight").into(),
-        false => module.into(),
+    if module.ends_with(ROUTER) {
+        format!("{module}.weight").into()
+    } else {
+        module.into()
     }
 }
 
-/// Whether `module` is `name`, or ends with it after a dot.
+/// Whether `module` is `name`, or ends with a dot and `name`.
 pub(super) fn ends_with(module: &str, name: &str) -> bool {
     let rest = module.strip_suffix(name);
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-fn patterns<V: Copy>(
+/// Compiles the keys of `rank_pattern` or `alpha_pattern`.
+fn compile_keys<V: Copy>(
     option: &'static str,
     patterns: &BTreeMap<String, V>,
 ) -> Result<Vec<(Regex, V)>, ModelError> {
@@ -188,6 +197,7 @@ fn compile(option: &'static str, pattern: &str, whole: String) -> Result<Regex, 
     })
 }
 
+/// The value of the first pattern that matches `module`, or `otherwise`.
 fn first_match<V: Copy>(
     patterns: &[(Regex, V)],
     module: &str,
@@ -201,12 +211,12 @@ fn first_match<V: Copy>(
     Ok(otherwise)
 }
 
-/// Fails where the expression takes too long.
+/// Fails if the expression backtracks for too long.
 fn is_match(pattern: &Regex, module: &str) -> Result<bool, ModelError> {
     pattern.is_match(module).map_err(|_| ModelError::Option {
         option: "targets",
         found: pattern.as_str().to_owned(),
-        expected: "an expression that is matched without much backtracking",
+        expected: "an expression that needs little backtracking",
     })
 }
 
@@ -228,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_whole_or_begin_after_a_dot() {
+    fn names_match_whole_or_after_a_dot() {
         assert!(selects(["q_proj"], QUERY) && selects([QUERY], QUERY));
         assert!(selects(["self_attn.q_proj"], QUERY));
         assert!(!selects(["proj"], QUERY) && !selects(["model.q_proj"], QUERY));
     }
 
     #[test]
-    fn expressions_match_the_whole_name_and_may_look_ahead() {
+    fn expressions_match_the_whole_name_and_support_lookahead() {
         assert!(selects(r".*\.(q|v)_proj", QUERY) && !selects("q_proj", QUERY));
         assert!(!selects(r"^(?!.*self_attn).*proj", QUERY));
         let config = LoraConfig {
@@ -247,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn all_linear_leaves_out_the_output_layer() {
+    fn all_linear_excludes_the_output_layer() {
         assert!(selects("All-Linear", QUERY) && !selects("all-linear", "lm_head"));
     }
 
@@ -263,8 +273,11 @@ mod tests {
         let matcher = ModuleMatcher::new(&config).unwrap();
         assert_eq!(matcher.rank(QUERY).unwrap(), 2);
         assert_eq!(matcher.rank("model.layers.0.self_attn.xq_proj").unwrap(), 8);
-        assert_eq!(matcher.scale(QUERY, 2).unwrap(), 8.0);
-        assert_eq!(matcher.scale("model.layers.1.mlp.up_proj", 8).unwrap(), 0.5);
+        assert_eq!(matcher.scaling(QUERY, 2).unwrap(), 8.0);
+        assert_eq!(
+            matcher.scaling("model.layers.1.mlp.up_proj", 8).unwrap(),
+            0.5
+        );
         let stable = LoraConfig {
             rslora: true,
             ..config.clone()
@@ -272,14 +285,14 @@ mod tests {
         assert_eq!(
             ModuleMatcher::new(&stable)
                 .unwrap()
-                .scale("lm_head", 16)
+                .scaling("lm_head", 16)
                 .unwrap(),
             4.0
         );
     }
 
     #[test]
-    fn experts_in_one_weight_are_meant_by_its_name_only() {
+    fn stacked_experts_are_selected_by_the_name_of_their_tensor_only() {
         let expert = "model.layers.0.experts.3.up_proj";
         assert!(!selects(["up_proj"], expert) && !selects("all-linear", expert));
         assert!(!selects(".*up_proj", expert) && !selects(["experts.down_proj"], expert));
@@ -289,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_see_the_weight_of_a_router() {
+    fn patterns_match_the_weight_of_a_router() {
         let config = LoraConfig {
             rank: 8,
             targets: ["gate"].into(),
@@ -302,11 +315,11 @@ mod tests {
         assert!(matcher.selects(router).unwrap());
         assert!(!matcher.selects("model.layers.0.mlp.gate_proj").unwrap());
         assert_eq!(matcher.rank(router).unwrap(), 8);
-        assert_eq!(matcher.scale(router, 8).unwrap(), 0.5);
+        assert_eq!(matcher.scaling(router, 8).unwrap(), 0.5);
     }
 
     #[test]
-    fn json_is_that_of_peft() {
+    fn json_is_the_same_as_in_peft() {
         for json in [r#"["q_proj","v_proj"]"#, r#"".*q_proj""#, r#""all-linear""#] {
             let targets: Targets = serde_json::from_str(json).unwrap();
             assert_eq!(serde_json::to_string(&targets).unwrap(), json);

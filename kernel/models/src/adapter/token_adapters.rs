@@ -1,26 +1,28 @@
-//! Which adapter each token of a pass uses.
+//! Which adapter each token of a forward pass uses.
 
 use tch::{Device, TchError, Tensor};
 
 use super::Adapter;
 use crate::transformer::LinearWeight;
 
-/// The adapters of the tokens of one pass. The base weights serve all tokens at once; only the
-/// low-rank updates are computed adapter by adapter.
+/// The adapters of the tokens of one forward pass.
+///
+/// The base weights are applied to all tokens at once. Only the low-rank updates, which cost little,
+/// are computed adapter by adapter.
 pub(crate) enum Adapters<'a> {
-    /// No token has one.
+    /// No token has an adapter.
     None,
-    /// Every token has this one.
+    /// Every token has this adapter.
     One(&'a Adapter),
-    /// Tokens have different ones. No token is in two shares, and every token is in one.
+    /// Tokens have different adapters. Every token is in exactly one group.
     Several(Vec<AdapterGroup<'a>>),
 }
 
-/// The tokens of one adapter.
+/// The tokens of a forward pass that have the same adapter.
 pub(crate) struct AdapterGroup<'a> {
-    /// Absent for the tokens that have none.
+    /// Absent for the tokens without an adapter.
     pub(crate) adapter: Option<&'a Adapter>,
-    /// Their flat positions in the pass: `[tokens of the share]`.
+    /// Flat positions of the tokens in the pass, `[tokens of the group]`.
     pub(crate) tokens: Tensor,
 }
 
@@ -31,7 +33,7 @@ impl<'a> From<Option<&'a Adapter>> for Adapters<'a> {
 }
 
 impl<'a> Adapters<'a> {
-    /// For a pass of one token per row, as in decoding.
+    /// Groups the tokens of a decode pass, which has one token for each row.
     pub(crate) fn per_row(
         rows: impl IntoIterator<Item = Option<&'a Adapter>>,
         device: Device,
@@ -39,34 +41,34 @@ impl<'a> Adapters<'a> {
         Self::per_sequence(rows.into_iter().map(|adapter| (adapter, 1)), device)
     }
 
-    /// For a pass of whole sequences: the adapter and the length of each, in order.
+    /// Groups the tokens of a pass over sequences, given the adapter and the length of each.
     pub(crate) fn per_sequence(
         sequences: impl IntoIterator<Item = (Option<&'a Adapter>, i64)>,
         device: Device,
     ) -> Result<Self, TchError> {
-        let mut shares: Vec<(Option<&'a Adapter>, Vec<i64>)> = Vec::new();
+        let mut groups: Vec<(Option<&'a Adapter>, Vec<i64>)> = Vec::new();
         let mut first = 0;
         for (adapter, length) in sequences {
             let tokens = first..first + length;
             first += length;
-            match shares.iter_mut().find(|share| is_same(share.0, adapter)) {
-                Some(share) => share.1.extend(tokens),
-                None => shares.push((adapter, tokens.collect())),
+            match groups.iter_mut().find(|group| is_same(group.0, adapter)) {
+                Some(group) => group.1.extend(tokens),
+                None => groups.push((adapter, tokens.collect())),
             }
         }
-        if shares.len() <= 1 {
-            return Ok(shares.first().and_then(|share| share.0).into());
+        if groups.len() <= 1 {
+            return Ok(groups.first().and_then(|group| group.0).into());
         }
-        let mut several = Vec::with_capacity(shares.len());
-        for (adapter, tokens) in shares {
+        let mut several = Vec::with_capacity(groups.len());
+        for (adapter, tokens) in groups {
             let tokens = Tensor::f_from_slice(&tokens)?.f_to_device(device)?;
             several.push(AdapterGroup { adapter, tokens });
         }
         Ok(Self::Several(several))
     }
 
-    /// The matrix to compute with in place of the model's that begins with `module`, if an adapter
-    /// is merged and every token uses it.
+    /// The weight to use in place of the model's own whose first module is `module`, if every token
+    /// has the same adapter and that adapter is merged.
     pub(crate) fn merged_weight(&self, module: &str) -> Option<&LinearWeight> {
         match self {
             Self::One(adapter) => adapter.merged_weight(module),
@@ -74,8 +76,8 @@ impl<'a> Adapters<'a> {
         }
     }
 
-    /// `output` of the map `module` for `x`, `[tokens, inputs]`, plus the update of each token's
-    /// adapter.
+    /// Adds the update of each token's adapter to `output`, `[tokens, out_features]`, of the linear
+    /// module `module` for the input `x`, `[tokens, in_features]`.
     pub(crate) fn add_update(
         &self,
         module: &str,
@@ -85,20 +87,20 @@ impl<'a> Adapters<'a> {
         match self {
             Self::None => Ok(output),
             Self::One(adapter) => adapter.add_update(module, x, output),
-            Self::Several(shares) => {
-                for AdapterGroup { adapter, tokens } in shares {
+            Self::Several(groups) => {
+                for AdapterGroup { adapter, tokens } in groups {
                     let Some(adapter) = adapter.filter(|adapter| adapter.has_module(module)) else {
                         continue;
                     };
-                    // Layers may be on several devices.
+                    // Layers may be on several devices, and positions are on the first.
                     let tokens = tokens.f_to_device(x.device())?;
-                    let (x, of_share) = (
+                    let (x, group_output) = (
                         x.f_index_select(0, &tokens)?,
                         output.f_index_select(0, &tokens)?,
                     );
-                    let adapted = adapter.add_update(module, &x, of_share)?;
-                    // In place: adapters that differ answer side by side but do not train so, and
-                    // without gradients nothing else refers to the output.
+                    let adapted = adapter.add_update(module, &x, group_output)?;
+                    // In place is safe: different adapters are mixed in generation only, which
+                    // computes no gradients, so nothing else refers to the output.
                     output = output.f_index_copy_(0, &tokens, &adapted)?;
                 }
                 Ok(output)
@@ -131,7 +133,7 @@ mod tests {
         Model::load(&format!("{fixtures}{name}")).unwrap()
     }
 
-    /// An adapter of all linear maps whose matrices depend on `seed`.
+    /// An adapter of most linear modules with random matrices that depend on `seed`.
     fn adapter(model: &Model, seed: i64) -> Adapter {
         tch::manual_seed(seed);
         let config = LoraConfig {
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_with_different_adapters_do_not_see_each_other() {
+    fn adapters_in_one_pass_do_not_affect_each_other() {
         for name in [
             "llama_odd_heads_tied",
             "qwen3_moe_normalised",
@@ -182,7 +184,7 @@ mod tests {
             let alone = Tensor::cat(&alone, 0);
             let difference = (&together - &alone).abs().max() / alone.abs().max();
             assert!(difference.double_value(&[]) < 1e-5, "{name}");
-            // And the adapters do differ.
+            // The adapters do change the tokens that have one.
             let plain = logits(&sequences, &[None; 4]);
             let changed = (&together - &plain).abs().amax([-1], false);
             let is_changed = changed.gt(1e-3).to_kind(Kind::Int64);
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn one_adapter_for_all_is_told_from_several() {
+    fn clones_of_one_adapter_count_as_the_same() {
         let model = model("qwen3_tied");
         let one = adapter(&model, 0);
         let again = one.clone();
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn handles_of_different_weights_do_not_answer_together() {
+    fn handles_over_different_weights_cannot_share_a_batch() {
         let (one, other) = (model("qwen3_tied"), model("qwen3_yarn"));
         let chat = Chat::user("hi");
         let requests = [(&one, &chat), (&other, &chat)];

@@ -1,14 +1,14 @@
-//! Messages and chats.
+//! Chats and their messages.
 
 use serde::{Deserialize, Serialize};
 
-/// Who said a message.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Standing instructions.
+    /// Instructions that hold for the whole chat.
     System,
-    /// The one who asks.
+    /// The person, or program, that talks to the model.
     User,
     /// The model.
     Assistant,
@@ -17,13 +17,13 @@ pub enum Role {
 /// One message of a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who said it.
+    /// The author.
     pub role: Role,
-    /// What was said.
+    /// The text.
     pub content: String,
 }
 
-/// Messages in order. As JSON: `{"messages": [{"role": "user", "content": "..."}]}`.
+/// A conversation. In JSON: `{"messages": [{"role": "user", "content": "..."}]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
     /// The messages, oldest first.
@@ -31,12 +31,12 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// A chat that begins with one user message.
+    /// Starts a chat with a user message.
     pub fn user(content: impl Into<String>) -> Self {
         Self::default().message(Role::User, content)
     }
 
-    /// Sets the system message, which comes first.
+    /// Sets the system message. It comes first, and replaces an earlier one.
     #[must_use]
     pub fn system(mut self, content: impl Into<String>) -> Self {
         let message = Message {
@@ -66,7 +66,7 @@ impl Chat {
         self
     }
 
-    /// The text of the last message, if it is the assistant's.
+    /// The text of the last message if it is the assistant's.
     pub fn response(&self) -> Option<&str> {
         self.messages
             .last()
@@ -74,7 +74,7 @@ impl Chat {
             .map(|last| last.content.as_str())
     }
 
-    /// The messages before a last assistant message; all of them if there is none.
+    /// The chat without its [response](Chat::response).
     #[must_use]
     pub fn prompt(&self) -> Self {
         let end = self.messages.len() - usize::from(self.response().is_some());
@@ -94,13 +94,13 @@ mod tests {
             .system("be brief")
             .assistant("hello")
             .system("be kind");
-        let said: Vec<_> = chat
+        let messages: Vec<_> = chat
             .messages
             .iter()
             .map(|m| (m.role, m.content.as_str()))
             .collect();
         assert_eq!(
-            said,
+            messages,
             [
                 (Role::System, "be kind"),
                 (Role::User, "hi"),
@@ -110,18 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn the_prompt_is_what_precedes_the_response() {
+    fn prompt_and_response_are_the_parts_of_a_chat() {
         let chat = Chat::user("hi");
         assert_eq!((chat.prompt(), chat.response()), (chat.clone(), None));
-        let answered = chat.clone().assistant("hello");
-        assert_eq!(
-            (answered.prompt(), answered.response()),
-            (chat, Some("hello"))
-        );
+        let whole = chat.clone().assistant("hello");
+        assert_eq!((whole.prompt(), whole.response()), (chat, Some("hello")));
     }
 
     #[test]
-    fn json_is_the_common_messages_form() {
+    fn json_has_the_usual_form_of_messages() {
         let json = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
         assert_eq!(
             serde_json::from_str::<Chat>(json).unwrap(),

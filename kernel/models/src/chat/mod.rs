@@ -1,16 +1,26 @@
-//! Conversations, and the text that a model's template makes of them.
+//! Chats, and the chat templates that render them as text.
 //!
-//! - [`conversation`]: messages and chats;
-//! - [`sources`]: where templates are kept; [`template`]: how they are rendered, with what they
-//!   expect of [`python`], in a process with limits ([`sandbox`]).
+//! | module | purpose |
+//! |---|---|
+//! | [`conversation`] | `Chat`, `Message` and `Role` |
+//! | [`sources`] | where a model's files hold its chat templates |
+//! | [`template`] | [`ChatTemplate`]: renders chats as `apply_chat_template` of `transformers` does |
+//! | [`final_message`] | rendering up to the end, or the start, of the last message |
+//! | [`extensions`] | what `transformers` adds to Jinja: functions, `tojson`, the `generation` block |
+//! | [`python`] | where Python and `jinja2` differ from `minijinja` |
+//! | [`sandbox`] | a child process with limits on memory and time, in which templates run |
 
 mod conversation;
+mod extensions;
+mod final_message;
 mod python;
 #[cfg(test)]
 mod reference_tests;
 mod sandbox;
 mod sources;
 mod template;
+#[cfg(test)]
+mod template_tests;
 
 pub use conversation::{Chat, Message, Role};
 pub(crate) use sources::{

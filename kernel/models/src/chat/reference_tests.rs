@@ -1,4 +1,5 @@
-//! Renderings byte for byte against `transformers`, recorded by `tests/reference/chat_templates.py`.
+//! Compares rendered chats byte for byte with those of `transformers`, which
+//! `tests/reference/chat_templates.py` recorded.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,8 +10,8 @@ use serde::Deserialize;
 
 use super::{Chat, ChatTemplate, Message, RenderEnd, SpecialTokens, Variables};
 
-/// Where templates are that may not be kept in the repository.
-const FURTHER_TEMPLATES: &str = "OFFMODEL_TEST_TEMPLATES";
+/// The folder of templates whose licences do not allow them in the repository.
+const TEMPLATES_VARIABLE: &str = "OFFMODEL_TEST_TEMPLATES";
 
 #[derive(Deserialize)]
 struct Conversation {
@@ -27,12 +28,14 @@ struct Recorded {
 #[derive(Deserialize)]
 struct Family {
     source: String,
-    beginning: Option<String>,
-    end: String,
+    #[serde(rename = "beginning")]
+    bos_token: Option<String>,
+    #[serde(rename = "end")]
+    eos_token: String,
     renderings: Vec<Rendering>,
 }
 
-/// What `transformers` made of a conversation.
+/// The result of `transformers` for a conversation.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Rendering {
@@ -63,8 +66,8 @@ fn recorded() -> Recorded {
 
 fn template(name: &str) -> Option<String> {
     let file = format!("{name}.jinja");
-    let further = std::env::var_os(FURTHER_TEMPLATES).map(PathBuf::from);
-    let folders = [Some(fixtures()), further];
+    let licensed = std::env::var_os(TEMPLATES_VARIABLE).map(PathBuf::from);
+    let folders = [Some(fixtures()), licensed];
     let paths = folders
         .into_iter()
         .flatten()
@@ -73,33 +76,33 @@ fn template(name: &str) -> Option<String> {
     Some(std::fs::read_to_string(path).unwrap())
 }
 
-fn ending(name: &str) -> RenderEnd {
+fn render_end(name: &str) -> RenderEnd {
     match name {
         "closed" => RenderEnd::Closed,
         "generation_prompt" => RenderEnd::GenerationPrompt,
         "continued" => RenderEnd::ContinueFinalMessage,
-        other => panic!("{other} is no ending"),
+        other => panic!("unknown end {other}"),
     }
 }
 
 #[test]
-fn renderings_are_those_of_transformers() {
+fn chats_render_byte_for_byte_as_in_transformers() {
     let conversations = conversations();
     assert!(conversations.len() >= 200);
     let mut rendered = 0;
     for (name, family) in recorded().families {
         let Some(source) = template(&name) else {
             offmodel_support::testing::skip_part(format_args!(
-                "no chat template of {} (run tests/reference/chat_templates.py fetch and set {FURTHER_TEMPLATES})",
+                "no chat template of {} (run tests/reference/chat_templates.py fetch and set {TEMPLATES_VARIABLE})",
                 family.source
             ));
             continue;
         };
-        let special = SpecialTokens {
-            bos_token: family.beginning,
-            eos_token: Some(family.end),
+        let special_tokens = SpecialTokens {
+            bos_token: family.bos_token,
+            eos_token: Some(family.eos_token),
         };
-        let template = ChatTemplate::new(&source, special).unwrap();
+        let template = ChatTemplate::new(&source, special_tokens).unwrap();
         assert_eq!(family.renderings.len(), conversations.len());
         for (index, (conversation, expected)) in
             conversations.iter().zip(&family.renderings).enumerate()
@@ -107,8 +110,8 @@ fn renderings_are_those_of_transformers() {
             let chat = Chat {
                 messages: conversation.messages.clone(),
             };
-            let ending = ending(&conversation.ending);
-            let found = template.render(&chat, ending, &conversation.variables);
+            let end = render_end(&conversation.ending);
+            let found = template.render(&chat, end, &conversation.variables);
             match (found, expected) {
                 (Ok(found), Rendering::Text(expected)) => {
                     assert_eq!(&found, expected, "{name}, conversation {index}");
@@ -129,17 +132,17 @@ fn renderings_are_those_of_transformers() {
 }
 
 #[test]
-fn the_head_of_an_answer_is_what_precedes_its_text() {
+fn rendering_before_the_final_text_stops_where_the_response_starts() {
     let source = template("gemma4_31b").unwrap();
     let template = ChatTemplate::new(&source, SpecialTokens::default()).unwrap();
     let chat = Chat::user("Hi!").assistant("Hello.");
     let (none, closed) = (Variables::new(), RenderEnd::Closed);
-    let head = template.head(&chat, &none).unwrap();
+    let before = template.render_before_final_text(&chat, &none).unwrap();
     let whole = template.render(&chat, closed, &none).unwrap();
-    assert_eq!(whole.strip_prefix(&head), Some("Hello.<turn|>\n"));
+    assert_eq!(whole.strip_prefix(&before), Some("Hello.<turn|>\n"));
     let prompt = template.render(&chat.prompt(), RenderEnd::GenerationPrompt, &none);
     assert_eq!(
         prompt.unwrap(),
-        format!("{head}<|channel>thought\n<channel|>")
+        format!("{before}<|channel>thought\n<channel|>")
     );
 }

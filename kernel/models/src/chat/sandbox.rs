@@ -1,9 +1,12 @@
-//! Work that may not be trusted with this process, in a child of it.
+//! A child process with limits, for work that this process does not trust.
 //!
-//! A template can double a text or nest a list with every instruction, and its own engine counts
-//! instructions, not bytes. A child has limits of memory and time that the operating system keeps,
-//! and takes nothing with it when it reaches them. It is forked, not started: there is no other
-//! program to start, and the chats are at hand. A fork takes milliseconds, so many texts share one.
+//! A template can double a string or nest a list with every instruction, and `minijinja` counts
+//! instructions, not bytes. A child process has limits of memory and time that the operating system
+//! enforces, and reaching them ends only the child.
+//!
+//! The child is forked rather than started from an executable: this code is in a library, so there
+//! is no executable of ours to start, and a fork has the template and the chats already. A fork
+//! takes milliseconds, so that many chats share one.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Read, Write};
@@ -11,97 +14,98 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// A child that waits for something will wait for ever. Long, as a stopped machine is no reason.
-const PATIENCE: Duration = Duration::from_mins(10);
-/// How often the patience is looked at.
-const TICK_MILLISECONDS: libc::c_int = 1000;
-/// Bytes of all texts of a child.
-const LARGEST_TOTAL: usize = 1 << 30;
+/// A child that has not ended by then is deadlocked. The time is long because a suspended machine
+/// also counts.
+const CHILD_TIMEOUT: Duration = Duration::from_mins(10);
+/// How often [`CHILD_TIMEOUT`] is checked.
+const POLL_INTERVAL_MILLISECONDS: libc::c_int = 1000;
+/// Bytes that a child may return.
+const MAX_OUTPUT_BYTES: usize = 1 << 30;
 
-/// What a child may take.
+/// The limits of a child process.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Bytes beside those that the process already has.
-    memory: u64,
-    /// Of a processor.
-    seconds: u64,
+pub(super) struct SandboxLimits {
+    /// Bytes of memory in addition to those that this process already uses.
+    memory_bytes: u64,
+    /// Seconds of processor time.
+    cpu_seconds: u64,
 }
 
-impl Default for Limits {
+impl Default for SandboxLimits {
     fn default() -> Self {
         Self {
-            memory: 512 << 20,
-            seconds: 10,
+            memory_bytes: 512 << 20,
+            cpu_seconds: 10,
         }
     }
 }
 
-/// Why a child did not give all texts.
+/// Why a child did not return everything.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unfinished {
-    #[error("it needs more than {} MB of memory, or nests too deep", .0.memory >> 20)]
-    Memory(Limits),
-    #[error("it takes more than {} s", .0.seconds)]
-    Time(Limits),
-    #[error("it has done nothing for {} s", PATIENCE.as_secs())]
-    Stuck,
-    #[error("the texts are longer than {LARGEST_TOTAL} bytes together")]
-    Length,
+pub(super) enum SandboxError {
+    #[error("it needs more than {} MB of memory, or nests too deep", .0.memory_bytes >> 20)]
+    Memory(SandboxLimits),
+    #[error("it takes more than {} s", .0.cpu_seconds)]
+    Time(SandboxLimits),
+    #[error("it has done nothing for {} s", CHILD_TIMEOUT.as_secs())]
+    Deadlock,
+    #[error("the texts are longer than {MAX_OUTPUT_BYTES} bytes together")]
+    OutputTooLong,
     #[error("failed to run it in a process of its own: {0}")]
     System(#[from] io::Error),
 }
 
-/// What `make` gives for 0, 1, ... up to `count`, made in a child process: a text, or an error in
-/// words. `make` may use what belongs to this thread, but must not wait for any other: in the child
-/// there is none.
-pub(super) fn texts(
-    limits: Limits,
+/// Calls `work` for 0, 1, ... up to `count` in a child process, and returns its results in order.
+///
+/// `work` may use everything that belongs to the calling thread, but must not wait for another
+/// thread: the child has no other.
+pub(super) fn run(
+    limits: SandboxLimits,
     count: usize,
-    make: impl Fn(usize) -> Result<String, String>,
-) -> Result<Vec<Result<String, String>>, Unfinished> {
+    work: impl Fn(usize) -> Result<String, String>,
+) -> Result<Vec<Result<String, String>>, SandboxError> {
     let (reader, writer) = io::pipe()?;
-    let (reader_fd, nowhere) = (
-        reader.as_raw_fd(),
-        OpenOptions::new().write(true).open("/dev/null")?,
-    );
-    let memory = address_space()? + limits.memory;
-    // SAFETY: the child has only the forking thread. It runs `make`, which allocates (glibc's
-    // allocator may be used after a fork) and waits for no other thread, and leaves with `_exit`,
-    // so that nothing of this process is flushed or dropped twice.
+    let dev_null = OpenOptions::new().write(true).open("/dev/null")?;
+    let max_address_space = address_space_bytes()? + limits.memory_bytes;
+    // SAFETY: the child has only the forking thread. It runs `work`, which allocates (glibc allows
+    // that after a fork) and waits for no other thread, and it leaves by `_exit`, so that no buffer
+    // of this process is flushed twice and no value dropped twice.
     let child = match unsafe { libc::fork() } {
         -1 => return Err(io::Error::last_os_error().into()),
         0 => {
             let written = catch_unwind(AssertUnwindSafe(|| {
-                confine(reader_fd, nowhere.as_raw_fd(), memory, limits.seconds)?;
+                restrict_this_process(max_address_space, limits.cpu_seconds)?;
+                detach_from_parent(reader.as_raw_fd(), dev_null.as_raw_fd());
                 let mut output = BufWriter::new(&writer);
-                (0..count).try_for_each(|index| write(&mut output, &make(index)))?;
+                (0..count).try_for_each(|index| write_frame(&mut output, &work(index)))?;
                 output.flush()
             }));
             let status = i32::from(!matches!(written, Ok(Ok(()))));
-            // SAFETY: ends the child at once.
+            // SAFETY: ends the child without running any destructor.
             unsafe { libc::_exit(status) }
         }
         child => Child(child),
     };
     drop(writer);
-    let bytes = child.output(reader)?;
-    let mut texts = Vec::with_capacity(count);
+    let bytes = child.read_output(reader)?;
+    let mut results = Vec::with_capacity(count);
     let mut rest = bytes.as_slice();
-    while let Some(text) = read(&mut rest) {
-        texts.push(text);
+    while let Some(result) = read_frame(&mut rest) {
+        results.push(result);
     }
-    match texts.len() == count {
-        true => Ok(texts),
-        false => Err(child.end(limits)),
+    if results.len() == count {
+        Ok(results)
+    } else {
+        Err(child.into_error(limits))
     }
 }
 
-/// What the child does before anything else.
-fn confine(reader: RawFd, nowhere: RawFd, memory: u64, seconds: u64) -> io::Result<()> {
+/// Sets the limits of this process, which is the child.
+fn restrict_this_process(max_address_space: u64, cpu_seconds: u64) -> io::Result<()> {
     let limits = [
-        (libc::RLIMIT_AS, memory, memory),
-        // The first limit is a signal that says which one it was, the second the end.
-        (libc::RLIMIT_CPU, seconds, seconds + 1),
+        (libc::RLIMIT_AS, max_address_space, max_address_space),
+        // At the soft limit the process gets SIGXCPU, by which the parent recognises the cause.
+        (libc::RLIMIT_CPU, cpu_seconds, cpu_seconds + 1),
         (libc::RLIMIT_CORE, 0, 0),
     ];
     for (resource, soft, hard) in limits {
@@ -109,59 +113,66 @@ fn confine(reader: RawFd, nowhere: RawFd, memory: u64, seconds: u64) -> io::Resu
             rlim_cur: soft,
             rlim_max: hard,
         };
-        // SAFETY: the limit outlives the call, and lowering one's own limits is always allowed.
+        // SAFETY: the limit outlives the call.
         if unsafe { libc::setrlimit(resource, &raw const limit) } != 0 {
             return Err(io::Error::last_os_error());
         }
     }
-    // SAFETY: both descriptors are open. The reader's is closed so that the child notices when
-    // nobody reads any more; standard error would get the last words of a refused allocation.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::close(reader);
-        libc::dup2(nowhere, libc::STDERR_FILENO);
-    }
     Ok(())
 }
 
-/// A forked process, which is ended and forgotten when it is dropped.
+/// Makes this process, which is the child, end with its parent and write nothing to the terminal.
+fn detach_from_parent(reader: RawFd, dev_null: RawFd) {
+    // SAFETY: both descriptors are open. The child closes its copy of the reader so that writing
+    // fails once the parent's copy is closed. Standard error would show Rust's message about a
+    // refused allocation.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::close(reader);
+        libc::dup2(dev_null, libc::STDERR_FILENO);
+    }
+}
+
+/// A forked process. It is killed and waited for when it is dropped.
 struct Child(libc::pid_t);
 
 impl Child {
-    /// Everything that it writes.
-    fn output(&self, mut reader: io::PipeReader) -> Result<Vec<u8>, Unfinished> {
+    /// Reads everything that the child writes.
+    fn read_output(&self, mut reader: io::PipeReader) -> Result<Vec<u8>, SandboxError> {
         let started = Instant::now();
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
         loop {
-            let mut waiting = libc::pollfd {
+            let mut descriptor = libc::pollfd {
                 fd: reader.as_raw_fd(),
                 events: libc::POLLIN,
                 revents: 0,
             };
             // SAFETY: one descriptor, which is open and outlives the call.
-            let ready = unsafe { libc::poll(&raw mut waiting, 1, TICK_MILLISECONDS) };
+            let ready = unsafe { libc::poll(&raw mut descriptor, 1, POLL_INTERVAL_MILLISECONDS) };
             if ready <= 0 {
-                if started.elapsed() > PATIENCE {
-                    return Err(Unfinished::Stuck);
+                if started.elapsed() > CHILD_TIMEOUT {
+                    return Err(SandboxError::Deadlock);
                 }
                 continue;
             }
             match reader.read(&mut buffer)? {
                 0 => return Ok(bytes),
-                read if bytes.len() + read > LARGEST_TOTAL => return Err(Unfinished::Length),
-                read => bytes.extend_from_slice(&buffer[..read]),
+                count if bytes.len() + count > MAX_OUTPUT_BYTES => {
+                    return Err(SandboxError::OutputTooLong);
+                }
+                count => bytes.extend_from_slice(&buffer[..count]),
             }
         }
     }
 
-    /// Why it ended before its work did.
-    fn end(self, limits: Limits) -> Unfinished {
+    /// Why the child ended before it had returned everything.
+    fn into_error(self, limits: SandboxLimits) -> SandboxError {
         match self.wait() {
             Some(status) if libc::WIFSIGNALED(status) => match libc::WTERMSIG(status) {
-                libc::SIGXCPU => Unfinished::Time(limits),
-                // What Rust does about a refused allocation and about a full stack.
+                libc::SIGXCPU => SandboxError::Time(limits),
+                // How a Rust process ends when an allocation is refused or the stack is full.
                 libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS | libc::SIGKILL => {
-                    Unfinished::Memory(limits)
+                    SandboxError::Memory(limits)
                 }
                 signal => io::Error::other(format!("it was ended by signal {signal}")).into(),
             },
@@ -170,10 +181,11 @@ impl Child {
         }
     }
 
+    /// The wait status of the child; absent if it has been waited for.
     fn wait(&self) -> Option<libc::c_int> {
         let mut status = 0;
         loop {
-            // SAFETY: waits for a process that this one has forked and nobody else waits for.
+            // SAFETY: the status outlives the call.
             let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
             if waited == self.0 {
                 return Some(status);
@@ -187,8 +199,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // SAFETY: the process is ours and, as nobody has waited for it, its number is still its own;
-        // where somebody has, `waitpid` finds no such child and no signal is sent.
+        // SAFETY: the kernel does not reuse the number of a child before it is waited for. If
+        // `into_error` has waited for it, `waitid` finds no such child, and no signal is sent.
         unsafe {
             let mut information: libc::siginfo_t = std::mem::zeroed();
             let id = self.0.cast_unsigned();
@@ -201,9 +213,9 @@ impl Drop for Child {
     }
 }
 
-/// One byte, the length in eight, and the text.
-fn write(output: &mut impl Write, text: &Result<String, String>) -> io::Result<()> {
-    let (is_error, text) = match text {
+/// Writes a result as one byte (1 for an error), the length in eight bytes, and the text.
+fn write_frame(output: &mut impl Write, result: &Result<String, String>) -> io::Result<()> {
+    let (is_error, text) = match result {
         Ok(text) => (0, text),
         Err(text) => (1, text),
     };
@@ -212,18 +224,19 @@ fn write(output: &mut impl Write, text: &Result<String, String>) -> io::Result<(
     output.write_all(text.as_bytes())
 }
 
-/// The next text, unless it is cut off.
-fn read(bytes: &mut &[u8]) -> Option<Result<String, String>> {
+/// Takes the next result from `bytes`; none if it is incomplete.
+fn read_frame(bytes: &mut &[u8]) -> Option<Result<String, String>> {
     let (&is_error, rest) = bytes.split_first()?;
     let (length, rest) = rest.split_first_chunk()?;
-    let (text, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (text, rest) = rest.split_at_checked(length)?;
     *bytes = rest;
     let text = String::from_utf8(text.to_vec()).ok()?;
     Some(if is_error == 0 { Ok(text) } else { Err(text) })
 }
 
-/// Bytes of addresses that this process uses.
-fn address_space() -> io::Result<u64> {
+/// Bytes of the address space of this process, which `RLIMIT_AS` limits.
+fn address_space_bytes() -> io::Result<u64> {
     const FILE: &str = "/proc/self/status";
     let status = std::fs::read_to_string(FILE)?;
     // VmSize:     1234 kB
@@ -238,54 +251,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_errors_come_back_in_order() {
-        let made = texts(Limits::default(), 300, |index| match index % 3 {
+    fn results_come_back_in_order() {
+        let results = run(SandboxLimits::default(), 300, |index| match index % 3 {
             0 => Err(format!("no {index}")),
             _ => Ok("é\n".repeat(index)),
         });
-        let made = made.unwrap();
-        assert_eq!(made.len(), 300);
-        assert_eq!(made[3], Err("no 3".to_owned()));
-        assert_eq!(made[299], Ok("é\n".repeat(299)));
-        assert!(
-            texts(Limits::default(), 0, |_| unreachable!())
-                .unwrap()
-                .is_empty()
-        );
+        let results = results.unwrap();
+        assert_eq!(results.len(), 300);
+        assert_eq!(results[3], Err("no 3".to_owned()));
+        assert_eq!(results[299], Ok("é\n".repeat(299)));
+        let nothing = run(SandboxLimits::default(), 0, |_| unreachable!());
+        assert!(nothing.unwrap().is_empty());
     }
 
     #[test]
-    fn what_is_changed_is_changed_in_the_child_only() {
+    fn changes_of_the_child_do_not_affect_this_process() {
         let value = std::cell::Cell::new(1);
-        let made = texts(Limits::default(), 2, |_| {
+        let results = run(SandboxLimits::default(), 2, |_| {
             value.set(value.get() + 1);
             Ok(value.get().to_string())
         });
-        assert_eq!(made.unwrap(), [Ok("2".to_owned()), Ok("3".to_owned())]);
+        assert_eq!(results.unwrap(), [Ok("2".to_owned()), Ok("3".to_owned())]);
         assert_eq!(value.get(), 1);
     }
 
     #[test]
-    fn what_ends_the_child_does_not_end_us() {
-        let limits = Limits {
-            memory: 64 << 20,
-            seconds: 1,
+    fn the_error_tells_how_the_child_ended() {
+        let limits = SandboxLimits {
+            memory_bytes: 64 << 20,
+            cpu_seconds: 1,
         };
-        let greedy = texts(limits, 1, |_| Ok("x".repeat(1 << 30)));
-        assert!(matches!(greedy, Err(Unfinished::Memory(_))), "{greedy:?}");
-        let endless = texts(limits, 1, |_| {
+        let greedy = run(limits, 1, |_| Ok("x".repeat(1 << 30)));
+        assert!(matches!(greedy, Err(SandboxError::Memory(_))), "{greedy:?}");
+        let endless = run(limits, 1, |_| {
             loop {
                 std::hint::spin_loop();
             }
         });
-        assert!(matches!(endless, Err(Unfinished::Time(_))), "{endless:?}");
-        let panicking = texts(limits, 1, |_| panic!("in the child"));
+        assert!(matches!(endless, Err(SandboxError::Time(_))), "{endless:?}");
+        let panicking = run(limits, 1, |_| panic!("in the child"));
         assert!(
-            matches!(panicking, Err(Unfinished::System(_))),
+            matches!(panicking, Err(SandboxError::System(_))),
             "{panicking:?}"
         );
-        // SAFETY: of the child.
-        let ended = texts(limits, 1, |_| unsafe { libc::_exit(3) });
-        assert!(matches!(ended, Err(Unfinished::System(_))), "{ended:?}");
+        // SAFETY: ends the child only.
+        let exiting = run(limits, 1, |_| unsafe { libc::_exit(3) });
+        assert!(
+            matches!(exiting, Err(SandboxError::System(_))),
+            "{exiting:?}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Where a model keeps its chat templates.
+//! Where the files of a model hold its chat templates.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,19 +7,21 @@ use crate::ModelError;
 use crate::checkpoint::read_json;
 use crate::gguf::{Gguf, MetadataValue};
 
-/// The template that is used unless another is asked for.
+/// The name of the template that is used unless another one is selected.
 pub(crate) const DEFAULT_TEMPLATE: &str = "default";
 
-/// The source of each template by its name.
+/// The source of each template, by its name.
 pub(crate) type TemplateSources = BTreeMap<String, String>;
 
-/// The templates of a folder as Hugging Face lays it out: `chat_template.jinja` and
-/// `additional_chat_templates/NAME.jinja`; where there are none, those in `tokenizer_config.json`,
-/// one or a list of named ones, or in the `chat_template.json` of older processors.
+/// Reads the templates of a folder in Hugging Face's layout.
+///
+/// They are in `chat_template.jinja` and `additional_chat_templates/NAME.jinja`. Otherwise they are
+/// in `tokenizer_config.json`, as one template or a list of named ones, or in `chat_template.json`,
+/// which older processors have.
 pub(crate) fn templates_from_folder(folder: &Path) -> Result<TemplateSources, ModelError> {
-    let files = of_files(folder)?;
-    if !files.is_empty() {
-        return Ok(files);
+    let sources = read_jinja_files(folder)?;
+    if !sources.is_empty() {
+        return Ok(sources);
     }
     for file in ["tokenizer_config.json", "chat_template.json"] {
         let path = folder.join(file);
@@ -44,7 +46,7 @@ pub(crate) fn templates_from_folder(folder: &Path) -> Result<TemplateSources, Mo
     Ok(TemplateSources::new())
 }
 
-fn of_files(folder: &Path) -> Result<TemplateSources, ModelError> {
+fn read_jinja_files(folder: &Path) -> Result<TemplateSources, ModelError> {
     let mut sources = TemplateSources::new();
     let mut add = |name: &str, path: &Path| {
         let source = std::fs::read_to_string(path).map_err(|source| ModelError::Read {
@@ -58,14 +60,14 @@ fn of_files(folder: &Path) -> Result<TemplateSources, ModelError> {
     if path.is_file() {
         add(DEFAULT_TEMPLATE, &path)?;
     }
-    let further = folder.join("additional_chat_templates");
-    if further.is_dir() {
-        let read = |source| ModelError::Read {
-            path: further.clone(),
+    let additional = folder.join("additional_chat_templates");
+    if additional.is_dir() {
+        let failed = |source| ModelError::Read {
+            path: additional.clone(),
             source,
         };
-        for entry in std::fs::read_dir(&further).map_err(read)? {
-            let path = entry.map_err(read)?.path();
+        for entry in std::fs::read_dir(&additional).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
             if let (Some("jinja"), Some(name)) = (
                 path.extension().and_then(|extension| extension.to_str()),
                 path.file_stem().and_then(|stem| stem.to_str()),
@@ -77,7 +79,7 @@ fn of_files(folder: &Path) -> Result<TemplateSources, ModelError> {
     Ok(sources)
 }
 
-/// The templates in the metadata of a GGUF file.
+/// Reads the templates in the metadata of a GGUF file.
 pub(crate) fn templates_from_gguf(file: &Gguf) -> Result<TemplateSources, ModelError> {
     const KEY: &str = "tokenizer.chat_template";
     const NAMES: &str = "tokenizer.chat_templates";
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn files_come_before_what_is_in_the_configuration() {
+    fn jinja_files_take_precedence_over_json_files() {
         let one = ("tokenizer_config.json", r#"{"chat_template": "old"}"#);
         assert_eq!(sources(&[one]), named(&[("default", "old")]));
         let file = ("chat_template.jinja", "new");
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_may_have_several() {
+    fn a_json_file_may_have_several_templates() {
         let list = r#"{"chat_template": [{"name": "default", "template": "a"}, {"name": "rag", "template": "b"}]}"#;
         let expected = named(&[("default", "a"), ("rag", "b")]);
         assert_eq!(sources(&[("tokenizer_config.json", list)]), expected);

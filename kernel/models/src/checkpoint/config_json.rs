@@ -1,28 +1,31 @@
-//! A configuration from Hugging Face's `config.json`.
+//! Reads a configuration from Hugging Face's `config.json`.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::configuration::{Experts, LatentAttention, RopeScaling, Scoring, Variations, Yarn};
+use crate::configuration::{
+    LatentAttention, MixtureOfExperts, RopeScaling, Scoring, Variations, Yarn,
+};
 use crate::{Configuration, ModelError};
 
+/// The supported values of `model_type`.
 const ARCHITECTURES: &str =
     "llama, qwen3, qwen3_moe, deepseek_v3, gemma2, gemma3_text, gemma3, gemma4_text, gemma4";
 
-/// Sizes above this are damage, not models; products of a few of them do not overflow.
-const LARGEST_SIZE: i64 = 1 << 24;
-const SIZES: &str = "integers from 1 to 16777216";
-/// The deepest published models have some 130 layers.
-pub(super) const MOST_LAYERS: u64 = 4096;
+/// Larger sizes are taken for damage. Products of a few sizes up to this one do not overflow.
+const MAX_SIZE: i64 = 1 << 24;
+const VALID_SIZES: &str = "integers from 1 to 16777216";
+/// More layers are taken for damage; the deepest published models have about 130.
+pub(super) const MAX_LAYERS: u64 = 4096;
 
-/// The fields of one file; a field that is null counts as absent.
-pub(crate) struct Fields<'a> {
+/// One `config.json`, or an object nested in it. A field that is null counts as absent.
+pub(crate) struct ConfigJson<'a> {
     pub(super) path: &'a Path,
     json: &'a Value,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ConfigJson<'a> {
     pub(crate) fn new(path: &'a Path, json: &'a Value) -> Self {
         Self { path, json }
     }
@@ -31,11 +34,12 @@ impl<'a> Fields<'a> {
         self.json.get(name).filter(|value| !value.is_null())
     }
 
-    /// Whether the field is there and null, where that differs from its absence.
+    /// Whether the field is present and null, for fields where null differs from absence.
     pub(super) fn is_null(&self, name: &str) -> bool {
         self.json.get(name).is_some_and(Value::is_null)
     }
 
+    /// The error for a field whose value is not supported.
     pub(super) fn unsupported(&self, field: &str, supported: &'static str) -> ModelError {
         ModelError::Unsupported {
             path: self.path.to_owned(),
@@ -47,28 +51,29 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A size, if the field is present.
     pub(super) fn optional_size(&self, name: &str) -> Result<Option<i64>, ModelError> {
         let in_range = |value: &Value| {
             let size = value.as_i64();
-            size.filter(|size| (1..=LARGEST_SIZE).contains(size))
+            size.filter(|size| (1..=MAX_SIZE).contains(size))
         };
         match self.get(name) {
             None => Ok(None),
             Some(value) => match in_range(value) {
                 Some(size) => Ok(Some(size)),
-                None => Err(self.unsupported(name, SIZES)),
+                None => Err(self.unsupported(name, VALID_SIZES)),
             },
         }
     }
 
     pub(super) fn check_layers(&self, layers: i64) -> Result<(), ModelError> {
         match layers.unsigned_abs() {
-            ..=MOST_LAYERS => Ok(()),
+            ..=MAX_LAYERS => Ok(()),
             _ => Err(self.unsupported("num_hidden_layers", "at most 4096")),
         }
     }
 
-    /// A size that may be 0, where it means that there is none of it.
+    /// A size that may be 0, which means that the model does not have such a part.
     pub(super) fn optional_count(&self, name: &str) -> Result<Option<i64>, ModelError> {
         match self.get(name).and_then(Value::as_i64) {
             Some(0) => Ok(Some(0)),
@@ -76,9 +81,10 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A size that must be present.
     pub(super) fn size(&self, name: &str) -> Result<i64, ModelError> {
         self.optional_size(name)?
-            .ok_or_else(|| self.unsupported(name, SIZES))
+            .ok_or_else(|| self.unsupported(name, VALID_SIZES))
     }
 
     pub(super) fn optional_float(&self, name: &str) -> Result<Option<f64>, ModelError> {
@@ -121,7 +127,6 @@ impl<'a> Fields<'a> {
         if self.flag("use_sliding_window", false)? {
             return Err(self.unsupported("use_sliding_window", "false"));
         }
-        let (qwen, deepseek) = (model_type.starts_with("qwen3"), model_type == "deepseek_v3");
         let hidden_size = self.size("hidden_size")?;
         let num_attention_heads = self.size("num_attention_heads")?;
         let num_key_value_heads = self
@@ -130,12 +135,15 @@ impl<'a> Fields<'a> {
         if num_attention_heads % num_key_value_heads != 0 {
             return Err(self.unsupported("num_key_value_heads", "divisors of num_attention_heads"));
         }
-        let implied = if model_type == "qwen3" {
+        let default_head_dim = if model_type == "qwen3" {
             128
         } else {
             hidden_size / num_attention_heads
         };
-        let latent = if deepseek { Some(self.latent()?) } else { None };
+        let latent_attention = match model_type {
+            "deepseek_v3" => Some(self.latent_attention()?),
+            _ => None,
+        };
         let num_hidden_layers = self.size("num_hidden_layers")?;
         self.check_layers(num_hidden_layers)?;
         let (rope_theta, rope_scaling) = self.rope()?;
@@ -147,7 +155,7 @@ impl<'a> Fields<'a> {
             num_hidden_layers,
             num_attention_heads,
             num_key_value_heads,
-            head_dim: self.optional_size("head_dim")?.unwrap_or(implied),
+            head_dim: self.optional_size("head_dim")?.unwrap_or(default_head_dim),
             max_position_embeddings: self.size("max_position_embeddings")? as usize,
             rms_norm_eps: self.float("rms_norm_eps")?,
             rope_theta,
@@ -155,9 +163,9 @@ impl<'a> Fields<'a> {
             tie_word_embeddings: self.flag("tie_word_embeddings", false)?,
             attention_bias: self.flag("attention_bias", false)?,
             mlp_bias: self.flag("mlp_bias", false)?,
-            query_key_norm: qwen,
-            latent,
-            experts: match model_type {
+            qk_norm: model_type.starts_with("qwen3"),
+            latent_attention,
+            moe: match model_type {
                 "qwen3_moe" => self.softmax_experts(num_hidden_layers)?,
                 "deepseek_v3" => self.sigmoid_experts(num_hidden_layers)?,
                 _ => None,
@@ -170,7 +178,7 @@ impl<'a> Fields<'a> {
         Ok(configuration)
     }
 
-    /// The base of the frequencies and their scaling: `rope_parameters` of newer files, or
+    /// Base and scaling of the rotary frequencies, from `rope_parameters` (`transformers` 5) or from
     /// `rope_theta` and `rope_scaling`.
     pub(super) fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
         let base = self.optional_float("rope_theta")?.unwrap_or(10_000.0);
@@ -179,18 +187,19 @@ impl<'a> Fields<'a> {
             .or_else(|| self.get("rope_scaling"));
         match nested {
             None => Ok((base, RopeScaling::Default)),
-            Some(nested) => self.scaling(nested, base),
+            Some(nested) => self.rope_parameters(nested, base),
         }
     }
 
-    /// The base of the frequencies, unless `nested` has one `base`, and the scaling in `nested`.
-    pub(super) fn scaling(
+    /// Base and scaling of the rotary frequencies from the object `nested`; `default_base` is the
+    /// base if it has none.
+    pub(super) fn rope_parameters(
         &self,
         nested: &Value,
-        base: f64,
+        default_base: f64,
     ) -> Result<(f64, RopeScaling), ModelError> {
-        let rope = Fields::new(self.path, nested);
-        let base = rope.optional_float("rope_theta")?.unwrap_or(base);
+        let rope = ConfigJson::new(self.path, nested);
+        let base = rope.optional_float("rope_theta")?.unwrap_or(default_base);
         let original = || match rope.optional_float("original_max_position_embeddings")? {
             Some(original) => Ok(original),
             None => self.float("max_position_embeddings"),
@@ -229,7 +238,7 @@ impl<'a> Fields<'a> {
         Ok((base, scaling))
     }
 
-    fn latent(&self) -> Result<LatentAttention, ModelError> {
+    fn latent_attention(&self) -> Result<LatentAttention, ModelError> {
         Ok(LatentAttention {
             q_lora_rank: self.optional_size("q_lora_rank")?,
             kv_lora_rank: self.size("kv_lora_rank")?,
@@ -240,7 +249,8 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn softmax_experts(&self, layers: i64) -> Result<Option<Experts>, ModelError> {
+    /// Qwen3-MoE's experts.
+    fn softmax_experts(&self, layers: i64) -> Result<Option<MixtureOfExperts>, ModelError> {
         let count = match self.optional_size("num_experts")? {
             Some(count) => count,
             None => self.size("num_local_experts")?,
@@ -255,20 +265,21 @@ impl<'a> Fields<'a> {
         if per_token > count {
             return Err(self.unsupported("num_experts_per_tok", "at most num_experts"));
         }
-        let sparse = |layer: &i64| !dense.contains(layer) && (layer + 1) % step == 0;
-        Ok(Some(Experts {
-            count,
-            per_token,
-            intermediate_size: self.size("moe_intermediate_size")?,
-            shared_intermediate_size: 0,
+        let has_experts = |layer: &i64| !dense.contains(layer) && (layer + 1) % step == 0;
+        Ok(Some(MixtureOfExperts {
+            num_experts: count,
+            num_experts_per_tok: per_token,
+            moe_intermediate_size: self.size("moe_intermediate_size")?,
+            shared_expert_intermediate_size: 0,
             norm_topk_prob: self.flag("norm_topk_prob", false)?,
             scoring: Scoring::Softmax,
-            layers: (0..layers).filter(sparse).collect(),
+            layers: (0..layers).filter(has_experts).collect(),
             beside_mlp: false,
         }))
     }
 
-    fn sigmoid_experts(&self, layers: i64) -> Result<Option<Experts>, ModelError> {
+    /// DeepSeek-V3's experts.
+    fn sigmoid_experts(&self, layers: i64) -> Result<Option<MixtureOfExperts>, ModelError> {
         let count = self.size("n_routed_experts")?;
         let per_token = self.size("num_experts_per_tok")?;
         let (n_group, topk_group) = (self.size("n_group")?, self.size("topk_group")?);
@@ -286,11 +297,12 @@ impl<'a> Fields<'a> {
             Some(Some(dense)) if dense >= 0 => dense,
             _ => return Err(self.unsupported("first_k_dense_replace", "numbers of layers")),
         };
-        Ok(Some(Experts {
-            count,
-            per_token,
-            intermediate_size: width,
-            shared_intermediate_size: width * self.optional_size("n_shared_experts")?.unwrap_or(0),
+        Ok(Some(MixtureOfExperts {
+            num_experts: count,
+            num_experts_per_tok: per_token,
+            moe_intermediate_size: width,
+            shared_expert_intermediate_size: width
+                * self.optional_size("n_shared_experts")?.unwrap_or(0),
             norm_topk_prob: self.flag("norm_topk_prob", true)?,
             scoring: Scoring::Sigmoid {
                 n_group,

@@ -1,10 +1,10 @@
-//! Weights of eight bits with one scale for each square block (DeepSeek-V3).
+//! Weights of eight bits with one scale per square block (DeepSeek-V3).
 
 use tch::{TchError, Tensor};
 
-/// The number of a byte in E4M3 without infinities: sign, four bits of exponent (bias 7), three of
+/// The value of a byte in E4M3 without infinities: sign, 4 bits of exponent (bias 7), 3 bits of
 /// mantissa (<https://arxiv.org/abs/2209.05433>).
-fn number(byte: u8) -> f32 {
+fn e4m3_to_f32(byte: u8) -> f32 {
     let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
     let magnitude = match (exponent, byte & 7) {
         (15, 7) => f32::NAN,
@@ -18,22 +18,24 @@ fn number(byte: u8) -> f32 {
     }
 }
 
-/// `[rows, columns]` in `f32`: each number times the scale of its block; `scales` is
-/// `[rows / block, columns / block]`, rounded up.
-pub(super) fn dequantised(
+/// Multiplies each element by the scale of its block; the result is `[rows, columns]` in `f32`.
+///
+/// `scales` is `[rows / block_size, columns / block_size]`, both rounded up, because the last
+/// blocks may be incomplete.
+pub(super) fn dequantize(
     bytes: &[u8],
     scales: &Tensor,
-    block: i64,
+    block_size: i64,
     shape: &[i64],
 ) -> Result<Tensor, TchError> {
-    let table: Vec<f32> = (0..=u8::MAX).map(number).collect();
-    let numbers: Vec<f32> = bytes.iter().map(|&byte| table[usize::from(byte)]).collect();
+    let table: Vec<f32> = (0..=u8::MAX).map(e4m3_to_f32).collect();
+    let elements: Vec<f32> = bytes.iter().map(|&byte| table[usize::from(byte)]).collect();
     let scales = scales
-        .f_repeat_interleave_self_int(block, 0, None)?
+        .f_repeat_interleave_self_int(block_size, 0, None)?
         .f_narrow(0, 0, shape[0])?
-        .f_repeat_interleave_self_int(block, 1, None)?
+        .f_repeat_interleave_self_int(block_size, 1, None)?
         .f_narrow(1, 0, shape[1])?;
-    Tensor::f_from_slice(&numbers)?
+    Tensor::f_from_slice(&elements)?
         .f_view(shape)?
         .f_mul(&scales)
 }

@@ -4,17 +4,18 @@ use serde_json::{Value as Json, json};
 use tch::{Kind, Tensor};
 
 use super::Checkpoint;
-use super::config_json::Fields;
+use super::config_json::ConfigJson;
 use super::gguf_gemma::GemmaMetadata;
 use super::gguf_names::{gguf_name, hugging_face_name};
 use crate::configuration::{RopeScaling, Variations};
 use crate::gguf::{Gguf, MetadataValue};
 use crate::{Configuration, ModelError};
 
-/// Sizes above this are damage, not models: the largest published vocabulary is 262,144.
-const LARGEST_SIZE: u64 = 1 << 24;
+/// Larger sizes are taken for damage; the largest published vocabulary is 262,144.
+const MAX_SIZE: u64 = 1 << 24;
 
-const GEMMAS: [&str; 2] = ["gemma2", "gemma3"];
+/// The values of `general.architecture` that are Gemma models.
+const GEMMA_ARCHITECTURES: [&str; 2] = ["gemma2", "gemma3"];
 
 /// Reads the tensors of a [`Gguf`] under their Hugging Face names.
 pub(crate) struct GgufCheckpoint<'a> {
@@ -26,21 +27,21 @@ impl<'a> GgufCheckpoint<'a> {
         Self { file }
     }
 
-    /// A positive size under `llama.KEY`.
+    /// The size at `llama.KEY`.
     fn size(&self, key: &str) -> Result<i64, ModelError> {
         let key = format!("llama.{key}");
         let value = self.file.integer(&key)?;
-        if value == 0 || value > LARGEST_SIZE {
-            let detail = format!("{value} is not between 1 and {LARGEST_SIZE}");
+        if value == 0 || value > MAX_SIZE {
+            let detail = format!("{value} is not between 1 and {MAX_SIZE}");
             return Err(self.file.wrong_metadata(&key, detail));
         }
         Ok(value.cast_signed())
     }
 
-    /// Whether it is one of Gemma's generations.
+    /// Whether the model is of a supported generation of Gemma.
     fn is_gemma(&self) -> bool {
         let architecture = self.file.string("general.architecture");
-        architecture.is_ok_and(|name| GEMMAS.contains(&name))
+        architecture.is_ok_and(|name| GEMMA_ARCHITECTURES.contains(&name))
     }
 
     fn unsupported(&self, field: &str, found: String, supported: &'static str) -> ModelError {
@@ -52,24 +53,28 @@ impl<'a> GgufCheckpoint<'a> {
         }
     }
 
-    /// The rotary embedding must be the plain one over the whole head.
+    /// Fails unless the rotary embedding covers the whole head and is not scaled.
     fn check_rope(&self, head_dim: i64) -> Result<(), ModelError> {
-        const ROTATED: &str = "llama.rope.dimension_count";
+        const DIMENSIONS: &str = "llama.rope.dimension_count";
         const SCALING: &str = "llama.rope.scaling.type";
-        if self.file.get(ROTATED).is_some() {
-            let rotated = self.file.integer(ROTATED)?;
+        if self.file.get(DIMENSIONS).is_some() {
+            let rotated = self.file.integer(DIMENSIONS)?;
             if rotated != head_dim.unsigned_abs() {
-                return Err(self.unsupported(ROTATED, rotated.to_string(), "the size of a head"));
+                return Err(self.unsupported(
+                    DIMENSIONS,
+                    rotated.to_string(),
+                    "the size of a head",
+                ));
             }
         }
         match self.file.get(SCALING) {
             None => {}
             Some(MetadataValue::String(kind)) if kind == "none" => {}
             Some(other) => {
-                return Err(self.unsupported(SCALING, format!("{other:?}"), "none"));
+                return Err(self.unsupported(SCALING, other.to_string(), "none"));
             }
         }
-        // Llama 3.1 files carry their scaled frequencies as a tensor.
+        // Files of Llama 3.1 have the scaled frequencies as a tensor.
         if self.file.tensor_info("rope_freqs.weight").is_some() {
             return Err(self.unsupported("rope_freqs.weight", "present".to_owned(), "absent"));
         }
@@ -82,7 +87,7 @@ impl Checkpoint for GgufCheckpoint<'_> {
         let model_type = self.file.string("general.architecture")?;
         if self.is_gemma() {
             let json = self.config_json()?;
-            return Fields::new(self.file.path(), &json).configuration();
+            return ConfigJson::new(self.file.path(), &json).configuration();
         }
         if model_type != "llama" {
             let supported = "llama, gemma2, gemma3";
@@ -130,17 +135,18 @@ impl Checkpoint for GgufCheckpoint<'_> {
             rope_scaling: RopeScaling::Default,
             attention_bias: false,
             mlp_bias: false,
-            query_key_norm: false,
-            latent: None,
-            experts: None,
+            qk_norm: false,
+            latent_attention: None,
+            moe: None,
             variations: Variations::default(),
         })
     }
 
     fn config_json(&self) -> Result<Json, ModelError> {
-        match self.is_gemma() {
-            true => GemmaMetadata::new(self.file)?.config_json(),
-            false => Ok(as_config_json(&self.configuration()?)),
+        if self.is_gemma() {
+            GemmaMetadata::new(self.file)?.config_json()
+        } else {
+            Ok(llama_config_json(&self.configuration()?))
         }
     }
 
@@ -162,19 +168,21 @@ impl Checkpoint for GgufCheckpoint<'_> {
         }
         let weights = Tensor::f_from_slice(&self.file.dequantize(&tensor)?)?.f_view(shape)?;
         if is_gemma {
-            // The converter has added one to the weights of norms, and rows are where they were.
-            return match name.ends_with("norm.weight") {
-                true => Ok(weights.f_sub_scalar(1.0)?),
-                false => Ok(weights),
+            // llama.cpp's converter adds 1 to the weights of Gemma's norms, and does not permute the
+            // rows of projections.
+            return if name.ends_with("norm.weight") {
+                Ok(weights.f_sub_scalar(1.0)?)
+            } else {
+                Ok(weights)
             };
         }
         if name.ends_with("q_proj.weight") {
             let heads = self.size("attention.head_count")?;
-            return Ok(half_split_rows(&weights, heads)?);
+            return Ok(unpermute(&weights, heads)?);
         }
         if name.ends_with("k_proj.weight") {
             let heads = self.configuration()?.num_key_value_heads;
-            return Ok(half_split_rows(&weights, heads)?);
+            return Ok(unpermute(&weights, heads)?);
         }
         Ok(weights)
     }
@@ -183,18 +191,18 @@ impl Checkpoint for GgufCheckpoint<'_> {
         Kind::Float
     }
 
-    fn numbers(&self) -> Vec<(String, u64)> {
-        let (entries, is_gemma) = (self.file.tensor_infos(), self.is_gemma());
-        let counted = entries.map(|(name, entry)| {
-            let count = entry.shape.iter().map(|size| size.unsigned_abs()).product();
+    fn parameter_counts(&self) -> Vec<(String, u64)> {
+        let is_gemma = self.is_gemma();
+        let counts = self.file.tensor_infos().map(|(name, info)| {
+            let count = info.shape.iter().map(|size| size.unsigned_abs()).product();
             (hugging_face_name(name, is_gemma), count)
         });
-        counted.collect()
+        counts.collect()
     }
 }
 
-/// What Hugging Face's file would say of a Llama model.
-fn as_config_json(configuration: &Configuration) -> Json {
+/// The `config.json` that Hugging Face would have for a Llama model.
+fn llama_config_json(configuration: &Configuration) -> Json {
     json!({
         "model_type": configuration.model_type,
         "vocab_size": configuration.vocab_size,
@@ -213,10 +221,12 @@ fn as_config_json(configuration: &Configuration) -> Json {
     })
 }
 
-/// The rows of a query or key projection, `[heads * size, inputs]`, from llama.cpp's order, where
-/// the two numbers that rotate together are neighbours, to Hugging Face's, where they are half a
-/// head apart.
-fn half_split_rows(weights: &Tensor, heads: i64) -> Result<Tensor, tch::TchError> {
+/// Reorders the rows of a query or key projection, `[heads * head_dim, in_features]`, from llama.cpp's
+/// order to Hugging Face's: the reverse of `LlamaModel.permute` in `convert_hf_to_gguf.py`.
+///
+/// In llama.cpp's order the two rows that rotate together are neighbours; in Hugging Face's they are
+/// half a head apart.
+fn unpermute(weights: &Tensor, heads: i64) -> Result<Tensor, tch::TchError> {
     let shape = weights.size();
     weights
         .f_view([heads, -1, 2, shape[1]])?
@@ -230,9 +240,9 @@ mod tests {
 
     #[test]
     fn rows_that_rotate_together_move_half_a_head_apart() {
-        // Two heads of size 4, one input: rows are numbered in the order of the file.
+        // Two heads of size 4 with one input feature. Rows are numbered in the order of the file.
         let file = Tensor::arange(8, (tch::Kind::Float, tch::Device::Cpu)).view([8, 1]);
-        let rows = half_split_rows(&file, 2).unwrap();
+        let rows = unpermute(&file, 2).unwrap();
         assert_eq!(
             Vec::<f32>::try_from(rows.view(-1)).unwrap(),
             [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]

@@ -1,20 +1,22 @@
-//! `config.json` of a Gemma model in a GGUF file.
+//! The `config.json` of a Gemma model in a GGUF file.
 //!
-//! The keys are those that llama.cpp's converter writes (`convert_hf_to_gguf.py`), and what it leaves
-//! out is what llama.cpp takes for granted when it loads (`llama_model::load_hparams`).
+//! The keys are those that llama.cpp's converter writes (`convert_hf_to_gguf.py`); values that it
+//! leaves out are those that llama.cpp assumes when it loads a file (`llama_model::load_hparams`).
 
 use serde_json::{Value as Json, json};
 
-use super::config_json::MOST_LAYERS;
+use super::config_json::MAX_LAYERS;
 use crate::ModelError;
 use crate::gguf::{Gguf, MetadataValue};
 
-/// Layers of the models of 27 billion parameters, whose attention has another factor.
+/// Architecture and number of layers of the models of 27 billion parameters, whose
+/// `query_pre_attn_scalar` is not the size of a head.
 const LAYERS_OF_27B: [(&str, u64); 2] = [("gemma2", 46), ("gemma3", 62)];
-/// Base of the rotary frequencies of layers that see a window, and of all layers in Gemma 2.
-const LOCAL_BASE: f64 = 10_000.0;
+/// Base of the rotary frequencies of sliding-window layers, and of all layers of Gemma 2.
+const SLIDING_ROPE_BASE: f64 = 10_000.0;
+const SCALING_TYPE: &str = "rope.scaling.type";
 
-/// The metadata of one file.
+/// The metadata of one file with a Gemma model.
 pub(super) struct GemmaMetadata<'a> {
     file: &'a Gguf,
     architecture: &'a str,
@@ -36,9 +38,10 @@ impl<'a> GemmaMetadata<'a> {
         let layers = self.integer("block_count")?;
         let head_dim = self.integer("attention.key_length")?;
         let is_27b = LAYERS_OF_27B.contains(&(self.architecture, layers));
-        let query_pre_attn_scalar = match is_27b && heads > 0 {
-            true => hidden / heads,
-            false => head_dim,
+        let query_pre_attn_scalar = if is_27b && heads > 0 {
+            hidden / heads
+        } else {
+            head_dim
         };
         let mut config = json!({
             "vocab_size": self.file.strings("tokenizer.ggml.tokens")?.len(),
@@ -63,24 +66,24 @@ impl<'a> GemmaMetadata<'a> {
                 config["attn_logit_softcapping"] =
                     json!(self.optional_float("attn_logit_softcapping")?);
                 config["sliding_window"] = json!(window.unwrap_or(4096));
-                config["rope_theta"] = json!(base.unwrap_or(LOCAL_BASE));
+                config["rope_theta"] = json!(base.unwrap_or(SLIDING_ROPE_BASE));
                 self.check_unscaled()?;
             }
             _ => {
                 config["model_type"] = json!("gemma3_text");
-                let local_base = self.optional_float("rope.freq_base_swa")?;
+                let sliding_base = self.optional_float("rope.freq_base_swa")?;
                 config["rope_parameters"] = json!({
-                    "full_attention": self.scaling(base.unwrap_or(LOCAL_BASE))?,
+                    "full_attention": self.full_attention_rope(base.unwrap_or(SLIDING_ROPE_BASE))?,
                     "sliding_attention": {
                         "rope_type": "default",
-                        "rope_theta": local_base.unwrap_or(LOCAL_BASE),
+                        "rope_theta": sliding_base.unwrap_or(SLIDING_ROPE_BASE),
                     },
                 });
                 match window {
                     Some(window) if window > 0 => config["sliding_window"] = json!(window),
                     _ => {
-                        // More are refused where the configuration is read.
-                        let count = layers.min(MOST_LAYERS) as usize;
+                        // Reading the configuration refuses more layers than this.
+                        let count = layers.min(MAX_LAYERS) as usize;
                         config["layer_types"] = json!(vec!["full_attention"; count]);
                     }
                 }
@@ -89,27 +92,26 @@ impl<'a> GemmaMetadata<'a> {
         Ok(config)
     }
 
-    /// The frequencies of the layers that see everything.
-    fn scaling(&self, base: f64) -> Result<Json, ModelError> {
-        const TYPE: &str = "rope.scaling.type";
-        match self.file.get(&self.key(TYPE)) {
+    /// The `rope_parameters` of full-attention layers.
+    fn full_attention_rope(&self, base: f64) -> Result<Json, ModelError> {
+        match self.file.get(&self.key(SCALING_TYPE)) {
             None => {}
             Some(MetadataValue::String(kind)) if kind == "none" => {}
             Some(MetadataValue::String(kind)) if kind == "linear" => {
                 let factor = self.file.float(&self.key("rope.scaling.factor"))?;
                 return Ok(json!({"rope_type": "linear", "rope_theta": base, "factor": factor}));
             }
-            Some(other) => return Err(self.unsupported(TYPE, other, "none, linear")),
+            Some(other) => return Err(self.unsupported(SCALING_TYPE, other, "none, linear")),
         }
         Ok(json!({"rope_type": "default", "rope_theta": base}))
     }
 
+    /// Fails if the rotary frequencies are scaled.
     fn check_unscaled(&self) -> Result<(), ModelError> {
-        const TYPE: &str = "rope.scaling.type";
-        match self.file.get(&self.key(TYPE)) {
+        match self.file.get(&self.key(SCALING_TYPE)) {
             None => Ok(()),
             Some(MetadataValue::String(kind)) if kind == "none" => Ok(()),
-            Some(other) => Err(self.unsupported(TYPE, other, "none")),
+            Some(other) => Err(self.unsupported(SCALING_TYPE, other, "none")),
         }
     }
 
@@ -142,7 +144,7 @@ impl<'a> GemmaMetadata<'a> {
         ModelError::Unsupported {
             path: self.file.path().to_owned(),
             field: self.key(name),
-            found: format!("{found:?}"),
+            found: found.to_string(),
             supported,
         }
     }

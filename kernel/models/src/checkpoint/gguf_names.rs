@@ -1,7 +1,7 @@
-//! Names of tensors: Hugging Face's and llama.cpp's.
+//! Translates names of tensors between Hugging Face and llama.cpp (`gguf/tensor_mapping.py`).
 
-/// Parts that all architectures have in common.
-const PARTS: [(&str, &str); 14] = [
+/// Parts of names that all architectures have in common: Hugging Face's, llama.cpp's.
+const COMMON_PARTS: [(&str, &str); 14] = [
     ("model.embed_tokens.", "token_embd."),
     ("model.norm.", "output_norm."),
     ("lm_head.", "output."),
@@ -17,37 +17,39 @@ const PARTS: [(&str, &str); 14] = [
     ("mlp.down_proj.", "ffn_down."),
     ("input_layernorm.", "attn_norm."),
 ];
-/// The norms around the MLP: Llama has one before it, which it names after what precedes it.
+/// Llama has one norm around the MLP, before it, which Hugging Face names after what precedes it.
 const PLAIN_NORMS: [(&str, &str); 1] = [("post_attention_layernorm.", "ffn_norm.")];
+/// Gemma has norms after attention, before the MLP and after it.
 const SANDWICH_NORMS: [(&str, &str); 3] = [
     ("post_attention_layernorm.", "post_attention_norm."),
     ("pre_feedforward_layernorm.", "ffn_norm."),
     ("post_feedforward_layernorm.", "post_ffw_norm."),
 ];
 
-fn parts(sandwich: bool) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    let norms: &[_] = match sandwich {
-        true => &SANDWICH_NORMS,
-        false => &PLAIN_NORMS,
+fn parts(sandwich_norms: bool) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let norms: &[_] = if sandwich_norms {
+        &SANDWICH_NORMS
+    } else {
+        &PLAIN_NORMS
     };
-    PARTS.iter().chain(norms)
+    COMMON_PARTS.iter().chain(norms)
 }
 
-/// `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`, and so on; `sandwich` is for
-/// models with norms before and after.
-pub(super) fn gguf_name(name: &str, sandwich: bool) -> String {
-    parts(sandwich).fold(name.to_owned(), |name, (ours, theirs)| {
-        name.replace(ours, theirs)
+/// llama.cpp's name: `blk.3.attn_q.weight` for `model.layers.3.self_attn.q_proj.weight`.
+pub(super) fn gguf_name(name: &str, sandwich_norms: bool) -> String {
+    parts(sandwich_norms).fold(name.to_owned(), |name, (hugging_face, gguf)| {
+        name.replace(hugging_face, gguf)
     })
 }
 
-/// The other way round.
-pub(super) fn hugging_face_name(name: &str, sandwich: bool) -> String {
-    // "output." is the end of "attn_output.", which "lm_head." is not to replace.
-    let begins = |part: &str| name.starts_with(part) || name.contains(&format!(".{part}"));
-    let known = parts(sandwich).filter(|(_, theirs)| begins(theirs));
-    known.fold(name.to_owned(), |name, (ours, theirs)| {
-        name.replace(theirs, ours)
+/// Hugging Face's name: `model.layers.3.self_attn.q_proj.weight` for `blk.3.attn_q.weight`.
+pub(super) fn hugging_face_name(name: &str, sandwich_norms: bool) -> String {
+    // A part counts only at the start of a component: "attn_output." ends with "output.", which is
+    // llama.cpp's name of "lm_head.".
+    let has_part = |part: &str| name.starts_with(part) || name.contains(&format!(".{part}"));
+    let present = parts(sandwich_norms).filter(|(_, gguf)| has_part(gguf));
+    present.fold(name.to_owned(), |name, (hugging_face, gguf)| {
+        name.replace(gguf, hugging_face)
     })
 }
 
@@ -56,8 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_translated() {
-        for (ours, theirs) in [
+    fn names_are_translated_in_both_directions() {
+        for (hugging_face, gguf) in [
             (
                 "model.layers.3.self_attn.q_proj.weight",
                 "blk.3.attn_q.weight",
@@ -78,23 +80,23 @@ mod tests {
                 "blk.0.attn_output.weight",
             ),
         ] {
-            assert_eq!(gguf_name(ours, false), theirs);
-            assert_eq!(hugging_face_name(theirs, false), ours);
+            assert_eq!(gguf_name(hugging_face, false), gguf);
+            assert_eq!(hugging_face_name(gguf, false), hugging_face);
         }
     }
 
     #[test]
-    fn norms_around_a_block_have_names_of_their_own() {
-        for (ours, theirs) in [
+    fn sandwich_norms_have_names_of_their_own() {
+        for (hugging_face, gguf) in [
             ("post_attention_layernorm", "post_attention_norm"),
             ("pre_feedforward_layernorm", "ffn_norm"),
             ("post_feedforward_layernorm", "post_ffw_norm"),
             ("self_attn.q_norm", "attn_q_norm"),
         ] {
-            let ours = format!("model.layers.3.{ours}.weight");
-            let theirs = format!("blk.3.{theirs}.weight");
-            assert_eq!(gguf_name(&ours, true), theirs);
-            assert_eq!(hugging_face_name(&theirs, true), ours);
+            let hugging_face = format!("model.layers.3.{hugging_face}.weight");
+            let gguf = format!("blk.3.{gguf}.weight");
+            assert_eq!(gguf_name(&hugging_face, true), gguf);
+            assert_eq!(hugging_face_name(&gguf, true), hugging_face);
         }
     }
 }

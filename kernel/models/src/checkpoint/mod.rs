@@ -1,7 +1,14 @@
-//! Where weights come from.
+//! Where a model's weights come from.
 //!
-//! The transformer asks for tensors by their Hugging Face names; a [`Checkpoint`] knows how its
-//! file names and arranges them.
+//! The transformer asks for tensors by their Hugging Face names. A [`Checkpoint`] translates the
+//! names and the layout of its file.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`safetensors`] | a folder of safetensors files, with [`float8`] for DeepSeek-V3's weights |
+//! | [`gguf`] | a GGUF file, with [`gguf_names`] and [`gguf_gemma`] |
+//! | [`random`] | random weights, for measuring speed |
+//! | [`config_json`], [`gemma`] | `config.json` to a [`Configuration`] |
 
 mod config_json;
 mod float8;
@@ -18,7 +25,7 @@ use tch::{Kind, Tensor};
 use crate::{Configuration, ModelError};
 
 #[cfg(test)]
-pub(crate) use config_json::Fields;
+pub(crate) use config_json::ConfigJson;
 pub(crate) use gguf::GgufCheckpoint;
 pub(crate) use random::RandomCheckpoint;
 pub(crate) use safetensors::{SafetensorsCheckpoint, read_json};
@@ -28,17 +35,17 @@ pub(crate) trait Checkpoint {
     /// The shape of the model.
     fn configuration(&self) -> Result<Configuration, ModelError>;
 
-    /// `config.json`, as it is or would be.
+    /// The model's `config.json`, or what it would be for a format that has none.
     fn config_json(&self) -> Result<Value, ModelError>;
 
-    /// The tensor with this Hugging Face name on the CPU; its shape is checked. Its kind is the
-    /// file's, or `f32` where the file has it quantised.
+    /// The tensor with this Hugging Face name, on the CPU, in the kind of the file, or in `f32` if
+    /// the file has it quantised. Fails if its shape is not `shape`.
     fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError>;
 
-    /// The kind in which the weights are best kept: the file's own, or `bf16` where the file has
-    /// them quantised to eight bits, and `f32` where it has them quantised further.
+    /// The kind that keeps the weights' precision without wasting memory: that of the file, `bf16`
+    /// for weights of eight bits, or `f32` for other quantised ones.
     fn kind(&self) -> Kind;
 
-    /// The Hugging Face names of all tensors and how many numbers each has.
-    fn numbers(&self) -> Vec<(String, u64)>;
+    /// The Hugging Face names of all tensors and the number of elements of each.
+    fn parameter_counts(&self) -> Vec<(String, u64)>;
 }

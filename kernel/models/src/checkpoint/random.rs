@@ -1,16 +1,16 @@
-//! Weights that nobody has trained.
+//! Random weights, for measuring speed without a download.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-use super::config_json::Fields;
+use super::config_json::ConfigJson;
 use super::{Checkpoint, read_json};
 use crate::{Configuration, ModelError};
 
-/// Standard deviation of the weights, as most models begin.
-const DEVIATION: f64 = 0.02;
+/// The usual standard deviation of initial weights (`initializer_range` in `transformers`).
+const STANDARD_DEVIATION: f64 = 0.02;
 
 /// Random weights for a configuration.
 pub(crate) struct RandomCheckpoint {
@@ -19,7 +19,7 @@ pub(crate) struct RandomCheckpoint {
 }
 
 impl RandomCheckpoint {
-    /// Reads `config.json` of a folder.
+    /// Reads `config.json` in `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self, ModelError> {
         let config_path = folder.join("config.json");
         let config = read_json(&config_path)?;
@@ -32,7 +32,7 @@ impl RandomCheckpoint {
 
 impl Checkpoint for RandomCheckpoint {
     fn configuration(&self) -> Result<Configuration, ModelError> {
-        Fields::new(&self.config_path, &self.config).configuration()
+        ConfigJson::new(&self.config_path, &self.config).configuration()
     }
 
     fn config_json(&self) -> Result<Value, ModelError> {
@@ -42,9 +42,10 @@ impl Checkpoint for RandomCheckpoint {
     fn tensor(&self, _name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
         let options = (Kind::BFloat16, Device::Cpu);
         match shape {
-            // Norms and the like keep numbers in the range that they have in a real model.
+            // Weights of norms are near 1 in real models too; random ones would make activations
+            // explode or vanish.
             [_] => Ok(Tensor::f_ones(shape, options)?),
-            _ => Ok(Tensor::f_empty(shape, options)?.f_normal_(0.0, DEVIATION)?),
+            _ => Ok(Tensor::f_empty(shape, options)?.f_normal_(0.0, STANDARD_DEVIATION)?),
         }
     }
 
@@ -52,8 +53,8 @@ impl Checkpoint for RandomCheckpoint {
         Kind::BFloat16
     }
 
-    /// Unknown: what does not fit is found out when it is made.
-    fn numbers(&self) -> Vec<(String, u64)> {
+    /// Unknown before the tensors are made; a model that is too large fails while it is loaded.
+    fn parameter_counts(&self) -> Vec<(String, u64)> {
         vec![]
     }
 }

@@ -10,34 +10,34 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use super::Checkpoint;
-use super::config_json::Fields;
-use super::float8::dequantised;
-use crate::hub::shards;
+use super::config_json::ConfigJson;
+use super::float8;
+use crate::hub::shard_names;
 use crate::{Configuration, ModelError};
 
-/// The tensors of a folder with `config.json` and `model.safetensors`, or the shards that
+/// The tensors of a folder with `config.json` and `model.safetensors`, or with the shards that
 /// `model.safetensors.index.json` names.
 pub(crate) struct SafetensorsCheckpoint {
     config_path: PathBuf,
     config: Value,
     shards: Vec<Shard>,
-    /// The shard that has a tensor and the tensor's name there, by the name that a model of text
-    /// alone would give it.
-    places: HashMap<String, (usize, String)>,
+    /// The index of the shard that holds a tensor, and the tensor's name in the shard, by the name
+    /// that the tensor has in a text-only model.
+    locations: HashMap<String, (usize, String)>,
 }
 
-/// One memory-mapped file, whose header has been checked against its length.
+/// One memory-mapped file. Its header has been checked against the length of the file.
 struct Shard {
     path: PathBuf,
     bytes: Mmap,
     header: Metadata,
-    /// Where the numbers begin.
-    start: usize,
+    /// First byte of the tensor data.
+    data_start: usize,
 }
 
-/// How checkpoints of models of text and images begin the names of their text part, now and
-/// before `transformers` 4.52; and how a model of text alone does.
-const PREFIXES: [(&str, &str); 3] = [
+/// Prefixes of the text model's tensors in checkpoints of models of text and images (those of
+/// `transformers` 4.52 and later, then the older ones), and in text-only models.
+const TEXT_MODEL_PREFIXES: [(&str, &str); 3] = [
     ("model.language_model.", "model."),
     ("language_model.model.", "model."),
     ("language_model.lm_head.", "lm_head."),
@@ -51,27 +51,30 @@ impl SafetensorsCheckpoint {
         for path in shard_paths(folder)? {
             shards.push(Shard::open(path)?);
         }
-        let mut places = HashMap::new();
+        let mut locations = HashMap::new();
         for (index, shard) in shards.iter().enumerate() {
             for name in shard.header.tensors().into_keys() {
-                let prefix = PREFIXES.iter().find(|(long, _)| name.starts_with(long));
-                let plain = match prefix {
+                let prefix = TEXT_MODEL_PREFIXES
+                    .iter()
+                    .find(|(long, _)| name.starts_with(long));
+                let text_name = match prefix {
                     Some((long, short)) => format!("{short}{}", &name[long.len()..]),
                     None => name.clone(),
                 };
-                places.insert(plain, (index, name));
+                locations.insert(text_name, (index, name));
             }
         }
         Ok(Self {
             config_path,
             config,
             shards,
-            places,
+            locations,
         })
     }
 
+    /// Reads the tensor that a text-only model calls `name`.
     fn read(&self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
-        let Some((index, full_name)) = self.places.get(name) else {
+        let Some((index, full_name)) = self.locations.get(name) else {
             return Err(ModelError::MissingTensor {
                 path: self.folder(),
                 tensor: name.to_owned(),
@@ -91,21 +94,21 @@ impl SafetensorsCheckpoint {
         match kind_of(info.dtype) {
             Some(kind) => Ok(Tensor::f_from_data_size(data, shape, kind)?),
             None if info.dtype == Dtype::F8_E4M3 => {
-                let block = self.block()?;
+                let block_size = self.weight_block_size()?;
                 let [rows, columns] = shape else {
-                    return Err(shard.wrong_kind(name, info.dtype));
+                    return Err(shard.unsupported_dtype(name, info.dtype));
                 };
-                let blocks = [rows, columns].map(|&size| (size + block - 1) / block);
+                let blocks = [rows, columns].map(|&size| (size + block_size - 1) / block_size);
                 let scales = self.read(&format!("{name}_scale_inv"), &blocks)?;
                 let scales = scales.f_to_kind(Kind::Float)?;
-                Ok(dequantised(data, &scales, block, shape)?)
+                Ok(float8::dequantize(data, &scales, block_size, shape)?)
             }
-            None => Err(shard.wrong_kind(name, info.dtype)),
+            None => Err(shard.unsupported_dtype(name, info.dtype)),
         }
     }
 
-    /// Side of the square blocks that share a scale.
-    fn block(&self) -> Result<i64, ModelError> {
+    /// Side of the square blocks of elements that share a scale.
+    fn weight_block_size(&self) -> Result<i64, ModelError> {
         let sizes = &self.config["quantization_config"]["weight_block_size"];
         match (sizes[0].as_i64(), sizes[1].as_i64()) {
             (Some(rows), Some(columns)) if rows == columns && rows > 0 => Ok(rows),
@@ -137,7 +140,7 @@ impl Checkpoint for SafetensorsCheckpoint {
                 supported: "fp8",
             });
         }
-        Fields::new(&self.config_path, &self.config).configuration()
+        ConfigJson::new(&self.config_path, &self.config).configuration()
     }
 
     fn config_json(&self) -> Result<Value, ModelError> {
@@ -149,28 +152,28 @@ impl Checkpoint for SafetensorsCheckpoint {
     }
 
     fn kind(&self) -> Kind {
-        // Norms and biases may be of another kind than what the model computes in.
-        let embedding = self.places.get("model.embed_tokens.weight");
+        // The embedding decides: norms and biases may be more exact than the other weights.
+        let embedding = self.locations.get("model.embed_tokens.weight");
         let info = embedding.and_then(|(shard, name)| self.shards[*shard].header.info(name));
         info.and_then(|info| kind_of(info.dtype))
             .unwrap_or(Kind::BFloat16)
     }
 
-    fn numbers(&self) -> Vec<(String, u64)> {
+    fn parameter_counts(&self) -> Vec<(String, u64)> {
         let count = |(shard, name): &(usize, String)| {
             let info = self.shards[*shard].header.info(name);
             info.map_or(0, |info| {
                 info.shape.iter().map(|&size| size as u64).product()
             })
         };
-        let places = self.places.iter();
-        places
-            .map(|(name, place)| (name.clone(), count(place)))
+        let locations = self.locations.iter();
+        locations
+            .map(|(name, location)| (name.clone(), count(location)))
             .collect()
     }
 }
 
-/// The kinds that need no conversion.
+/// The kind of a data type that needs no conversion; none for other types.
 fn kind_of(dtype: Dtype) -> Option<Kind> {
     match dtype {
         Dtype::F32 => Some(Kind::Float),
@@ -182,22 +185,22 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
 
 impl Shard {
     fn open(path: PathBuf) -> Result<Self, ModelError> {
-        let read = |source| ModelError::Read {
+        let read_error = |source| ModelError::Read {
             path: path.clone(),
             source,
         };
-        let file = File::open(&path).map_err(read)?;
-        // SAFETY: the mapping is read-only; that nobody truncates a model file while it is being
-        // loaded is what every reader of such files assumes.
-        let bytes = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let refused = |source: safetensors::SafeTensorError| ModelError::Safetensors {
+        let file = File::open(&path).map_err(read_error)?;
+        // SAFETY: the mapping is private and read-only. Like every reader of safetensors files, this
+        // one relies on no process truncating the file while it is loaded.
+        let bytes = unsafe { Mmap::map(&file) }.map_err(read_error)?;
+        let format_error = |source: safetensors::SafeTensorError| ModelError::Safetensors {
             path: path.clone(),
             detail: source.to_string(),
         };
-        let (length, header) = SafeTensors::read_metadata(&bytes).map_err(refused)?;
+        let (length, header) = SafeTensors::read_metadata(&bytes).map_err(format_error)?;
         Ok(Self {
-            // The file begins with the length of its header in eight bytes.
-            start: 8 + length,
+            // The header follows eight bytes that hold its length.
+            data_start: 8 + length,
             header,
             path,
             bytes,
@@ -208,7 +211,7 @@ impl Shard {
         let info = self.header.info(name);
         let data = info.and_then(|info| {
             let (first, end) = info.data_offsets;
-            let data = self.bytes.get(self.start..)?.get(first..end)?;
+            let data = self.bytes.get(self.data_start..)?.get(first..end)?;
             Some((info, data))
         });
         data.ok_or_else(|| ModelError::MissingTensor {
@@ -217,7 +220,7 @@ impl Shard {
         })
     }
 
-    fn wrong_kind(&self, tensor: &str, found: Dtype) -> ModelError {
+    fn unsupported_dtype(&self, tensor: &str, found: Dtype) -> ModelError {
         ModelError::Unsupported {
             path: self.path.clone(),
             field: format!("the type of tensor {tensor}"),
@@ -227,29 +230,30 @@ impl Shard {
     }
 }
 
-/// The weight files of `folder`, each once.
+/// The paths of the weight files in `folder`.
 fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let index_path = folder.join("model.safetensors.index.json");
     if !index_path.is_file() {
         let single = folder.join("model.safetensors");
-        return match single.is_file() {
-            true => Ok(vec![single]),
-            false => Err(no_weights(folder, single)),
+        return if single.is_file() {
+            Ok(vec![single])
+        } else {
+            Err(no_weights_error(folder, single))
         };
     }
     let bytes = std::fs::read(&index_path).map_err(|source| ModelError::Read {
         path: index_path.clone(),
         source,
     })?;
-    let shards = shards(&bytes).map_err(|detail| ModelError::Safetensors {
+    let names = shard_names(&bytes).map_err(|detail| ModelError::Safetensors {
         path: index_path,
         detail,
     })?;
-    Ok(shards.iter().map(|name| folder.join(name)).collect())
+    Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// What is wrong with a folder that has no safetensors.
-fn no_weights(folder: &Path, expected: PathBuf) -> ModelError {
+/// The error for a folder without safetensors files.
+fn no_weights_error(folder: &Path, expected: PathBuf) -> ModelError {
     const PICKLES: [&str; 3] = [
         "pytorch_model.bin",
         "pytorch_model.bin.index.json",
@@ -257,7 +261,7 @@ fn no_weights(folder: &Path, expected: PathBuf) -> ModelError {
     ];
     let pickles = PICKLES.iter().map(|name| folder.join(name));
     match pickles.into_iter().find(|path| path.is_file()) {
-        // Reading one runs the code in it.
+        // Unpickling runs code in the file, so such weights are never read.
         Some(path) => ModelError::Unsupported {
             path,
             field: "the format of the weights".to_owned(),
@@ -271,7 +275,7 @@ fn no_weights(folder: &Path, expected: PathBuf) -> ModelError {
     }
 }
 
-/// A JSON file of the checkpoint.
+/// Reads a JSON file of a checkpoint.
 pub(crate) fn read_json(path: &Path) -> Result<Value, ModelError> {
     let bytes = std::fs::read(path).map_err(|source| ModelError::Read {
         path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! The device that work goes to where nothing else is said.
+//! The devices that are used by default.
 
 use tch::Device;
 

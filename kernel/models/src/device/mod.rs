@@ -1,8 +1,11 @@
-//! Devices: which there are, what fits on them, and which part of a model goes where.
+//! Devices: which there are, what fits on them, and which layers of a model go where.
 //!
-//! - [`best`]: the choice where the user makes none;
-//! - [`cuda`]: libtorch's CUDA library, loaded at run time;
-//! - [`memory`]: what is free; [`placement`]: layers over devices.
+//! | module | purpose |
+//! |---|---|
+//! | [`best`] | the default devices |
+//! | [`cuda`] | libtorch's CUDA library, loaded at run time |
+//! | [`memory`] | free memory of devices, and how much of it weights may take |
+//! | [`placement`] | distributes layers over devices |
 
 mod best;
 mod cuda;
@@ -10,5 +13,5 @@ mod memory;
 mod placement;
 
 pub use best::BestDevice;
-pub(crate) use memory::{Room, free_memory, rooms};
-pub(crate) use placement::{Numbers, Placement};
+pub(crate) use memory::{DeviceBudget, free_memory, weight_budgets};
+pub(crate) use placement::{ParameterCounts, Placement};

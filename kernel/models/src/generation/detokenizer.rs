@@ -22,9 +22,9 @@ pub(super) struct IncrementalDetokenizer {
     context_bytes: usize,
     /// The text so far.
     text: String,
-    /// No stop string starts in this many first bytes of the text.
+    /// Length of the start of the text that is known to contain no start of a stop string.
     searched_bytes: usize,
-    /// This many first bytes of the text have been returned by `take_new_text`.
+    /// Length of the start of the text that `take_new_text` has returned.
     taken_bytes: usize,
 }
 

@@ -4,7 +4,7 @@
 //! generated token each:
 //!
 //! 1. **Admit** the sequences that the scheduler has room for ([`Scheduler::admit`]).
-//! 2. **AdapterGroup prefixes**: give each of them a row of the key-value cache. Sequences with the same
+//! 2. **Share prefixes**: give each of them a row of the key-value cache. Sequences with the same
 //!    prompt compute its keys and values once and copy them.
 //! 3. **Prefill** rows that lack tokens, at most `prefill_chunk` tokens in one forward pass. The
 //!    step then ends.

@@ -160,7 +160,7 @@ impl Model {
             };
             self.check_tokens(&prefill)?;
             tokens.extend(&prefill);
-            let max_new_tokens = self.room_after(index, tokens.len())?;
+            let remaining = self.remaining_context(index, tokens.len())?;
             let tokens: Arc<[u32]> = tokens.into();
             let adapter = prompt.model.as_ref().unwrap_or(self).adapter();
             let position = prompt.position.map_or(index as u64, u64::from);
@@ -170,7 +170,7 @@ impl Model {
                 tokens: tokens.clone(),
                 prefill: prefill.len(),
                 adapter: adapter.cloned(),
-                max_new_tokens: sampling.max_new_tokens.min(max_new_tokens),
+                max_new_tokens: sampling.max_new_tokens.min(remaining),
                 random_stream: position + ((sample as u64) << 32),
             }));
         }

@@ -87,7 +87,7 @@ impl Scheduler {
         while let Some(&next) = self.waiting.front()
             && self.running.len() < self.max_sequences.max(1)
         {
-            if self.used() + self.room(next) > self.limits.tokens {
+            if self.used() + self.row_capacity(next) > self.limits.tokens {
                 if self.running.is_empty() {
                     return Err(self.too_large(next));
                 }
@@ -147,18 +147,21 @@ impl Scheduler {
 
     /// Tokens for which the rows of the sequences in progress have room.
     fn used(&self) -> u64 {
-        let rooms = self.running.iter().map(|&sequence| self.room(sequence));
-        rooms.sum()
+        let capacities = self
+            .running
+            .iter()
+            .map(|&sequence| self.row_capacity(sequence));
+        capacities.sum()
     }
 
-    fn room(&self, sequence: usize) -> u64 {
+    fn row_capacity(&self, sequence: usize) -> u64 {
         KvCache::row_capacity(self.tokens[sequence]) as u64
     }
 
     fn too_large(&self, sequence: usize) -> TooLarge {
         TooLarge {
             sequence,
-            needed: self.room(sequence),
+            needed: self.row_capacity(sequence),
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::{Model, ModelError};
 
 /// Why a call such as [`Model::generate`] ended early, with all that it had generated.
 ///
-/// The work belongs to whoever holds the error: another call, on the same handle or a clone of it,
-/// does not affect it. It takes no memory on the device.
+/// The work belongs to the error alone. Other calls, on the same handle or a clone of it, do not
+/// affect it. It takes no memory on the device.
 ///
 /// ```no_run
 /// # use offmodel_models::{Chat, Model, ModelError, Sampling};

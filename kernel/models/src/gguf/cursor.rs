@@ -2,10 +2,10 @@
 
 use super::GgufError;
 
-/// The longest key or string this reader accepts: chat templates are tens of kilobytes.
-const LONGEST_STRING: u64 = 1 << 26;
+/// The longest key or string that is accepted; chat templates have tens of kilobytes.
+const MAX_STRING_BYTES: u64 = 1 << 26;
 
-/// A position in a byte slice; every read is checked against what is left.
+/// A position in a byte slice. Every read is checked against the bytes that are left.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -20,28 +20,25 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
-    pub(super) fn left(&self) -> u64 {
-        (self.bytes.len() - self.position) as u64
-    }
-
-    /// The next `count` bytes; `what` names them in the error.
+    /// Takes the next `count` bytes; `what` names them in the error.
     pub(super) fn take(&mut self, count: u64, what: &str) -> Result<&'a [u8], GgufError> {
         self.require(count, what)?;
-        // `require` has shown that `count` fits into what is left, so also into usize.
+        // `require` has shown that `count` is at most the length of a slice, so it fits into usize.
         let end = self.position + count as usize;
         let taken = &self.bytes[self.position..end];
         self.position = end;
         Ok(taken)
     }
 
-    /// Fails unless `count` more bytes are there.
+    /// Fails unless `count` more bytes are left; `what` names them in the error.
     pub(super) fn require(&self, count: u64, what: &str) -> Result<(), GgufError> {
-        if count > self.left() {
+        let left = (self.bytes.len() - self.position) as u64;
+        if count > left {
             return Err(GgufError::Truncated {
                 what: what.to_owned(),
                 offset: self.position as u64,
                 expected: count,
-                found: self.left(),
+                found: left,
             });
         }
         Ok(())
@@ -62,13 +59,15 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array(what)?))
     }
 
-    /// A length-prefixed UTF-8 string.
+    /// Reads a length-prefixed UTF-8 string.
     pub(super) fn string(&mut self, what: &str) -> Result<String, GgufError> {
         let length = self.u64(what)?;
-        if length > LONGEST_STRING {
+        if length > MAX_STRING_BYTES {
             return Err(GgufError::Metadata {
                 key: what.to_owned(),
-                detail: format!("a string of {length} bytes, the most is {LONGEST_STRING}"),
+                detail: format!(
+                    "a string of {length} bytes, at most {MAX_STRING_BYTES} are allowed"
+                ),
             });
         }
         let bytes = self.take(length, what)?;

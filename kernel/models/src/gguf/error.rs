@@ -2,7 +2,7 @@
 
 use super::GgmlType;
 
-/// A damaged, foreign or unsupported GGUF file. The path is in the error around it.
+/// Why a GGUF file cannot be used. The error around this one names the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GgufError {
@@ -15,7 +15,7 @@ pub enum GgufError {
         /// The first four bytes.
         found: [u8; 4],
     },
-    /// A version of the format this reader does not know.
+    /// The version of the format is not supported.
     #[error("GGUF version {found} is not supported, expected 2 or 3 (little-endian)")]
     Version {
         /// The version in the file.
@@ -28,28 +28,28 @@ pub enum GgufError {
         what: String,
         /// Where it begins.
         offset: u64,
-        /// Bytes it needs.
+        /// Bytes that it needs.
         expected: u64,
         /// Bytes left in the file.
         found: u64,
     },
-    /// A metadata value that cannot be what it says.
+    /// A metadata value is damaged, missing or out of range.
     #[error("metadata {key}: {detail}")]
     Metadata {
         /// The metadata key.
         key: String,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         detail: String,
     },
-    /// A tensor description that cannot be right.
+    /// A tensor info cannot be right.
     #[error("tensor {name}: {detail}")]
     Tensor {
         /// The tensor's name.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with the tensor info.
         detail: String,
     },
-    /// The data of a tensor lies, in part, beyond the end of the file.
+    /// Some of a tensor's data lies beyond the end of the file.
     #[error("truncated: tensor {name} needs bytes {start} to {end}, the file has {found} bytes")]
     TensorBeyondEnd {
         /// The tensor's name.
@@ -61,12 +61,12 @@ pub enum GgufError {
         /// Size of the file in bytes.
         found: u64,
     },
-    /// A quantisation this reader does not decode.
-    #[error("tensor {name} is stored as {encoding}, supported are F32, F16, BF16, Q4_1 and Q8_0")]
-    GgmlType {
+    /// A tensor is stored in a type that is not supported.
+    #[error("tensor {name} is stored as {ggml_type}, supported are F32, F16, BF16, Q4_1 and Q8_0")]
+    UnsupportedType {
         /// The tensor's name.
         name: String,
-        /// How it is stored.
-        encoding: GgmlType,
+        /// How the tensor is stored.
+        ggml_type: GgmlType,
     },
 }

@@ -8,151 +8,151 @@ use memmap2::Mmap;
 use super::{GgufError, Header, MetadataArray, MetadataValue, TensorInfo};
 use crate::ModelError;
 
-/// An open GGUF file. Weights are decoded when they are asked for.
+/// An open GGUF file. Tensors are dequantised on demand.
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
     bytes: Mmap,
-    contents: Header,
+    header: Header,
 }
 
 impl Gguf {
     /// Opens the file and reads its header.
     ///
     /// # Errors
-    /// When it cannot be read, or is not a complete GGUF file.
+    /// The file cannot be read, or is not a complete GGUF file.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let unreadable = |source| ModelError::Read {
+        let read_error = |source| ModelError::Read {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(unreadable)?;
+        let file = File::open(path).map_err(read_error)?;
         // SAFETY: the mapping is private and read-only. Model files are published by renaming a
         // finished temporary file and are not rewritten in place; every length is checked against
         // the size of the mapping.
-        let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let contents = Header::parse(&bytes).map_err(|source| ModelError::Gguf {
+        let bytes = unsafe { Mmap::map(&file) }.map_err(read_error)?;
+        let header = Header::parse(&bytes).map_err(|source| ModelError::Gguf {
             path: path.to_owned(),
             source,
         })?;
         Ok(Self {
             path: path.to_owned(),
             bytes,
-            contents,
+            header,
         })
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Metadata and tensor descriptions.
-    pub fn contents(&self) -> &Header {
-        &self.contents
+    /// Metadata and tensor infos.
+    pub fn header(&self) -> &Header {
+        &self.header
     }
 
-    /// The description of a tensor, if the file has it.
+    /// The tensor info of `tensor`, if the file has such a tensor.
     pub fn tensor_info(&self, tensor: &str) -> Option<&TensorInfo> {
-        self.contents.tensors.get(tensor)
+        self.header.tensor_infos.get(tensor)
     }
 
-    /// Names and descriptions of all tensors.
+    /// Names and tensor infos of all tensors.
     pub fn tensor_infos(&self) -> impl Iterator<Item = (&str, &TensorInfo)> {
-        let entries = self.contents.tensors.iter();
-        entries.map(|(name, entry)| (name.as_str(), entry))
+        let infos = self.header.tensor_infos.iter();
+        infos.map(|(name, info)| (name.as_str(), info))
     }
 
-    /// The weights of a tensor as `f32`, in row-major order of [`TensorInfo::shape`].
+    /// The elements of a tensor as `f32`, in the row-major order of [`TensorInfo::shape`].
     ///
     /// # Errors
-    /// When the file has no such tensor or its encoding is not supported.
+    /// The file has no such tensor, or its type is not supported.
     pub fn dequantize(&self, tensor: &str) -> Result<Vec<f32>, ModelError> {
-        let Some(entry) = self.tensor_info(tensor) else {
+        let Some(info) = self.tensor_info(tensor) else {
             return Err(ModelError::MissingTensor {
                 path: self.path.clone(),
                 tensor: tensor.to_owned(),
             });
         };
         // `Header::parse` has checked that start + bytes lies within the file.
-        let data = &self.bytes[entry.start as usize..(entry.start + entry.bytes) as usize];
-        let mut weights = Vec::with_capacity(entry.shape.iter().product::<i64>() as usize);
-        if !entry.encoding.decode(data, &mut weights) {
-            return Err(self.wrong(GgufError::GgmlType {
+        let data = &self.bytes[info.start as usize..(info.start + info.bytes) as usize];
+        let mut elements = Vec::with_capacity(info.shape.iter().product::<i64>() as usize);
+        if !info.ggml_type.dequantize(data, &mut elements) {
+            return Err(self.error(GgufError::UnsupportedType {
                 name: tensor.to_owned(),
-                encoding: entry.encoding,
+                ggml_type: info.ggml_type,
             }));
         }
-        Ok(weights)
+        Ok(elements)
     }
 
-    /// The text under `key`.
+    /// The string at `key`.
     ///
     /// # Errors
-    /// When the key is absent or not text.
+    /// The key is absent or its value is not a string.
     pub fn string(&self, key: &str) -> Result<&str, ModelError> {
-        match self.value(key)? {
+        match self.required(key)? {
             MetadataValue::String(text) => Ok(text),
-            _ => Err(self.mistyped(key, "a string")),
+            _ => Err(self.type_error(key, "a string")),
         }
     }
 
-    /// The non-negative integer under `key`.
+    /// The non-negative integer at `key`.
     ///
     /// # Errors
-    /// When the key is absent or not such an integer.
+    /// The key is absent or its value is not a non-negative integer.
     pub fn integer(&self, key: &str) -> Result<u64, ModelError> {
-        match *self.value(key)? {
+        match *self.required(key)? {
             MetadataValue::Unsigned(value) => Ok(value),
             MetadataValue::Signed(value) if value >= 0 => Ok(value.unsigned_abs()),
-            _ => Err(self.mistyped(key, "a non-negative integer")),
+            _ => Err(self.type_error(key, "a non-negative integer")),
         }
     }
 
-    /// The number under `key`.
+    /// The float at `key`.
     ///
     /// # Errors
-    /// When the key is absent or not a float.
+    /// The key is absent or its value is not a float.
     pub fn float(&self, key: &str) -> Result<f64, ModelError> {
-        match *self.value(key)? {
+        match *self.required(key)? {
             MetadataValue::Float(value) => Ok(value),
-            _ => Err(self.mistyped(key, "a float")),
+            _ => Err(self.type_error(key, "a float")),
         }
     }
 
-    /// The strings under `key`.
+    /// The array of strings at `key`.
     ///
     /// # Errors
-    /// When the key is absent or not an array of strings.
+    /// The key is absent or its value is not an array of strings.
     pub fn strings(&self, key: &str) -> Result<&[String], ModelError> {
-        match self.value(key)? {
+        match self.required(key)? {
             MetadataValue::Array(MetadataArray::String(strings)) => Ok(strings),
-            _ => Err(self.mistyped(key, "an array of strings")),
+            _ => Err(self.type_error(key, "an array of strings")),
         }
     }
 
-    /// The value under `key`, if there is one.
+    /// The metadata value at `key`, if there is one.
     pub fn get(&self, key: &str) -> Option<&MetadataValue> {
-        self.contents.metadata.get(key)
+        self.header.metadata.get(key)
     }
 
-    fn value(&self, key: &str) -> Result<&MetadataValue, ModelError> {
+    fn required(&self, key: &str) -> Result<&MetadataValue, ModelError> {
         self.get(key)
             .ok_or_else(|| self.wrong_metadata(key, "is missing".to_owned()))
     }
 
-    fn mistyped(&self, key: &str, expected: &str) -> ModelError {
+    fn type_error(&self, key: &str, expected: &str) -> ModelError {
         self.wrong_metadata(key, format!("expected {expected}"))
     }
 
     pub(crate) fn wrong_metadata(&self, key: &str, detail: String) -> ModelError {
-        self.wrong(GgufError::Metadata {
+        self.error(GgufError::Metadata {
             key: key.to_owned(),
             detail,
         })
     }
 
-    fn wrong(&self, source: GgufError) -> ModelError {
+    fn error(&self, source: GgufError) -> ModelError {
         ModelError::Gguf {
             path: self.path.clone(),
             source,

@@ -1,24 +1,26 @@
-//! GGUF files, the one-file format of llama.cpp: metadata, vocabulary and quantised weights.
+//! GGUF files, llama.cpp's format of one file per model: metadata, vocabulary and quantised weights.
 //!
-//! Layout after <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. A file comes from
-//! anywhere, so nothing in it is believed: every length is compared with the bytes that are left
-//! before anything is allocated.
+//! The format is specified in <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. A file
+//! may come from anywhere, so every length in it is compared with the bytes that are left before
+//! anything is allocated.
 //!
-//! - [`cursor`]: bounds-checked little-endian reading;
-//! - [`value`]: metadata values;
-//! - [`contents`]: the header, as a pure function of the bytes;
-//! - [`blocks`]: quantised blocks to `f32`;
-//! - [`file`]: a memory-mapped file.
+//! | module | purpose |
+//! |---|---|
+//! | [`cursor`] | bounds-checked little-endian reading |
+//! | [`metadata`] | metadata values |
+//! | [`header`] | metadata and tensor infos, as a pure function of the bytes |
+//! | [`ggml_type`] | how tensors are stored, and dequantising them to `f32` |
+//! | [`file`] | a memory-mapped file |
 
-mod blocks;
-mod contents;
 mod cursor;
 mod error;
 mod file;
-mod value;
+mod ggml_type;
+mod header;
+mod metadata;
 
-pub use blocks::GgmlType;
-pub use contents::{Header, TensorInfo};
 pub use error::GgufError;
 pub use file::Gguf;
-pub use value::{MetadataArray, MetadataValue};
+pub use ggml_type::GgmlType;
+pub use header::{Header, TensorInfo};
+pub use metadata::{MetadataArray, MetadataValue};

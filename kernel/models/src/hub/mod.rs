@@ -1,22 +1,25 @@
-//! Models of the Hugging Face hub, by way of the cache that Python's `huggingface_hub` uses too.
+//! Downloads models from the Hugging Face hub into the cache of Python's `huggingface_hub`.
 //!
-//! Only what a model is loaded from is fetched: its configuration, tokenizer, chat template and
-//! safetensors. Files appear in the cache once they are whole and have been checked; a download
-//! that was cut off or interrupted goes on where it was.
+//! Only the files that a model is loaded from are downloaded: configuration, tokenizer, chat template
+//! and safetensors. A file appears in the cache once it is complete and verified; an interrupted
+//! download is resumed from its `.incomplete` file.
 //!
-//! - [`settings`]: what the environment says;
-//! - [`snapshot`]: the layout of the cache; [`listing`]: what a repository has, and what of it is
-//!   needed;
-//! - [`transfer`]: one file over HTTP; [`fetch`]: all of them.
+//! | module | purpose |
+//! |---|---|
+//! | [`settings`] | endpoint, cache folder and token, from the environment |
+//! | [`cache`] | the layout of the cache: blobs, snapshots, refs |
+//! | [`repo_info`] | the files of a repository, and which of them are needed |
+//! | [`client`] | downloads one file over HTTP |
+//! | [`snapshot_download`] | downloads all files of a model |
 
-mod fetch;
-mod listing;
+mod cache;
+mod client;
+mod repo_info;
 mod settings;
-mod snapshot;
+mod snapshot_download;
 #[cfg(test)]
 mod tests;
-mod transfer;
 
-pub(crate) use fetch::model;
-pub(crate) use settings::Settings;
-pub(crate) use snapshot::{Repository, shards};
+pub(crate) use cache::{Repo, shard_names};
+pub(crate) use settings::HubSettings;
+pub(crate) use snapshot_download::snapshot_download;

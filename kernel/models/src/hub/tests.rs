@@ -1,4 +1,4 @@
-//! Downloads from a server on this machine that answers as the hub does.
+//! Downloads from a local server that behaves like the hub.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -7,33 +7,33 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use offmodel_support::digest;
 
-use super::settings::{Settings, Token};
-use super::{Repository, model};
+use super::settings::{HubSettings, Token};
+use super::{Repo, snapshot_download};
 use crate::ModelError;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const SECRET: &str = "hf_averysecrettoken";
 
-/// What the server has and how it misbehaves.
+/// The server's files, and how it misbehaves.
 #[derive(Default)]
 struct Hub {
     files: BTreeMap<String, Vec<u8>>,
-    /// What a request must bring; who does not gets 401.
+    /// The `Authorization` header that requests to the hub need; without it they get 401.
     token: Option<String>,
-    /// Answers with 403 whatever the token is.
+    /// Responds with 403 to every request.
     forbidden: bool,
-    /// So many answers for files end after so many bytes.
+    /// The number of responses with a file that end after `cut_after` bytes.
     cuts: usize,
     cut_after: usize,
-    /// After that the server answers 503 only.
+    /// Responds with 503 to every request after the first cut.
     dies: bool,
-    /// So many answers are 503.
+    /// The number of responses that are 503.
     busy: usize,
-    /// Gives other bytes than the listing says.
+    /// Sends other bytes than those whose hash it reports.
     corrupt: bool,
-    /// Path, `Range` and whether there was a token, of each request.
+    /// The path, the `Range` header and whether there was a token, of each request.
     requests: Vec<(String, Option<String>, bool)>,
 }
 
@@ -58,13 +58,13 @@ impl Server {
         Self { hub, address }
     }
 
-    fn settings(&self, cache: &Path) -> Settings {
-        Settings {
+    fn settings(&self, cache: &Path) -> HubSettings {
+        HubSettings {
             endpoint: self.address.clone(),
             cache: cache.to_owned(),
             token: None,
             offline: false,
-            patience: Duration::from_millis(5),
+            first_retry_delay: Duration::from_millis(5),
         }
     }
 
@@ -72,8 +72,8 @@ impl Server {
         change(&mut self.hub.lock().unwrap());
     }
 
-    /// The names of the files that were asked for.
-    fn asked(&self) -> Vec<String> {
+    /// The names of the files that were downloaded.
+    fn downloaded(&self) -> Vec<String> {
         let hub = self.hub.lock().unwrap();
         let paths = hub
             .requests
@@ -100,21 +100,21 @@ fn serve(stream: TcpStream, hub: &Mutex<Hub>) {
         }
     }
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-    let answer = hub.lock().unwrap().answer(&path, range, token);
+    let response = hub.lock().unwrap().respond(&path, range, token);
     let mut stream = stream;
-    let _ = stream.write_all(&answer);
+    let _ = stream.write_all(&response);
 }
 
 impl Hub {
-    fn answer(&mut self, path: &str, range: Option<String>, token: Option<String>) -> Vec<u8> {
+    fn respond(&mut self, path: &str, range: Option<String>, token: Option<String>) -> Vec<u8> {
         self.requests
             .push((path.to_owned(), range.clone(), token.is_some()));
-        // What the hub redirects to, on other servers, asks for no token.
-        let wants_token = !path.starts_with("/blob/");
+        // The hub redirects to storage servers, which need no token.
+        let needs_token = !path.starts_with("/blob/");
         if self.forbidden {
             return head("403 Forbidden", 0, "");
         }
-        if wants_token && self.token.is_some() && self.token != token {
+        if needs_token && self.token.is_some() && self.token != token {
             return head("401 Unauthorized", 0, "");
         }
         if self.busy > 0 {
@@ -122,8 +122,8 @@ impl Hub {
             return head("503 Service Unavailable", 0, "");
         }
         if path.starts_with("/api/models/org/model/revision/main") {
-            let listing = self.listing();
-            return [head("200 OK", listing.len(), ""), listing.into_bytes()].concat();
+            let info = self.repo_info();
+            return [head("200 OK", info.len(), ""), info.into_bytes()].concat();
         }
         if let Some(name) = path.strip_prefix(&format!("/org/model/resolve/{COMMIT}/")) {
             return head("302 Found", 0, &format!("Location: /blob/{name}\r\n"));
@@ -150,30 +150,26 @@ impl Hub {
         } else {
             "200 OK"
         };
-        let mut answer = head(status, body.len(), "");
+        let mut response = head(status, body.len(), "");
         if self.cuts > 0 && body.len() > self.cut_after {
             self.cuts -= 1;
             self.busy = if self.dies { usize::MAX } else { 0 };
-            answer.extend_from_slice(&body[..self.cut_after]);
+            response.extend_from_slice(&body[..self.cut_after]);
         } else {
-            answer.extend_from_slice(body);
+            response.extend_from_slice(body);
         }
-        answer
+        response
     }
 
-    fn listing(&self) -> String {
+    fn repo_info(&self) -> String {
         let siblings = self.files.iter().map(|(name, content)| {
             let small = serde_json::json!({
                 "rfilename": name, "size": content.len(), "blobId": format!("{:040x}", name.len()),
             });
             let mut sibling = small;
             if name.ends_with(".safetensors") {
-                let hash: String = Sha256::digest(content)
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect();
                 sibling["lfs"] = serde_json::json!({
-                    "sha256": hash, "size": content.len(), "pointerSize": 133,
+                    "sha256": digest::sha256(content), "size": content.len(), "pointerSize": 133,
                 });
             }
             sibling
@@ -188,8 +184,8 @@ fn head(status: &str, length: usize, more: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// A model in two shards, and much that is not needed.
-fn tree() -> Hub {
+/// A repository with a model in two shards and several files that are not needed.
+fn repository() -> Hub {
     let index = serde_json::json!({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}});
     let texts = [
         ("config.json", "{}".to_owned()),
@@ -215,11 +211,11 @@ fn tree() -> Hub {
     }
 }
 
-fn repository() -> Repository {
-    Repository::parse("org/model").unwrap()
+fn repo() -> Repo {
+    Repo::parse("org/model").unwrap()
 }
 
-/// What is in a folder, in order.
+/// The sorted names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
@@ -231,14 +227,15 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn is_without(folder: &Path, word: &str) -> bool {
+/// Whether no file in a folder or its subfolders contains `text`.
+fn lacks_text(folder: &Path, text: &str) -> bool {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains(word) {
+            } else if String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains(text) {
                 return false;
             }
         }
@@ -247,11 +244,11 @@ fn is_without(folder: &Path, word: &str) -> bool {
 }
 
 #[test]
-fn what_is_needed_is_fetched_once_into_the_cache_of_python() {
-    let server = Server::start(tree());
+fn needed_files_are_downloaded_once_into_the_cache_of_python() {
+    let server = Server::start(repository());
     let cache = tempfile::tempdir().unwrap();
     let settings = server.settings(cache.path());
-    let snapshot = model(&repository(), &settings).unwrap();
+    let snapshot = snapshot_download(&repo(), &settings).unwrap();
     let folder = cache.path().join("models--org--model");
     assert_eq!(snapshot, folder.join("snapshots").join(COMMIT));
     assert_eq!(
@@ -264,17 +261,17 @@ fn what_is_needed_is_fetched_once_into_the_cache_of_python() {
     );
     let link = std::fs::read_link(snapshot.join("two.safetensors")).unwrap();
     assert!(link.starts_with("../../blobs"), "{}", link.display());
-    // Blobs, and nothing else, are among the blobs.
+    // No temporary file is left among the blobs.
     let mut blobs: Vec<_> = names(&folder.join("blobs"));
     let mut locks = names(&cache.path().join(".locks/models--org--model"));
     assert_eq!(blobs.len(), 6);
     for (blob, lock) in blobs.drain(..).zip(locks.drain(..)) {
         assert_eq!(lock, format!("{blob}.lock"));
     }
-    let mut asked = server.asked();
-    asked.sort();
+    let mut downloaded = server.downloaded();
+    downloaded.sort();
     assert_eq!(
-        asked,
+        downloaded,
         [
             "chat_template.jinja",
             "config.json",
@@ -284,35 +281,37 @@ fn what_is_needed_is_fetched_once_into_the_cache_of_python() {
             "two.safetensors",
         ]
     );
-    // From now on without the server.
+    // A complete snapshot needs no request.
     let count = server.hub.lock().unwrap().requests.len();
-    assert_eq!(model(&repository(), &settings).unwrap(), snapshot);
+    assert_eq!(snapshot_download(&repo(), &settings).unwrap(), snapshot);
     assert_eq!(server.hub.lock().unwrap().requests.len(), count);
-    // A shard that is gone is fetched again, alone.
+    // Only a shard that is missing is downloaded again.
     std::fs::remove_file(folder.join("blobs").join(link.file_name().unwrap())).unwrap();
-    assert_eq!(model(&repository(), &settings).unwrap(), snapshot);
-    assert_eq!(server.asked()[6..], ["two.safetensors"]);
+    assert_eq!(snapshot_download(&repo(), &settings).unwrap(), snapshot);
+    assert_eq!(server.downloaded()[6..], ["two.safetensors"]);
 }
 
 #[test]
-fn a_cut_connection_goes_on_where_it_was() {
+fn a_cut_connection_is_resumed() {
     let server = Server::start(Hub {
         cuts: 3,
         cut_after: 100_000,
-        ..tree()
+        ..repository()
     });
     let cache = tempfile::tempdir().unwrap();
-    let snapshot = model(&repository(), &server.settings(cache.path())).unwrap();
+    let snapshot = snapshot_download(&repo(), &server.settings(cache.path())).unwrap();
     assert_eq!(
         std::fs::read(snapshot.join("one.safetensors")).unwrap(),
         vec![1; 300_000]
     );
     let hub = server.hub.lock().unwrap();
-    let of_shard = hub
+    let shard_requests = hub
         .requests
         .iter()
         .filter(|(path, ..)| path == "/blob/one.safetensors");
-    let ranges: Vec<_> = of_shard.filter_map(|(_, range, _)| range.clone()).collect();
+    let ranges: Vec<_> = shard_requests
+        .filter_map(|(_, range, _)| range.clone())
+        .collect();
     assert!(
         !ranges.is_empty() && ranges.iter().all(|range| range.starts_with("bytes=")),
         "{ranges:?}"
@@ -320,15 +319,15 @@ fn a_cut_connection_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_partial_download_is_never_taken_for_the_whole() {
+fn an_incomplete_download_is_never_used() {
     let server = Server::start(Hub {
         cuts: 1,
         cut_after: 100_000,
         dies: true,
-        ..tree()
+        ..repository()
     });
     let cache = tempfile::tempdir().unwrap();
-    let error = model(&repository(), &server.settings(cache.path())).unwrap_err();
+    let error = snapshot_download(&repo(), &server.settings(cache.path())).unwrap_err();
     let text = error.to_string();
     assert!(
         text.starts_with("failed to get org/model from http://127.0.0.1"),
@@ -339,36 +338,38 @@ fn a_partial_download_is_never_taken_for_the_whole() {
     let snapshot = folder.join("snapshots").join(COMMIT);
     assert!(snapshot.join("config.json").exists());
     assert!(!snapshot.join("one.safetensors").exists());
-    let offline = Settings {
+    let offline = HubSettings {
         offline: true,
         ..server.settings(cache.path())
     };
-    let error = model(&repository(), &offline).unwrap_err().to_string();
+    let error = snapshot_download(&repo(), &offline)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("HF_HUB_OFFLINE"), "{error}");
-    // Once the server is well again the rest comes.
+    // Once the server responds again, the rest is downloaded.
     server.change(|hub| hub.busy = 0);
-    let snapshot = model(&repository(), &server.settings(cache.path())).unwrap();
+    let snapshot = snapshot_download(&repo(), &server.settings(cache.path())).unwrap();
     assert_eq!(
         std::fs::read(snapshot.join("one.safetensors")).unwrap(),
         vec![1; 300_000]
     );
-    assert_eq!(model(&repository(), &offline).unwrap(), snapshot);
+    assert_eq!(snapshot_download(&repo(), &offline).unwrap(), snapshot);
 }
 
 #[test]
-fn other_bytes_than_the_listing_says_are_thrown_away() {
+fn a_file_with_the_wrong_hash_is_discarded() {
     let server = Server::start(Hub {
         corrupt: true,
-        ..tree()
+        ..repository()
     });
-    // Small files carry no SHA-256; the index must stay readable.
+    // Small files have no SHA-256. Without an index no other file is read.
     server.change(|hub| {
         hub.files.remove("model.safetensors.index.json");
         hub.files
             .insert("model.safetensors".to_owned(), vec![3; 1000]);
     });
     let cache = tempfile::tempdir().unwrap();
-    let error = model(&repository(), &server.settings(cache.path())).unwrap_err();
+    let error = snapshot_download(&repo(), &server.settings(cache.path())).unwrap_err();
     assert!(
         error
             .to_string()
@@ -386,55 +387,58 @@ fn other_bytes_than_the_listing_says_are_thrown_away() {
 }
 
 #[test]
-fn a_server_that_is_busy_is_asked_again() {
-    let server = Server::start(Hub { busy: 3, ..tree() });
+fn requests_to_a_busy_server_are_retried() {
+    let server = Server::start(Hub {
+        busy: 3,
+        ..repository()
+    });
     let cache = tempfile::tempdir().unwrap();
-    assert!(model(&repository(), &server.settings(cache.path())).is_ok());
+    assert!(snapshot_download(&repo(), &server.settings(cache.path())).is_ok());
     server.change(|hub| hub.busy = 100);
     let other = tempfile::tempdir().unwrap();
-    let error = model(&repository(), &server.settings(other.path())).unwrap_err();
+    let error = snapshot_download(&repo(), &server.settings(other.path())).unwrap_err();
     assert!(error.to_string().contains("503"), "{error}");
 }
 
 #[test]
-fn what_is_not_there_or_not_allowed_is_explained_and_the_token_never_shown() {
-    let server = Server::start(tree());
+fn refusals_are_explained_and_never_show_the_token() {
+    let server = Server::start(repository());
     let cache = tempfile::tempdir().unwrap();
-    let said = |settings: &Settings, name: &str| {
-        let repository = Repository::parse(name).unwrap();
-        let error = model(&repository, settings).unwrap_err();
+    let refusal = |settings: &HubSettings, name: &str| {
+        let repo = Repo::parse(name).unwrap();
+        let error = snapshot_download(&repo, settings).unwrap_err();
         assert!(matches!(error, ModelError::Hub { .. }));
         format!("{error} {error:?}")
     };
     let plain = server.settings(cache.path());
-    let missing = said(&plain, "org/other");
+    let missing = refusal(&plain, "org/other");
     assert!(
         missing.contains("no such model or revision main"),
         "{missing}"
     );
 
     server.change(|hub| hub.token = Some(format!("Bearer {SECRET}")));
-    let unknown = said(&plain, "org/model");
-    assert!(unknown.contains("set HF_TOKEN"), "{unknown}");
-    let wrong = Settings {
+    let without_token = refusal(&plain, "org/model");
+    assert!(without_token.contains("set HF_TOKEN"), "{without_token}");
+    let wrong = HubSettings {
         token: Some(Token("hf_thewrongsecret".to_owned())),
         ..server.settings(cache.path())
     };
-    let refused = said(&wrong, "org/model");
+    let refused = refusal(&wrong, "org/model");
     assert!(
         refused.contains("token in HF_TOKEN") && !refused.contains("wrongsecret"),
         "{refused}"
     );
 
-    let right = Settings {
+    let right = HubSettings {
         token: Some(Token(SECRET.to_owned())),
         ..server.settings(cache.path())
     };
-    model(&repository(), &right).unwrap();
-    assert!(is_without(cache.path(), SECRET));
+    snapshot_download(&repo(), &right).unwrap();
+    assert!(lacks_text(cache.path(), SECRET));
 
     server.change(|hub| hub.forbidden = true);
-    let forbidden = said(&right, "org/closed");
+    let forbidden = refusal(&right, "org/closed");
     assert!(
         forbidden.contains("has not been given access"),
         "{forbidden}"
@@ -443,16 +447,16 @@ fn what_is_not_there_or_not_allowed_is_explained_and_the_token_never_shown() {
 }
 
 #[test]
-fn the_token_goes_to_no_other_server() {
-    let storage = Server::start(tree());
-    let front = Server::start(tree());
+fn the_token_is_sent_to_no_other_server() {
+    let storage = Server::start(repository());
+    let front = Server::start(repository());
     let target = storage.address.clone();
-    // A front that only redirects, as the hub does for large files.
+    // A server that only redirects, as the hub does for large files.
     front.change(|hub| hub.token = Some(format!("Bearer {SECRET}")));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let seen = Arc::new(Mutex::new(0));
-    let count = seen.clone();
+    let tokens_seen = Arc::new(Mutex::new(0));
+    let counter = tokens_seen.clone();
     let hub = front.hub.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -463,9 +467,9 @@ fn the_token_goes_to_no_other_server() {
                 .take_while(|line| !line.is_empty())
                 .filter(|line| line.to_lowercase().starts_with("authorization:"))
                 .count();
-            *count.lock().unwrap() += with_token;
+            *counter.lock().unwrap() += with_token;
             let path = first.split(' ').nth(1).unwrap().to_owned();
-            let answer = match path.strip_prefix(&format!("/org/model/resolve/{COMMIT}")) {
+            let response = match path.strip_prefix(&format!("/org/model/resolve/{COMMIT}")) {
                 Some(name) => head(
                     "302 Found",
                     0,
@@ -473,21 +477,25 @@ fn the_token_goes_to_no_other_server() {
                 ),
                 None => {
                     let token = Some(format!("Bearer {SECRET}"));
-                    hub.lock().unwrap().answer(&path, None, token)
+                    hub.lock().unwrap().respond(&path, None, token)
                 }
             };
             let mut stream = stream;
-            let _ = stream.write_all(&answer);
+            let _ = stream.write_all(&response);
         }
     });
     let cache = tempfile::tempdir().unwrap();
-    let settings = Settings {
+    let settings = HubSettings {
         endpoint: address,
         token: Some(Token(SECRET.to_owned())),
         ..front.settings(cache.path())
     };
-    model(&repository(), &settings).unwrap();
-    assert_eq!(*seen.lock().unwrap(), 7, "one listing and six files");
+    snapshot_download(&repo(), &settings).unwrap();
+    assert_eq!(
+        *tokens_seen.lock().unwrap(),
+        7,
+        "the list of files and six files"
+    );
     let hub = storage.hub.lock().unwrap();
     assert_eq!(hub.requests.len(), 6);
     assert!(hub.requests.iter().all(|(_, _, with_token)| !with_token));

@@ -1,4 +1,4 @@
-//! Handles of the same weights with another adapter, or another way to compute with it.
+//! Handles over the same weights with another adapter, or with their adapter merged.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::ModelError;
 use crate::adapter::{Adapter, LoraConfig};
 
 impl Model {
-    /// A handle over the same weights with this adapter in place of any other.
+    /// Returns a handle over the same weights with this adapter, in place of any other.
     ///
     /// # Errors
     /// When the adapter was made for a model of another shape.
@@ -19,47 +19,48 @@ impl Model {
         })
     }
 
-    /// A new adapter for this model that changes nothing yet: where training begins.
+    /// Creates an adapter for this model that changes nothing yet, from which training can start.
     ///
     /// # Errors
-    /// When the options make no sense or name modules that the model does not have.
+    /// When an option is invalid, or a target names no module of the model.
     pub fn untrained_adapter(&self, lora: &LoraConfig, seed: u64) -> Result<Adapter, ModelError> {
-        let maps = self.base.transformer.linear_modules();
-        Adapter::untrained(self.name(), maps, lora, seed)
+        let modules = self.base.transformer.linear_modules();
+        Adapter::untrained(self.name(), modules, lora, seed)
     }
 
-    /// A handle over the same weights with the adapter in `folder`, which PEFT or
+    /// Returns a handle over the same weights with the adapter in `folder`, which PEFT or
     /// [`Adapter::save`] wrote.
     ///
     /// # Errors
-    /// When the folder holds no adapter, one for a model of another shape, or one that PEFT would
-    /// compute in a way that is not supported.
+    /// When the folder holds no adapter, an adapter for a model of another shape, or one with an
+    /// option of PEFT that is not supported.
     pub fn load_adapter(&self, folder: impl AsRef<Path>) -> Result<Self, ModelError> {
         let adapter = Adapter::load(folder.as_ref(), &self.base.transformer)?;
         self.with_adapter(&adapter)
     }
 
-    /// A handle that computes with the adapter's updates added to the weights, W + alpha / r * B A:
-    /// as fast as a model without an adapter, for the memory of the matrices that are adapted. The
-    /// weights that other handles use stay as they are.
+    /// Returns a handle that computes with the adapter's updates added to the weights,
+    /// `W + alpha / r * B A`.
     ///
-    /// In a batch with other adapters, and in training, the updates are computed as before.
+    /// It is as fast as a model without an adapter, and takes memory for copies of the adapted
+    /// weights. The weights that other handles use do not change. In a batch with other adapters,
+    /// and in training, the updates are still computed beside the weights.
     ///
     /// # Errors
     /// When the handle has no adapter.
     pub fn merge(&self) -> Result<Self, ModelError> {
         let Some(adapter) = &self.adapter else {
-            let detail = format!("{} has none to merge", self.base.name);
+            let detail = format!("{} has no adapter to merge", self.base.name);
             return Err(ModelError::Adapter { detail });
         };
-        let matrices = self.base.transformer.merged(adapter)?;
+        let merged = self.base.transformer.merged(adapter)?;
         Ok(Self {
-            adapter: Some(adapter.with_merged(matrices)),
+            adapter: Some(adapter.with_merged(merged)),
             ..self.clone()
         })
     }
 
-    /// The handle before [`Model::merge`], to the last bit.
+    /// Returns the handle as it was before [`Model::merge`]. Its results are the same to the last bit.
     #[must_use]
     pub fn unmerge(&self) -> Self {
         Self {
@@ -68,7 +69,7 @@ impl Model {
         }
     }
 
-    /// A handle over the same weights without an adapter.
+    /// Returns a handle over the same weights without an adapter.
     #[must_use]
     pub fn without_adapter(&self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! From chats to tokens, within vocabulary and context.
+//! From chats to tokens for training and scoring, with checks of vocabulary and context.
 
 use super::Model;
 use crate::chat::RenderEnd;
@@ -15,14 +15,15 @@ impl Model {
         }
     }
 
+    /// The tokens of chats that end with an assistant message, which is the response.
     pub(crate) fn examples(&self, chats: &[Chat]) -> Result<Vec<Example>, ModelError> {
-        let unanswered = chats.iter().position(|chat| chat.response().is_none());
-        if let Some(index) = unanswered {
-            return Err(wrong(index, "the last message is not the assistant's"));
+        let without_response = chats.iter().position(|chat| chat.response().is_none());
+        if let Some(index) = without_response {
+            return Err(chat_error(index, "the last message is not the assistant's"));
         }
         let prompts: Vec<Chat> = chats.iter().map(Chat::prompt).collect();
-        let rendered = |chats: &[Chat], ending| {
-            let chats: Vec<(&Chat, RenderEnd)> = chats.iter().map(|chat| (chat, ending)).collect();
+        let rendered = |chats: &[Chat], end| {
+            let chats: Vec<(&Chat, RenderEnd)> = chats.iter().map(|chat| (chat, end)).collect();
             self.render_all(&chats)
         };
         let prompts = rendered(&prompts, RenderEnd::GenerationPrompt)?;
@@ -33,8 +34,8 @@ impl Model {
         examples.collect()
     }
 
-    /// The tokens of a chat that ends with an assistant message, up to that message's end token:
-    /// `prompt` is the text that it answers, `whole` that of the whole chat.
+    /// The tokens of a chat up to the end token of its response. `prompt` is the rendered text before
+    /// the response, and `whole` that of the whole chat.
     fn example(
         &self,
         index: usize,
@@ -44,31 +45,32 @@ impl Model {
     ) -> Result<Example, ModelError> {
         let response = match whole.strip_prefix(prompt) {
             Some(response) => response,
-            // Where a generation prompt says more than the head of a message (Gemma 4 tells there
-            // that nothing is thought), the response is what follows that head.
+            // A generation prompt may contain more than the header of a message: Gemma 4's also
+            // closes an empty thought. The response is then what follows the header.
             None => {
-                let head = self.head(chat)?;
-                let begins = prompt.starts_with(&head);
-                let response = whole.strip_prefix(&head).filter(|_| begins);
-                let changed = "the template changes what precedes the response";
-                response.ok_or_else(|| wrong(index, changed))?
+                let header = self.render_before_final_text(chat)?;
+                let is_header = prompt.starts_with(&header);
+                let response = whole.strip_prefix(&header).filter(|_| is_header);
+                let detail = "the template changes what precedes the response";
+                response.ok_or_else(|| chat_error(index, detail))?
             }
         };
-        // Cut where generation would cut: the prompt and the response are tokenized apart.
+        // Prompt and response are tokenized separately, as in generation, so that no token spans
+        // the boundary.
         let mut tokens = self.base.tokenizer.encode(prompt)?;
         let prompt = tokens.len();
         tokens.extend(self.base.tokenizer.encode(response)?);
         let is_end = |token: &u32| self.base.tokenizer.eos_token_ids().contains(token);
         let Some(end) = tokens[prompt..].iter().rposition(is_end) else {
-            return Err(wrong(
+            return Err(chat_error(
                 index,
                 "the template does not end the response with an end token",
             ));
         };
-        // What the template writes after the end token, a line break, is not the model's.
+        // The template may write a line break after the end token, which the model does not learn.
         tokens.truncate(prompt + end + 1);
         if prompt == 0 {
-            return Err(wrong(index, "nothing precedes the response"));
+            return Err(chat_error(index, "nothing precedes the response"));
         }
         let context = self.base.configuration.max_position_embeddings;
         if tokens.len() > context {
@@ -81,11 +83,15 @@ impl Model {
         Ok(Example { tokens, prompt })
     }
 
-    /// Tokens that fit into the context after a prompt.
-    pub(crate) fn room_after(&self, index: usize, prompt: usize) -> Result<usize, ModelError> {
+    /// How many tokens of the context a prompt of `prompt` tokens leaves; at least 1.
+    pub(crate) fn remaining_context(
+        &self,
+        index: usize,
+        prompt: usize,
+    ) -> Result<usize, ModelError> {
         let context = self.base.configuration.max_position_embeddings;
         if prompt == 0 {
-            let detail = "the template renders it as nothing".to_owned();
+            let detail = "the chat template renders it as empty text".to_owned();
             return Err(ModelError::Chat { index, detail });
         }
         if prompt >= context {
@@ -99,7 +105,7 @@ impl Model {
     }
 }
 
-fn wrong(index: usize, detail: &str) -> ModelError {
+fn chat_error(index: usize, detail: &str) -> ModelError {
     ModelError::Chat {
         index,
         detail: detail.to_owned(),

@@ -1,4 +1,4 @@
-//! The handle itself and what it tells about the model.
+//! The handle of a model, and the model's properties.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::tokenizer::Tokenizer;
 use crate::transformer::{SharedTensor, Transformer};
 use crate::{Configuration, Precision};
 
-/// A model on a device, with its tokenizer and chat template. Cloning is cheap; clones and
-/// adapted handles share the weights.
+/// A model on a device, with its tokenizer and chat template.
+///
+/// Cloning is cheap. Clones, and handles with an adapter, share the weights.
 #[derive(Clone)]
 pub struct Model {
     pub(super) base: Arc<Base>,
@@ -22,17 +23,18 @@ pub struct Model {
     pub(super) rendering: Rendering,
 }
 
-/// What all handles of one model share.
+/// The part that all handles of one model share.
 pub(super) struct Base {
     pub(super) name: String,
     pub(super) configuration: Configuration,
-    /// `config.json` as the model came with it.
+    /// The model's original `config.json`.
     pub(super) config_json: Value,
-    /// The folder that it came from, if it was one.
+    /// The folder from which the model was loaded; absent if that was a GGUF file.
     pub(super) folder: Option<PathBuf>,
     pub(super) transformer: Transformer,
     pub(super) tokenizer: Tokenizer,
     pub(super) templates: TemplateSources,
+    /// The first device of the model.
     pub(super) device: Device,
 }
 
@@ -42,12 +44,13 @@ impl Model {
         &self.base.name
     }
 
-    /// The model's shape.
+    /// The model's configuration: its shape, and what sets its architecture apart.
     pub fn configuration(&self) -> &Configuration {
         &self.base.configuration
     }
 
-    /// Where the weights are; of several devices, the one where computations begin and end.
+    /// The device of the weights. If they are on several, the one where a forward pass starts and
+    /// ends.
     pub fn device(&self) -> Device {
         self.base.device
     }
@@ -67,7 +70,7 @@ impl Model {
         self.adapter.as_ref()
     }
 
-    /// Weights of the model, without an adapter.
+    /// The number of parameters of the model, without an adapter.
     pub fn parameter_count(&self) -> u64 {
         self.base
             .transformer
@@ -76,23 +79,24 @@ impl Model {
             .sum()
     }
 
-    /// Bytes of the weights on each device, in the order of the computation, without an adapter.
+    /// Bytes of the weights on each device, without an adapter, in the order in which a forward pass
+    /// uses the devices.
     pub fn memory_by_device(&self) -> Vec<(Device, u64)> {
         let mut devices: Vec<(Device, u64)> = vec![(self.base.device, 0)];
         for weight in self.base.transformer.weights() {
             let device = weight.device();
-            match devices.iter_mut().find(|(known, _)| *known == device) {
+            match devices.iter_mut().find(|(other, _)| *other == device) {
                 Some((_, bytes)) => *bytes += weight.bytes(),
                 None => devices.push((device, weight.bytes())),
             }
         }
-        if let Some((_, bytes)) = devices.iter_mut().find(|(known, _)| *known == Device::Cpu) {
+        if let Some((_, bytes)) = devices.iter_mut().find(|(other, _)| *other == Device::Cpu) {
             *bytes += self.base.transformer.blocked_bytes();
         }
         devices
     }
 
-    /// Bytes of the weights, those of an adapter included.
+    /// Bytes of the weights, including those of an adapter.
     pub fn memory_bytes(&self) -> u64 {
         let base: u64 = self
             .base
@@ -100,11 +104,11 @@ impl Model {
             .weights()
             .map(SharedTensor::bytes)
             .sum();
-        let blocks = self.base.transformer.blocked_bytes();
-        base + blocks + self.adapter.as_ref().map_or(0, Adapter::memory_bytes)
+        let blocked = self.base.transformer.blocked_bytes();
+        base + blocked + self.adapter.as_ref().map_or(0, Adapter::memory_bytes)
     }
 
-    /// The same adapter for every token of a pass.
+    /// This handle's adapter for every token of a forward pass.
     pub(super) fn adapters(&self) -> Adapters<'_> {
         self.adapter.as_ref().into()
     }

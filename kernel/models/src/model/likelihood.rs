@@ -1,4 +1,4 @@
-//! What the model expects: logits, and how likely it finds responses.
+//! Logits, log-probabilities and perplexity.
 
 use tch::Tensor;
 
@@ -7,10 +7,10 @@ use crate::transformer::PackedSequences;
 use crate::{Chat, ModelError, scoring};
 
 impl Model {
-    /// The logits of the token after each of `tokens`: `[tokens, vocabulary]`, `f32`.
+    /// The logits of the token after each of `tokens`, `[tokens, vocabulary]` in `f32`.
     ///
     /// # Errors
-    /// When there are no tokens, one is not in the vocabulary, or they exceed the context.
+    /// When there are no tokens, they exceed the context, or one is not in the vocabulary.
     pub fn logits(&self, tokens: &[u32]) -> Result<Tensor, ModelError> {
         let context = self.base.configuration.max_position_embeddings;
         if tokens.is_empty() || tokens.len() > context {
@@ -28,8 +28,8 @@ impl Model {
         Ok(self.base.transformer.logits(&output, &adapters)?)
     }
 
-    /// The natural log-probability of each token of the last assistant message and its end token,
-    /// given what precedes it.
+    /// The natural logarithm of the probability of each token of the response (the last assistant
+    /// message and its end token), given all tokens before it.
     ///
     /// # Errors
     /// When the chat does not end with an assistant message or exceeds the context.
@@ -37,7 +37,8 @@ impl Model {
         Ok(self.score(std::slice::from_ref(chat))?.swap_remove(0))
     }
 
-    /// exp(-mean of the log-probabilities of all response tokens of all chats).
+    /// The perplexity of the responses: `exp(-mean)` of the log-probabilities of all response tokens of
+    /// all chats.
     ///
     /// # Errors
     /// As [`Model::log_probabilities`]; also when there are no chats.
@@ -56,7 +57,7 @@ impl Model {
         Ok((-sum / count as f64).exp())
     }
 
-    /// [`Model::log_probabilities`] of many chats at once.
+    /// The [log-probabilities](Model::log_probabilities) of many chats, in few forward passes.
     ///
     /// # Errors
     /// As [`Model::log_probabilities`].

@@ -1,4 +1,4 @@
-//! From files to a handle.
+//! Loading: from files to a handle.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,28 +16,29 @@ use crate::tokenizer::Tokenizer;
 use crate::transformer::Transformer;
 
 impl Model {
-    /// Loads the model named `smollm2` (`SmolLM2-135M-Instruct`), a `.gguf` file, a folder of
-    /// safetensors files as Hugging Face lays them out, or the model of a Hugging Face name or one
-    /// of the study's aliases (`qwen4b`), which is downloaded if it is not in the Hugging Face
-    /// cache.
+    /// Loads a model onto the GPU, or onto the CPU if there is none.
     ///
-    /// It goes to the GPU if there is one, where weights stay what they are in the file; on the
-    /// CPU they become `f32`. [`Model::load_with`] chooses otherwise.
+    /// The model is `smollm2` (`SmolLM2-135M-Instruct`, which set-up installs), a `.gguf` file, a
+    /// folder of safetensors files in Hugging Face's layout, a Hugging Face name, or an alias of the
+    /// study such as `qwen4b`. The last two are downloaded unless they are in the Hugging Face cache.
+    ///
+    /// On a GPU the weights keep the precision of the file; on the CPU they become `f32`.
+    /// [`Model::load_with`] takes other devices and precisions.
     ///
     /// # Errors
-    /// When there is no such model, its file is damaged or of an unsupported kind, or no device
-    /// has room for it.
+    /// When there is no such model, a file is damaged or not supported, or the devices do not have
+    /// enough memory.
     pub fn load(name_or_path: &str) -> Result<Self, ModelError> {
         Self::load_with(name_or_path, &LoadOptions::default())
     }
 
-    /// [`Model::load`] to the devices and in the precision of `options`.
+    /// [`Model::load`] with the devices and the precision of `options`.
     ///
     /// # Errors
     /// As [`Model::load`].
     pub fn load_with(name_or_path: &str, options: &LoadOptions) -> Result<Self, ModelError> {
         let located = locate(name_or_path)?;
-        // Declared before what borrows it.
+        // Declared first, because `source` may borrow from it and is dropped before it.
         let file;
         let (source, tokenizer, templates): (Box<dyn Checkpoint>, _, _);
         if located.path.is_dir() {
@@ -55,8 +56,8 @@ impl Model {
         Self::assemble(&located, source.as_ref(), tokenizer, templates, options)
     }
 
-    /// A model with the configuration, tokenizer and chat template of `folder` and random weights:
-    /// as fast as the real one, and no wiser than a die. For measuring speed without a download.
+    /// Creates a model with the configuration, tokenizer and chat template of `folder` and random
+    /// weights, to measure speed without a download.
     ///
     /// # Errors
     /// As [`Model::load`].

@@ -1,10 +1,15 @@
 //! The handle of a loaded model.
 //!
-//! - [`handle`]: the handle and what it tells; [`loading`]: from files to a handle; [`saving`]: and
-//!   back;
-//! - [`adapted`]: the same weights with another adapter;
-//! - [`rendering`]: from chats to text; [`examples`]: and on to tokens;
-//! - [`likelihood`]: logits and log-probabilities.
+//! | module | purpose |
+//! |---|---|
+//! | [`handle`] | [`Model`] and its properties |
+//! | [`loading`], [`saving`] | from files to a handle, and back |
+//! | [`adapted`] | handles over the same weights with another adapter |
+//! | [`rendering`] | from chats to text |
+//! | [`examples`] | from chats to tokens for training and scoring |
+//! | [`likelihood`] | logits, log-probabilities and perplexity |
+//!
+//! The methods that generate responses are in [`crate::generation`].
 
 mod adapted;
 mod examples;

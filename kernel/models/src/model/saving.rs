@@ -1,4 +1,4 @@
-//! From a handle to files.
+//! Saving: from a handle to files.
 
 use std::path::Path;
 
@@ -28,16 +28,16 @@ impl Default for SaveOptions {
 }
 
 impl SaveOptions {
-    /// The precision of the saved weights. By default it is that of the model: on a CPU `f32`,
-    /// unless it was loaded otherwise.
+    /// Sets the precision of the saved weights. The default is the precision of the loaded model,
+    /// which on a CPU is `f32` unless [`LoadOptions`](crate::LoadOptions) set another.
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);
         self
     }
 
-    /// Bytes of the tensors of one file, if it has more than one: 5 GB by default. Of a model on
-    /// a GPU, so much is copied to the memory of the CPU at once.
+    /// Sets the largest size of a file of weights; 5 GB by default. A single larger tensor is a file
+    /// of its own. So much of a model on a GPU is copied to the CPU's memory at once.
     #[must_use]
     pub fn shard_bytes(mut self, bytes: u64) -> Self {
         self.shard_bytes = bytes;
@@ -46,25 +46,26 @@ impl SaveOptions {
 }
 
 impl Model {
-    /// Saves the model as `save_pretrained` of `transformers` does: a folder with `config.json`,
-    /// weights as safetensors files, tokenizer, chat templates and generation settings, which
-    /// `AutoModelForCausalLM.from_pretrained` and [`Model::load`] read. The folder appears as a
-    /// whole; a model that is there is replaced.
+    /// Saves the model as `save_pretrained` of `transformers` does, for [`Model::load`] and
+    /// `AutoModelForCausalLM.from_pretrained`.
     ///
-    /// The weights are those that the handle computes with: of an adapter that was merged with
-    /// [`Model::merge`], the sums. An output layer that is adapted and was the embedding before is
-    /// saved as one of its own. Of a model of text and images the text model is saved; weights of
-    /// eight bits or less are saved as what they stand for.
+    /// The folder gets `config.json`, the weights as safetensors files, tokenizer, chat templates and
+    /// generation settings. Readers see the whole folder or none. A model in the folder is replaced.
+    ///
+    /// The saved weights are those with which the handle computes, including an adapter that was
+    /// merged by [`Model::merge`]. If the output layer is tied to the embedding and merging has
+    /// changed it, it is saved as a tensor of its own. Of a model of text and images, the text model
+    /// is saved. Quantised weights are saved dequantised.
     ///
     /// # Errors
     /// When the handle has an adapter that is not merged ([`Adapter::save`](crate::Adapter::save)
-    /// saves it alone), the folder has other files in it or cannot be written, the tokenizer's
-    /// files are not any more where the model was loaded from, or the work is interrupted.
+    /// saves an adapter alone), the folder holds other files or cannot be written, the tokenizer's
+    /// files are no longer where the model was loaded from, or the work is interrupted.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), ModelError> {
         self.save_with(folder, &SaveOptions::default())
     }
 
-    /// [`Model::save`] in the precision and file sizes of `options`.
+    /// [`Model::save`] with the precision and file size of `options`.
     ///
     /// # Errors
     /// As [`Model::save`].
@@ -78,8 +79,8 @@ impl Model {
             .as_ref()
             .is_some_and(|adapter| !adapter.is_merged())
         {
-            let detail = "it is not merged: save the handle that Model::merge gives, or the adapter \
-                          alone with Adapter::save";
+            let detail = "it is not merged: save the handle that Model::merge returns, or the \
+                          adapter alone with Adapter::save";
             return Err(ModelError::Adapter {
                 detail: detail.to_owned(),
             });
@@ -94,7 +95,7 @@ impl Model {
         let saved_config = SavedConfig {
             configuration: &self.base.configuration,
             precision,
-            tied: !has_head,
+            is_tied: !has_head,
         };
         let mut config = saved_config.json(&self.base.config_json);
         if self.base.folder.is_none() {

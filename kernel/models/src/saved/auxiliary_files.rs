@@ -1,5 +1,5 @@
-//! What a saved model has beside configuration and weights: tokenizer, chat templates, and the
-//! tokens that end a response.
+//! The files of a saved model besides configuration and weights: tokenizer, chat templates and
+//! generation settings.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::tokenizer::Tokenizer;
 
 const TOKENIZER: &str = "tokenizer.json";
 const TEMPLATE: &str = "chat_template.jinja";
-/// The folder of further templates.
-pub(super) const TEMPLATES: &str = "additional_chat_templates";
-/// Files that are taken over where a model has them.
+/// The folder of further chat templates.
+pub(super) const TEMPLATES_FOLDER: &str = "additional_chat_templates";
+/// Files that are copied if the original model has them.
 pub(super) const AUXILIARY_FILES: [&str; 10] = [
     "added_tokens.json",
     "chat_template.json",
@@ -28,33 +28,33 @@ pub(super) const AUXILIARY_FILES: [&str; 10] = [
     "vocab.json",
 ];
 
-/// Copies them from the folder that a model came from.
+/// Copies the auxiliary files from the folder that a model was loaded from.
 pub(crate) fn copy_auxiliary_files(from: &Path, to: &Path) -> Result<(), ModelError> {
     for name in AUXILIARY_FILES {
-        // Without its tokenizer a model is not complete, so its absence is an error.
+        // A model without a tokenizer is incomplete, so copying a missing one must fail.
         if name == TOKENIZER || from.join(name).is_file() {
             copy(&from.join(name), &to.join(name))?;
         }
     }
-    let templates = from.join(TEMPLATES);
+    let templates = from.join(TEMPLATES_FOLDER);
     if !templates.is_dir() {
         return Ok(());
     }
-    create(&to.join(TEMPLATES))?;
-    let read = |source| ModelError::Read {
+    create_folder(&to.join(TEMPLATES_FOLDER))?;
+    let read_error = |source| ModelError::Read {
         path: templates.clone(),
         source,
     };
-    for entry in std::fs::read_dir(&templates).map_err(read)? {
-        let path = entry.map_err(read)?.path();
+    for entry in std::fs::read_dir(&templates).map_err(read_error)? {
+        let path = entry.map_err(read_error)?.path();
         if let (Some(name), true) = (path.file_name(), path.is_file()) {
-            copy(&path, &to.join(TEMPLATES).join(name))?;
+            copy(&path, &to.join(TEMPLATES_FOLDER).join(name))?;
         }
     }
     Ok(())
 }
 
-/// Writes them for a model that did not come from such a folder.
+/// Writes the auxiliary files of a model that was not loaded from a folder.
 pub(crate) fn write_auxiliary_files(
     to: &Path,
     tokenizer: &Tokenizer,
@@ -80,11 +80,11 @@ pub(crate) fn write_auxiliary_files(
         let path = match name.as_str() {
             DEFAULT_TEMPLATE => to.join(TEMPLATE),
             name => {
-                let folder = to.join(TEMPLATES);
+                let folder = to.join(TEMPLATES_FOLDER);
                 if !folder.is_dir() {
-                    create(&folder)?;
+                    create_folder(&folder)?;
                 }
-                folder.join(file_name(name)?)
+                folder.join(template_file(name)?)
             }
         };
         write_file(&path, source.as_bytes())?;
@@ -92,20 +92,21 @@ pub(crate) fn write_auxiliary_files(
     Ok(())
 }
 
-/// A JSON file as `transformers` lays it out.
+/// Writes a JSON file with the indentation that `transformers` uses.
 pub(super) fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
     write_file(path, format!("{json:#}\n").as_bytes())
 }
 
-/// The file of a template. Names come from the files of models.
-fn file_name(template: &str) -> Result<String, ModelError> {
-    let is_plain = |character: char| character.is_alphanumeric() || "_-".contains(character);
-    match !template.is_empty() && template.chars().all(is_plain) {
-        true => Ok(format!("{template}.jinja")),
-        false => Err(ModelError::Template {
+/// The file name of a template. The template's name comes from a model file, which may be
+/// malicious, so it must not contain path separators.
+fn template_file(template: &str) -> Result<String, ModelError> {
+    let is_safe = |character: char| character.is_alphanumeric() || "_-".contains(character);
+    if template.is_empty() || !template.chars().all(is_safe) {
+        return Err(ModelError::Template {
             detail: format!("{template:?} cannot be the name of a file"),
-        }),
+        });
     }
+    Ok(format!("{template}.jinja"))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
@@ -116,7 +117,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
     write_file(to, &content)
 }
 
-fn create(folder: &Path) -> Result<(), ModelError> {
+fn create_folder(folder: &Path) -> Result<(), ModelError> {
     std::fs::create_dir(folder).map_err(|source| ModelError::Write {
         path: folder.to_owned(),
         source,

@@ -1,26 +1,28 @@
-//! Which files are part of a saved model.
+//! Which files belong to a saved model.
 
-use super::auxiliary_files::{AUXILIARY_FILES, TEMPLATES};
-use super::config::CONFIG;
+use super::auxiliary_files::{AUXILIARY_FILES, TEMPLATES_FOLDER};
+use super::saved_config::CONFIG;
 use super::weights::INDEX;
 
-/// Whether a file or folder of this name is part of a saved model, of ours or of `transformers`.
+/// Whether a file or folder of this name belongs to a saved model, ours or that of `transformers`.
+/// Saving a model over another may delete such files only.
 pub(crate) fn is_model_file(name: &str) -> bool {
-    let shard = name.strip_prefix("model");
-    let is_shard = |rest: &str| {
-        let number = rest.strip_suffix(".safetensors");
-        let is_digit = |character: char| character.is_ascii_digit();
-        number.is_some_and(|number| {
-            number
-                .split("-of-")
-                .all(|part| part.trim_start_matches('-').chars().all(is_digit))
-        })
-    };
     name == CONFIG
         || name == INDEX
-        || name == TEMPLATES
+        || name == TEMPLATES_FOLDER
         || AUXILIARY_FILES.contains(&name)
-        || shard.is_some_and(is_shard)
+        || is_weights_file(name)
+}
+
+/// Whether `name` is `model.safetensors` or a shard such as `model-00002-of-00010.safetensors`.
+fn is_weights_file(name: &str) -> bool {
+    let inner = name.strip_prefix("model");
+    let inner = inner.and_then(|rest| rest.strip_suffix(".safetensors"));
+    let is_number = |part: &str| {
+        let digits = part.trim_start_matches('-');
+        digits.chars().all(|character| character.is_ascii_digit())
+    };
+    inner.is_some_and(|inner| inner.split("-of-").all(is_number))
 }
 
 #[cfg(test)]
@@ -28,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_told_from_what_may_not_be_lost() {
+    fn model_files_are_distinguished_from_files_that_must_not_be_deleted() {
         for name in [
             "config.json",
             "model.safetensors",

@@ -15,45 +15,49 @@ use crate::ModelError;
 use crate::transformer::CheckpointTensor;
 
 pub(super) const INDEX: &str = "model.safetensors.index.json";
-const SINGLE: &str = "model.safetensors";
-/// A tensor that the reference keeps in `f32` whatever the kind of the model.
-const EXACT: &str = "e_score_correction_bias";
+const SINGLE_FILE: &str = "model.safetensors";
+/// The suffix of tensors that `transformers` keeps in `f32` whatever the kind of the model.
+const F32_SUFFIX: &str = "e_score_correction_bias";
 
-/// Writes all tensors in `kind`: into `model.safetensors`, or into files of at most `limit` bytes
-/// each, or of one larger tensor, with an index.
+/// Writes all tensors in `kind`: to `model.safetensors`, or to several shards with an index if they
+/// take more than `max_shard_bytes`. A larger tensor gets a shard of its own.
 pub(crate) fn write_weights(
     folder: &Path,
     tensors: Vec<CheckpointTensor>,
     kind: Kind,
-    limit: u64,
+    max_shard_bytes: u64,
 ) -> Result<(), ModelError> {
-    let parameters: u64 = tensors.iter().map(CheckpointTensor::numel).sum();
-    let total: u64 = tensors.iter().map(|tensor| bytes(tensor, kind)).sum();
-    let mut progress = Progress::new("saving", total);
-    let shards = shards(tensors, kind, limit);
+    let total_parameters: u64 = tensors.iter().map(CheckpointTensor::numel).sum();
+    let total_bytes: u64 = tensors.iter().map(|tensor| saved_bytes(tensor, kind)).sum();
+    let mut progress = Progress::new("saving", total_bytes);
+    let shards = split_into_shards(tensors, kind, max_shard_bytes);
     if let [shard] = shards.as_slice() {
-        return write_shard(&folder.join(SINGLE), shard, kind, &mut progress);
+        return write_shard(&folder.join(SINGLE_FILE), shard, kind, &mut progress);
     }
-    let mut places = BTreeMap::new();
+    let mut weight_map = BTreeMap::new();
     for (index, shard) in shards.iter().enumerate() {
         let name = format!("model-{:05}-of-{:05}.safetensors", index + 1, shards.len());
         write_shard(&folder.join(&name), shard, kind, &mut progress)?;
-        places.extend(shard.iter().map(|tensor| (&tensor.name, name.clone())));
+        weight_map.extend(shard.iter().map(|tensor| (&tensor.name, name.clone())));
     }
     let index = json!({
-        "metadata": {"total_parameters": parameters, "total_size": total},
-        "weight_map": places,
+        "metadata": {"total_parameters": total_parameters, "total_size": total_bytes},
+        "weight_map": weight_map,
     });
     write_json(&folder.join(INDEX), &index)
 }
 
-/// The tensors in order, in runs of at most `limit` bytes or of one.
-fn shards(tensors: Vec<CheckpointTensor>, kind: Kind, limit: u64) -> Vec<Vec<CheckpointTensor>> {
+/// Splits the tensors, in order, into runs of at most `max_shard_bytes` or of one tensor.
+fn split_into_shards(
+    tensors: Vec<CheckpointTensor>,
+    kind: Kind,
+    max_shard_bytes: u64,
+) -> Vec<Vec<CheckpointTensor>> {
     let (mut shards, mut used) = (vec![Vec::new()], 0);
     for tensor in tensors {
-        let bytes = bytes(&tensor, kind);
+        let bytes = saved_bytes(&tensor, kind);
         match shards.last_mut() {
-            Some(shard) if shard.is_empty() || used + bytes <= limit => {
+            Some(shard) if shard.is_empty() || used + bytes <= max_shard_bytes => {
                 shard.push(tensor);
                 used += bytes;
             }
@@ -66,14 +70,15 @@ fn shards(tensors: Vec<CheckpointTensor>, kind: Kind, limit: u64) -> Vec<Vec<Che
     shards
 }
 
-fn bytes(tensor: &CheckpointTensor, kind: Kind) -> u64 {
-    tensor.numel() * kind_of(tensor, kind).elt_size_in_bytes() as u64
+fn saved_bytes(tensor: &CheckpointTensor, kind: Kind) -> u64 {
+    tensor.numel() * saved_kind(tensor, kind).elt_size_in_bytes() as u64
 }
 
-fn kind_of(tensor: &CheckpointTensor, kind: Kind) -> Kind {
-    match tensor.name.ends_with(EXACT) {
-        true => Kind::Float,
-        false => kind,
+fn saved_kind(tensor: &CheckpointTensor, kind: Kind) -> Kind {
+    if tensor.name.ends_with(F32_SUFFIX) {
+        Kind::Float
+    } else {
+        kind
     }
 }
 
@@ -83,38 +88,38 @@ fn write_shard(
     kind: Kind,
     progress: &mut Progress,
 ) -> Result<(), ModelError> {
-    let mut numbers = Vec::with_capacity(shard.len());
+    let mut views = Vec::with_capacity(shard.len());
     for tensor in shard {
         interrupt::check()?;
-        let numbers_of = Numbers::new(tensor.tensor(kind_of(tensor, kind))?);
-        numbers.push((tensor.name.as_str(), numbers_of));
+        let view = CpuTensor::new(tensor.to_cpu(saved_kind(tensor, kind))?);
+        views.push((tensor.name.as_str(), view));
     }
     interrupt::check()?;
-    // What `transformers` asks of a file.
+    // `transformers` 4 refuses files without this entry.
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(numbers, Some(metadata), path)
+    safetensors::serialize_to_file(views, Some(metadata), path)
         .map_err(std::io::Error::other)
         .and_then(|()| File::open(path)?.sync_all())
         .map_err(|source| ModelError::Write {
             path: path.to_owned(),
             source,
         })?;
-    progress.advance(shard.iter().map(|tensor| bytes(tensor, kind)).sum());
+    progress.advance(shard.iter().map(|tensor| saved_bytes(tensor, kind)).sum());
     Ok(())
 }
 
-/// A tensor on the CPU, one number after another.
-struct Numbers {
+/// A contiguous tensor on the CPU.
+struct CpuTensor {
     tensor: Tensor,
     shape: Vec<usize>,
     dtype: Dtype,
 }
 
-impl Numbers {
+impl CpuTensor {
     fn new(tensor: Tensor) -> Self {
         Self {
             shape: tensor.size().iter().map(|&size| size as usize).collect(),
-            // Weights have no other kinds.
+            // Weights have no kinds but these three.
             dtype: match tensor.kind() {
                 Kind::Half => Dtype::F16,
                 Kind::BFloat16 => Dtype::BF16,
@@ -125,7 +130,7 @@ impl Numbers {
     }
 }
 
-impl View for Numbers {
+impl View for CpuTensor {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -139,8 +144,8 @@ impl View for Numbers {
         if self.data_len() == 0 || first.is_null() {
             return Cow::Borrowed(&[]);
         }
-        // SAFETY: `CheckpointTensor::tensor` gives contiguous tensors on the CPU, whose storage lives as long
-        // as the tensor, and nothing writes to a model's weights.
+        // SAFETY: `CheckpointTensor::to_cpu` returns contiguous tensors on the CPU, whose storage
+        // lives as long as the tensor, and nothing writes to a model's weights.
         Cow::Borrowed(unsafe { std::slice::from_raw_parts(first, self.data_len()) })
     }
 

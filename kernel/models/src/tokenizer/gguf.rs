@@ -1,4 +1,4 @@
-//! A tokenizer from the metadata of a GGUF file.
+//! The tokenizer that the metadata of a GGUF file describes.
 
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -7,24 +7,25 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer as HuggingFace};
 
-use super::{Tokenizer, gguf_pieces as pieces, refused};
+use super::{Tokenizer, gguf_sentencepiece, tokenizer_error};
 use crate::ModelError;
 use crate::gguf::{Gguf, MetadataArray, MetadataValue};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
-/// `llama_token_type`: tokens that are control, and tokens that the user added.
+/// The `llama_token_type` of special tokens.
 pub(super) const CONTROL: i64 = 3;
+/// The `llama_token_type` of added tokens that are not special.
 pub(super) const USER_DEFINED: i64 = 4;
 
 impl Tokenizer {
-    /// Builds the tokenizer that the file describes: byte-level BPE, or SentencePiece's.
+    /// Builds the tokenizer: byte-level BPE (`gpt2`) or SentencePiece's BPE (`llama`).
     pub(crate) fn from_gguf(file: &Gguf) -> Result<Self, ModelError> {
         let tokens = file.strings(TOKENS)?;
         let inner = match file.string("tokenizer.ggml.model")? {
             "gpt2" => {
-                let mut inner = HuggingFace::new(byte_pairs(file, tokens)?);
+                let mut inner = HuggingFace::new(byte_level_bpe(file, tokens)?);
                 inner.with_pre_tokenizer(Some(pre_tokenizer(file)?));
                 inner.with_decoder(Some(ByteLevel::default()));
                 let (special, added) = special_tokens(file, tokens)?;
@@ -32,7 +33,7 @@ impl Tokenizer {
                 inner.add_tokens(&added);
                 inner
             }
-            "llama" => pieces::tokenizer(file, tokens)?,
+            "llama" => gguf_sentencepiece::tokenizer(file, tokens)?,
             kind => {
                 let supported = "gpt2, llama";
                 return Err(unsupported(file, "tokenizer.ggml.model", kind, supported));
@@ -40,25 +41,25 @@ impl Tokenizer {
         };
 
         let id = |key: &str| special_id(file, key, tokens.len());
-        let Some(end) = id("tokenizer.ggml.eos_token_id")? else {
+        let Some(eos) = id("tokenizer.ggml.eos_token_id")? else {
             return Err(file.wrong_metadata("tokenizer.ggml.eos_token_id", "is missing".to_owned()));
         };
-        let mut ends = vec![end];
-        let turn = match id("tokenizer.ggml.eot_token_id")? {
-            Some(turn) => Some(turn),
-            // Gemma's files do not name it; llama.cpp finds it by its text, too.
+        let mut eos_token_ids = vec![eos];
+        let end_of_turn = match id("tokenizer.ggml.eot_token_id")? {
+            Some(id) => Some(id),
+            // The files of Gemma do not name it. llama.cpp, too, finds it by its text.
             None => inner.token_to_id("<end_of_turn>"),
         };
-        ends.extend(turn.filter(|&turn| turn != end));
+        eos_token_ids.extend(end_of_turn.filter(|&id| id != eos));
         Ok(Self {
             inner,
             bos_token_id: id("tokenizer.ggml.bos_token_id")?,
-            eos_token_ids: ends,
+            eos_token_ids,
         })
     }
 }
 
-fn byte_pairs(file: &Gguf, tokens: &[String]) -> Result<BPE, ModelError> {
+fn byte_level_bpe(file: &Gguf, tokens: &[String]) -> Result<BPE, ModelError> {
     let mut vocabulary = Vocab::with_capacity(tokens.len());
     for (id, token) in (0_u32..).zip(tokens) {
         if vocabulary.insert(token.clone(), id).is_some() {
@@ -67,7 +68,7 @@ fn byte_pairs(file: &Gguf, tokens: &[String]) -> Result<BPE, ModelError> {
     }
     let mut merges = Vec::new();
     for merge in file.strings(MERGES)? {
-        // Byte-level tokens contain no space: it is written as another letter.
+        // The space between the two is unambiguous: byte-level tokens write a space as `Ġ`.
         let Some((left, right)) = merge.split_once(' ') else {
             return Err(file.wrong_metadata(MERGES, format!("{merge:?} is not a pair")));
         };
@@ -76,22 +77,22 @@ fn byte_pairs(file: &Gguf, tokens: &[String]) -> Result<BPE, ModelError> {
     BPE::builder()
         .vocab_and_merges(vocabulary, merges)
         .build()
-        .map_err(refused)
+        .map_err(tokenizer_error)
 }
 
-/// How text is cut before the merges, by the name that llama.cpp gives to it.
+/// The pre-tokenizer, which the file gives by llama.cpp's name for it.
 fn pre_tokenizer(file: &Gguf) -> Result<PreTokenizerWrapper, ModelError> {
     const KEY: &str = "tokenizer.ggml.pre";
     let byte_level = ByteLevel::new(false, true, true);
     match file.string(KEY)? {
         "gpt-2" | "default" => Ok(byte_level.into()),
-        // SmolLM's own tokenizer: every digit is a token, then GPT-2's expression.
+        // As in SmolLM's own `tokenizer.json`: single digits, then GPT-2's regular expression.
         "smollm" => Ok(Sequence::new(vec![Digits::new(true).into(), byte_level.into()]).into()),
         other => Err(unsupported(file, KEY, other, "smollm, gpt-2")),
     }
 }
 
-/// The tokens that are control, and those that the user added.
+/// The special tokens, and the added tokens that are not special.
 fn special_tokens(
     file: &Gguf,
     tokens: &[String],
@@ -99,19 +100,21 @@ fn special_tokens(
     let Some(types) = token_types(file, tokens)? else {
         return Ok((vec![], vec![]));
     };
-    let of_type = |wanted: i64| -> Vec<AddedToken> {
+    let of_type = |token_type: i64| -> Vec<AddedToken> {
         let matching = tokens
             .iter()
             .zip(types)
-            .filter(|&(_, &kind)| kind == wanted);
+            .filter(|&(_, &other)| other == token_type);
         matching
-            .map(|(token, _)| AddedToken::from(token.as_str(), wanted == CONTROL).normalized(false))
+            .map(|(token, _)| {
+                AddedToken::from(token.as_str(), token_type == CONTROL).normalized(false)
+            })
             .collect()
     };
     Ok((of_type(CONTROL), of_type(USER_DEFINED)))
 }
 
-/// The `llama_token_type` of every token.
+/// The `llama_token_type` of every token, if the file has them.
 pub(super) fn token_types<'a>(
     file: &'a Gguf,
     tokens: &[String],
@@ -129,6 +132,7 @@ pub(super) fn token_types<'a>(
     Ok(Some(types))
 }
 
+/// The special token that the field `key` names, if the file has it.
 pub(super) fn special_id(
     file: &Gguf,
     key: &str,

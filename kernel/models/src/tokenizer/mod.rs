@@ -1,8 +1,15 @@
-//! Text to token ids and back, as Hugging Face's tokenizer of the same model does it.
+//! Tokenization: from text to token ids and back, as Hugging Face's tokenizer of the same model does
+//! it.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`folder`] | reads `tokenizer.json` and the special tokens of a Hugging Face folder |
+//! | [`gguf`] | builds the tokenizer that the metadata of a GGUF file describes |
+//! | [`gguf_sentencepiece`] | the same for SentencePiece vocabularies (Gemma) |
 
 mod folder;
 mod gguf;
-mod gguf_pieces;
+mod gguf_sentencepiece;
 
 use tokenizers::Tokenizer as HuggingFace;
 
@@ -17,7 +24,6 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// A tokenizer without special tokens.
     #[cfg(test)]
     pub(crate) fn without_special_tokens(inner: HuggingFace) -> Self {
         Self {
@@ -27,42 +33,46 @@ impl Tokenizer {
         }
     }
 
-    /// The token ids of `text`. Special tokens written out in the text are recognised; none are
+    /// Encodes `text`. Special tokens that are written out in the text are recognised, and none are
     /// added.
     ///
     /// # Errors
-    /// When the tokenizer refuses the text.
+    /// When the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, ModelError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(refused)?;
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(tokenizer_error)?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The text of these tokens, without special tokens.
+    /// Decodes tokens; special tokens are left out.
     ///
     /// # Errors
-    /// When the tokenizer refuses them.
+    /// When the tokenizer fails.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, ModelError> {
-        self.inner.decode(tokens, true).map_err(refused)
+        self.inner.decode(tokens, true).map_err(tokenizer_error)
     }
 
-    /// `tokenizer.json`.
-    pub(crate) fn to_json(&self) -> Result<String, ModelError> {
-        self.inner.to_string(true).map_err(refused)
-    }
-
-    /// The text of one token as the vocabulary has it; special tokens included.
+    /// The text of one token in the vocabulary, including special tokens.
     pub fn id_to_token(&self, token: u32) -> Option<String> {
         self.inner.id_to_token(token)
     }
 
-    /// The token that begins a document, if the model has one.
+    /// The beginning-of-sequence token, if the model has one.
     pub fn bos_token_id(&self) -> Option<u32> {
         self.bos_token_id
     }
 
-    /// The tokens that end a response; the first is the model's own end token.
+    /// The end-of-sequence tokens, each of which ends a response. The first is the model's own;
+    /// chat models often have another one that ends a message.
     pub fn eos_token_ids(&self) -> &[u32] {
         &self.eos_token_ids
+    }
+
+    /// The content of a `tokenizer.json`.
+    pub(crate) fn to_json(&self) -> Result<String, ModelError> {
+        self.inner.to_string(true).map_err(tokenizer_error)
     }
 }
 
@@ -77,7 +87,7 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-fn refused(error: tokenizers::Error) -> ModelError {
+fn tokenizer_error(error: tokenizers::Error) -> ModelError {
     ModelError::Tokenizer {
         detail: error.to_string(),
     }

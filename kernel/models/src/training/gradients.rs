@@ -5,12 +5,12 @@ use tch::{Device, Reduction, Tensor};
 
 use crate::ModelError;
 use crate::adapter::{Adapter, Adapters};
-use crate::example::{Example, PackedExamples, runs};
-use crate::scoring::HELD_LOGITS;
+use crate::example::{Example, PackedExamples, micro_batches};
+use crate::scoring::logits_chunks;
 use crate::transformer::Transformer;
 
-/// Adds the gradients of a batch to the adapter's parameters; returns the sum over all response
-/// tokens of -log p(token).
+/// Adds the gradients of a batch to those of the adapter's parameters. Returns the loss: the sum of
+/// `-log p(token)` over all response tokens.
 pub(super) fn accumulate(
     transformer: &Transformer,
     adapter: &Adapter,
@@ -21,19 +21,20 @@ pub(super) fn accumulate(
     let adapters = Adapters::One(adapter);
     let mut loss = 0.0;
     let lengths: Vec<usize> = batch.iter().map(|example| example.tokens.len()).collect();
-    for run in runs(&lengths, micro_batch_tokens) {
-        let packed = PackedExamples::new(&batch[run], device)?;
+    for micro_batch in micro_batches(&lengths, micro_batch_tokens) {
+        let packed = PackedExamples::new(&batch[micro_batch], device)?;
         let tape = transformer.forward_with_tape(&packed.inputs, &adapters)?;
-        let output = tape.output().f_detach()?;
-        let (run_loss, gradient) = output_gradient(
+        // [tokens, hidden]
+        let hidden = tape.output().f_detach()?;
+        let (micro_batch_loss, gradient) = loss_and_gradient(
             transformer,
             &adapters,
-            &output.f_index_select(0, &packed.positions)?,
+            &hidden.f_index_select(0, &packed.positions)?,
             &packed.targets,
         )?;
-        loss += run_loss;
-        // Nothing is asked of the other tokens.
-        let gradient = output
+        loss += micro_batch_loss;
+        // Prompt tokens carry no loss, so their gradient is zero.
+        let gradient = hidden
             .f_zeros_like()?
             .f_index_copy(0, &packed.positions, &gradient)?;
         tape.backward(gradient)?;
@@ -41,33 +42,28 @@ pub(super) fn accumulate(
     Ok(loss)
 }
 
-/// The loss, and its gradient with respect to `output`, `[targets, hidden]`, of the last layer.
+/// The loss of the output layer, and its gradient with respect to `hidden`, the last layer's output,
+/// `[targets, hidden]`. Also adds the gradients of an adapted output layer.
 ///
-/// The output layer is done in parts, each forwards and backwards before the next, because the
-/// logits of a whole batch are larger than everything else together.
-fn output_gradient(
+/// Chunk by chunk, each forward and backward before the next, because the logits of a whole batch
+/// would take more memory than everything else together.
+fn loss_and_gradient(
     transformer: &Transformer,
     adapters: &Adapters,
-    output: &Tensor,
+    hidden: &Tensor,
     targets: &Tensor,
 ) -> Result<(f64, Tensor), ModelError> {
-    let vocabulary = transformer.vocab_size();
-    let chunk = (HELD_LOGITS / vocabulary).max(1);
     let mut loss = 0.0;
     let mut gradients = Vec::new();
-    for (output, targets) in output
-        .f_split(chunk, 0)?
-        .iter()
-        .zip(&targets.f_split(chunk, 0)?)
-    {
+    for (hidden, targets) in logits_chunks(transformer, hidden, targets)? {
         interrupt::check()?;
-        let output = output.f_detach()?.f_requires_grad_(true)?;
-        let logits = transformer.logits(&output, adapters)?;
-        let part =
-            logits.f_cross_entropy_loss(targets, None::<&Tensor>, Reduction::Sum, -100, 0.0)?;
-        part.f_backward()?;
-        loss += part.f_double_value(&[])?;
-        gradients.push(output.f_grad()?);
+        let hidden = hidden.f_detach()?.f_requires_grad_(true)?;
+        let logits = transformer.logits(&hidden, adapters)?;
+        let chunk_loss =
+            logits.f_cross_entropy_loss(&targets, None::<&Tensor>, Reduction::Sum, -100, 0.0)?;
+        chunk_loss.f_backward()?;
+        loss += chunk_loss.f_double_value(&[])?;
+        gradients.push(hidden.f_grad()?);
     }
     Ok((loss, Tensor::f_cat(&gradients, 0)?))
 }
@@ -89,10 +85,11 @@ mod tests {
         recorded.as_array().unwrap().iter().map(example).collect()
     }
 
-    /// Recorded by `tests/reference/peft_adapters.py`: rank-stabilised, with patterns of ranks and
-    /// alphas, on output layers, biases and latent attention.
+    /// The adapters are rank-stabilised, have patterns of ranks and alphas, or are on output layers,
+    /// on modules with biases and on latent attention. `tests/reference/peft_adapters.py` recorded
+    /// the losses.
     #[test]
-    fn steps_of_small_models_are_those_of_peft() {
+    fn training_steps_of_small_models_have_the_losses_of_peft() {
         let recorded = std::fs::read(format!("{FIXTURES}/adapters_training.json")).unwrap();
         let recorded: Json = serde_json::from_slice(&recorded).unwrap();
         let options = SftOptions {
@@ -114,14 +111,14 @@ mod tests {
             let batch: Vec<&Example> = examples.iter().collect();
             for (step, expected) in case["losses"].as_array().unwrap().iter().enumerate() {
                 let expected = expected.as_f64().unwrap();
-                // 24 tokens at once: the batch is made in two parts.
+                // 24 tokens make two micro-batches of the batch.
                 let device = student.device();
                 let found =
                     accumulate(student.transformer(), &adapter, &batch, 24, device).unwrap();
                 let difference = (found / expected - 1.0).abs();
                 assert!(
                     difference < 1e-4,
-                    "{name}, step {step}: {found} for {expected}"
+                    "{name}, step {step}: {found} instead of {expected}"
                 );
                 optimizer.step().unwrap();
             }

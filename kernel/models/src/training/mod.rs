@@ -1,9 +1,11 @@
-//! Supervised fine-tuning of an adapter.
+//! Supervised fine-tuning of an adapter; `README.md` in this folder explains the design.
 //!
-//! - [`options`]: what may be chosen;
-//! - [`sft`]: the training loop, from chats to an adapter;
-//! - [`gradients`]: loss and gradients of one batch;
-//! - [`adam`]: the optimizer.
+//! | module | purpose |
+//! |---|---|
+//! | [`sft`] | [`fine_tune`]: the training loop |
+//! | [`options`] | [`SftOptions`] |
+//! | [`gradients`] | loss and gradients of one batch |
+//! | [`adam`] | the optimizer |
 
 mod adam;
 mod gradients;

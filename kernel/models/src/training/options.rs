@@ -4,27 +4,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{LoraConfig, ModelError};
 
-/// How to train. Defaults are the study's.
+/// Options of supervised fine-tuning. The defaults are those of the study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SftOptions {
-    /// The adapter. A student that already has one goes on training it; its configuration must
-    /// then be this one.
+    /// The adapter to train. A student that already has an adapter continues to train that one,
+    /// which must have this configuration.
     pub lora: LoraConfig,
-    /// Constant learning rate.
+    /// The learning rate, which is constant.
     pub learning_rate: f64,
-    /// Decay of Adam's mean of gradients.
+    /// The decay rate of Adam's moving average of gradients.
     pub beta1: f64,
-    /// Decay of Adam's mean of squared gradients.
+    /// The decay rate of Adam's moving average of squared gradients.
     pub beta2: f64,
-    /// Added to Adam's denominator.
+    /// The number that is added to Adam's denominator.
     pub epsilon: f64,
-    /// Chats per step; the last batch of an epoch may be smaller.
+    /// Chats of a step. The last batch of an epoch may be smaller.
     pub batch_size: usize,
-    /// Passes over the chats.
+    /// Passes over all chats.
     pub epochs: usize,
-    /// Ends training early.
+    /// The most steps; `None` is no limit.
     pub max_steps: Option<usize>,
-    /// Shuffles the chats and initialises the adapter.
+    /// The seed of the adapter's initialisation, the order of the chats, and dropout.
     pub seed: u64,
     /// Tokens of one forward and backward pass. A batch with more is processed in several passes
     /// whose gradients add up, so this changes memory and speed but not the result.
@@ -51,7 +51,7 @@ impl Default for SftOptions {
 
 impl SftOptions {
     pub(super) fn check(&self) -> Result<(), ModelError> {
-        let wrong = |option, found: String, expected| ModelError::Option {
+        let invalid = |option, found: String, expected| ModelError::Option {
             option,
             found,
             expected,
@@ -59,11 +59,15 @@ impl SftOptions {
         self.lora.check()?;
         if !(self.learning_rate.is_finite() && self.learning_rate >= 0.0) {
             let found = self.learning_rate.to_string();
-            return Err(wrong("learning_rate", found, "a finite number, at least 0"));
+            return Err(invalid(
+                "learning_rate",
+                found,
+                "a finite number, at least 0",
+            ));
         }
         for (option, value) in [("beta1", self.beta1), ("beta2", self.beta2)] {
             if !(0.0..1.0).contains(&value) {
-                return Err(wrong(
+                return Err(invalid(
                     option,
                     value.to_string(),
                     "at least 0 and less than 1",
@@ -71,20 +75,20 @@ impl SftOptions {
             }
         }
         if !(self.epsilon.is_finite() && self.epsilon > 0.0) {
-            return Err(wrong(
+            return Err(invalid(
                 "epsilon",
                 self.epsilon.to_string(),
                 "a number above 0",
             ));
         }
         if self.batch_size == 0 {
-            return Err(wrong("batch_size", "0".to_owned(), "at least 1"));
+            return Err(invalid("batch_size", "0".to_owned(), "at least 1"));
         }
         Ok(())
     }
 
-    /// Steps that `chats` chats make.
-    pub(super) fn steps(&self, chats: usize) -> usize {
+    /// The number of steps for `chats` chats.
+    pub(super) fn step_count(&self, chats: usize) -> usize {
         let steps = chats.div_ceil(self.batch_size).saturating_mul(self.epochs);
         self.max_steps.map_or(steps, |most| steps.min(most))
     }

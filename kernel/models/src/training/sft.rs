@@ -18,31 +18,31 @@ use crate::{Chat, Model, ModelError};
 pub struct FineTuned {
     /// The trained adapter.
     pub adapter: Adapter,
-    /// What happened in each step.
+    /// A record of each step.
     pub steps: Vec<TrainingStep>,
 }
 
-/// One step of training.
+/// The record of one training step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingStep {
-    /// The step, from 1.
+    /// The number of the step, from 1.
     pub step: usize,
-    /// Mean of -log p over the batch's response tokens, before the step's update.
+    /// The mean of `-log p(token)` over the response tokens of the batch, before the update.
     pub loss: f64,
     /// Response tokens in the batch.
     pub tokens: usize,
-    /// How long the step took.
+    /// How long the step took, in seconds.
     pub seconds: f64,
 }
 
-/// Trains an adapter of `student` to answer like the last assistant message of each chat.
+/// Trains an adapter of `student` to respond as the last assistant message of each chat does.
 ///
-/// The loss is the sum of -log p over the tokens of that message and its end token. The student
-/// itself does not change.
+/// The loss of a batch is the sum of `-log p(token)` over the tokens of those messages, including
+/// their end tokens. The student itself does not change.
 ///
 /// # Errors
-/// When there are no chats, a chat does not end with an assistant message or exceeds the context,
-/// options make no sense, the loss diverges, or the work is interrupted.
+/// When there are no chats, a chat does not end with an assistant message or exceeds the context, an
+/// option is invalid, the loss diverges, or the work is interrupted.
 pub fn fine_tune(
     student: &Model,
     chats: &[Chat],
@@ -58,17 +58,17 @@ pub fn fine_tune(
         });
     }
     let examples = student.examples(chats)?;
-    let adapter = start(student, options)?.trainable()?;
+    let adapter = initial_adapter(student, options)?.trainable()?;
     let mut optimizer = Adam::new(adapter.parameters(), options)?;
-    // Only dropout draws from libtorch's generator.
+    // Only dropout uses libtorch's random number generator.
     tch::manual_seed(options.seed.cast_signed());
 
-    let count = options.steps(examples.len());
-    let mut progress = Progress::new("training", count as u64);
-    let mut steps = Vec::with_capacity(count);
+    let step_count = options.step_count(examples.len());
+    let mut progress = Progress::new("training", step_count as u64);
+    let mut steps = Vec::with_capacity(step_count);
     for epoch in 0.. {
         for batch in shuffled(examples.len(), options.seed, epoch).chunks(options.batch_size) {
-            if steps.len() == count {
+            if steps.len() == step_count {
                 return Ok(FineTuned {
                     adapter: adapter.detached_copy()?,
                     steps,
@@ -78,14 +78,14 @@ pub fn fine_tune(
             let started = Instant::now();
             let batch: Vec<_> = batch.iter().map(|&index| &examples[index]).collect();
             let tokens: usize = batch.iter().map(|example| example.response().len()).sum();
-            let sum = gradients::accumulate(
+            let loss_sum = gradients::accumulate(
                 student.transformer(),
                 &adapter,
                 &batch,
                 options.micro_batch_tokens,
                 student.device(),
             )?;
-            let (step, loss) = (steps.len() + 1, sum / tokens as f64);
+            let (step, loss) = (steps.len() + 1, loss_sum / tokens as f64);
             if !loss.is_finite() {
                 return Err(ModelError::Diverged { step, loss });
             }
@@ -101,17 +101,17 @@ pub fn fine_tune(
             });
         }
     }
-    unreachable!("an epoch has at least one batch, so the steps come to their end")
+    unreachable!("every epoch has at least one batch, so the step count is reached")
 }
 
-/// The adapter to train: the student's own, or a new one.
-fn start(student: &Model, options: &SftOptions) -> Result<Adapter, ModelError> {
+/// The student's own adapter, or a new one.
+fn initial_adapter(student: &Model, options: &SftOptions) -> Result<Adapter, ModelError> {
     match student.adapter() {
         None => student.untrained_adapter(&options.lora, options.seed),
         Some(adapter) if adapter.config() == &options.lora => Ok(adapter.clone()),
         Some(adapter) => Err(ModelError::Adapter {
             detail: format!(
-                "the student has an adapter with {:?}, the options ask for {:?}",
+                "the student's adapter has {:?}, but SftOptions::lora is {:?}",
                 adapter.config(),
                 options.lora
             ),
@@ -119,10 +119,10 @@ fn start(student: &Model, options: &SftOptions) -> Result<Adapter, ModelError> {
     }
 }
 
-/// The order of the chats in this epoch.
+/// The order of the chats in an epoch.
 fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    // Stream 0 initialises the adapter.
+    // Stream 0 is used for the initialisation of the adapter.
     random.set_stream(epoch + 1);
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(&mut random);
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_epoch_is_another_permutation_and_seeds_reproduce() {
+    fn every_epoch_has_another_order_and_a_seed_reproduces_it() {
         let first = shuffled(100, 42, 0);
         assert_eq!(first, shuffled(100, 42, 0));
         assert_ne!(first, shuffled(100, 42, 1));

@@ -1,11 +1,11 @@
-//! Attention: how queries, keys and values are made of a layer's input.
+//! Attention: from a layer's input to queries, keys and values, and back.
 
 use std::collections::BTreeMap;
 
 use tch::{TchError, Tensor};
 
-use super::ForwardPass;
-use super::latent_attention::LatentProjection;
+use super::forward_pass::ForwardPass;
+use super::latent_attention::LatentQkv;
 use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
@@ -16,117 +16,113 @@ use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::RopeScaling;
 
-/// Causal attention with its projections.
+/// Causal self-attention with its projections.
 pub(super) struct Attention {
-    projection: Projection,
-    attend: Sdpa,
-    /// The layer whose keys and values it attends to.
-    source: i64,
-    output: Linear,
-    /// Whether a later layer attends to these keys and values.
-    is_shared: bool,
+    qkv: Qkv,
+    sdpa: Sdpa,
+    o_proj: Linear,
+    /// The layer whose keys and values this one attends to.
+    kv_source_layer: i64,
+    /// Whether a later layer attends to the keys and values of this one.
+    is_kv_source: bool,
 }
 
-enum Projection {
-    Grouped(Box<GroupedProjection>),
-    Latent(Box<LatentProjection>),
+/// How queries, keys and values are computed.
+enum Qkv {
+    Grouped(Box<GroupedQkv>),
+    Latent(Box<LatentQkv>),
 }
 
-/// Groups of query heads share a key and value head (<https://arxiv.org/abs/2305.13245>).
-struct GroupedProjection {
-    /// Queries, and what of keys and values is projected.
-    query_key_value: Linear,
-    query_norm: Option<RmsNorm>,
-    key_norm: Option<RmsNorm>,
-    value_norm: Option<RmsNorm>,
-    query_heads: i64,
-    size: i64,
+/// Grouped-query attention: several query heads share a key and value head
+/// (<https://arxiv.org/abs/2305.13245>).
+struct GroupedQkv {
+    /// `q_proj`, `k_proj` and `v_proj` fused. Layers that use another layer's keys and values have
+    /// `q_proj` only; layers whose values are their keys have no `v_proj`.
+    qkv_proj: Linear,
+    q_norm: Option<RmsNorm>,
+    k_norm: Option<RmsNorm>,
+    v_norm: Option<RmsNorm>,
+    num_heads: i64,
+    head_dim: i64,
 }
 
-/// Keys and values that a later layer attends to as well, by their layer.
+/// Keys and values that later layers attend to as well, by the layer that computed them.
 pub(super) type SharedKeyValues = BTreeMap<i64, [Tensor; 2]>;
 
 impl Attention {
-    /// Reads the attention of `layer`, named `prefix`, such as `model.layers.0.self_attn`; `slot`
-    /// is its place in a cache.
+    /// Reads the attention of `layer` at `weights`, such as `model.layers.0.self_attn`. Its keys and
+    /// values are stored at `cache_layer` of the cache.
     pub(super) fn load(
         weights: &Weights,
         layer: i64,
-        slot: usize,
-        prefix: &str,
+        cache_layer: usize,
     ) -> Result<Self, ModelError> {
         let configuration = weights.configuration;
-        let heads = configuration.kv_heads(layer);
-        let query_heads = configuration.num_attention_heads;
-        // A configuration in which a layer has no source of keys is refused where it is read.
-        let source = configuration.kv_source_layer(layer).unwrap_or(layer);
-        let (projection, scale) = match &configuration.latent {
+        let num_heads = configuration.num_attention_heads;
+        let kv_heads = configuration.kv_heads(layer);
+        let (qkv, scale) = match &configuration.latent_attention {
             None => (
-                Projection::Grouped(Box::new(GroupedProjection::load(weights, layer, prefix)?)),
-                configuration.variations.attention_factor,
+                Qkv::Grouped(Box::new(GroupedQkv::load(weights, layer)?)),
+                configuration.variations.attention_scaling,
             ),
             Some(latent) => {
-                let factor = match configuration.rope_scaling {
-                    RopeScaling::Yarn(yarn) => yarn.logit_factor(),
+                let yarn_factor = match configuration.rope_scaling {
+                    RopeScaling::Yarn(yarn) => yarn.score_factor(),
                     _ => 1.0,
                 };
-                let projection = LatentProjection::load(weights, latent, prefix)?;
                 (
-                    Projection::Latent(Box::new(projection)),
-                    Some(factor / (heads.key_size as f64).sqrt()),
+                    Qkv::Latent(Box::new(LatentQkv::load(weights, latent)?)),
+                    Some(yarn_factor / (kv_heads.key_dim as f64).sqrt()),
                 )
             }
         };
-        let output = [(
-            "o_proj",
-            query_heads * heads.value_size,
-            configuration.hidden_size,
-        )];
-        let is_source =
+        let is_read_by =
             |later: i64| later != layer && configuration.kv_source_layer(later) == Some(layer);
         Ok(Self {
-            projection,
-            attend: Sdpa {
-                slot,
-                query_heads,
-                key_value_heads: heads.heads,
-                key_size: heads.key_size,
-                value_size: heads.value_size,
+            qkv,
+            sdpa: Sdpa {
+                cache_layer,
+                num_heads,
+                kv_heads,
                 scale,
                 softcap: configuration.variations.attn_logit_softcapping,
-                window: configuration.local(layer).map(|local| local.window),
+                sliding_window: configuration
+                    .sliding_attention(layer)
+                    .map(|sliding| sliding.sliding_window),
             },
-            source,
-            output: weights.linear(prefix, &output, configuration.attention_bias)?,
-            is_shared: (layer..configuration.num_hidden_layers).any(is_source),
+            o_proj: weights.linear(
+                "o_proj",
+                num_heads * kv_heads.value_dim,
+                configuration.hidden_size,
+                configuration.attention_bias,
+            )?,
+            // Reading the configuration has ensured that every layer has a source.
+            kv_source_layer: configuration.kv_source_layer(layer).unwrap_or(layer),
+            is_kv_source: (layer..configuration.num_hidden_layers).any(is_read_by),
         })
     }
 
     pub(super) fn linears(&self) -> Vec<&Linear> {
-        let mut linears = match &self.projection {
-            Projection::Grouped(grouped) => vec![&grouped.query_key_value],
-            Projection::Latent(latent) => latent.linears(),
+        let mut linears = match &self.qkv {
+            Qkv::Grouped(grouped) => vec![&grouped.qkv_proj],
+            Qkv::Latent(latent) => latent.linears(),
         };
-        linears.push(&self.output);
+        linears.push(&self.o_proj);
         linears
     }
 
-    /// The weights that belong to no linear map.
-    pub(super) fn norm_weights(&self) -> Vec<&Parameter> {
-        match &self.projection {
-            Projection::Grouped(grouped) => {
-                let norms = [&grouped.query_norm, &grouped.key_norm];
-                norms
-                    .into_iter()
-                    .flatten()
-                    .filter_map(RmsNorm::weight)
-                    .collect()
+    /// The weights outside the linear layers.
+    pub(super) fn parameters(&self) -> Vec<&Parameter> {
+        match &self.qkv {
+            Qkv::Grouped(grouped) => {
+                let norms = [&grouped.q_norm, &grouped.k_norm].into_iter().flatten();
+                norms.filter_map(RmsNorm::weight).collect()
             }
-            Projection::Latent(latent) => latent.norm_weights(),
+            Qkv::Latent(latent) => latent.parameters(),
         }
     }
 
-    /// `x`, and the result, are `[tokens, hidden]`.
+    /// `x` and the result are `[tokens, hidden]`.
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -135,88 +131,98 @@ impl Attention {
         pass: &mut ForwardPass,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let [queries, keys, values] = match &self.projection {
-            Projection::Grouped(grouped) => {
-                let earlier = shared.get(&self.source);
-                grouped.forward(x, earlier, rotation, adapters)?
+        // [tokens, heads, head_dim] each
+        let [queries, keys, values] = match &self.qkv {
+            Qkv::Grouped(grouped) => {
+                let source = shared.get(&self.kv_source_layer);
+                grouped.forward(x, source, rotation, adapters)?
             }
-            Projection::Latent(latent) => latent.forward(x, rotation, adapters)?,
+            Qkv::Latent(latent) => latent.forward(x, rotation, adapters)?,
         };
-        if self.is_shared {
-            let kept = [keys.shallow_clone(), values.shallow_clone()];
-            shared.insert(self.source, kept);
+        if self.is_kv_source {
+            let key_values = [keys.shallow_clone(), values.shallow_clone()];
+            shared.insert(self.kv_source_layer, key_values);
         }
-        // Shared keys and values are written to the cache again, as they are, by every layer that
-        // attends to them: no other layer has to know, and each stage has its own copy of them.
-        let attended = self.attend.forward(pass, &queries, &keys, &values)?;
-        self.output.forward_one(&attended, adapters)
+        // A layer that shares keys and values writes the same ones to the cache again. That keeps
+        // sharing out of the cache, and gives each pipeline stage a copy on its own device.
+        let attended = self.sdpa.forward(pass, &queries, &keys, &values)?;
+        self.o_proj.forward(&attended, adapters)
     }
 }
 
-impl GroupedProjection {
-    fn load(weights: &Weights, layer: i64, prefix: &str) -> Result<Self, ModelError> {
+impl GroupedQkv {
+    fn load(weights: &Weights, layer: i64) -> Result<Self, ModelError> {
         let configuration = weights.configuration;
-        let hidden = configuration.hidden_size;
-        let query_heads = configuration.num_attention_heads;
-        let heads = configuration.kv_heads(layer);
-        let size = heads.key_size;
-        let mut maps = vec![("q_proj", hidden, query_heads * size)];
+        let variations = &configuration.variations;
+        let num_heads = configuration.num_attention_heads;
+        let kv_heads = configuration.kv_heads(layer);
+        let head_dim = kv_heads.key_dim;
         let has_keys = configuration.kv_source_layer(layer) == Some(layer);
         let values_are_keys =
-            configuration.variations.attention_k_eq_v && configuration.local(layer).is_none();
+            variations.attention_k_eq_v && configuration.sliding_attention(layer).is_none();
+        let mut projections = vec![("q_proj", num_heads * head_dim)];
         if has_keys {
-            maps.push(("k_proj", hidden, heads.heads * size));
+            projections.push(("k_proj", kv_heads.count * head_dim));
         }
         if has_keys && !values_are_keys {
-            maps.push(("v_proj", hidden, heads.heads * size));
+            projections.push(("v_proj", kv_heads.count * head_dim));
         }
-        let norm = |name: &str, present: bool| match present && configuration.query_key_norm {
-            true => weights.norm(&format!("{prefix}.{name}"), size).map(Some),
-            false => Ok(None),
-        };
-        let normed_values = configuration.variations.value_norm && has_keys;
+        let qk_norm = |name: &str| weights.rms_norm(name, head_dim);
+        let has_norms = configuration.qk_norm;
         Ok(Self {
-            query_key_value: weights.linear(prefix, &maps, configuration.attention_bias)?,
-            query_norm: norm("q_norm", true)?,
-            key_norm: norm("k_norm", has_keys)?,
-            value_norm: normed_values.then(|| weights.plain_norm(size)),
-            query_heads,
-            size,
+            qkv_proj: weights.fused_linear(
+                &projections,
+                configuration.hidden_size,
+                configuration.attention_bias,
+            )?,
+            q_norm: has_norms.then(|| qk_norm("q_norm")).transpose()?,
+            k_norm: (has_norms && has_keys)
+                .then(|| qk_norm("k_norm"))
+                .transpose()?,
+            v_norm: (variations.v_norm && has_keys)
+                .then(|| weights.rms_norm_without_weight(head_dim)),
+            num_heads,
+            head_dim,
         })
     }
 
-    /// Queries, keys and values, each `[tokens, heads, size]`; `earlier` are those of the layer
-    /// from which this one takes its keys and values, if it has none of its own.
+    /// Queries, keys and values of `x`, `[tokens, hidden]`: `[tokens, heads, head_dim]` each.
+    ///
+    /// `source` are the keys and values of the layer that this one takes them from, if it has none
+    /// of its own.
     fn forward(
         &self,
         x: &Tensor,
-        earlier: Option<&[Tensor; 2]>,
+        source: Option<&[Tensor; 2]>,
         rotation: &Rotation,
         adapters: &Adapters,
     ) -> Result<[Tensor; 3], TchError> {
-        let projected = self.query_key_value.forward(x, adapters)?;
-        let heads = |tensor: &Tensor| tensor.f_view([tensor.size()[0], -1, self.size]);
+        let projected = self.qkv_proj.forward_fused(x, adapters)?;
+        let heads = |tensor: &Tensor| tensor.f_view([tensor.size()[0], -1, self.head_dim]);
         let normed = |norm: &Option<RmsNorm>, heads: Tensor| match norm {
             Some(norm) => norm.forward(&heads),
             None => Ok(heads),
         };
-        let queries = projected[0].f_view([-1, self.query_heads, self.size])?;
-        let queries = rotation.apply(&normed(&self.query_norm, queries)?)?;
-        let (keys, values) = match (projected.as_slice(), earlier) {
+        let queries = projected[0].f_view([-1, self.num_heads, self.head_dim])?;
+        let queries = rotation.apply(&normed(&self.q_norm, queries)?)?;
+        let (keys, values) = match (projected.as_slice(), source) {
             ([_, keys, values], _) => (heads(keys)?, heads(values)?),
             ([_, keys], _) => (heads(keys)?, heads(keys)?),
             (_, Some([keys, values])) => {
-                // They may be from another device.
-                let here = queries.device();
-                return Ok([queries, keys.f_to_device(here)?, values.f_to_device(here)?]);
+                // The source may be on the device of another pipeline stage.
+                let device = queries.device();
+                return Ok([
+                    queries,
+                    keys.f_to_device(device)?,
+                    values.f_to_device(device)?,
+                ]);
             }
             (_, None) => {
-                return Err(TchError::Shape(
-                    "no layer has left keys and values".to_owned(),
-                ));
+                let detail = "no earlier layer has computed the keys and values to share";
+                return Err(TchError::Shape(detail.to_owned()));
             }
         };
-        let keys = rotation.apply(&normed(&self.key_norm, keys)?)?;
-        Ok([queries, keys, normed(&self.value_norm, values)?])
+        let keys = rotation.apply(&normed(&self.k_norm, keys)?)?;
+        Ok([queries, keys, normed(&self.v_norm, values)?])
     }
 }

@@ -1,125 +1,133 @@
-//! One layer: attention, then the feed-forward block, each added to what came in.
+//! One decoder layer: attention, then the feed-forward block, each added to the residual stream.
 
 use tch::{TchError, Tensor};
 
-use super::ForwardPass;
 use super::attention::{Attention, SharedKeyValues};
-use super::decoder::Rotations;
 use super::feed_forward::FeedForward;
+use super::forward_pass::ForwardPass;
 use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
-use super::per_layer_input::PerLayerGate;
+use super::per_layer_input::PerLayerInputGate;
+use super::rope::Rotations;
 use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::Adapters;
 
-/// `x += attention(norm(x))`, then `x += mlp(norm(x))`.
-pub(super) struct Layer {
-    attention_norm: RmsNorm,
-    attention: Attention,
-    /// Of what attention gives (Gemma).
-    after_attention: Option<RmsNorm>,
-    mlp_norm: RmsNorm,
+/// `x += self_attn(norm(x))`, then `x += mlp(norm(x))`.
+pub(super) struct DecoderLayer {
+    input_layernorm: RmsNorm,
+    self_attn: Attention,
+    /// Of the output of attention: `post_attention_layernorm` in Gemma.
+    post_attention_norm: Option<RmsNorm>,
+    /// Of the input of the MLP: `post_attention_layernorm` in Llama, `pre_feedforward_layernorm` in
+    /// Gemma.
+    pre_mlp_norm: RmsNorm,
     mlp: FeedForward,
-    /// Of what the MLP gives (Gemma).
-    after_mlp: Option<RmsNorm>,
-    /// Adds the layer's own embedding of the tokens (Gemma 4).
-    per_layer: Option<PerLayerGate>,
-    /// Factor of the output: `[1]` (Gemma 4).
-    scalar: Option<Parameter>,
-    is_local: bool,
+    /// Of the output of the MLP: `post_feedforward_layernorm` in Gemma.
+    post_mlp_norm: Option<RmsNorm>,
+    /// Adds the layer's part of the second embedding (Gemma 4).
+    per_layer_input_gate: Option<PerLayerInputGate>,
+    /// Factor of the layer's output: `[1]` (Gemma 4).
+    layer_scalar: Option<Parameter>,
+    is_sliding: bool,
 }
 
-impl Layer {
-    /// Reads `layer`, whose keys and values are in this slot of a cache.
-    pub(super) fn load(weights: &Weights, layer: i64, slot: usize) -> Result<Self, ModelError> {
-        let prefix = format!("model.layers.{layer}");
-        let (hidden, variations) = (
-            weights.configuration.hidden_size,
-            &weights.configuration.variations,
-        );
-        let norm = |name: &str| weights.norm(&format!("{prefix}.{name}"), hidden);
-        let attention = format!("{prefix}.self_attn");
-        // Llama names the norm before the MLP after what precedes it.
-        let (after_attention, before_mlp, after_mlp) = match variations.sandwich_norms {
-            false => (None, "post_attention_layernorm", None),
-            true => (
+impl DecoderLayer {
+    /// Reads `layer`, whose weights are at `weights`, such as `model.layers.0`. Its keys and values
+    /// are stored at `cache_layer` of the cache.
+    pub(super) fn load(
+        weights: &Weights,
+        layer: i64,
+        cache_layer: usize,
+    ) -> Result<Self, ModelError> {
+        let configuration = weights.configuration;
+        let variations = &configuration.variations;
+        let norm = |name: &str| weights.rms_norm(name, configuration.hidden_size);
+        let (post_attention_norm, pre_mlp_norm, post_mlp_norm) = if variations.sandwich_norms {
+            (
                 Some(norm("post_attention_layernorm")?),
-                "pre_feedforward_layernorm",
+                norm("pre_feedforward_layernorm")?,
                 Some(norm("post_feedforward_layernorm")?),
-            ),
+            )
+        } else {
+            (None, norm("post_attention_layernorm")?, None)
         };
         Ok(Self {
-            attention_norm: norm("input_layernorm")?,
-            attention: Attention::load(weights, layer, slot, &attention)?,
-            after_attention,
-            mlp_norm: norm(before_mlp)?,
-            mlp: FeedForward::load(weights, layer, &prefix)?,
-            after_mlp,
-            per_layer: match variations.per_layer_input {
-                Some(shape) => Some(PerLayerGate::load(weights, shape.size, &prefix)?),
+            input_layernorm: norm("input_layernorm")?,
+            self_attn: Attention::load(&weights.pp("self_attn"), layer, cache_layer)?,
+            post_attention_norm,
+            pre_mlp_norm,
+            mlp: FeedForward::load(weights, layer)?,
+            post_mlp_norm,
+            per_layer_input_gate: match variations.per_layer_input {
+                Some(shape) => Some(PerLayerInputGate::load(weights, shape)?),
                 None => None,
             },
-            scalar: match variations.layer_scalar {
-                true => Some(weights.weight(&format!("{prefix}.layer_scalar"), &[1])?),
-                false => None,
-            },
-            is_local: weights.configuration.local(layer).is_some(),
+            layer_scalar: variations
+                .layer_scalar
+                .then(|| weights.parameter("layer_scalar", &[1]))
+                .transpose()?,
+            is_sliding: configuration.sliding_attention(layer).is_some(),
         })
     }
 
     pub(super) fn linears(&self) -> Vec<&Linear> {
-        let mut linears = self.attention.linears();
+        let mut linears = self.self_attn.linears();
         linears.extend(self.mlp.linears());
-        linears.extend(self.per_layer.iter().flat_map(PerLayerGate::linears));
+        let gates = self.per_layer_input_gate.iter();
+        linears.extend(gates.flat_map(PerLayerInputGate::linears));
         linears
     }
 
-    /// The weights that belong to no linear map.
-    pub(super) fn other_weights(&self) -> Vec<&Parameter> {
+    /// The weights outside the linear layers.
+    pub(super) fn parameters(&self) -> Vec<&Parameter> {
+        let gate = self.per_layer_input_gate.as_ref();
         let norms = [
-            Some(&self.attention_norm),
-            self.after_attention.as_ref(),
-            Some(&self.mlp_norm),
-            self.after_mlp.as_ref(),
-            self.per_layer.as_ref().map(PerLayerGate::norm),
+            Some(&self.input_layernorm),
+            self.post_attention_norm.as_ref(),
+            Some(&self.pre_mlp_norm),
+            self.post_mlp_norm.as_ref(),
+            gate.map(PerLayerInputGate::norm),
         ];
         let norms = norms.into_iter().flatten().filter_map(RmsNorm::weight);
-        let mut weights: Vec<&Parameter> = norms.chain(&self.scalar).collect();
-        weights.extend(self.attention.norm_weights());
-        weights.extend(self.mlp.other_weights());
-        weights
+        let mut parameters: Vec<&Parameter> = norms.chain(&self.layer_scalar).collect();
+        parameters.extend(self.self_attn.parameters());
+        parameters.extend(self.mlp.parameters());
+        parameters
     }
 
-    /// `x`, and the result, are `[tokens, hidden]`; `own` is the layer's own embedding of the
-    /// tokens, `[tokens, size]`, in models that have one.
+    /// `x` and the result are `[tokens, hidden]`; `per_layer_input` is the layer's part of the second
+    /// embedding, `[tokens, size]`, in models that have one.
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        own: Option<&Tensor>,
+        per_layer_input: Option<&Tensor>,
         rotations: &Rotations,
         shared: &mut SharedKeyValues,
         pass: &mut ForwardPass,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let after = |norm: &Option<RmsNorm>, added: Tensor| match norm {
-            Some(norm) => norm.forward(&added),
-            None => Ok(added),
+        let normed = |norm: &Option<RmsNorm>, output: Tensor| match norm {
+            Some(norm) => norm.forward(&output),
+            None => Ok(output),
         };
-        let rotation = rotations.of(self.is_local);
-        let normed = self.attention_norm.forward(x)?;
-        let attended = self
-            .attention
-            .forward(&normed, rotation, shared, pass, adapters)?;
-        let x = x.f_add(&after(&self.after_attention, attended)?)?;
-        let normed = self.mlp_norm.forward(&x)?;
-        let computed = self.mlp.forward(&x, &normed, adapters)?;
-        let mut x = x.f_add(&after(&self.after_mlp, computed)?)?;
-        if let (Some(gate), Some(own)) = (&self.per_layer, own) {
-            x = x.f_add(&gate.forward(&x, own, adapters)?)?;
+        let rotation = rotations.of_layer(self.is_sliding);
+        let attended = self.self_attn.forward(
+            &self.input_layernorm.forward(x)?,
+            rotation,
+            shared,
+            pass,
+            adapters,
+        )?;
+        let x = x.f_add(&normed(&self.post_attention_norm, attended)?)?;
+        let mlp_input = self.pre_mlp_norm.forward(&x)?;
+        let computed = self.mlp.forward(&x, &mlp_input, adapters)?;
+        let mut x = x.f_add(&normed(&self.post_mlp_norm, computed)?)?;
+        if let (Some(gate), Some(input)) = (&self.per_layer_input_gate, per_layer_input) {
+            x = x.f_add(&gate.forward(&x, input, adapters)?)?;
         }
-        match &self.scalar {
+        match &self.layer_scalar {
             Some(scalar) => x.f_mul(scalar),
             None => Ok(x),
         }

@@ -1,63 +1,58 @@
-//! What follows attention in a layer: one MLP, experts, or both.
+//! The block after attention: an MLP, a mixture of experts, or both.
 
 use tch::{TchError, Tensor};
 
 use super::linear::Linear;
 use super::mlp::Mlp;
-use super::moe::Experts;
+use super::moe::SparseMoe;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
 use super::weights::Weights;
 use crate::ModelError;
 use crate::adapter::Adapters;
 
+/// The feed-forward block of a layer.
 pub(super) enum FeedForward {
     Mlp(Mlp),
-    Experts(Box<Experts>),
-    Both(Box<Both>),
+    Moe(Box<SparseMoe>),
+    MlpAndMoe(Box<MlpAndMoe>),
 }
 
-/// An MLP and experts side by side, each with norms of its own (Gemma 4).
-pub(super) struct Both {
+/// An MLP and experts side by side, each with norms of its own (`Gemma4TextDecoderLayer`).
+pub(super) struct MlpAndMoe {
     mlp: Mlp,
-    after_mlp: RmsNorm,
-    before_experts: RmsNorm,
-    experts: Experts,
-    after_experts: RmsNorm,
+    post_feedforward_layernorm_1: RmsNorm,
+    pre_feedforward_layernorm_2: RmsNorm,
+    moe: SparseMoe,
+    post_feedforward_layernorm_2: RmsNorm,
 }
 
 impl FeedForward {
-    /// Reads the block of `layer`, which is named `prefix`, such as `model.layers.0`.
-    pub(super) fn load(weights: &Weights, layer: i64, prefix: &str) -> Result<Self, ModelError> {
+    /// Reads the block of `layer`, whose weights are at `weights`, such as `model.layers.0`.
+    pub(super) fn load(weights: &Weights, layer: i64) -> Result<Self, ModelError> {
         let configuration = weights.configuration;
-        let experts = configuration.experts.as_ref();
-        let experts = experts.filter(|experts| experts.layers.contains(&layer));
         let mlp = || {
-            let shares = configuration.kv_source_layer(layer) != Some(layer);
-            let width = match configuration.variations.use_double_wide_mlp && shares {
-                true => 2 * configuration.intermediate_size,
-                false => configuration.intermediate_size,
-            };
-            Mlp::load(weights, &format!("{prefix}.mlp"), width)
+            let shares_kv = configuration.kv_source_layer(layer) != Some(layer);
+            let is_double = configuration.variations.use_double_wide_mlp && shares_kv;
+            let factor = if is_double { 2 } else { 1 };
+            Mlp::load(&weights.pp("mlp"), factor * configuration.intermediate_size)
         };
-        match experts {
+        let moe = configuration.moe.as_ref();
+        match moe.filter(|moe| moe.layers.contains(&layer)) {
             None => Ok(Self::Mlp(mlp()?)),
-            Some(shape) if shape.beside_mlp => {
-                let norm = |name: &str| {
-                    let name = format!("{prefix}.{name}");
-                    weights.norm(&name, configuration.hidden_size)
-                };
-                Ok(Self::Both(Box::new(Both {
+            Some(moe) if moe.beside_mlp => {
+                let norm = |name: &str| weights.rms_norm(name, configuration.hidden_size);
+                Ok(Self::MlpAndMoe(Box::new(MlpAndMoe {
                     mlp: mlp()?,
-                    after_mlp: norm("post_feedforward_layernorm_1")?,
-                    before_experts: norm("pre_feedforward_layernorm_2")?,
-                    experts: Experts::load_stacked(weights, shape, prefix)?,
-                    after_experts: norm("post_feedforward_layernorm_2")?,
+                    post_feedforward_layernorm_1: norm("post_feedforward_layernorm_1")?,
+                    pre_feedforward_layernorm_2: norm("pre_feedforward_layernorm_2")?,
+                    moe: SparseMoe::load_stacked(weights, moe)?,
+                    post_feedforward_layernorm_2: norm("post_feedforward_layernorm_2")?,
                 })))
             }
-            Some(shape) => {
-                let experts = Experts::load(weights, shape, &format!("{prefix}.mlp"))?;
-                Ok(Self::Experts(Box::new(experts)))
+            Some(moe) => {
+                let moe = SparseMoe::load(&weights.pp("mlp"), moe)?;
+                Ok(Self::Moe(Box::new(moe)))
             }
         }
     }
@@ -65,24 +60,28 @@ impl FeedForward {
     pub(super) fn linears(&self) -> Vec<&Linear> {
         match self {
             Self::Mlp(mlp) => mlp.linears().to_vec(),
-            Self::Experts(experts) => experts.linears(),
-            Self::Both(both) => {
+            Self::Moe(moe) => moe.linears(),
+            Self::MlpAndMoe(both) => {
                 let mut linears = both.mlp.linears().to_vec();
-                linears.extend(both.experts.linears());
+                linears.extend(both.moe.linears());
                 linears
             }
         }
     }
 
-    /// The weights that belong to no linear map.
-    pub(super) fn other_weights(&self) -> Vec<&Parameter> {
+    /// The weights outside the linear layers.
+    pub(super) fn parameters(&self) -> Vec<&Parameter> {
         match self {
             Self::Mlp(_) => vec![],
-            Self::Experts(experts) => experts.router_weights(),
-            Self::Both(both) => {
-                let norms = [&both.after_mlp, &both.before_experts, &both.after_experts];
+            Self::Moe(moe) => moe.parameters(),
+            Self::MlpAndMoe(both) => {
+                let norms = [
+                    &both.post_feedforward_layernorm_1,
+                    &both.pre_feedforward_layernorm_2,
+                    &both.post_feedforward_layernorm_2,
+                ];
                 let norms = norms.into_iter().filter_map(RmsNorm::weight);
-                norms.chain(both.experts.router_weights()).collect()
+                norms.chain(both.moe.parameters()).collect()
             }
         }
     }
@@ -96,15 +95,15 @@ impl FeedForward {
     ) -> Result<Tensor, TchError> {
         match self {
             Self::Mlp(mlp) => mlp.forward(normed, adapters),
-            Self::Experts(experts) => experts.forward(normed, normed, adapters),
-            Self::Both(both) => {
+            Self::Moe(moe) => moe.forward(normed, normed, adapters),
+            Self::MlpAndMoe(both) => {
                 let dense = both.mlp.forward(normed, adapters)?;
-                let input = both.before_experts.forward(x)?;
-                // The router has a norm of its own.
-                let sparse = both.experts.forward(&input, x, adapters)?;
-                both.after_mlp
+                let moe_input = both.pre_feedforward_layernorm_2.forward(x)?;
+                // The router normalises `x` itself.
+                let sparse = both.moe.forward(&moe_input, x, adapters)?;
+                both.post_feedforward_layernorm_1
                     .forward(&dense)?
-                    .f_add(&both.after_experts.forward(&sparse)?)
+                    .f_add(&both.post_feedforward_layernorm_2.forward(&sparse)?)
             }
         }
     }

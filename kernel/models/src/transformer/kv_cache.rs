@@ -1,258 +1,275 @@
-//! Keys and values of the rows that are being generated.
+//! Keys and values of the sequences that are being generated.
 //!
-//! A row has room for 256 tokens, or 512, or 1024, and so on; the rows of one size lie together in
-//! one slab, and a row that is full moves to the next slab. So a short row neither takes the memory
-//! of the longest nor is attended over its length, while attention stays one call for each slab.
-//! Memory is taken as rows come and never beyond a limit.
+//! Each sequence has a row with room for 256, 512, 1024, ... tokens. Rows of one capacity lie
+//! together in a bucket, and a full row moves to the bucket of the next capacity. A short sequence
+//! therefore neither takes the memory of the longest one nor is attended to over its length, while
+//! attention remains one call per bucket. Memory is allocated as rows are added, up to a limit.
+
+use std::sync::Arc;
 
 use tch::TchError;
 
-use super::kv_bucket::{Bucket, CacheLayer, Layout};
+use super::kv_bucket::{Bucket, CacheLayer};
 
 /// Tokens that fit into the shortest rows.
-const SHORTEST: usize = 256;
+const MIN_ROW_CAPACITY: usize = 256;
 
-/// One row for each response in progress, known by its owner's number.
+/// The key-value cache. The caller identifies a sequence by a number.
 pub(crate) struct KvCache {
-    layout: Layout,
-    /// Shortest rows first.
-    pub(super) slabs: Vec<Bucket>,
-    /// Bytes that may be allocated.
-    limit: u64,
+    layers: Arc<[CacheLayer]>,
+    /// In ascending order of capacity.
+    pub(super) buckets: Vec<Bucket>,
+    limit_bytes: u64,
 }
 
-/// Why there is no room in the cache.
+/// Why the cache cannot hold more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CacheError {
     /// The limit of the cache is reached.
     #[error("the cache may take {limit} bytes, {needed} are needed")]
     Full { needed: u64, limit: u64 },
-    /// libtorch refused, perhaps because the device's memory is full.
+    /// libtorch failed, perhaps because the device's memory is full.
     #[error(transparent)]
     Torch(#[from] TchError),
 }
 
-/// Where a row is.
+/// The indices of a row's bucket and of the row in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RowLocation {
-    pub(super) slab: usize,
+    pub(super) bucket: usize,
     pub(super) row: usize,
 }
 
 impl KvCache {
-    /// An empty cache that takes at most `limit` bytes.
-    pub(crate) fn new(slots: &[CacheLayer], limit: u64) -> Self {
+    /// An empty cache that takes at most `limit_bytes`.
+    pub(crate) fn new(layers: &[CacheLayer], limit_bytes: u64) -> Self {
         Self {
-            layout: Layout::new(slots),
-            slabs: vec![],
-            limit,
+            layers: layers.into(),
+            buckets: vec![],
+            limit_bytes,
         }
     }
 
-    /// Tokens for which a row that must hold `tokens` has room.
+    /// Tokens that fit into the row of a sequence of `tokens` tokens.
     pub(crate) fn row_capacity(tokens: usize) -> usize {
-        tokens.max(SHORTEST).next_power_of_two()
+        tokens.max(MIN_ROW_CAPACITY).next_power_of_two()
     }
 
-    /// Bytes of one token of one row.
+    /// Bytes of one token of one sequence, in all layers.
     pub(crate) fn bytes_per_token(&self) -> u64 {
-        self.layout.bytes_per_token()
+        self.layers.iter().map(CacheLayer::bytes_per_token).sum()
     }
 
-    /// Bytes that the rows may take together.
+    /// Bytes that all rows together may take.
     pub(crate) fn limit_bytes(&self) -> u64 {
-        self.limit
+        self.limit_bytes
     }
 
-    /// The owners of all rows, in the order in which a step takes them.
+    /// All sequences, in the order in which [`decode`](super::Transformer::decode) takes their
+    /// tokens.
     pub(crate) fn sequences(&self) -> impl Iterator<Item = usize> {
-        self.slabs
-            .iter()
-            .flat_map(|slab| slab.owners.iter().copied())
+        let buckets = self.buckets.iter();
+        buckets.flat_map(|bucket| bucket.sequences.iter().copied())
     }
 
-    /// Tokens in a row, if there is such a row.
-    pub(crate) fn length(&self, owner: usize) -> Option<usize> {
-        let place = self.place(owner)?;
-        Some(self.slabs[place.slab].lengths[place.row] as usize)
+    /// Tokens in the row of a sequence; none if it has no row.
+    pub(crate) fn length(&self, sequence: usize) -> Option<usize> {
+        let RowLocation { bucket, row } = self.locate(sequence)?;
+        Some(self.buckets[bucket].lengths[row] as usize)
     }
 
-    /// Makes an empty row with room for `tokens`.
-    pub(crate) fn insert(&mut self, owner: usize, tokens: usize) -> Result<(), CacheError> {
-        let slab = self.reserve(Self::row_capacity(tokens) as i64, 1)?;
-        self.slabs[slab].push(owner);
+    /// Adds an empty row with room for `tokens`.
+    pub(crate) fn insert(&mut self, sequence: usize, tokens: usize) -> Result<(), CacheError> {
+        let bucket = self.reserve(Self::row_capacity(tokens) as i64, 1)?;
+        self.buckets[bucket].push(sequence);
         Ok(())
     }
 
-    /// Makes a row with room for `tokens` that begins with the first `shared` of another row.
+    /// Adds a row with room for `tokens` that begins with the first `prefix` tokens of the sequence
+    /// `source`.
     pub(crate) fn fork(
         &mut self,
-        from: usize,
-        owner: usize,
-        shared: usize,
+        source: usize,
+        sequence: usize,
+        prefix: usize,
         tokens: usize,
     ) -> Result<(), CacheError> {
-        self.insert(owner, tokens)?;
-        if let (Some(source), Some(to)) = (self.place(from), self.place(owner)) {
-            self.copy(source, to.slab, shared as i64)?;
+        self.insert(sequence, tokens)?;
+        if let (Some(from), Some(to)) = (self.locate(source), self.locate(sequence)) {
+            self.copy(from, to.bucket, prefix as i64)?;
         }
         Ok(())
     }
 
-    /// Gives a row with room for exactly as much as `tokens` need to another owner, who goes on
-    /// after the first `shared`; whether there is such a row.
+    /// Gives the row of the sequence `source` to another sequence, which keeps the first `prefix`
+    /// tokens. Returns whether there is such a row with exactly the capacity that `tokens` need.
     pub(crate) fn reuse(
         &mut self,
-        from: usize,
-        owner: usize,
-        shared: usize,
+        source: usize,
+        sequence: usize,
+        prefix: usize,
         tokens: usize,
     ) -> bool {
-        let Some(RowLocation { slab, row }) = self.place(from) else {
+        let Some(RowLocation { bucket, row }) = self.locate(source) else {
             return false;
         };
-        let slab = &mut self.slabs[slab];
-        if slab.capacity as usize != Self::row_capacity(tokens) {
+        let bucket = &mut self.buckets[bucket];
+        if bucket.capacity as usize != Self::row_capacity(tokens) {
             return false;
         }
-        slab.owners[row] = owner;
-        slab.lengths[row] = shared as i64;
+        bucket.sequences[row] = sequence;
+        bucket.lengths[row] = prefix as i64;
         true
     }
 
-    /// Forgets what a row has beyond `length` tokens, if it is there.
-    pub(crate) fn truncate(&mut self, owner: usize, length: usize) {
-        if let Some(RowLocation { slab, row }) = self.place(owner) {
-            let present = &mut self.slabs[slab].lengths[row];
+    /// Drops the tokens of a row beyond the first `length`, if the sequence has a row.
+    pub(crate) fn truncate(&mut self, sequence: usize, length: usize) {
+        if let Some(RowLocation { bucket, row }) = self.locate(sequence) {
+            let present = &mut self.buckets[bucket].lengths[row];
             *present = (*present).min(length as i64);
         }
     }
 
-    /// Removes all rows and gives their memory back.
+    /// Removes all rows and frees their memory.
     pub(crate) fn clear(&mut self) {
-        self.slabs.clear();
+        self.buckets.clear();
     }
 
-    /// Removes a row, if it is there.
-    pub(crate) fn remove(&mut self, owner: usize) -> Result<(), TchError> {
-        if let Some(place) = self.place(owner) {
-            self.slabs[place.slab].swap_remove(place.row)?;
-            self.slabs.retain(|slab| !slab.owners.is_empty());
+    /// Removes the row of a sequence, if it has one.
+    pub(crate) fn remove(&mut self, sequence: usize) -> Result<(), TchError> {
+        if let Some(RowLocation { bucket, row }) = self.locate(sequence) {
+            self.buckets[bucket].swap_remove(row)?;
+            self.drop_empty_buckets();
         }
         Ok(())
     }
 
-    /// Moves full rows to longer ones, so that every row has room for one more token.
+    /// Moves full rows to the bucket of the next capacity, so that every row has room for one more
+    /// token.
     pub(crate) fn grow_full_rows(&mut self) -> Result<(), CacheError> {
-        // A reservation that failed leaves an empty slab.
-        self.slabs.retain(|slab| !slab.owners.is_empty());
-        let capacities: Vec<i64> = self.slabs.iter().map(|slab| slab.capacity).collect();
+        // A reservation that failed leaves an empty bucket.
+        self.drop_empty_buckets();
+        let capacities: Vec<i64> = self.buckets.iter().map(|bucket| bucket.capacity).collect();
         for capacity in capacities {
-            let full: Vec<usize> = match self.slabs.iter().find(|s| s.capacity == capacity) {
+            let bucket = self
+                .buckets
+                .iter()
+                .find(|bucket| bucket.capacity == capacity);
+            let full: Vec<usize> = match bucket {
                 None => continue,
-                Some(slab) => std::iter::zip(&slab.owners, &slab.lengths)
+                Some(bucket) => std::iter::zip(&bucket.sequences, &bucket.lengths)
                     .filter(|&(_, &length)| length == capacity)
-                    .map(|(&owner, _)| owner)
+                    .map(|(&sequence, _)| sequence)
                     .collect(),
             };
             if full.is_empty() {
                 continue;
             }
             self.reserve(capacity * 2, full.len() as i64)?;
-            for owner in full {
-                // Both slabs may have moved in the list since the last row.
-                let to = self.reserve(capacity * 2, 1)?;
-                let Some(from) = self.place(owner) else {
+            for sequence in full {
+                // Both buckets may have another index than for the row before.
+                let target = self.reserve(capacity * 2, 1)?;
+                let Some(from) = self.locate(sequence) else {
                     continue;
                 };
-                self.slabs[to].push(owner);
-                let copied = self.copy(from, to, capacity);
+                self.buckets[target].push(sequence);
+                let copied = self.copy(from, target, capacity);
                 if copied.is_err() {
-                    self.slabs[to].owners.pop();
-                    self.slabs[to].lengths.pop();
+                    self.buckets[target].sequences.pop();
+                    self.buckets[target].lengths.pop();
                 }
                 copied?;
-                self.slabs[from.slab].swap_remove(from.row)?;
+                self.buckets[from.bucket].swap_remove(from.row)?;
             }
-            self.slabs.retain(|slab| !slab.owners.is_empty());
+            self.drop_empty_buckets();
         }
         Ok(())
     }
 
-    /// Where the row of `owner` is; of several, the one in the shortest slab.
-    pub(super) fn place(&self, owner: usize) -> Option<RowLocation> {
-        self.slabs.iter().enumerate().find_map(|(slab, rows)| {
-            let row = rows.owners.iter().position(|&other| other == owner)?;
-            Some(RowLocation { slab, row })
+    /// Where the row of a sequence is. While a row moves it is in two buckets; this is the one of
+    /// smaller capacity.
+    pub(super) fn locate(&self, sequence: usize) -> Option<RowLocation> {
+        let mut buckets = self.buckets.iter().enumerate();
+        buckets.find_map(|(index, bucket)| {
+            let mut sequences = bucket.sequences.iter();
+            let row = sequences.position(|&other| other == sequence)?;
+            Some(RowLocation { bucket: index, row })
         })
     }
 
-    /// Sees to memory for `more` rows of this capacity; returns the index of their slab.
+    /// Allocates memory for `more` rows of this capacity and returns the index of their bucket.
     fn reserve(&mut self, capacity: i64, more: i64) -> Result<usize, CacheError> {
         let found = self
-            .slabs
-            .binary_search_by_key(&capacity, |slab| slab.capacity);
+            .buckets
+            .binary_search_by_key(&capacity, |bucket| bucket.capacity);
         let index = match found {
             Ok(index) => index,
             Err(index) => {
-                self.slabs
-                    .insert(index, Bucket::new(self.layout.clone(), capacity)?);
+                let bucket = Bucket::new(self.layers.clone(), capacity)?;
+                self.buckets.insert(index, bucket);
                 index
             }
         };
-        let slab = &self.slabs[index];
-        let (allocated, needed) = (slab.allocated(), slab.owners.len() as i64 + more);
+        let bucket = &self.buckets[index];
+        let (allocated, needed) = (
+            bucket.allocated_rows(),
+            bucket.sequences.len() as i64 + more,
+        );
         if needed <= allocated {
             return Ok(index);
         }
-        // Growth is geometric where there is room for it.
-        let generous = needed.max(allocated * 2);
-        if self.bytes_with(index, generous) <= self.limit {
-            self.slabs[index].allocate(generous)?;
+        // Doubling keeps the cost of copying constant per row.
+        let doubled = needed.max(allocated * 2);
+        if self.bytes_with(index, doubled) <= self.limit_bytes {
+            self.buckets[index].reallocate(doubled)?;
             return Ok(index);
         }
-        if self.bytes_with(index, needed) > self.limit {
-            for slab in &mut self.slabs {
-                slab.allocate(slab.owners.len() as i64)?;
+        if self.bytes_with(index, needed) > self.limit_bytes {
+            for bucket in &mut self.buckets {
+                bucket.reallocate(bucket.sequences.len() as i64)?;
             }
         }
         let bytes = self.bytes_with(index, needed);
-        if bytes > self.limit {
-            let limit = self.limit;
+        if bytes > self.limit_bytes {
             return Err(CacheError::Full {
                 needed: bytes,
-                limit,
+                limit: self.limit_bytes,
             });
         }
-        self.slabs[index].allocate(needed)?;
+        self.buckets[index].reallocate(needed)?;
         Ok(index)
     }
 
-    /// Bytes of all slabs if that at `index` had memory for `rows` rows.
+    /// Bytes of all buckets if the one at `index` had memory for `rows` rows.
     fn bytes_with(&self, index: usize, rows: i64) -> u64 {
-        let slabs = self.slabs.iter().enumerate();
-        let bytes = slabs.map(|(other, slab)| {
+        let buckets = self.buckets.iter().enumerate();
+        let bytes = buckets.map(|(other, bucket)| {
             let rows = if other == index {
                 rows
             } else {
-                slab.allocated()
+                bucket.allocated_rows()
             };
-            rows as u64 * slab.row_bytes()
+            rows as u64 * bucket.bytes_per_row()
         });
         bytes.sum()
     }
 
-    /// Copies the beginning of a row to the last row of the slab `to`.
-    fn copy(&mut self, from: RowLocation, to: usize, length: i64) -> Result<(), TchError> {
-        if from.slab == to {
-            return self.slabs[to].copy_to_last(None, from.row, length);
+    /// Copies the first `length` tokens of a row to the last row of the bucket `target`.
+    fn copy(&mut self, from: RowLocation, target: usize, length: i64) -> Result<(), TchError> {
+        if from.bucket == target {
+            return self.buckets[target].copy_to_last(None, from.row, length);
         }
-        let (shorter, longer) = self.slabs.split_at_mut(from.slab.max(to));
-        let (source, target) = match from.slab < to {
-            true => (&shorter[from.slab], &mut longer[0]),
-            false => (&longer[0], &mut shorter[to]),
+        let (low, high) = self.buckets.split_at_mut(from.bucket.max(target));
+        let (source, target) = if from.bucket < target {
+            (&low[from.bucket], &mut high[0])
+        } else {
+            (&high[0], &mut low[target])
         };
         target.copy_to_last(Some(source), from.row, length)
+    }
+
+    fn drop_empty_buckets(&mut self) {
+        self.buckets.retain(|bucket| !bucket.sequences.is_empty());
     }
 }
 
@@ -265,44 +282,47 @@ mod tests {
     const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
     fn cache(limit: u64) -> KvCache {
-        let heads = KvHeads {
-            heads: 2,
-            key_size: 8,
-            value_size: 8,
+        let kv_heads = KvHeads {
+            count: 2,
+            key_dim: 8,
+            value_dim: 8,
         };
         let (kind, device) = OPTIONS;
-        let slot = CacheLayer {
-            heads,
+        let layer = CacheLayer {
+            kv_heads,
             kind,
             device,
         };
-        KvCache::new(&[slot; 2], limit)
+        KvCache::new(&[layer; 2], limit)
     }
 
-    /// Bytes of a row for 256 tokens: 2 layers, 2 heads, 8 numbers of key and of value.
-    const ROW: u64 = 256 * 2 * 2 * (8 + 8) * 4;
+    /// Bytes of a row for 256 tokens: 2 layers, 2 heads, 8 elements each of key and value.
+    const ROW_BYTES: u64 = 256 * 2 * 2 * (8 + 8) * 4;
 
-    /// Writes `value` as all keys and values of a row of `length` tokens.
-    fn fill(cache: &mut KvCache, owner: usize, length: i64, value: f64) {
-        let RowLocation { slab, row } = cache.place(owner).unwrap();
-        let sequence = Tensor::full([2, length, 8], value, OPTIONS);
+    /// Makes the row of a sequence `length` tokens long, with `value` as all keys and values.
+    fn fill(cache: &mut KvCache, sequence: usize, length: i64, value: f64) {
+        let RowLocation { bucket, row } = cache.locate(sequence).unwrap();
+        let tokens = Tensor::full([2, length, 8], value, OPTIONS);
         for layer in 0..2 {
-            cache.slabs[slab]
-                .write(layer, row, 0, [&sequence, &sequence])
+            cache.buckets[bucket]
+                .write(layer, row, 0, [&tokens, &tokens])
                 .unwrap();
         }
-        cache.slabs[slab].lengths[row] = length;
+        cache.buckets[bucket].lengths[row] = length;
     }
 
-    /// Asserts that the row has `length` tokens, all of `value`.
-    fn assert_row(cache: &KvCache, owner: usize, length: usize, value: f64) {
-        assert_eq!(cache.length(owner), Some(length));
-        let RowLocation { slab, row } = cache.place(owner).unwrap();
+    /// Asserts that the row of a sequence holds `length` tokens, all equal to `value`.
+    fn assert_row(cache: &KvCache, sequence: usize, length: usize, value: f64) {
+        assert_eq!(cache.length(sequence), Some(length));
+        let RowLocation { bucket, row } = cache.locate(sequence).unwrap();
         for layer in 0..2 {
-            for tensor in cache.slabs[slab].read(layer, row, length as i64).unwrap() {
+            for tensor in cache.buckets[bucket]
+                .read(layer, row, length as i64)
+                .unwrap()
+            {
                 assert!(
                     bool::try_from(tensor.eq(value).all()).unwrap(),
-                    "row of {owner}"
+                    "row of sequence {sequence}"
                 );
             }
         }
@@ -312,8 +332,8 @@ mod tests {
         cache.bytes_with(usize::MAX, 0)
     }
 
-    /// What an allocator gives for memory that held something else before.
-    fn leave_nans_behind(size: [i64; 4]) {
+    /// Fills memory with NaN and frees it, so that the allocator hands it out again.
+    fn free_memory_full_of_nan(size: [i64; 4]) {
         let tensors: Vec<Tensor> = (0..8)
             .map(|_| Tensor::full(size, f64::NAN, OPTIONS))
             .collect();
@@ -321,28 +341,28 @@ mod tests {
     }
 
     #[test]
-    fn memory_beyond_the_end_of_a_row_is_finite_also_after_growing() {
+    fn memory_beyond_the_end_of_a_row_is_finite_even_after_growing() {
         let finite = |cache: &KvCache| {
-            let mut tensors = cache.slabs.iter().flat_map(Bucket::tensors);
+            let mut tensors = cache.buckets.iter().flat_map(Bucket::tensors);
             tensors.all(|tensor| bool::try_from(tensor.isfinite().all()).unwrap())
         };
-        leave_nans_behind([1, 2, 256, 8]);
+        free_memory_full_of_nan([1, 2, 256, 8]);
         let mut cache = cache(u64::MAX);
         cache.insert(7, 3).unwrap();
         fill(&mut cache, 7, 256, 2.0);
-        leave_nans_behind([1, 2, 512, 8]);
+        free_memory_full_of_nan([1, 2, 512, 8]);
         cache.grow_full_rows().unwrap();
         assert!(finite(&cache));
-        assert_eq!(cache.slabs[0].capacity, 512);
+        assert_eq!(cache.buckets[0].capacity, 512);
         assert_row(&cache, 7, 256, 2.0);
     }
 
     #[test]
-    fn rows_keep_their_tokens_whatever_happens_to_others() {
+    fn rows_keep_their_tokens_when_other_rows_change() {
         let mut cache = cache(u64::MAX);
-        for owner in 0..5 {
-            cache.insert(owner, 300).unwrap();
-            fill(&mut cache, owner, 300 + owner as i64, owner as f64);
+        for sequence in 0..5 {
+            cache.insert(sequence, 300).unwrap();
+            fill(&mut cache, sequence, 300 + sequence as i64, sequence as f64);
         }
         cache.remove(1).unwrap();
         cache.insert(8, 10).unwrap();
@@ -350,32 +370,35 @@ mod tests {
         cache.fork(2, 9, 200, 210).unwrap();
         cache.grow_full_rows().unwrap();
         assert!(cache.reuse(3, 10, 150, 500));
-        assert!(!cache.reuse(4, 11, 150, 200), "a shorter row would do");
-        for (owner, length, value) in [(0, 300, 0.0), (2, 302, 2.0), (4, 304, 4.0)] {
-            assert_row(&cache, owner, length, value);
+        assert!(
+            !cache.reuse(4, 11, 150, 200),
+            "the row is longer than needed"
+        );
+        for (sequence, length, value) in [(0, 300, 0.0), (2, 302, 2.0), (4, 304, 4.0)] {
+            assert_row(&cache, sequence, length, value);
         }
-        for (owner, length, value) in [(8, 256, 8.0), (9, 200, 2.0), (10, 150, 3.0)] {
-            assert_row(&cache, owner, length, value);
+        for (sequence, length, value) in [(8, 256, 8.0), (9, 200, 2.0), (10, 150, 3.0)] {
+            assert_row(&cache, sequence, length, value);
         }
-        let capacity = |owner| cache.slabs[cache.place(owner).unwrap().slab].capacity;
+        let capacity = |sequence| cache.buckets[cache.locate(sequence).unwrap().bucket].capacity;
         assert_eq!([8, 9, 10].map(capacity), [512, 256, 512]);
         assert_eq!((cache.length(1), cache.length(3)), (None, None));
         assert_eq!(cache.sequences().count(), 6);
     }
 
     #[test]
-    fn the_limit_is_kept_and_spare_memory_is_given_up_for_it() {
-        let mut cache = cache(5 * ROW);
-        for owner in 0..3 {
-            cache.insert(owner, 1).unwrap();
-            fill(&mut cache, owner, 2, owner as f64);
+    fn the_limit_is_kept_and_spare_rows_are_freed_to_keep_it() {
+        let mut cache = cache(5 * ROW_BYTES);
+        for sequence in 0..3 {
+            cache.insert(sequence, 1).unwrap();
+            fill(&mut cache, sequence, 2, sequence as f64);
         }
-        assert_eq!(allocated(&cache), 4 * ROW, "growth doubles");
+        assert_eq!(allocated(&cache), 4 * ROW_BYTES, "growth doubles the rows");
         cache.insert(3, 257).unwrap();
-        assert_eq!(allocated(&cache), 5 * ROW, "the spare row is gone");
+        assert_eq!(allocated(&cache), 5 * ROW_BYTES, "the spare row is freed");
         let error = cache.insert(4, 1).unwrap_err();
         assert!(
-            matches!(error, CacheError::Full { needed, limit } if needed == 6 * ROW && limit == 5 * ROW),
+            matches!(error, CacheError::Full { needed, limit } if needed == 6 * ROW_BYTES && limit == 5 * ROW_BYTES),
             "{error}"
         );
         cache.remove(3).unwrap();

@@ -1,4 +1,5 @@
-//! The projections of multi-head latent attention (<https://arxiv.org/abs/2405.04434>).
+//! The projections of multi-head latent attention (<https://arxiv.org/abs/2405.04434>), after
+//! `DeepseekV3Attention` of `transformers`.
 
 use tch::{TchError, Tensor};
 
@@ -11,84 +12,93 @@ use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::LatentAttention;
 
-/// Epsilon of the norms inside: `transformers` leaves them at their own default.
-const EPSILON: f64 = 1e-6;
+/// Epsilon of the norms of latent vectors: the default of `DeepseekV3RMSNorm`, which ignores
+/// `rms_norm_eps` here.
+const LATENT_NORM_EPSILON: f64 = 1e-6;
 
-/// Queries, keys and values by way of small vectors.
-pub(super) struct LatentProjection {
+/// Queries, keys and values by way of small latent vectors.
+pub(super) struct LatentQkv {
     shape: LatentAttention,
-    heads: i64,
+    num_heads: i64,
     query: Query,
-    /// To the small vector and the part of the keys that is rotated.
-    down: Linear,
-    norm: RmsNorm,
-    /// To the keys' other part and the values, head by head.
-    up: Linear,
+    /// To the latent vector of keys and values, and the part of the keys that is rotated.
+    kv_a_proj_with_mqa: Linear,
+    kv_a_layernorm: RmsNorm,
+    /// To the rest of the keys and the values, head by head.
+    kv_b_proj: Linear,
 }
 
 enum Query {
-    Direct(Linear),
+    Direct {
+        q_proj: Linear,
+    },
     Latent {
-        down: Linear,
-        norm: RmsNorm,
-        up: Linear,
+        q_a_proj: Linear,
+        q_a_layernorm: RmsNorm,
+        q_b_proj: Linear,
     },
 }
 
-impl LatentProjection {
-    pub(super) fn load(
-        weights: &Weights,
-        shape: &LatentAttention,
-        prefix: &str,
-    ) -> Result<Self, ModelError> {
+impl LatentQkv {
+    pub(super) fn load(weights: &Weights, shape: &LatentAttention) -> Result<Self, ModelError> {
         let configuration = weights.configuration;
-        let (hidden, heads) = (configuration.hidden_size, configuration.num_attention_heads);
+        let hidden = configuration.hidden_size;
+        let num_heads = configuration.num_attention_heads;
         let bias = configuration.attention_bias;
-        let queries = heads * (shape.qk_nope_head_dim + shape.qk_rope_head_dim);
-        let linear =
-            |name, inputs, outputs, bias| weights.linear(prefix, &[(name, inputs, outputs)], bias);
-        let norm = |name: &str, size| {
-            weights.norm_with_epsilon(&format!("{prefix}.{name}"), size, EPSILON)
-        };
+        let norm =
+            |name: &str, size| weights.rms_norm_with_epsilon(name, size, LATENT_NORM_EPSILON);
+        let query_size = num_heads * (shape.qk_nope_head_dim + shape.qk_rope_head_dim);
         let query = match shape.q_lora_rank {
-            None => Query::Direct(linear("q_proj", hidden, queries, false)?),
+            None => Query::Direct {
+                q_proj: weights.linear("q_proj", hidden, query_size, false)?,
+            },
             Some(rank) => Query::Latent {
-                down: linear("q_a_proj", hidden, rank, bias)?,
-                norm: norm("q_a_layernorm", rank)?,
-                up: linear("q_b_proj", rank, queries, false)?,
+                q_a_proj: weights.linear("q_a_proj", hidden, rank, bias)?,
+                q_a_layernorm: norm("q_a_layernorm", rank)?,
+                q_b_proj: weights.linear("q_b_proj", rank, query_size, false)?,
             },
         };
         let rank = shape.kv_lora_rank;
-        let rotated = rank + shape.qk_rope_head_dim;
-        let outputs = heads * (shape.qk_nope_head_dim + shape.v_head_dim);
+        let latent_and_rotated = rank + shape.qk_rope_head_dim;
+        let key_value_size = num_heads * (shape.qk_nope_head_dim + shape.v_head_dim);
         Ok(Self {
             shape: *shape,
-            heads,
+            num_heads,
             query,
-            down: linear("kv_a_proj_with_mqa", hidden, rotated, bias)?,
-            norm: norm("kv_a_layernorm", rank)?,
-            up: linear("kv_b_proj", rank, outputs, false)?,
+            kv_a_proj_with_mqa: weights.linear(
+                "kv_a_proj_with_mqa",
+                hidden,
+                latent_and_rotated,
+                bias,
+            )?,
+            kv_a_layernorm: norm("kv_a_layernorm", rank)?,
+            kv_b_proj: weights.linear("kv_b_proj", rank, key_value_size, false)?,
         })
     }
 
     pub(super) fn linears(&self) -> Vec<&Linear> {
         let mut linears = match &self.query {
-            Query::Direct(linear) => vec![linear],
-            Query::Latent { down, up, .. } => vec![down, up],
+            Query::Direct { q_proj } => vec![q_proj],
+            Query::Latent {
+                q_a_proj, q_b_proj, ..
+            } => vec![q_a_proj, q_b_proj],
         };
-        linears.extend([&self.down, &self.up]);
+        linears.extend([&self.kv_a_proj_with_mqa, &self.kv_b_proj]);
         linears
     }
 
-    pub(super) fn norm_weights(&self) -> Vec<&Parameter> {
+    /// The weights outside the linear layers.
+    pub(super) fn parameters(&self) -> Vec<&Parameter> {
         let query_norm = match &self.query {
-            Query::Direct(_) => None,
-            Query::Latent { norm, .. } => norm.weight(),
+            Query::Direct { .. } => None,
+            Query::Latent { q_a_layernorm, .. } => q_a_layernorm.weight(),
         };
-        self.norm.weight().into_iter().chain(query_norm).collect()
+        let norm = self.kv_a_layernorm.weight();
+        norm.into_iter().chain(query_norm).collect()
     }
 
-    /// Queries and keys, `[tokens, heads, nope + rope]`, and values, `[tokens, heads, value]`.
+    /// Queries and keys, `[tokens, heads, nope + rope]`, and values, `[tokens, heads, v_head_dim]`,
+    /// of `x`, `[tokens, hidden]`.
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -97,42 +107,50 @@ impl LatentProjection {
     ) -> Result<[Tensor; 3], TchError> {
         let LatentAttention {
             kv_lora_rank,
-            qk_nope_head_dim: plain,
-            qk_rope_head_dim: rotated,
+            qk_nope_head_dim: nope,
+            qk_rope_head_dim: rope,
             v_head_dim,
             rope_interleave,
             ..
         } = self.shape;
-        let rotate = |x: &Tensor| match rope_interleave {
-            true => rotation.apply_interleaved(x),
-            false => rotation.apply(x),
+        let rotate = |x: &Tensor| {
+            if rope_interleave {
+                rotation.apply_interleaved(x)
+            } else {
+                rotation.apply(x)
+            }
         };
         let queries = self.query.forward(x, adapters)?;
-        let queries = queries.f_view([-1, self.heads, plain + rotated])?;
-        let queries = queries.f_split_with_sizes([plain, rotated], -1)?;
+        let queries = queries.f_view([-1, self.num_heads, nope + rope])?;
+        let queries = queries.f_split_with_sizes([nope, rope], -1)?;
         let queries = Tensor::f_cat(&[&queries[0], &rotate(&queries[1])?], -1)?;
 
-        let down = self.down.forward_one(x, adapters)?;
-        let down = down.f_split_with_sizes([kv_lora_rank, rotated], -1)?;
-        let shared = rotate(&down[1].f_unsqueeze(1)?)?;
-        let up = self
-            .up
-            .forward_one(&self.norm.forward(&down[0])?, adapters)?;
-        let up = up.f_view([-1, self.heads, plain + v_head_dim])?;
-        let up = up.f_split_with_sizes([plain, v_head_dim], -1)?;
-        let shared = shared.f_expand([-1, self.heads, rotated], false)?;
-        let keys = Tensor::f_cat(&[&up[0], &shared], -1)?;
-        Ok([queries, keys, up[1].shallow_clone()])
+        let compressed = self.kv_a_proj_with_mqa.forward(x, adapters)?;
+        let compressed = compressed.f_split_with_sizes([kv_lora_rank, rope], -1)?;
+        // One rotated part for all heads: [tokens, 1, rope]
+        let rotated_key = rotate(&compressed[1].f_unsqueeze(1)?)?;
+        let latent = self.kv_a_layernorm.forward(&compressed[0])?;
+        let key_values = self.kv_b_proj.forward(&latent, adapters)?;
+        let key_values = key_values.f_view([-1, self.num_heads, nope + v_head_dim])?;
+        let key_values = key_values.f_split_with_sizes([nope, v_head_dim], -1)?;
+        let rotated_key = rotated_key.f_expand([-1, self.num_heads, rope], false)?;
+        let keys = Tensor::f_cat(&[&key_values[0], &rotated_key], -1)?;
+        Ok([queries, keys, key_values[1].shallow_clone()])
     }
 }
 
 impl Query {
+    /// `x` is `[tokens, hidden]`, the result `[tokens, heads * (nope + rope)]`.
     fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
         match self {
-            Self::Direct(linear) => linear.forward_one(x, adapters),
-            Self::Latent { down, norm, up } => {
-                let latent = norm.forward(&down.forward_one(x, adapters)?)?;
-                up.forward_one(&latent, adapters)
+            Self::Direct { q_proj } => q_proj.forward(x, adapters),
+            Self::Latent {
+                q_a_proj,
+                q_a_layernorm,
+                q_b_proj,
+            } => {
+                let latent = q_a_layernorm.forward(&q_a_proj.forward(x, adapters)?)?;
+                q_b_proj.forward(&latent, adapters)
             }
         }
     }

@@ -1,176 +1,156 @@
-//! Linear maps, with or without an adapter.
+//! Linear layers, with or without an adapter.
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::checkpoint_tensor::CheckpointTensor;
-use super::weights::Weights;
-use super::{LinearWeight, SharedTensor};
-use crate::ModelError;
+use super::{CheckpointTensor, LinearWeight, SharedTensor};
 use crate::adapter::{Adapter, Adapters};
 
-/// Linear maps of the same input, kept as one matrix so that they are one matrix product.
+/// One linear layer of the reference, or several of the same input fused into one weight (such as
+/// `qkv_proj`), so that they are one matrix product.
 pub(super) struct Linear {
-    /// `[sum of outputs, inputs]`
-    matrix: LinearWeight,
-    /// `[sum of outputs]`
+    /// `[sum of out_features, in_features]`
+    weight: LinearWeight,
+    /// `[sum of out_features]`
     bias: Option<SharedTensor>,
-    maps: Vec<LinearModule>,
+    modules: Vec<LinearModule>,
 }
 
-/// One of the maps of a [`Linear`], to which an adapter may be attached.
+/// One `nn.Linear` of the reference: what PEFT calls a target module, to which an adapter may be
+/// attached.
 #[derive(Debug, Clone)]
 pub(crate) struct LinearModule {
-    /// Its Hugging Face name, such as `model.layers.0.self_attn.q_proj`.
+    /// The Hugging Face name, such as `model.layers.0.self_attn.q_proj`.
     pub(crate) name: String,
     pub(crate) in_features: i64,
     pub(crate) out_features: i64,
-    /// Where its weight is, and an adapter's best is too.
+    /// Where the weight is. An adapter's matrices belong on the same device.
     pub(crate) device: Device,
 }
 
 impl Linear {
-    /// Reads the weights, and where there are any the biases, of `maps` and joins them.
-    pub(super) fn load(
-        parts: &Weights,
-        maps: Vec<LinearModule>,
-        bias: bool,
-    ) -> Result<Self, ModelError> {
-        let joined = |mut tensors: Vec<Tensor>| match tensors.len() {
-            1 => Ok(tensors.remove(0)),
-            _ => Tensor::f_cat(&tensors, 0),
-        };
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for map in &maps {
-            let name = format!("{}.weight", map.name);
-            weights.push(parts.tensor(&name, &[map.out_features, map.in_features])?);
-            if bias {
-                let name = format!("{}.bias", map.name);
-                biases.push(parts.tensor(&name, &[map.out_features])?);
-            }
-        }
-        Ok(Self {
-            matrix: LinearWeight::new(joined(weights)?),
-            bias: match bias {
-                true => Some(SharedTensor::new(joined(biases)?)),
-                false => None,
-            },
-            maps,
-        })
-    }
-
-    /// One map whose weight belongs to another part of the model (a tied output layer).
-    pub(super) fn tied(weight: &SharedTensor, map: LinearModule) -> Self {
-        Self::of(weight.shallow_clone(), vec![map])
-    }
-
-    /// Maps whose joined weight, `[sum of outputs, inputs]`, has been read already.
-    pub(super) fn of(weight: Tensor, maps: Vec<LinearModule>) -> Self {
+    /// The layers `modules` with their weights, `[sum of out_features, in_features]`, and biases,
+    /// `[sum of out_features]`, concatenated in the order of the modules.
+    pub(super) fn new(weight: Tensor, bias: Option<Tensor>, modules: Vec<LinearModule>) -> Self {
         Self {
-            matrix: LinearWeight::new(weight),
-            bias: None,
-            maps,
+            weight: LinearWeight::new(weight),
+            bias: bias.map(SharedTensor::new),
+            modules,
         }
     }
 
-    pub(super) fn maps(&self) -> &[LinearModule] {
-        &self.maps
+    /// A layer whose weight is another part of the model: an output layer tied to the embedding.
+    pub(super) fn tied(weight: &SharedTensor, module: LinearModule) -> Self {
+        Self::new(weight.shallow_clone(), None, vec![module])
     }
 
-    pub(super) fn matrix(&self) -> &LinearWeight {
-        &self.matrix
+    pub(super) fn modules(&self) -> &[LinearModule] {
+        &self.modules
     }
 
-    /// The joined weight and bias.
-    pub(super) fn weights(&self) -> impl Iterator<Item = &SharedTensor> {
-        [self.matrix.tensor()].into_iter().chain(&self.bias)
+    pub(super) fn weight(&self) -> &LinearWeight {
+        &self.weight
+    }
+
+    /// The fused weight and bias.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &SharedTensor> {
+        [self.weight.tensor()].into_iter().chain(&self.bias)
     }
 
     /// Kind of the weight.
     pub(super) fn kind(&self) -> Kind {
-        self.matrix.tensor().kind()
+        self.weight.tensor().kind()
     }
 
-    /// The joined weight with the updates of `adapter`, if it has any that are merged.
-    pub(super) fn merged_in<'a>(&self, adapter: Option<&'a Adapter>) -> Option<&'a LinearWeight> {
-        adapter?.merged_weight(&self.maps.first()?.name)
+    /// The output of a single layer for `x`, `[tokens, in_features]`: `[tokens, out_features]`.
+    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
+        debug_assert_eq!(self.modules.len(), 1, "a fused layer has several outputs");
+        Ok(self.forward_fused(x, adapters)?.swap_remove(0))
     }
 
-    /// The weight, and if there is one the bias, of every map.
-    pub(super) fn stored(
+    /// The output of every fused layer for `x`, `[tokens, in_features]`: `[tokens, out_features]`
+    /// each.
+    pub(super) fn forward_fused(
         &self,
-        adapter: Option<&Adapter>,
-    ) -> Result<Vec<CheckpointTensor>, TchError> {
-        let sizes: Vec<i64> = self.maps.iter().map(|map| map.out_features).collect();
-        let matrix = self.merged_in(adapter).unwrap_or(&self.matrix);
-        let joined = [
-            ("weight", Some(matrix.tensor())),
-            ("bias", self.bias.as_ref()),
-        ];
-        let mut tensors = Vec::new();
-        for (name, joined) in joined {
-            let Some(joined) = joined else { continue };
-            let parts = joined.f_split_with_sizes(&sizes[..], 0)?;
-            let named = self.maps.iter().zip(parts);
-            tensors.extend(
-                named.map(|(map, part)| {
-                    CheckpointTensor::new(&format!("{}.{name}", map.name), part)
-                }),
-            );
-        }
-        Ok(tensors)
-    }
-
-    /// The joined weight with the updates of `adapter` added, under the name of the first map, if
-    /// any map is adapted. A tied weight stays what it is for the part that it belongs to.
-    pub(super) fn merged(
-        &self,
-        adapter: &Adapter,
-    ) -> Result<Option<(String, LinearWeight)>, TchError> {
-        let is_adapted = self.maps.iter().any(|map| adapter.has_module(&map.name));
-        let Some(first) = self.maps.first().filter(|_| is_adapted) else {
-            return Ok(None);
-        };
-        let sizes: Vec<i64> = self.maps.iter().map(|map| map.out_features).collect();
-        let own = self.matrix.tensor();
-        let mut rows = own.f_split_with_sizes(sizes, 0)?;
-        for (map, rows) in self.maps.iter().zip(&mut rows) {
-            if let Some(change) = adapter.delta_weight(&map.name)? {
-                let change = change.f_to_device(rows.device())?;
-                *rows = rows.f_add(&change)?.f_to_kind(own.kind())?;
-            }
-        }
-        let joined = LinearWeight::new(Tensor::f_cat(&rows, 0)?);
-        Ok(Some((first.name.clone(), joined)))
-    }
-
-    /// The output of every map for `x`, `[tokens, inputs]`.
-    pub(super) fn forward(&self, x: &Tensor, adapters: &Adapters) -> Result<Vec<Tensor>, TchError> {
-        let merged = self
-            .maps
-            .first()
-            .and_then(|map| adapters.merged_weight(&map.name));
-        let mut joined = merged.unwrap_or(&self.matrix).product(x)?;
+        x: &Tensor,
+        adapters: &Adapters,
+    ) -> Result<Vec<Tensor>, TchError> {
+        let first = self.modules.first();
+        let merged = first.and_then(|module| adapters.merged_weight(&module.name));
+        let mut fused = merged.unwrap_or(&self.weight).forward(x)?;
         if let Some(bias) = &self.bias {
-            joined = joined.f_add(bias)?;
+            fused = fused.f_add(bias)?;
         }
-        let outputs = if self.maps.len() == 1 {
-            vec![joined]
+        let outputs = if self.modules.len() == 1 {
+            vec![fused]
         } else {
-            // Split at once: the gradient of a split is one concatenation.
-            let sizes: Vec<i64> = self.maps.iter().map(|map| map.out_features).collect();
-            joined.f_split_with_sizes(sizes, -1)?
+            // One split rather than one slice per layer: its gradient is a single concatenation.
+            fused.f_split_with_sizes(self.out_features(), -1)?
         };
         if merged.is_some() {
             return Ok(outputs);
         }
-        let maps = self.maps.iter().zip(outputs);
-        maps.map(|(map, output)| adapters.add_update(&map.name, x, output))
+        let modules = self.modules.iter().zip(outputs);
+        modules
+            .map(|(module, output)| adapters.add_update(&module.name, x, output))
             .collect()
     }
 
-    /// The output of a single map.
-    pub(super) fn forward_one(&self, x: &Tensor, adapters: &Adapters) -> Result<Tensor, TchError> {
-        debug_assert_eq!(self.maps.len(), 1, "a joined map has several outputs");
-        Ok(self.forward(x, adapters)?.swap_remove(0))
+    /// The fused weight with the updates of `adapter`, if the adapter holds it merged.
+    pub(super) fn merged_in<'a>(&self, adapter: Option<&'a Adapter>) -> Option<&'a LinearWeight> {
+        adapter?.merged_weight(&self.modules.first()?.name)
+    }
+
+    /// Adds the updates of `adapter` to a copy of the fused weight, and returns it under the name of
+    /// the first module; none if no module is adapted.
+    ///
+    /// The embedding that an output layer is tied to stays unchanged.
+    pub(super) fn merge(
+        &self,
+        adapter: &Adapter,
+    ) -> Result<Option<(String, LinearWeight)>, TchError> {
+        let is_adapted = self
+            .modules
+            .iter()
+            .any(|module| adapter.has_module(&module.name));
+        let Some(first) = self.modules.first().filter(|_| is_adapted) else {
+            return Ok(None);
+        };
+        let base = self.weight.tensor();
+        let mut weights = base.f_split_with_sizes(self.out_features(), 0)?;
+        for (module, weight) in self.modules.iter().zip(&mut weights) {
+            if let Some(update) = adapter.delta_weight(&module.name)? {
+                let update = update.f_to_device(weight.device())?;
+                *weight = weight.f_add(&update)?.f_to_kind(base.kind())?;
+            }
+        }
+        let fused = LinearWeight::new(Tensor::f_cat(&weights, 0)?);
+        Ok(Some((first.name.clone(), fused)))
+    }
+
+    /// The weight, and the bias if there is one, of every module, as a checkpoint stores them.
+    pub(super) fn checkpoint_tensors(
+        &self,
+        adapter: Option<&Adapter>,
+    ) -> Result<Vec<CheckpointTensor>, TchError> {
+        let weight = self.merged_in(adapter).unwrap_or(&self.weight);
+        let fused = [
+            ("weight", Some(weight.tensor())),
+            ("bias", self.bias.as_ref()),
+        ];
+        let mut tensors = Vec::new();
+        for (suffix, fused) in fused {
+            let Some(fused) = fused else { continue };
+            let split = fused.f_split_with_sizes(self.out_features(), 0)?;
+            for (module, tensor) in self.modules.iter().zip(split) {
+                let name = format!("{}.{suffix}", module.name);
+                tensors.push(CheckpointTensor::new(&name, tensor));
+            }
+        }
+        Ok(tensors)
+    }
+
+    fn out_features(&self) -> Vec<i64> {
+        let modules = self.modules.iter();
+        modules.map(|module| module.out_features).collect()
     }
 }

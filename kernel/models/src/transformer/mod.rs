@@ -1,17 +1,24 @@
-//! One decoder-only transformer; what differs between models is in its parts.
+//! One decoder-only transformer, composed from parts by the [`Configuration`](crate::Configuration).
 //!
-//! Tokens are flat: a pass over several sequences, or one token each of several rows, is one
-//! `[tokens, hidden]` matrix without padding, so that every projection is one matrix product.
-//! Only attention looks at where a sequence begins and ends ([`pass`]).
+//! Tokens are packed: a forward pass over several sequences, or over one new token each of several
+//! sequences, is one `[tokens, hidden]` tensor without padding, so that every projection is one
+//! matrix product. Only attention needs to know where a sequence begins and ends ([`forward_pass`]).
 //!
-//! - [`decoder`]: the whole, from token ids to logits; [`layer`]: one of its layers;
-//! - [`attention`] with [`latent`] and [`attend`], [`feed_forward`] with [`mlp`] and [`experts`],
-//!   [`per_layer`], [`norm`], [`rope`], [`linear`]: its parts; [`parts`]: how they are read;
-//! - [`matrix`] with [`product`] and [`onednn`]: the matrix product under all of them;
-//! - [`pass`]: which tokens see which; [`trace`]: a pass that gradients go back through;
-//! - [`cache`] with [`slab`]: keys and values of rows that are being generated;
-//! - [`shared_tensor`]: a tensor that threads may share; [`parameter`]: one that belongs to no linear map;
-//! - [`stored`]: all of them, as a checkpoint has them.
+//! | modules | purpose |
+//! |---|---|
+//! | [`decoder`], [`decoder_layer`] | token ids to logits; one of the layers in between |
+//! | [`attention`], [`latent_attention`], [`sdpa`], [`rope`] | attention |
+//! | [`feed_forward`], [`mlp`], [`moe`] | the feed-forward block |
+//! | [`per_layer_input`], [`norm`], [`linear`] | further parts |
+//! | [`linear_weight`], [`onednn`] | the matrix product under all of them |
+//! | [`forward_pass`] | which tokens a forward pass covers, and which attend to which |
+//! | [`kv_cache`], [`kv_bucket`] | keys and values of the sequences that are being generated |
+//! | [`tape`] | a forward pass whose gradients can be computed |
+//! | [`weights`], [`parameter`] | reading tensors by name; tensors that threads share |
+//! | [`checkpoint_tensor`] | all tensors as a checkpoint stores them, for saving |
+//!
+//! Structs and fields are named as in the checkpoint (`self_attn`, `o_proj`, `input_layernorm`);
+//! fused ones as in vLLM (`qkv_proj`, `gate_up_proj`).
 
 mod attention;
 mod checkpoint_tensor;
@@ -30,10 +37,8 @@ mod norm;
 mod onednn;
 mod parameter;
 mod per_layer_input;
-mod product;
 mod rope;
 mod sdpa;
-mod shared_tensor;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -41,9 +46,8 @@ mod weights;
 
 pub(crate) use checkpoint_tensor::CheckpointTensor;
 pub(crate) use decoder::Transformer;
-pub(crate) use forward_pass::{ForwardPass, PackedSequences};
+pub(crate) use forward_pass::PackedSequences;
 pub(crate) use kv_cache::{CacheError, KvCache};
 pub(crate) use linear::LinearModule;
-pub(crate) use linear_weight::LinearWeight;
-pub(crate) use product::linear;
-pub(crate) use shared_tensor::SharedTensor;
+pub(crate) use linear_weight::{LinearWeight, linear};
+pub(crate) use parameter::SharedTensor;

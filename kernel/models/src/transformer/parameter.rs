@@ -1,34 +1,68 @@
-//! A weight that belongs to no linear map.
+//! Weights that threads share.
 
 use std::ops::Deref;
 
 use tch::Tensor;
 
-use super::SharedTensor;
+/// A tensor that is only read, so that several threads may compute with it.
+pub(crate) struct SharedTensor(Tensor);
 
-/// A weight with its name in the checkpoint.
+// SAFETY: `tch::Tensor` is not `Sync` because its in-place methods write through shared storage.
+// A `SharedTensor` hands out `&Tensor` only, and in-place methods need `&mut Tensor`. The optimizer,
+// the one place that writes to the storage of a weight, does so while no other thread has the
+// adapter. Reading a tensor, including its reference count, is thread-safe in libtorch.
+unsafe impl Sync for SharedTensor {}
+
+impl SharedTensor {
+    pub(crate) fn new(tensor: Tensor) -> Self {
+        Self(tensor)
+    }
+
+    /// Bytes of the tensor's elements.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.0.numel() * self.0.kind().elt_size_in_bytes()) as u64
+    }
+}
+
+impl Deref for SharedTensor {
+    type Target = Tensor;
+
+    fn deref(&self) -> &Tensor {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SharedTensor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(formatter, "{:?} {:?}", self.0.kind(), self.0.size())
+    }
+}
+
+/// A weight outside the linear layers (an embedding, a norm, a scale) and its name in the checkpoint.
 pub(super) struct Parameter {
     pub(super) name: String,
-    weight: SharedTensor,
-    /// What has been added to the numbers of the checkpoint.
-    pub(super) added: f64,
+    tensor: SharedTensor,
+    /// The number that was added to the checkpoint's values when they were read; saving subtracts
+    /// it again.
+    pub(super) offset: f64,
 }
 
 impl Parameter {
-    pub(super) fn new(name: &str, weight: Tensor) -> Self {
-        Self::with_added(name, weight, 0.0)
+    pub(super) fn new(name: &str, tensor: Tensor) -> Self {
+        Self::with_offset(name, tensor, 0.0)
     }
 
-    pub(super) fn with_added(name: &str, weight: Tensor, added: f64) -> Self {
+    /// A parameter whose `tensor` holds the checkpoint's values plus `offset`.
+    pub(super) fn with_offset(name: &str, tensor: Tensor, offset: f64) -> Self {
         Self {
             name: name.to_owned(),
-            weight: SharedTensor::new(weight),
-            added,
+            tensor: SharedTensor::new(tensor),
+            offset,
         }
     }
 
-    pub(super) fn weight(&self) -> &SharedTensor {
-        &self.weight
+    pub(super) fn tensor(&self) -> &SharedTensor {
+        &self.tensor
     }
 }
 
@@ -36,6 +70,6 @@ impl Deref for Parameter {
     type Target = Tensor;
 
     fn deref(&self) -> &Tensor {
-        &self.weight
+        &self.tensor
     }
 }

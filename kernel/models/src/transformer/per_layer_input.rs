@@ -1,11 +1,10 @@
-//! A second, small embedding of the tokens, of which every layer reads its own part (Gemma 4;
-//! `Gemma4TextModel.project_per_layer_inputs` in `transformers`).
+//! Gemma 4's second, small embedding, of which every layer reads a part of its own
+//! (`Gemma4TextModel.project_per_layer_inputs` in `transformers`).
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
-use super::decoder::rounded;
 use super::linear::Linear;
 use super::norm::RmsNorm;
 use super::parameter::Parameter;
@@ -14,54 +13,63 @@ use crate::ModelError;
 use crate::adapter::Adapters;
 use crate::configuration::{Activation, PerLayerInput};
 
-/// From tokens, and their embeddings, to what each layer reads.
-pub(super) struct PerLayerEmbedding {
-    /// `[vocabulary, layers * size]`
-    embedding: Parameter,
-    /// `sqrt(size)` in the precision of the model.
-    factor: f64,
-    projection: Linear,
-    norm: RmsNorm,
-    layers: i64,
+/// Computes the inputs of all layers from the tokens and their embeddings.
+pub(super) struct PerLayerInputs {
+    /// `[vocab_size, layers * size]`
+    embed_tokens_per_layer: Parameter,
+    /// `sqrt(size)`, rounded to the precision of the model.
+    embedding_scale: f64,
+    per_layer_model_projection: Linear,
+    per_layer_projection_norm: RmsNorm,
+    num_layers: i64,
     size: i64,
 }
 
-/// How a layer adds what it reads.
-pub(super) struct PerLayerGate {
-    gate: Linear,
-    projection: Linear,
-    norm: RmsNorm,
+/// Computes what one layer adds to the residual stream for its input.
+pub(super) struct PerLayerInputGate {
+    per_layer_input_gate: Linear,
+    per_layer_projection: Linear,
+    post_per_layer_input_norm: RmsNorm,
     activation: Activation,
 }
 
-impl PerLayerEmbedding {
+impl PerLayerInputs {
+    /// Reads the embedding and its projection; `weights` are those of `model`.
     pub(super) fn load(weights: &Weights, shape: PerLayerInput) -> Result<Self, ModelError> {
-        let layers = weights.configuration.num_hidden_layers;
+        let PerLayerInput {
+            vocab_size_per_layer_input: vocab_size,
+            hidden_size_per_layer_input: size,
+        } = shape;
+        let num_layers = weights.configuration.num_hidden_layers;
         let hidden = weights.configuration.hidden_size;
-        let PerLayerInput { vocab_size, size } = shape;
-        let width = layers * size;
-        let projection = [("per_layer_model_projection", hidden, width)];
+        let width = num_layers * size;
         Ok(Self {
-            embedding: weights
-                .weight("model.embed_tokens_per_layer.weight", &[vocab_size, width])?,
-            factor: rounded((size as f64).sqrt(), weights.kind)?,
-            projection: weights.linear("model", &projection, false)?,
-            norm: weights.norm("model.per_layer_projection_norm", size)?,
-            layers,
+            embed_tokens_per_layer: weights
+                .parameter("embed_tokens_per_layer.weight", &[vocab_size, width])?,
+            embedding_scale: round_to_kind((size as f64).sqrt(), weights.kind)?,
+            per_layer_model_projection: weights.linear(
+                "per_layer_model_projection",
+                hidden,
+                width,
+                false,
+            )?,
+            per_layer_projection_norm: weights.rms_norm("per_layer_projection_norm", size)?,
+            num_layers,
             size,
         })
     }
 
-    /// The weights that belong to no linear map.
-    pub(super) fn other_weights(&self) -> impl Iterator<Item = &Parameter> {
-        [&self.embedding].into_iter().chain(self.norm.weight())
+    /// The weights outside the linear layers.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        let norm = self.per_layer_projection_norm.weight();
+        [&self.embed_tokens_per_layer].into_iter().chain(norm)
     }
 
-    pub(super) fn projection(&self) -> &Linear {
-        &self.projection
+    pub(super) fn linear(&self) -> &Linear {
+        &self.per_layer_model_projection
     }
 
-    /// What each layer reads, `[tokens, layers, size]`, of `tokens`, `[tokens]`, with the
+    /// The inputs of all layers, `[tokens, layers, size]`, for `tokens`, `[tokens]`, with the
     /// embeddings `x`, `[tokens, hidden]`.
     pub(super) fn forward(
         &self,
@@ -69,50 +77,56 @@ impl PerLayerEmbedding {
         tokens: &Tensor,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let shape = [-1, self.layers, self.size];
+        let shape = [-1, self.num_layers, self.size];
         let hidden = x.size2()?.1 as f64;
-        let context = self.projection.forward_one(x, adapters)?;
-        let context = context.f_mul_scalar(hidden.powf(-0.5))?.f_view(shape)?;
-        let identity = self.embedding.f_index_select(0, tokens)?;
-        let identity = identity.f_mul_scalar(self.factor)?.f_view(shape)?;
-        let sum = self.norm.forward(&context)?.f_add(&identity)?;
-        sum.f_mul_scalar(FRAC_1_SQRT_2)
+        let projected = self.per_layer_model_projection.forward(x, adapters)?;
+        let projected = projected.f_mul_scalar(hidden.powf(-0.5))?.f_view(shape)?;
+        let embedded = self.embed_tokens_per_layer.f_index_select(0, tokens)?;
+        let embedded = embedded.f_mul_scalar(self.embedding_scale)?.f_view(shape)?;
+        let normed = self.per_layer_projection_norm.forward(&projected)?;
+        normed.f_add(&embedded)?.f_mul_scalar(FRAC_1_SQRT_2)
     }
 }
 
-impl PerLayerGate {
-    pub(super) fn load(weights: &Weights, size: i64, prefix: &str) -> Result<Self, ModelError> {
+impl PerLayerInputGate {
+    /// Reads the gate of the layer at `weights`, such as `model.layers.0`.
+    pub(super) fn load(weights: &Weights, shape: PerLayerInput) -> Result<Self, ModelError> {
         let hidden = weights.configuration.hidden_size;
-        let linear =
-            |name, inputs, outputs| weights.linear(prefix, &[(name, inputs, outputs)], false);
+        let size = shape.hidden_size_per_layer_input;
         Ok(Self {
-            gate: linear("per_layer_input_gate", hidden, size)?,
-            projection: linear("per_layer_projection", size, hidden)?,
-            norm: weights.norm(&format!("{prefix}.post_per_layer_input_norm"), hidden)?,
-            activation: weights.configuration.variations.activation,
+            per_layer_input_gate: weights.linear("per_layer_input_gate", hidden, size, false)?,
+            per_layer_projection: weights.linear("per_layer_projection", size, hidden, false)?,
+            post_per_layer_input_norm: weights.rms_norm("post_per_layer_input_norm", hidden)?,
+            activation: weights.configuration.variations.hidden_activation,
         })
     }
 
     pub(super) fn linears(&self) -> [&Linear; 2] {
-        [&self.gate, &self.projection]
+        [&self.per_layer_input_gate, &self.per_layer_projection]
     }
 
     pub(super) fn norm(&self) -> &RmsNorm {
-        &self.norm
+        &self.post_per_layer_input_norm
     }
 
-    /// What is to be added to `x`, `[tokens, hidden]`, for the layer's own embedding of the
-    /// tokens, `[tokens, size]`.
+    /// What is added to `x`, `[tokens, hidden]`, for the layer's input, `[tokens, size]`.
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        own: &Tensor,
+        input: &Tensor,
         adapters: &Adapters,
     ) -> Result<Tensor, TchError> {
-        let gate = self.gate.forward_one(x, adapters)?;
-        let own = own.f_to_device(x.device())?;
-        let gated = self.activation.forward(&gate)?.f_mul(&own)?;
-        self.norm
-            .forward(&self.projection.forward_one(&gated, adapters)?)
+        let gate = self.per_layer_input_gate.forward(x, adapters)?;
+        let input = input.f_to_device(x.device())?;
+        let gated = self.activation.forward(&gate)?.f_mul(&input)?;
+        let projected = self.per_layer_projection.forward(&gated, adapters)?;
+        self.post_per_layer_input_norm.forward(&projected)
     }
+}
+
+/// The number nearest to `number` that `kind` can represent.
+pub(super) fn round_to_kind(number: f64, kind: Kind) -> Result<f64, TchError> {
+    Tensor::f_from_slice(&[number])?
+        .f_to_kind(kind)?
+        .f_double_value(&[0])
 }

@@ -1,76 +1,131 @@
-//! Rotary position embedding (<https://arxiv.org/abs/2104.09864>).
+//! Rotary position embedding (<https://arxiv.org/abs/2104.09864>), with the frequencies of
+//! `modeling_rope_utils.py` in `transformers`.
 
 use std::f64::consts::TAU;
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::SharedTensor;
+use crate::Configuration;
 use crate::configuration::{RopeScaling, Yarn};
 
-/// The rotation frequencies of a head.
-pub(super) struct Rope {
-    /// `base^(-2i / size)`, stretched to the context, one per pair: `[size / 2]`.
+/// The rotary frequencies of full-attention layers and of sliding-window layers.
+pub(super) struct Ropes {
+    full: Rope,
+    sliding: Option<Rope>,
+}
+
+/// The rotations of the tokens of a forward pass, on the device of a pipeline stage.
+pub(super) struct Rotations {
+    full: Rotation,
+    sliding: Option<Rotation>,
+}
+
+/// The rotary frequencies of a head.
+struct Rope {
+    /// `base^(-2i / size)`, stretched to the context, one per pair of elements: `[size / 2]`.
     frequencies: SharedTensor,
     /// Factor of cosines and sines.
     factor: f64,
 }
 
-/// The rotations of some tokens. The two numbers of a pair are half a head apart.
+/// The rotations of some tokens. The two elements of a pair are half a head apart.
 pub(super) struct Rotation {
     /// `[tokens, 1, size]`
     cosine: Tensor,
-    /// `[tokens, 1, size]`, negative in the first half
+    /// `[tokens, 1, size]`, negated in the first half.
     signed_sine: Tensor,
 }
 
+impl Ropes {
+    pub(super) fn new(configuration: &Configuration, device: Device) -> Result<Self, TchError> {
+        let full = Rope::new(
+            configuration.rope_theta,
+            configuration.rotary_dim(),
+            configuration.rope_scaling,
+            device,
+        )?;
+        let sliding = match &configuration.variations.sliding_attention {
+            Some(sliding) => Some(Rope::new(
+                sliding.rope_theta,
+                sliding.head_dim,
+                sliding.rope_scaling,
+                device,
+            )?),
+            None => None,
+        };
+        Ok(Self { full, sliding })
+    }
+
+    /// The rotations of tokens at `positions`, `[tokens]`, in the kind of the heads.
+    pub(super) fn rotations(&self, positions: &Tensor, kind: Kind) -> Result<Rotations, TchError> {
+        let sliding = self.sliding.as_ref();
+        Ok(Rotations {
+            full: self.full.rotation(positions, kind)?,
+            sliding: sliding
+                .map(|rope| rope.rotation(positions, kind))
+                .transpose()?,
+        })
+    }
+}
+
+impl Rotations {
+    /// The rotations of a layer with sliding-window attention, or with full attention.
+    pub(super) fn of_layer(&self, is_sliding: bool) -> &Rotation {
+        match &self.sliding {
+            Some(sliding) if is_sliding => sliding,
+            _ => &self.full,
+        }
+    }
+}
+
 impl Rope {
-    /// Frequencies in the operations and precision of `transformers`, on which the last digits at
-    /// far positions depend.
+    /// The frequencies for `size` rotated elements of a head.
     ///
-    /// `base` and `scaling` are those of the layers, `size` how many numbers of a head rotate.
-    pub(super) fn new(
-        base: f64,
-        size: i64,
-        scaling: RopeScaling,
-        device: Device,
-    ) -> Result<Self, TchError> {
+    /// The operations and their precision are those of `transformers`: at far positions the last
+    /// digits of the angles depend on them.
+    fn new(base: f64, size: i64, scaling: RopeScaling, device: Device) -> Result<Self, TchError> {
         let exponents =
             Tensor::f_arange_start_step(0, size, 2, (Kind::Float, device))?.f_div_scalar(size)?;
-        let plain = Tensor::f_pow_scalar(base, &exponents)?.f_reciprocal()?;
+        let unscaled = Tensor::f_pow_scalar(base, &exponents)?.f_reciprocal()?;
         let (frequencies, factor) = match scaling {
-            RopeScaling::Default => (plain, 1.0),
-            RopeScaling::Linear { factor } => (plain.f_div_scalar(factor)?, 1.0),
+            RopeScaling::Default => (unscaled, 1.0),
+            RopeScaling::Linear { factor } => (unscaled.f_div_scalar(factor)?, 1.0),
             RopeScaling::Llama3 {
                 factor,
                 low_freq_factor,
                 high_freq_factor,
                 original_max_position_embeddings,
             } => {
-                let stretch = |plain: f32| {
-                    let periods = original_max_position_embeddings * f64::from(plain) / TAU;
+                let stretch = |_, frequency: f32| {
+                    let periods = original_max_position_embeddings * f64::from(frequency) / TAU;
                     let kept = (periods - low_freq_factor) / (high_freq_factor - low_freq_factor);
-                    blend(plain, factor, kept)
+                    interpolate(frequency, factor, kept)
                 };
-                (each(&plain, device, |_, plain| stretch(plain))?, 1.0)
+                (map_elements(&unscaled, device, stretch)?, 1.0)
             }
             RopeScaling::Yarn(yarn) => {
                 let (low, high) = yarn.ramp(base, size);
-                let stretch = |pair: usize, plain: f32| {
+                let stretch = |pair: usize, frequency: f32| {
                     let ramp = (pair as f64 - low) / (high - low);
-                    blend(plain, yarn.factor, 1.0 - ramp)
+                    interpolate(frequency, yarn.factor, 1.0 - ramp)
                 };
-                (each(&plain, device, stretch)?, yarn.rotation_factor())
+                let frequencies = map_elements(&unscaled, device, stretch)?;
+                (frequencies, yarn.rotation_factor())
             }
             RopeScaling::Proportional {
                 partial_rotary_factor,
                 factor,
             } => {
-                let rotating = (partial_rotary_factor * size as f64 / 2.0).floor() as usize;
-                let stretch = |pair: usize, plain: f32| match pair < rotating {
-                    true => plain / factor as f32,
-                    false => 0.0,
+                let rotating_pairs = (partial_rotary_factor * size as f64 / 2.0).floor() as usize;
+                let stretch = |pair: usize, frequency: f32| {
+                    if pair < rotating_pairs {
+                        frequency / factor as f32
+                    } else {
+                        0.0
+                    }
                 };
-                (each(&plain, device, stretch)?, 1.0)
+                (map_elements(&unscaled, device, stretch)?, 1.0)
             }
         };
         Ok(Self {
@@ -79,8 +134,8 @@ impl Rope {
         })
     }
 
-    /// The rotations of tokens at `positions`, `[tokens]`, in the kind of the heads.
-    pub(super) fn rotation(&self, positions: &Tensor, kind: Kind) -> Result<Rotation, TchError> {
+    fn rotation(&self, positions: &Tensor, kind: Kind) -> Result<Rotation, TchError> {
+        // [tokens, size / 2]
         let angles = positions
             .f_to_kind(Kind::Float)?
             .f_unsqueeze(-1)?
@@ -90,7 +145,7 @@ impl Rope {
             cosine = cosine.f_mul_scalar(self.factor)?;
             sine = sine.f_mul_scalar(self.factor)?;
         }
-        // Angles need all digits of far positions; their sines do not.
+        // The angles of far positions need all digits of f32; their cosines and sines do not.
         let (cosine, sine) = (cosine.f_to_kind(kind)?, sine.f_to_kind(kind)?);
         Ok(Rotation {
             cosine: Tensor::f_cat(&[&cosine, &cosine], -1)?.f_unsqueeze(1)?,
@@ -108,8 +163,10 @@ impl Rotation {
             .f_addcmul(x, &self.cosine)
     }
 
-    /// The same for heads in which the two numbers of a pair are neighbours. The result has them
-    /// half a head apart: queries and keys agree on the order, and nothing else sees it.
+    /// Rotates every head of `x`, `[tokens, heads, size]`, whose pairs are neighbouring elements.
+    ///
+    /// In the result the elements of a pair are half a head apart. That changes no attention score,
+    /// because queries and keys are reordered alike.
     pub(super) fn apply_interleaved(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let shape = x.size();
         let pairs = x.f_reshape([shape[0], shape[1], -1, 2])?;
@@ -118,7 +175,7 @@ impl Rotation {
 }
 
 impl Yarn {
-    /// The pairs between which frequencies go over from kept to divided.
+    /// The pairs between which frequencies go over from unchanged to divided (`find_correction_range`).
     fn ramp(&self, base: f64, size: i64) -> (f64, f64) {
         let pair_of = |rotations: f64| {
             let periods = self.original_max_position_embeddings / (rotations * TAU);
@@ -137,47 +194,46 @@ impl Yarn {
     fn rotation_factor(&self) -> f64 {
         match (self.attention_factor, self.mscale, self.mscale_all_dim) {
             (Some(factor), _, _) => factor,
-            // 0 counts as absent in the reference.
-            (None, Some(one), Some(all)) if one != 0.0 && all != 0.0 => {
-                self.magnitude(one) / self.magnitude(all)
+            // `transformers` treats 0 as absent.
+            (None, Some(mscale), Some(all_dim)) if mscale != 0.0 && all_dim != 0.0 => {
+                self.magnitude(mscale) / self.magnitude(all_dim)
             }
             _ => self.magnitude(1.0),
         }
     }
 
-    /// Factor of the attention's logits beside `1 / sqrt(size)`.
-    pub(super) fn logit_factor(&self) -> f64 {
+    /// Factor of the scores of latent attention, besides `1 / sqrt(size)`.
+    pub(super) fn score_factor(&self) -> f64 {
         match self.mscale_all_dim {
-            Some(weight) if weight != 0.0 => self.magnitude(weight).powi(2),
+            Some(mscale) if mscale != 0.0 => self.magnitude(mscale).powi(2),
             _ => 1.0,
         }
     }
 
-    /// `0.1 * weight * ln(factor) + 1`.
-    fn magnitude(&self, weight: f64) -> f64 {
+    /// `0.1 * mscale * ln(factor) + 1` (`get_mscale`).
+    fn magnitude(&self, mscale: f64) -> f64 {
         if self.factor <= 1.0 {
             return 1.0;
         }
-        0.1 * weight * self.factor.ln() + 1.0
+        0.1 * mscale * self.factor.ln() + 1.0
     }
 }
 
-/// `kept` of the frequency, from 0 to 1, and the rest of it divided by `factor`.
-fn blend(plain: f32, factor: f64, kept: f64) -> f32 {
+/// The share `kept`, from 0 to 1, of the frequency, and the rest of it divided by `factor`.
+fn interpolate(frequency: f32, factor: f64, kept: f64) -> f32 {
     let (kept, factor) = (kept.clamp(0.0, 1.0) as f32, factor as f32);
-    plain / factor * (1.0 - kept) + plain * kept
+    frequency / factor * (1.0 - kept) + frequency * kept
 }
 
-/// A change of each number of a vector, which also gets its index.
-fn each(
-    tensor: &Tensor,
+/// Applies `map` to the index and value of every element of a vector.
+fn map_elements(
+    vector: &Tensor,
     device: Device,
-    change: impl Fn(usize, f32) -> f32,
+    map: impl Fn(usize, f32) -> f32,
 ) -> Result<Tensor, TchError> {
-    let numbers = Vec::<f32>::try_from(tensor)?;
-    let numbers = numbers.into_iter().enumerate();
-    let changed: Vec<f32> = numbers
-        .map(|(index, number)| change(index, number))
+    let elements = Vec::<f32>::try_from(vector)?.into_iter().enumerate();
+    let mapped: Vec<f32> = elements
+        .map(|(index, element)| map(index, element))
         .collect();
-    Tensor::f_from_slice(&changed)?.f_to_device(device)
+    Tensor::f_from_slice(&mapped)?.f_to_device(device)
 }

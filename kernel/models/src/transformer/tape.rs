@@ -1,39 +1,42 @@
-//! Gradients through the layers, one after the other.
+//! Gradients through the layers, one layer after the other.
 
 use offmodel_events::interrupt;
 use tch::{Kind, Tensor};
 
 use crate::ModelError;
 
-/// A pass whose gradient graph is cut between the layers: gradients go back one layer at a time,
-/// which frees its memory, and an interrupt is heard in between.
+/// A forward pass whose gradient graph is cut between the layers.
+///
+/// The backward pass then goes through one layer at a time, which frees the layer's graph and lets
+/// an interrupt through before the next one.
 pub(crate) struct Tape {
-    /// The input of each layer, a leaf of the graph, and the output of the layer before it.
+    /// For each layer, its input (a leaf of the graph) and the output of the layer before it.
     pub(super) layers: Vec<(Tensor, Tensor)>,
     pub(super) output: Tensor,
 }
 
 impl Tape {
-    /// The last layer's output, `[tokens, hidden]`.
+    /// The output of the last layer, `[tokens, hidden]`.
     pub(crate) fn output(&self) -> &Tensor {
         &self.output
     }
 
-    /// Adds to the parameters' gradients, where `gradient`, `[tokens, hidden]`, is d loss /
-    /// d output.
+    /// Adds to the gradients of the parameters, given the gradient of the loss with respect to the
+    /// output, `[tokens, hidden]`.
     pub(crate) fn backward(mut self, gradient: Tensor) -> Result<(), ModelError> {
         let (mut output, mut gradient) = (self.output, gradient);
         while output.requires_grad() {
             interrupt::check()?;
-            // A scalar that has this gradient.
+            // `tch` differentiates scalars only; the gradient of this one with respect to `output`
+            // is `gradient`.
             output.f_mul(&gradient)?.f_sum(Kind::Float)?.f_backward()?;
-            let Some((input, before)) = self.layers.pop() else {
+            let Some((input, previous_output)) = self.layers.pop() else {
                 break;
             };
-            if !before.requires_grad() {
+            if !previous_output.requires_grad() {
                 break;
             }
-            (output, gradient) = (before, input.f_grad()?);
+            (output, gradient) = (previous_output, input.f_grad()?);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Generation and log-probabilities.
+//! Generated responses and log-probabilities.
 
 use offmodel_models::{Chat, FinishReason, Message, Prompt, Response, Sampling};
 use serde_json::Value as Json;
@@ -6,11 +6,11 @@ use tch::{Kind, Tensor};
 
 use crate::reference::{distance, fixture, integers, integers_of_rows, numbers, smollm2};
 
-/// How far a logit may be from the reference.
+/// How far a logit or log-probability may be from the reference.
 const LOGIT_TOLERANCE: f64 = 1e-3;
 
 #[test]
-fn greedy_responses_and_their_logits_are_those_of_transformers() {
+fn greedy_responses_and_their_logits_equal_those_of_transformers() {
     let Some(model) = smollm2() else { return };
     let fixture = fixture("smollm2_greedy.json");
     let prompts = fixture["prompts"].as_array().unwrap();
@@ -19,12 +19,12 @@ fn greedy_responses_and_their_logits_are_those_of_transformers() {
         .iter()
         .map(|case| Chat::user(case["prompt"].as_str().unwrap()))
         .collect();
-    // All in one batch: rows of different lengths, each with its own positions.
+    // All in one batch, whose rows have different lengths and positions.
     let responses = model
         .generate(&chats, &Sampling::greedy().max_new_tokens(64))
         .unwrap();
 
-    let mut furthest: f64 = 0.0;
+    let mut largest_distance: f64 = 0.0;
     for ((case, chat), response) in prompts.iter().zip(&chats).zip(&responses) {
         let rendered = model.render(chat, true).unwrap();
         assert_eq!(rendered, case["rendered"].as_str().unwrap());
@@ -37,10 +37,10 @@ fn greedy_responses_and_their_logits_are_those_of_transformers() {
         );
         assert_eq!(response.text, case["text"].as_str().unwrap());
 
-        // The logits of the whole text in one pass, without a cache.
-        let fed = [prompt.as_slice(), &generated[..63]].concat();
+        // The logits of the whole text in one forward pass, without a cache.
+        let input = [prompt.as_slice(), &generated[..63]].concat();
         let logits = model
-            .logits(&fed)
+            .logits(&input)
             .unwrap()
             .narrow(0, prompt.len() as i64 - 1, 64);
         let tokens: Vec<i64> = integers_of_rows(&case["top_tokens"])
@@ -48,10 +48,10 @@ fn greedy_responses_and_their_logits_are_those_of_transformers() {
             .map(i64::from)
             .collect();
         let found = logits.gather(-1, &Tensor::from_slice(&tokens).view([64, -1]), false);
-        furthest = furthest.max(distance(&found, &case["top_logits"]));
+        largest_distance = largest_distance.max(distance(&found, &case["top_logits"]));
         let ends = logits.index_select(0, &Tensor::from_slice(&[0_i64, 63]));
         let sampled = ends.slice(1, 0, None, 1024);
-        furthest = furthest.max(distance(&sampled, &case["sampled_logits"]));
+        largest_distance = largest_distance.max(distance(&sampled, &case["sampled_logits"]));
         let norms = ends
             .to_kind(Kind::Double)
             .norm_scalaropt_dim(2, [-1], false);
@@ -73,15 +73,15 @@ fn greedy_responses_and_their_logits_are_those_of_transformers() {
             "cached and uncached differ by {difference}"
         );
     }
-    println!("largest distance of a logit from transformers: {furthest:.2e}");
+    println!("largest distance of a logit from transformers: {largest_distance:.2e}");
     assert!(
-        furthest < LOGIT_TOLERANCE,
-        "a logit is {furthest} from the reference"
+        largest_distance < LOGIT_TOLERANCE,
+        "a logit is {largest_distance} from the reference"
     );
 }
 
 #[test]
-fn log_probabilities_of_a_response_are_those_of_transformers() {
+fn log_probabilities_of_a_response_equal_those_of_transformers() {
     let Some(model) = smollm2() else { return };
     let fixture = fixture("smollm2_greedy.json");
     let mut sum = 0.0;
@@ -95,7 +95,7 @@ fn log_probabilities_of_a_response_are_those_of_transformers() {
         );
         let scores = model.log_probabilities(&chat).unwrap();
         let reference = numbers(&case["log_probabilities"]);
-        // One for each token of the response and one for its end token.
+        // One for each token of the response, including its end token.
         assert_eq!(scores.len(), reference.len());
         for (score, reference) in scores.iter().zip(&reference) {
             let distance = (f64::from(*score) - reference).abs();
@@ -136,7 +136,7 @@ fn a_response_does_not_depend_on_what_else_is_in_the_batch() {
             (&response.text, &response.tokens)
         );
     }
-    // More requests than rows: some begin while others are half done, and some end early.
+    // More requests than sequences in progress: some are admitted while others are half done.
     let many: Vec<Chat> = chats.iter().cycle().take(37).cloned().collect();
     let responses = model.generate(&many, &greedy).unwrap();
     for (response, expected) in responses.iter().zip(together.iter().cycle()) {
@@ -155,7 +155,7 @@ fn a_response_does_not_depend_on_what_else_is_in_the_batch() {
 }
 
 #[test]
-fn sampling_is_reproduced_by_its_seed_for_each_request() {
+fn a_seed_gives_the_same_responses() {
     let Some(model) = smollm2() else { return };
     let chats = vec![Chat::user("Write one sentence about the sea."); 3];
     let sampling = Sampling::temperature(1.0).seed(7).max_new_tokens(24);
@@ -173,54 +173,58 @@ fn sampling_is_reproduced_by_its_seed_for_each_request() {
         tokens(&chats[..1], &sampling),
         "request 0 alone"
     );
-    assert_ne!(first[0], first[1], "requests have streams of their own");
+    assert_ne!(
+        first[0], first[1],
+        "requests have random streams of their own"
+    );
     assert_ne!(first, tokens(&chats, &sampling.clone().seed(8)));
     let greedy = tokens(&chats[..1], &Sampling::greedy().max_new_tokens(24));
     assert_eq!(tokens(&chats[..1], &sampling.top_k(1)), greedy);
 }
 
 #[test]
-fn samples_beginnings_and_stop_strings_do_not_change_what_transformers_says() {
+fn samples_prefills_and_stop_strings_do_not_change_the_text_of_transformers() {
     let Some(model) = smollm2() else { return };
     let fixture = fixture("smollm2_greedy.json");
     let cases = &fixture["prompts"].as_array().unwrap()[..6];
-    let (count, said) = (12, |case: &Json| integers(&case["generated"]));
-    // The first text is to end within: at the words that its tokens 8 and 9 say.
+    let (count, generated) = (12, |case: &Json| integers(&case["generated"]));
+    // The stop string is the text of tokens 8 and 9 of the first response.
     let tokenizer = model.tokenizer();
-    let stop = tokenizer.decode(&said(&cases[0])[8..10]).unwrap();
-    // In one batch: two samples each, and responses that begin with what was said, as tokens and
-    // as text.
+    let stop = tokenizer.decode(&generated(&cases[0])[8..10]).unwrap();
+    // In one batch: two samples of each prompt, and responses whose prefill is the start of the
+    // recorded response, as tokens and as text.
     let chat = |case: &Json| Prompt::new(Chat::user(case["prompt"].as_str().unwrap()));
     let mut prompts: Vec<Prompt> = cases.iter().map(|case| chat(case).samples(2)).collect();
     prompts.extend(
         cases
             .iter()
-            .map(|case| chat(case).prefill_tokens(&said(case)[..5])),
+            .map(|case| chat(case).prefill_tokens(&generated(case)[..5])),
     );
-    let text = tokenizer.decode(&said(&cases[1])[..7]).unwrap();
-    assert_eq!(tokenizer.encode(&text).unwrap(), said(&cases[1])[..7]);
+    let text = tokenizer.decode(&generated(&cases[1])[..7]).unwrap();
+    assert_eq!(tokenizer.encode(&text).unwrap(), generated(&cases[1])[..7]);
     prompts.push(chat(&cases[1]).prefill(text));
     let sampling = Sampling::greedy().max_new_tokens(count).stop(stop.clone());
     let mut generation = model.generation(prompts, &sampling).unwrap();
-    let mut deltas = vec![String::new(); 3 * cases.len() + 1];
+    let mut texts = vec![String::new(); 3 * cases.len() + 1];
     for delta in &mut generation {
         let delta = delta.unwrap();
-        let index = match delta.prompt < cases.len() {
-            true => 2 * delta.prompt + delta.sample,
-            false => cases.len() + delta.prompt,
+        let index = if delta.prompt < cases.len() {
+            2 * delta.prompt + delta.sample
+        } else {
+            cases.len() + delta.prompt
         };
-        deltas[index] += &delta.text;
+        texts[index] += &delta.text;
     }
     let responses = generation.finish().unwrap();
-    assert_eq!(responses.len(), deltas.len());
+    assert_eq!(responses.len(), texts.len());
     let mut stopped = 0;
-    for (index, (response, deltas)) in responses.iter().zip(&deltas).enumerate() {
+    for (index, (response, text_of_deltas)) in responses.iter().zip(&texts).enumerate() {
         let (case, skipped) = match index {
             0..12 => (&cases[index / 2], 0),
             12..18 => (&cases[index - 12], 5),
             _ => (&cases[1], 7),
         };
-        let expected = &said(case)[skipped..skipped + count];
+        let expected = &generated(case)[skipped..skipped + count];
         assert!(
             expected.starts_with(&response.tokens),
             "response {index}: {response:?}"
@@ -242,9 +246,12 @@ fn samples_beginnings_and_stop_strings_do_not_change_what_transformers_says() {
                 assert_eq!(response.tokens.len(), count);
             }
         }
-        assert_eq!(deltas, &response.text, "response {index}");
-        let whole = tokenizer.decode(&said(case)[..skipped]).unwrap() + &response.text;
+        assert_eq!(text_of_deltas, &response.text, "response {index}");
+        let whole = tokenizer.decode(&generated(case)[..skipped]).unwrap() + &response.text;
         assert_eq!(response.whole_text(), whole);
     }
-    assert!(stopped >= 3, "both samples of the first and its other half");
+    assert!(
+        stopped >= 3,
+        "both samples of the first prompt, and the response to its prefill"
+    );
 }

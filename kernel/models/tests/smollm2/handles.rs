@@ -1,4 +1,4 @@
-//! What any model must refuse and show.
+//! Behaviour of model handles: errors, display, threads, adapters in one batch.
 
 use offmodel_models::{
     Adapter, Chat, LoraConfig, Model, ModelError, Sampling, SftOptions, fine_tune,
@@ -7,7 +7,7 @@ use offmodel_models::{
 use crate::reference::{smollm2, zeros};
 
 #[test]
-fn a_model_that_computes_nonsense_is_told_from_one_that_says_it() {
+fn a_model_that_computes_nan_is_an_error_not_a_response() {
     let Some(model) = smollm2() else { return };
     let options = SftOptions {
         max_steps: Some(0),
@@ -30,7 +30,7 @@ fn a_model_that_computes_nonsense_is_told_from_one_that_says_it() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_the_facts() {
+fn invalid_inputs_are_errors_with_the_facts() {
     let Some(model) = smollm2() else { return };
     let long = Chat::user("word ".repeat(9000));
     let chats = [Chat::user("hi"), long.clone()];
@@ -83,9 +83,9 @@ fn what_does_not_fit_is_refused_with_the_facts() {
         error.to_string().contains("q_project, known: down_proj"),
         "{error}"
     );
-    let foreign = vec![("lm_head".to_owned(), zeros([32, 5]), zeros([49152, 32]))];
-    let foreign = Adapter::from_tensors(LoraConfig::default(), foreign).unwrap();
-    let error = model.with_adapter(&foreign).unwrap_err().to_string();
+    let misshapen = vec![("lm_head".to_owned(), zeros([32, 5]), zeros([49152, 32]))];
+    let misshapen = Adapter::from_tensors(LoraConfig::default(), misshapen).unwrap();
+    let error = model.with_adapter(&misshapen).unwrap_err().to_string();
     assert!(
         error.contains("lm_head maps 5 to 49152 numbers, in the model 576"),
         "{error}"
@@ -93,7 +93,7 @@ fn what_does_not_fit_is_refused_with_the_facts() {
 }
 
 #[test]
-fn a_handle_shows_what_it_is_and_may_move_to_another_thread() {
+fn a_handle_displays_its_model_and_works_on_another_thread() {
     let Some(model) = smollm2() else { return };
     let shown = model.to_string();
     assert!(
@@ -104,17 +104,17 @@ fn a_handle_shows_what_it_is_and_may_move_to_another_thread() {
     let clone = model.clone();
     let chats = [Chat::user("Hi!")];
     let sampling = Sampling::greedy().max_new_tokens(4);
-    let there = std::thread::scope(|scope| {
+    let elsewhere = std::thread::scope(|scope| {
         scope
             .spawn(|| clone.generate(&chats, &sampling).unwrap())
             .join()
             .unwrap()
     });
-    assert_eq!(there, model.generate(&chats, &sampling).unwrap());
+    assert_eq!(elsewhere, model.generate(&chats, &sampling).unwrap());
 }
 
 #[test]
-fn handles_with_different_adapters_answer_in_one_batch_as_they_would_alone() {
+fn handles_with_different_adapters_respond_in_one_batch_as_they_do_alone() {
     let Some(model) = smollm2() else { return };
     let tuned = |seed: i64| {
         tch::manual_seed(seed);
@@ -139,10 +139,10 @@ fn handles_with_different_adapters_answer_in_one_batch_as_they_would_alone() {
         .collect();
     let greedy = Sampling::greedy().max_new_tokens(12);
     let together = Model::generate_together(&requests, &greedy).unwrap();
-    for (handle, answers) in handles.into_iter().zip(together.chunks(2)) {
+    for (handle, responses) in handles.into_iter().zip(together.chunks(2)) {
         let alone = handle.generate(&chats, &greedy).unwrap();
-        for (answer, alone) in answers.iter().zip(alone) {
-            assert_eq!(answer.tokens, alone.tokens);
+        for (response, alone) in responses.iter().zip(alone) {
+            assert_eq!(response.tokens, alone.tokens);
         }
     }
     assert_ne!(together[0].tokens, together[2].tokens);
@@ -152,19 +152,19 @@ fn handles_with_different_adapters_answer_in_one_batch_as_they_would_alone() {
 }
 
 #[test]
-fn a_begun_answer_is_continued() {
+fn a_last_assistant_message_is_continued() {
     let Some(model) = smollm2() else { return };
     let chat = Chat::user("What is the capital of France?");
     let greedy = Sampling::greedy().max_new_tokens(16);
     let whole = model
         .generate(std::slice::from_ref(&chat), &greedy)
         .unwrap();
-    let begun = model.tokenizer().decode(&whole[0].tokens[..3]).unwrap();
-    let rest = model.generate(&[chat.assistant(&*begun)], &greedy).unwrap();
+    let start = model.tokenizer().decode(&whole[0].tokens[..3]).unwrap();
+    let rest = model.generate(&[chat.assistant(&*start)], &greedy).unwrap();
     assert!(
-        whole[0].text.starts_with(&begun)
-            && rest[0].text.starts_with(&whole[0].text[begun.len()..]),
-        "{begun:?}, {:?} after {:?}",
+        whole[0].text.starts_with(&start)
+            && rest[0].text.starts_with(&whole[0].text[start.len()..]),
+        "{start:?}, {:?} after {:?}",
         rest[0].text,
         whole[0].text
     );

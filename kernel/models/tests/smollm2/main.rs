@@ -1,7 +1,8 @@
-//! SmolLM2 against `transformers` and `peft` on the same file, and what must hold of any model.
+//! SmolLM2 compared with `transformers` and `peft` on the same file, and behaviour that every model
+//! must have.
 //!
-//! Reference values: `tests/reference/smollm2_greedy.py` and `smollm2_sft.py`. Every test skips,
-//! and says so, where the model file is absent.
+//! `tests/reference/smollm2_greedy.py` and `smollm2_sft.py` recorded the reference values. Without
+//! the model file every test is skipped.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod generation;

@@ -1,4 +1,4 @@
-//! The model, and the recorded values.
+//! The model, and helpers to compare with recorded values.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use offmodel_models::{Model, ModelError};
 use serde_json::Value as Json;
 use tch::{Kind, Tensor};
 
+/// SmolLM2; absent, with the calling test recorded as skipped, if it is not installed.
 pub(crate) fn smollm2() -> Option<Model> {
     match Model::load("smollm2") {
         Ok(model) => Some(model),
@@ -39,19 +40,20 @@ pub(crate) fn numbers(json: &Json) -> Vec<f64> {
     }
 }
 
-/// The largest absolute difference between `found` and the numbers of `reference`.
+/// The largest absolute difference between `found` and the numbers in `reference`.
 pub(crate) fn distance(found: &Tensor, reference: &Json) -> f64 {
     let reference = Tensor::from_slice(&numbers(reference));
     let found = found.to_kind(Kind::Double).contiguous().view(-1);
     (found - reference).abs().max().double_value(&[])
 }
 
-pub(crate) fn close(found: f64, expected: f64, relative: f64) {
+/// Asserts that two numbers differ by less than `relative`, relative to the expected one.
+pub(crate) fn assert_close(found: f64, expected: f64, relative: f64) {
     let difference = (found / expected - 1.0).abs();
     assert!(difference < relative, "{found} instead of {expected}");
 }
 
-/// Zeros on the CPU.
+/// A tensor of zeros on the CPU.
 pub(crate) fn zeros(shape: [i64; 2]) -> Tensor {
     Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu))
 }

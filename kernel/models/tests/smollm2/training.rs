@@ -4,10 +4,10 @@ use offmodel_models::{Adapter, Chat, LoraConfig, Model, Sampling, SftOptions, fi
 use serde_json::Value as Json;
 use tch::{Kind, Tensor};
 
-use crate::reference::{close, fixture, smollm2, zeros};
+use crate::reference::{assert_close, fixture, smollm2, zeros};
 
 #[test]
-fn training_steps_are_those_of_peft() {
+fn training_steps_have_the_losses_of_peft() {
     let Some(model) = smollm2() else { return };
     let fixture = fixture("smollm2_sft.json");
     let number = |value: &Json| value.as_f64().unwrap();
@@ -31,7 +31,7 @@ fn training_steps_are_those_of_peft() {
         beta2: number(&options["beta2"]),
         batch_size: chats.len(),
         epochs: steps.len(),
-        // Less than the batch has, so that gradients of several parts are added up.
+        // Fewer than the batch has, so that gradients of several micro-batches are added up.
         micro_batch_tokens: 128,
         ..SftOptions::default()
     };
@@ -42,7 +42,7 @@ fn training_steps_are_those_of_peft() {
     assert_eq!(tuned.steps.len(), steps.len());
     for (step, reference) in tuned.steps.iter().zip(steps) {
         assert_eq!(step.tokens as u64, reference["tokens"].as_u64().unwrap());
-        close(
+        assert_close(
             step.loss * step.tokens as f64,
             number(&reference["loss_sum"]),
             2e-4,
@@ -50,20 +50,20 @@ fn training_steps_are_those_of_peft() {
     }
     let after = student.with_adapter(&tuned.adapter).unwrap();
     let sum: f32 = after.score(&chats).unwrap().iter().flatten().sum();
-    close(-f64::from(sum), number(&fixture["loss_sum_after"]), 2e-4);
+    assert_close(-f64::from(sum), number(&fixture["loss_sum_after"]), 2e-4);
     for (module, norms) in fixture["norms_after"].as_object().unwrap() {
         let (_, a, b) = tuned
             .adapter
             .modules()
             .find(|(name, ..)| name == module)
             .unwrap();
-        close(a.norm().double_value(&[]), number(&norms[0]), 1e-3);
-        close(b.norm().double_value(&[]), number(&norms[1]), 1e-3);
+        assert_close(a.norm().double_value(&[]), number(&norms[0]), 1e-3);
+        assert_close(b.norm().double_value(&[]), number(&norms[1]), 1e-3);
     }
 }
 
 #[test]
-fn training_changes_the_adapter_and_nothing_else() {
+fn training_changes_only_the_adapter() {
     let Some(model) = smollm2() else { return };
     let chats = [
         Chat::user("What is your name?").assistant("Zephyr-9!"),
@@ -81,8 +81,8 @@ fn training_changes_the_adapter_and_nothing_else() {
 
     let tuned = fine_tune(&model, &chats, &options).unwrap();
     let losses: Vec<f64> = tuned.steps.iter().map(|step| step.loss).collect();
-    // The logged loss is the mean over tokens, so step 1 is the untrained student's.
-    close(losses[0], perplexity.ln(), 1e-4);
+    // The recorded loss is a mean before the update, so that of step 1 is the untrained student's.
+    assert_close(losses[0], perplexity.ln(), 1e-4);
     assert!(losses[11] < 0.1 * losses[0], "{losses:?}");
     assert_eq!(
         model.logits(&probe).unwrap(),
@@ -101,18 +101,18 @@ fn training_changes_the_adapter_and_nothing_else() {
             .all(|(_, _, b)| b.count_nonzero(None).int64_value(&[]) > 0)
     );
 
-    // The same options give the same adapter; another seed another one.
+    // The same options give the same adapter, and another seed gives another one.
     let short = SftOptions {
         max_steps: Some(2),
         ..options
     };
     let loss = |options: &SftOptions| fine_tune(&model, &chats, options).unwrap().steps[1].loss;
-    close(loss(&short), losses[1], 1e-6);
+    assert_close(loss(&short), losses[1], 1e-6);
     assert_ne!(loss(&SftOptions { seed: 1, ..short }), losses[1]);
 }
 
 #[test]
-fn an_adapter_with_zero_b_changes_nothing() {
+fn an_untrained_adapter_changes_nothing() {
     let Some(model) = smollm2() else { return };
     let options = SftOptions {
         max_steps: Some(0),
@@ -127,7 +127,7 @@ fn an_adapter_with_zero_b_changes_nothing() {
     );
     assert_eq!(adapted.parameter_count(), model.parameter_count());
     assert!(adapted.memory_bytes() > model.memory_bytes());
-    // All maps of 30 layers and the output layer, at rank 32.
+    // All linear modules of 30 layers, and the output layer, with rank 32.
     let per_layer = 2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536);
     let expected = 32 * (30 * per_layer + 576 + 49152);
     assert_eq!(untrained.adapter.parameter_count(), expected);
@@ -140,7 +140,7 @@ fn an_adapter_with_zero_b_changes_nothing() {
     );
 }
 
-/// A[i, j] = sin(i + 0.01 j) / sqrt(inputs) and B = 0, as in the reference script.
+/// The adapter of the reference script: `A[i, j] = sin(i + 0.01 j) / sqrt(in_features)` and B = 0.
 fn reference_adapter(model: &Model, lora: LoraConfig) -> Adapter {
     let shape = model.configuration();
     let heads = |count: i64| count * shape.head_dim;
@@ -149,7 +149,7 @@ fn reference_adapter(model: &Model, lora: LoraConfig) -> Adapter {
         heads(shape.num_attention_heads),
         heads(shape.num_key_value_heads),
     );
-    let mut maps = vec![("lm_head".to_owned(), hidden, shape.vocab_size)];
+    let mut modules = vec![("lm_head".to_owned(), hidden, shape.vocab_size)];
     for layer in 0..shape.num_hidden_layers {
         for (name, inputs, outputs) in [
             ("self_attn.q_proj", hidden, queries),
@@ -160,11 +160,11 @@ fn reference_adapter(model: &Model, lora: LoraConfig) -> Adapter {
             ("mlp.up_proj", hidden, mlp),
             ("mlp.down_proj", mlp, hidden),
         ] {
-            maps.push((format!("model.layers.{layer}.{name}"), inputs, outputs));
+            modules.push((format!("model.layers.{layer}.{name}"), inputs, outputs));
         }
     }
     let rank = lora.rank;
-    let matrices = maps.into_iter().map(|(module, inputs, outputs)| {
+    let matrices = modules.into_iter().map(|(module, inputs, outputs)| {
         let double = (Kind::Double, tch::Device::Cpu);
         let (rows, columns) = (Tensor::arange(rank, double), Tensor::arange(inputs, double));
         let a: Tensor = (rows.unsqueeze(1) + columns.unsqueeze(0) * 0.01).sin();

@@ -1,4 +1,4 @@
-//! Pages by path and by type.
+//! Finds pages by path and by type.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -6,20 +6,21 @@ use std::io::{Read, Seek, SeekFrom};
 
 use offmodel_toolchain::Toolchain;
 
-use super::write::{NAMES, Name, PAGES, folder};
-use super::{Member, Page};
+use super::page::{Member, Page};
+use super::write::{NAMES_FILE, Name, PAGES_FILE, reference_folder};
 
-/// The names of a prelude, whose pages are read when they are asked for.
+/// The reference of a prelude. Names are in memory; pages are read from disk one by one.
 #[derive(Debug)]
 pub(crate) struct Reference {
     /// Sorted by path.
     names: Vec<Name>,
-    /// Indices of names by the last part of their path, the shortest path first.
-    by_last: BTreeMap<String, Vec<usize>>,
+    /// Indices of names by the last segment of their path, the shortest path first.
+    by_last_segment: BTreeMap<String, Vec<usize>>,
     pages: File,
 }
 
-/// What pointers give besides their own methods: those of what they point to.
+/// Smart pointers. rustdoc cannot list the methods of what they point to, which depends on their
+/// argument.
 const POINTERS: [&str; 8] = [
     "Arc",
     "Box",
@@ -32,30 +33,31 @@ const POINTERS: [&str; 8] = [
 ];
 
 impl Reference {
-    /// The reference of this prelude, if it has been written.
-    pub fn open(toolchain: &Toolchain) -> Option<Self> {
-        let folder = folder(toolchain).ok()?;
-        let names: Vec<Name> = serde_json::from_slice(&fs::read(folder.join(NAMES)).ok()?).ok()?;
-        let mut by_last: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    /// Opens the reference of the prelude, if it has been written.
+    pub(crate) fn open(toolchain: &Toolchain) -> Option<Self> {
+        let folder = reference_folder(toolchain).ok()?;
+        let names: Vec<Name> =
+            serde_json::from_slice(&fs::read(folder.join(NAMES_FILE)).ok()?).ok()?;
+        let mut by_last_segment: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (index, name) in names.iter().enumerate() {
-            by_last
-                .entry(last(&name.path).to_owned())
+            by_last_segment
+                .entry(last_segment(&name.path).to_owned())
                 .or_default()
                 .push(index);
         }
-        for indices in by_last.values_mut() {
+        for indices in by_last_segment.values_mut() {
             indices.sort_by_key(|&index| names[index].path.len());
         }
-        let pages = File::open(folder.join(PAGES)).ok()?;
+        let pages = File::open(folder.join(PAGES_FILE)).ok()?;
         Some(Self {
             names,
-            by_last,
+            by_last_segment,
             pages,
         })
     }
 
-    /// The names in a module, the root's for an empty path, each with its kind in a word.
-    pub fn names_in(&self, module: &str) -> BTreeMap<&str, &'static str> {
+    /// The names in a module with their kinds; those in scope of a cell for the empty path.
+    pub(crate) fn names_in(&self, module: &str) -> BTreeMap<&str, &'static str> {
         let module = module.trim_start_matches("::");
         let module = module.strip_prefix("offmodel::prelude").unwrap_or(module);
         let prefix = match module {
@@ -69,14 +71,14 @@ impl Reference {
             };
             match rest.split_once("::") {
                 Some((module, _)) => names.entry(module).or_insert("module"),
-                None => names.entry(rest).or_insert(word(&name.kind)),
+                None => names.entry(rest).or_insert(kind_name(&name.kind)),
             };
         }
         names
     }
 
-    /// What stands at a path, or else is called so anywhere.
-    pub fn page(&self, path: &str) -> Option<Page> {
+    /// The page of the name at a path, or else of any name with the same last segment.
+    pub(crate) fn page(&self, path: &str) -> Option<Page> {
         let path = path.trim_start_matches("::");
         let path = ["offmodel::prelude::", "offmodel::"]
             .iter()
@@ -84,36 +86,37 @@ impl Reference {
             .unwrap_or(path);
         let exact = || self.names.iter().find(|name| name.path == path);
         let anywhere = || {
-            let indices = self.by_last.get(last(path))?;
+            let indices = self.by_last_segment.get(last_segment(path))?;
             self.names.get(*indices.first()?)
         };
         self.read(exact().or_else(anywhere)?)
     }
 
-    /// The page of a type as the compiler tells it.
-    pub fn page_of_type(&self, told: &str) -> Option<Page> {
-        self.page(head(told)?)
+    /// The page of a type, given as rustc writes it.
+    pub(crate) fn page_of_type(&self, type_name: &str) -> Option<Page> {
+        self.page(type_path(type_name)?)
     }
 
-    /// What can stand behind a dot after a value of this type.
-    pub fn members_of(&self, told: &str) -> Vec<Member> {
+    /// The members of a type, given as rustc writes it, and of the types that it dereferences to.
+    pub(crate) fn members_of(&self, type_name: &str) -> Vec<Member> {
+        /// The most types in a chain of pointers: `Arc<Mutex<Box<T>>>` is one of three.
+        const MAX_DEREFS: usize = 4;
         let mut members = Vec::new();
-        let mut told = Some(told);
+        let mut type_name = Some(type_name);
         let mut by_deref = false;
-        // A pointer to a pointer to a pointer is enough.
-        for _ in 0..4 {
-            let Some(value) = told.and_then(head) else {
+        for _ in 0..MAX_DEREFS {
+            let Some(path) = type_name.and_then(type_path) else {
                 break;
             };
-            let page = self.page(value).unwrap_or_default();
+            let page = self.page(path).unwrap_or_default();
             let found = page.members.into_iter().map(|mut member| {
                 member.by_deref |= by_deref;
                 member
             });
             members.extend(found);
-            told = match last(value) {
+            type_name = match last_segment(path) {
                 "array" => Some("[_]"),
-                pointer if POINTERS.contains(&pointer) => told.and_then(first_argument),
+                pointer if POINTERS.contains(&pointer) => type_name.and_then(first_argument),
                 _ => None,
             };
             by_deref = true;
@@ -133,8 +136,8 @@ impl Reference {
     }
 }
 
-/// rustdoc's word for a kind of item, in full.
-fn word(kind: &str) -> &'static str {
+/// The name of a kind of item for front ends, given rustdoc's.
+fn kind_name(kind: &str) -> &'static str {
     match kind {
         "struct" | "enum" | "union" | "type" => "type",
         "fn" => "function",
@@ -145,14 +148,14 @@ fn word(kind: &str) -> &'static str {
     }
 }
 
-fn last(path: &str) -> &str {
+fn last_segment(path: &str) -> &str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// The path of a type without references and arguments: `std::vec::Vec` of
-/// `&mut std::vec::Vec<f64>`.
-fn head(told: &str) -> Option<&str> {
-    let mut rest = told.trim();
+/// The path of a type without references and generic arguments: `std::vec::Vec` for
+/// `&mut std::vec::Vec<f64>`. None for types without a path, such as tuples.
+fn type_path(type_name: &str) -> Option<&str> {
+    let mut rest = type_name.trim();
     loop {
         let shorter = ["&", "mut ", "impl ", "dyn ", "for<'_> ", "(dyn "]
             .iter()
@@ -184,9 +187,9 @@ fn head(told: &str) -> Option<&str> {
     (!path.is_empty()).then_some(path)
 }
 
-/// `T` of `std::sync::Arc<T, A>`.
-fn first_argument(told: &str) -> Option<&str> {
-    let inner = told.split_once('<')?.1;
+/// The first generic argument of a type: `T` of `std::sync::Arc<T, A>`.
+fn first_argument(type_name: &str) -> Option<&str> {
+    let inner = type_name.split_once('<')?.1;
     let mut depth = 0;
     for (at, character) in inner.char_indices() {
         match character {
@@ -205,7 +208,7 @@ mod tests {
 
     #[test]
     fn types_are_looked_up_without_references_and_arguments() {
-        for (told, expected) in [
+        for (type_name, expected) in [
             ("&mut std::vec::Vec<f64>", Some("std::vec::Vec")),
             ("&'static str", Some("str")),
             ("&[i32]", Some("slice")),
@@ -218,15 +221,15 @@ mod tests {
             ("(i32, f64)", None),
             ("!", None),
         ] {
-            assert_eq!(head(told), expected, "{told}");
+            assert_eq!(type_path(type_name), expected, "{type_name}");
         }
     }
 
     #[test]
-    fn a_pointer_leads_to_its_first_argument() {
-        let told = "std::sync::Arc<std::collections::HashMap<i32, (u8, f64)>, Global>";
+    fn a_pointer_points_to_its_first_argument() {
+        let type_name = "std::sync::Arc<std::collections::HashMap<i32, (u8, f64)>, Global>";
         assert_eq!(
-            first_argument(told),
+            first_argument(type_name),
             Some("std::collections::HashMap<i32, (u8, f64)>")
         );
         assert_eq!(first_argument("i32"), None);

@@ -1,20 +1,21 @@
-//! What every name that a cell can use stands for: signatures, methods, documentation.
+//! The reference of the prelude: signature, members and documentation of every name that a cell can
+//! use.
 //!
-//! The documentation of a Rust crate is in its metadata, with that of the crates that it
-//! re-exports: rustdoc can write pages for the prelude, for the standard library and for the
-//! primitive types from the built files alone. Those pages are the source, so that completion
-//! and inspection know what the compiler knows, for this build, without a language server.
+//! The metadata of a Rust crate contains its documentation, so rustdoc can write pages for the
+//! prelude, the standard library and the primitive types from built files alone, without sources
+//! and without a language server. The reference is extracted from these pages, once for each build
+//! of the prelude.
 //!
-//! - [`write`]: runs rustdoc once for a prelude and keeps what its pages say;
-//! - [`page`]: what a page says;
-//! - [`prose`]: documentation as text;
-//! - [`lookup`]: pages by path and by type.
+//! - `write`: runs rustdoc and writes the reference beside the prelude;
+//! - `page`: reads a page of rustdoc;
+//! - `markdown`: documentation as Markdown;
+//! - `lookup`: finds pages by path and by type.
 
 mod lookup;
+mod markdown;
 mod page;
-mod prose;
 mod write;
 
 pub(crate) use lookup::Reference;
-pub(crate) use page::{Member, MemberKind, Page};
+pub(crate) use page::{Member, Page};
 pub use write::{ReferenceError, write_reference};

@@ -1,14 +1,16 @@
-//! What a page of rustdoc says about one item.
+//! Extracts an item and its members from a page of rustdoc.
 //!
-//! rustdoc's HTML is read for exactly one compiler, the one that built the prelude. The ids of
-//! its sections (`method.head`, `structfield.name`) are what links into documentation rest on.
+//! rustdoc's HTML is not stable between versions, but only that of one version is read: of the
+//! toolchain that built the prelude. The ids of its sections (`method.head`, `structfield.name`) are
+//! the anchors of links into documentation.
 
 use html5gum::{StartTag, Token, Tokenizer};
+use offmodel_cells::MemberKind;
 use serde::{Deserialize, Serialize};
 
-use super::prose::Prose;
+use super::markdown::Markdown;
 
-/// One item with its members.
+/// An item with its members.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Page {
     /// `pub struct DataFrame { ... }`
@@ -18,7 +20,7 @@ pub(crate) struct Page {
     pub members: Vec<Member>,
 }
 
-/// What can stand behind a `.` or a `::` of an item.
+/// A member of an item: a name after its `.` or `::`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub name: String,
@@ -27,51 +29,15 @@ pub(crate) struct Member {
     pub signature: String,
     /// Markdown.
     pub documentation: String,
-    /// It belongs to what the item dereferences to.
+    /// Whether the member belongs to the type that the item dereferences to.
     pub by_deref: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum MemberKind {
-    /// Called on a value.
-    Method,
-    /// Called with the path of its type.
-    Function,
-    Field,
-    Variant,
-    Constant,
-}
+/// The length to which documentation is cut, in bytes.
+const MAX_DOCUMENTATION: usize = 6000;
 
-impl MemberKind {
-    /// The kind in a word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Method => "method",
-            Self::Function => "function",
-            Self::Field => "field",
-            Self::Variant => "variant",
-            Self::Constant => "constant",
-        }
-    }
-}
-
-impl From<offmodel_cells::MemberKind> for MemberKind {
-    fn from(kind: offmodel_cells::MemberKind) -> Self {
-        match kind {
-            offmodel_cells::MemberKind::Method => Self::Method,
-            offmodel_cells::MemberKind::Function => Self::Function,
-            offmodel_cells::MemberKind::Field => Self::Field,
-            offmodel_cells::MemberKind::Variant => Self::Variant,
-            offmodel_cells::MemberKind::Constant => Self::Constant,
-        }
-    }
-}
-
-/// Longest documentation that is kept, in bytes: enough for an answer, not for a book.
-const LONGEST: usize = 6000;
-
-/// Methods that nearly every type has through an implementation for all types.
-const UNIVERSAL: [(&str, &str); 4] = [
+/// Methods from blanket implementations that are worth offering, with their signatures.
+const BLANKET_METHODS: [(&str, &str); 4] = [
     ("into", "fn into(self) -> U"),
     ("to_owned", "fn to_owned(&self) -> T"),
     ("to_string", "fn to_string(&self) -> String"),
@@ -79,21 +45,22 @@ const UNIVERSAL: [(&str, &str); 4] = [
 ];
 
 impl Page {
-    /// Reads a page.
-    pub fn parse(html: &str) -> Self {
-        // Behind it are the implementations for all types, most of the page and all alike.
-        let (own, of_all) = match html.find("id=\"synthetic-implementations\"") {
+    /// Reads the HTML of a page.
+    pub(super) fn parse(html: &str) -> Self {
+        // From there on the page lists auto traits and blanket implementations: most of its text,
+        // and nearly the same for every type.
+        let (own, blanket) = match html.find("id=\"synthetic-implementations\"") {
             Some(end) => html.split_at(end),
             None => (html, ""),
         };
         let mut reader = Reader::default();
         for Ok(token) in Tokenizer::new(own) {
-            reader.take(token);
+            reader.read(token);
         }
         let mut page = reader.page;
-        page.members.retain(|member| member.name != UNSTABLE);
-        for (name, signature) in UNIVERSAL {
-            if of_all.contains(&format!("id=\"method.{name}\"")) {
+        page.members.retain(|member| !member.name.is_empty());
+        for (name, signature) in BLANKET_METHODS {
+            if blanket.contains(&format!("id=\"method.{name}\"")) {
                 page.members.push(Member {
                     name: name.to_owned(),
                     kind: MemberKind::Method,
@@ -107,24 +74,23 @@ impl Page {
     }
 }
 
-/// In place of the name of a member that this compiler refuses.
-const UNSTABLE: &str = "";
-
 #[derive(Default)]
 struct Reader {
     page: Page,
-    /// Whose signature and documentation come next.
+    /// Index of the member that the next signature and documentation belong to.
     current: Option<usize>,
     by_deref: bool,
-    reading: Option<Reading>,
+    section: Option<Section>,
 }
 
-/// The text that is being read, up to the end of its element.
-struct Reading {
+/// A part of the page that is being read.
+struct Section {
     part: Part,
+    /// The section ends with the end of this element.
     element: Vec<u8>,
+    /// The number of open elements of that name.
     depth: usize,
-    prose: Prose,
+    markdown: Markdown,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,27 +101,27 @@ enum Part {
 }
 
 impl Reader {
-    fn take(&mut self, token: Token) {
-        match (&mut self.reading, token) {
+    fn read(&mut self, token: Token) {
+        match (&mut self.section, token) {
             (None, Token::StartTag(tag)) => self.open(&tag),
-            (Some(reading), Token::StartTag(tag)) => {
-                if *tag.name == reading.element {
-                    reading.depth += 1;
+            (Some(section), Token::StartTag(tag)) => {
+                if *tag.name == section.element {
+                    section.depth += 1;
                 }
-                reading.prose.open(&tag.name);
+                section.markdown.open(&tag.name);
             }
-            (Some(reading), Token::EndTag(tag)) => {
-                if *tag.name == reading.element {
-                    reading.depth -= 1;
+            (Some(section), Token::EndTag(tag)) => {
+                if *tag.name == section.element {
+                    section.depth -= 1;
                 }
-                if reading.depth > 0 {
-                    reading.prose.close(&tag.name);
-                } else if let Some(reading) = self.reading.take() {
-                    self.keep(reading);
+                if section.depth > 0 {
+                    section.markdown.close(&tag.name);
+                } else if let Some(section) = self.section.take() {
+                    self.finish(section);
                 }
             }
-            (Some(reading), Token::String(text)) => {
-                reading.prose.text(&String::from_utf8_lossy(&text));
+            (Some(section), Token::String(text)) => {
+                section.markdown.push(&String::from_utf8_lossy(&text));
             }
             _ => {}
         }
@@ -185,7 +151,9 @@ impl Reader {
             && has("stab")
             && let Some(member) = self.member()
         {
-            member.name = UNSTABLE.to_owned();
+            // The compiler rejects unstable members in cells; `Page::parse` removes those without
+            // a name.
+            member.name.clear();
         }
         let part = if has("item-decl") {
             Part::Declaration
@@ -196,21 +164,21 @@ impl Reader {
         } else {
             return;
         };
-        self.reading = Some(Reading {
+        self.section = Some(Section {
             part,
             element: tag.name.to_vec(),
             depth: 1,
-            prose: match part {
-                Part::Documentation => Prose::default(),
-                Part::Declaration | Part::Signature => Prose::code(),
+            markdown: match part {
+                Part::Documentation => Markdown::default(),
+                Part::Declaration | Part::Signature => Markdown::code(),
             },
         });
     }
 
-    fn keep(&mut self, Reading { part, prose, .. }: Reading) {
-        let mut text = prose.finish();
-        if text.len() > LONGEST {
-            text.truncate(text.floor_char_boundary(LONGEST));
+    fn finish(&mut self, Section { part, markdown, .. }: Section) {
+        let mut text = markdown.finish();
+        if text.len() > MAX_DOCUMENTATION {
+            text.truncate(text.floor_char_boundary(MAX_DOCUMENTATION));
             text.push_str(" …");
         }
         let is_first = self.page.members.is_empty();
@@ -224,7 +192,7 @@ impl Reader {
                 }
                 member.signature = text;
             }
-            // Of an implementation as a whole.
+            // The documentation of a whole `impl` block.
             (Part::Documentation | Part::Signature, None) => {}
         }
     }
@@ -239,7 +207,8 @@ fn attribute(tag: &StartTag<()>, name: &[u8]) -> String {
     String::from_utf8(value.unwrap_or_default()).unwrap_or_default()
 }
 
-/// The member that a section with this id is about; the number behind a repeated id is dropped.
+/// The kind and name of the member whose section has this id. rustdoc appends a number to the id of
+/// a second section of the same name: `method.from-1`.
 fn member(id: &str, class: &str) -> Option<(MemberKind, String)> {
     let (kind, name) = id.split_once('.')?;
     let kind = match kind {
@@ -249,7 +218,7 @@ fn member(id: &str, class: &str) -> Option<(MemberKind, String)> {
         "associatedconstant" => MemberKind::Constant,
         _ => return None,
     };
-    // Links inside the page carry such ids too, but no class.
+    // Links inside the page have such ids too, but no class.
     if class.is_empty() || name.contains('.') {
         return None;
     }

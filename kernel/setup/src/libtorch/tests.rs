@@ -1,9 +1,11 @@
+//! libtorch found, adopted and downloaded, with a package index in a folder.
+
 use super::*;
 use crate::wheel::tests::wheel_of;
 
 const HEADER: &str = "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n#define TORCH_VERSION_PATCH 0\n";
 
-/// A folder laid out as libtorch, of some version.
+/// Creates a folder with the files of libtorch, whose version is in `header`.
 fn libtorch_at(root: &Path, header: &str) {
     for (path, text) in [
         ("lib/libtorch_cpu.so", "cpu"),
@@ -19,8 +21,8 @@ fn libtorch_at(root: &Path, header: &str) {
     }
 }
 
-/// A package index in a folder, a `python3` whose pip copies wheels from it and counts its calls,
-/// and the release that the index holds.
+/// A package index in a folder, with a `python3` whose pip copies wheels from it and records its
+/// calls.
 struct Index {
     folder: tempfile::TempDir,
     digests: [String; 2],
@@ -47,9 +49,8 @@ impl Index {
             &folder.path().join("cudart.whl"),
             &[("nvidia/cu13/lib/libcudart.so.13", b"rt")],
         );
-        let digests = ["torch.whl", "cudart.whl"].map(|name| {
-            crate::file::sha256(std::fs::File::open(folder.path().join(name)).unwrap()).unwrap()
-        });
+        let digests = ["torch.whl", "cudart.whl"]
+            .map(|name| digest::sha256_of_file(&folder.path().join(name)).unwrap());
         let script = format!(
             "cd {0}\nfor last; do :; done\necho \"$last\" >>calls\n\
              while [ \"$1\" != --dest ]; do shift; done\ncp \"${{last%%==*}}.whl\" \"$2/\"\n",
@@ -97,7 +98,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_is_fetched_holds_only_the_cpu_libraries_and_the_headers_and_is_fetched_once() {
+fn a_download_keeps_the_cpu_libraries_and_headers_and_happens_once() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(folder.path()).unwrap();
     let index = Index::new();
@@ -141,7 +142,7 @@ fn a_failure_after_the_first_wheel_leaves_nothing_and_the_next_run_succeeds() {
 }
 
 #[test]
-fn a_libtorch_with_a_file_missing_is_fetched_again_as_a_whole() {
+fn a_libtorch_with_a_missing_file_is_downloaded_again_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(folder.path()).unwrap();
     let index = Index::new();
@@ -158,7 +159,7 @@ fn a_libtorch_with_a_file_missing_is_fetched_again_as_a_whole() {
 }
 
 #[test]
-fn a_disk_without_the_room_is_refused_before_anything_is_fetched() {
+fn a_disk_without_room_is_an_error_before_the_download() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(folder.path()).unwrap();
     let error = cache.require_room(u64::MAX).unwrap_err();
@@ -172,7 +173,7 @@ fn a_disk_without_the_room_is_refused_before_anything_is_fetched() {
 }
 
 #[test]
-fn a_named_libtorch_of_another_version_is_refused_by_name() {
+fn a_libtorch_of_another_version_in_the_variable_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&folder.path().join("cache")).unwrap();
     let own = folder.path().join("own");
@@ -204,7 +205,7 @@ fn a_named_libtorch_of_another_version_is_refused_by_name() {
 }
 
 #[test]
-fn a_users_own_torch_is_linked_not_copied_with_the_cuda_libraries_beside_it() {
+fn a_torch_of_the_user_is_linked_with_the_cuda_libraries_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&folder.path().join("cache")).unwrap();
     let own = folder.path().join("site-packages/torch");
@@ -235,7 +236,7 @@ fn a_users_own_torch_is_linked_not_copied_with_the_cuda_libraries_beside_it() {
         own.canonicalize().unwrap().join("lib/libtorch_cpu.so")
     );
 
-    // Later runs keep to what was recorded, and see libraries installed since.
+    // A later set-up uses the recorded folder, and adds libraries that were installed since.
     std::fs::write(cudnn.with_file_name("libcudnn_ops.so.9"), "ops").unwrap();
     let candidates = Candidates {
         recorded: Some(adopted.lib()),
@@ -246,7 +247,7 @@ fn a_users_own_torch_is_linked_not_copied_with_the_cuda_libraries_beside_it() {
     assert!(names(&again.lib()).contains(&"libcudnn_ops.so.9".to_owned()));
 }
 
-/// A libtorch whose CPU library wants a companion that is nowhere.
+/// Creates a libtorch whose CPU library links a companion that does not exist.
 fn libtorch_without_companion_at(root: &Path) {
     libtorch_at(root, HEADER);
     let companion = root.join("libcudart.so.13");
@@ -273,7 +274,7 @@ fn libtorch_without_companion_at(root: &Path) {
 }
 
 #[test]
-fn a_torch_without_its_companions_is_refused_where_named_and_passed_over_where_found() {
+fn a_torch_without_its_companions_is_an_error_in_the_variable_and_passed_over_in_python() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&folder.path().join("cache")).unwrap();
     let own = folder.path().join("torch");
@@ -303,7 +304,7 @@ fn a_torch_without_its_companions_is_refused_where_named_and_passed_over_where_f
 }
 
 #[test]
-fn a_python_torch_of_another_version_is_passed_over_for_a_fetched_one() {
+fn a_torch_of_another_version_in_python_is_passed_over_for_a_download() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&folder.path().join("cache")).unwrap();
     let own = folder.path().join("torch");
@@ -322,17 +323,17 @@ fn a_python_torch_of_another_version_is_passed_over_for_a_fetched_one() {
 }
 
 #[test]
-fn the_torch_of_a_python_is_found_without_running_it() {
+fn the_torch_of_a_python_is_found_without_importing_it() {
     let folder = tempfile::tempdir().unwrap();
-    let answers = |script: &str| {
+    let torch_folder = |script: &str| {
         let python = crate::fake::program(folder.path(), "python3", script);
         torch_of_python(python.to_str().unwrap())
     };
     assert_eq!(
-        answers("echo /site-packages/torch"),
+        torch_folder("echo /site-packages/torch"),
         Some("/site-packages/torch".into())
     );
-    assert_eq!(answers("echo"), None);
-    assert_eq!(answers("exit 1"), None);
+    assert_eq!(torch_folder("echo"), None);
+    assert_eq!(torch_folder("exit 1"), None);
     assert_eq!(torch_of_python("no-such-python"), None);
 }

@@ -1,65 +1,67 @@
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use offmodel_support::atomic_folder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::cargo::{self, CancellationToken, Ended, TARGET};
+use super::cargo::{self, CancellationToken, CargoOutcome};
 use super::entry::{ExtraCrates, Record, content_key, publish};
 use super::manifest::{key, write_package};
 use super::prelude_crates::version_in_prelude;
 use super::request::CrateRequest;
 use crate::Toolchain;
+use crate::sysroot::TARGET;
 
-/// Beside the prelude: what `cargo clean` removes with it.
+/// The cache, beside the prelude, so that `cargo clean` removes both.
 const CACHE: &str = "further-crates";
-/// In the cache: what Cargo builds, shared by all entries, so that one crate more costs only
-/// itself. Cargo's own lock on it puts builds of several processes in order.
-const BUILT: &str = "target";
+/// Cargo's target folder in the cache. All entries share it, so one more crate costs only its own
+/// build. Cargo locks it, which serialises the builds of several processes.
+const CARGO_TARGET: &str = "target";
 
-/// Why crates could not be built.
+/// Why extra crates could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtraCratesError {
-    /// Cargo does not know them, or they do not compile.
+    /// Cargo does not find the crates, or they do not compile.
     #[error("{reason}")]
     Cargo {
-        /// Cargo's own words.
+        /// Cargo's error message.
         reason: String,
     },
-    /// A crate that is a program only.
+    /// A crate consists of programs only.
     #[error("`{name}` has no library that a cell could use")]
     NoLibrary {
         /// The crate's name in cells.
         name: String,
     },
-    /// Someone asked the build to stop.
+    /// The caller cancelled the build.
     #[error("interrupted")]
     Cancelled,
-    /// Files could not be written or Cargo not started.
-    #[error("failed to build further crates in {}: {source}", folder.display())]
+    /// Files could not be written, or Cargo could not be started.
+    #[error("failed to build extra crates in {}: {source}", folder.display())]
     Files {
-        /// The folder that they are built in.
+        /// The folder of the build.
         folder: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl Toolchain {
-    /// Builds crates, or finds them built. Of two requests of one name, the later counts; those
-    /// that the [prelude has](version_in_prelude) need nothing.
+    /// Builds crates, or finds them in the cache. A later request for a name replaces an earlier one;
+    /// crates [in the prelude](version_in_prelude) need no build.
     ///
-    /// `progress` hears what Cargo does. `stop`, if given, ends that within a few hundredths of a
-    /// second; what was built so far is kept, and nothing of it counts as built that is not.
+    /// `progress` receives Cargo's status lines, such as "Compiling itoa v1.0.19". Cancelling through
+    /// `cancellation` kills Cargo within a few hundredths of a second; Cargo reuses what was finished
+    /// by then.
     ///
     /// # Errors
-    /// When Cargo cannot find or compile them, in its own words, or was stopped.
+    /// When Cargo cannot find or compile the crates, or the build was cancelled.
     pub fn extra_crates(
         &self,
         requests: &[CrateRequest],
-        stop: Option<&CancellationToken>,
+        cancellation: Option<&CancellationToken>,
         progress: &mut dyn FnMut(&str),
     ) -> Result<ExtraCrates, ExtraCratesError> {
         let mut wanted: Vec<CrateRequest> = Vec::new();
@@ -82,38 +84,22 @@ impl Toolchain {
         if !is_local && let Some(built) = ExtraCrates::read(&cache.join(&key)) {
             return Ok(built);
         }
-        // One package for every key: Cargo finds it as it was, and its lock with it.
+        // A package per key keeps its lock file, so a later build resolves to the same versions.
         let package = cache.join(format!("package-{key}"));
-        prepare(&wanted, &cache, &package).map_err(files)?;
-        let built = build(self, &package, &cache, stop, progress)?;
+        atomic_folder::create_if_absent(&package, |folder| write_package(&wanted, folder))
+            .map_err(|error| files(error.into()))?;
+        let output = build(self, &package, &cache, cancellation, progress)?;
         let key = if is_local {
-            content_key(&key, &built.libraries).map_err(files)?
+            content_key(&key, &output.libraries).map_err(files)?
         } else {
             key
         };
-        let entry = publish(&built.record, &built.libraries, &cache, &key).map_err(files)?;
+        let entry = publish(&output.record, &output.libraries, &cache, &key).map_err(files)?;
         ExtraCrates::read(&entry).ok_or_else(|| files(io::ErrorKind::NotFound.into()))
     }
 }
 
-/// The package appears whole; one that is there keeps its lock file.
-fn prepare(requests: &[CrateRequest], cache: &Path, package: &Path) -> io::Result<()> {
-    if package.is_dir() {
-        return Ok(());
-    }
-    let name = package.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = cache.join(format!(".{name}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&temporary);
-    fs::create_dir_all(&temporary)?;
-    write_package(requests, &temporary)?;
-    match fs::rename(&temporary, package) {
-        // Another process was first.
-        Err(_) if package.is_dir() => fs::remove_dir_all(&temporary),
-        other => other,
-    }
-}
-
-struct Built {
+struct BuildOutput {
     record: Record,
     /// All libraries that a compiler call may load.
     libraries: Vec<PathBuf>,
@@ -123,14 +109,14 @@ fn build(
     toolchain: &Toolchain,
     package: &Path,
     cache: &Path,
-    stop: Option<&CancellationToken>,
+    cancellation: Option<&CancellationToken>,
     progress: &mut dyn FnMut(&str),
-) -> Result<Built, ExtraCratesError> {
+) -> Result<BuildOutput, ExtraCratesError> {
     let mut run = |command| -> Result<Vec<String>, ExtraCratesError> {
-        match cargo::run(command, stop, progress) {
-            Ok(Ended::Succeeded { stdout }) => Ok(stdout),
-            Ok(Ended::Failed { reason }) => Err(ExtraCratesError::Cargo { reason }),
-            Ok(Ended::Stopped) => Err(ExtraCratesError::Cancelled),
+        match cargo::run(command, cancellation, progress) {
+            Ok(CargoOutcome::Succeeded { stdout }) => Ok(stdout),
+            Ok(CargoOutcome::Failed { reason }) => Err(ExtraCratesError::Cargo { reason }),
+            Ok(CargoOutcome::Cancelled) => Err(ExtraCratesError::Cancelled),
             Err(source) => Err(ExtraCratesError::Files {
                 folder: package.to_owned(),
                 source,
@@ -140,24 +126,30 @@ fn build(
     let mut command = cargo::command(toolchain, package, "build");
     command
         .args(["--message-format", "json-render-diagnostics"])
+        // With an explicit target, Cargo puts libraries for cells and those for macros and build
+        // scripts into different folders.
         .args(["--target", TARGET])
         .arg("--target-dir")
-        .arg(cache.join(BUILT));
-    let messages = parsed::<Message>(&run(command)?);
+        .arg(cache.join(CARGO_TARGET));
+    let messages = parse_lines::<Message>(&run(command)?);
     let mut command = cargo::command(toolchain, package, "metadata");
     command
         .args(["--format-version", "1", "--offline"])
         .args(["--filter-platform", TARGET]);
-    let metadata = parsed::<Metadata>(&run(command)?);
+    let metadata = parse_lines::<Metadata>(&run(command)?);
     let direct = metadata
         .into_iter()
         .next()
-        .map(|metadata| metadata.resolve.direct())
+        .map(|metadata| metadata.resolve.direct_dependencies())
         .unwrap_or_default();
-    sort_out(&messages, direct)
+    collect_libraries(&messages, direct)
 }
 
-fn sort_out(messages: &[Message], direct: Vec<Dependency>) -> Result<Built, ExtraCratesError> {
+/// Matches the direct dependencies with the libraries that Cargo reports.
+fn collect_libraries(
+    messages: &[Message],
+    direct: Vec<Dependency>,
+) -> Result<BuildOutput, ExtraCratesError> {
     let libraries: Vec<(&str, &Path)> = messages
         .iter()
         .filter(|message| message.reason == "compiler-artifact")
@@ -176,7 +168,7 @@ fn sort_out(messages: &[Message], direct: Vec<Dependency>) -> Result<Built, Extr
         .iter()
         .flat_map(|message| message.linked_paths.clone())
         .collect();
-    Ok(Built {
+    Ok(BuildOutput {
         record: Record::new(crates, native),
         libraries: libraries
             .iter()
@@ -185,15 +177,17 @@ fn sort_out(messages: &[Message], direct: Vec<Dependency>) -> Result<Built, Extr
     })
 }
 
-/// The lines that are what is asked for: Cargo may write others.
-fn parsed<T: DeserializeOwned>(lines: &[String]) -> Vec<T> {
+/// The lines that are JSON of type `T`; Cargo and build scripts may print others.
+fn parse_lines<T: DeserializeOwned>(lines: &[String]) -> Vec<T> {
     lines
         .iter()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect()
 }
 
-/// One of Cargo's messages, of its fields those used here.
+/// The fields used here of [Cargo's JSON messages].
+///
+/// [Cargo's JSON messages]: https://doc.rust-lang.org/cargo/reference/external-tools.html#json-messages
 #[derive(Debug, Deserialize)]
 struct Message {
     reason: String,
@@ -206,7 +200,8 @@ struct Message {
 }
 
 impl Message {
-    /// The library for cells, or the macro; not what was built for macros and build scripts.
+    /// The library that cells link, or the procedural macro that their compiler loads; not the
+    /// libraries that macros and build scripts link.
     fn library(&self) -> Option<&Path> {
         self.filenames.iter().map(PathBuf::as_path).find(|file| {
             match file.extension().and_then(|extension| extension.to_str()) {
@@ -218,7 +213,7 @@ impl Message {
     }
 }
 
-/// `cargo metadata`, of its fields those used here.
+/// The fields used here of the output of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     resolve: Resolve,
@@ -231,7 +226,7 @@ struct Resolve {
 }
 
 impl Resolve {
-    fn direct(self) -> Vec<Dependency> {
+    fn direct_dependencies(self) -> Vec<Dependency> {
         let root = self.root;
         self.nodes
             .into_iter()
@@ -249,7 +244,7 @@ struct Node {
 
 #[derive(Debug, Deserialize)]
 struct Dependency {
-    /// As cells write it.
+    /// The crate's name in cells.
     name: String,
     pkg: String,
 }

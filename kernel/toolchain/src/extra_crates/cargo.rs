@@ -12,13 +12,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::Toolchain;
 
-/// What further crates are built for. Named to Cargo, so that libraries for cells and those for
-/// macros and build scripts lie apart.
-pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// How soon a request to stop is noticed.
-const STEP: Duration = Duration::from_millis(20);
+/// How often a running build checks whether it was cancelled.
+const CANCELLATION_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Stops a build, from another thread. Cheap to clone.
+/// Cancels a build from another thread. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CancellationToken(Arc<AtomicBool>);
 
@@ -40,15 +37,15 @@ impl CancellationToken {
 }
 
 /// How a call of Cargo ended.
-pub(super) enum Ended {
+pub(super) enum CargoOutcome {
     Succeeded {
         stdout: Vec<String>,
     },
-    /// Cargo's own words about what is wrong.
     Failed {
+        /// Cargo's error message.
         reason: String,
     },
-    Stopped,
+    Cancelled,
 }
 
 /// A call of the Cargo that belongs to the compiler, on the package in `folder`.
@@ -61,11 +58,11 @@ pub(super) fn command(toolchain: &Toolchain, folder: &Path, subcommand: &str) ->
         .arg(folder.join("Cargo.toml"))
         .current_dir(folder)
         .env("RUSTC", &toolchain.rustc)
-        // Takes the place of flags in configuration files too.
+        // Overrides the flags in the user's configuration files.
         .env("CARGO_ENCODED_RUSTFLAGS", "")
         .env("CARGO_TERM_PROGRESS_WHEN", "never")
         .env("CARGO_TERM_QUIET", "false");
-    // What is meant for cells, or for the user's own builds.
+    // Settings for the compilation of cells, or for the user's own builds.
     for variable in [
         RUSTC_WRAPPER,
         "RUSTC_WRAPPER",
@@ -80,20 +77,20 @@ pub(super) fn command(toolchain: &Toolchain, folder: &Path, subcommand: &str) ->
     command
 }
 
-/// Runs Cargo; every step that it tells of goes to `progress`.
+/// Runs Cargo and passes its status lines to `progress`.
 ///
-/// With `stop`, Cargo and its compilers are a process group of their own, which is killed when
-/// that is requested. Without, they share the terminal's Ctrl-C with the caller.
+/// With `cancellation`, Cargo and its compilers form a process group of their own, which is killed
+/// on cancellation. Without, they stay in the caller's group and receive the terminal's Ctrl-C.
 pub(super) fn run(
     mut command: Command,
-    stop: Option<&CancellationToken>,
+    cancellation: Option<&CancellationToken>,
     progress: &mut dyn FnMut(&str),
-) -> io::Result<Ended> {
+) -> io::Result<CargoOutcome> {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if stop.is_some() {
+    if cancellation.is_some() {
         command.process_group(0);
     }
     let mut child = command.spawn()?;
@@ -101,21 +98,21 @@ pub(super) fn run(
     read_lines(child.stdout.take(), Line::Stdout, sender.clone());
     read_lines(child.stderr.take(), Line::Stderr, sender);
     let mut stdout = Vec::new();
-    let mut said = Vec::new();
-    match wait(&mut child, &lines, stop, &mut |line| match line {
+    let mut messages = Vec::new();
+    match wait(&mut child, &lines, cancellation, &mut |line| match line {
         Line::Stdout(line) => stdout.push(line),
         Line::Stderr(line) => {
-            if let Some(step) = step(&line) {
-                progress(step);
+            if let Some(status) = status_line(&line) {
+                progress(status);
             } else {
-                said.push(line);
+                messages.push(line);
             }
         }
     })? {
-        None => Ok(Ended::Stopped),
-        Some(status) if status.success() => Ok(Ended::Succeeded { stdout }),
-        Some(status) => Ok(Ended::Failed {
-            reason: reason(&said, status),
+        None => Ok(CargoOutcome::Cancelled),
+        Some(status) if status.success() => Ok(CargoOutcome::Succeeded { stdout }),
+        Some(status) => Ok(CargoOutcome::Failed {
+            reason: failure_reason(&messages, status),
         }),
     }
 }
@@ -147,31 +144,33 @@ fn read_lines(
     });
 }
 
-/// The exit status, or `None` if it was stopped.
+/// Passes lines to `on_line` until the child ends. Returns its exit status, or none if the build was
+/// cancelled.
 fn wait(
     child: &mut Child,
     lines: &Receiver<Line>,
-    stop: Option<&CancellationToken>,
-    hear: &mut dyn FnMut(Line),
+    cancellation: Option<&CancellationToken>,
+    on_line: &mut dyn FnMut(Line),
 ) -> io::Result<Option<ExitStatus>> {
     loop {
-        if stop.is_some_and(CancellationToken::is_cancelled) {
-            // It may just have ended.
+        if cancellation.is_some_and(CancellationToken::is_cancelled) {
+            // Fails if the group ended just now; the child is not waited for yet, so its number
+            // cannot belong to another process.
             let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
             child.wait()?;
             return Ok(None);
         }
-        match lines.recv_timeout(STEP) {
-            Ok(line) => hear(line),
+        match lines.recv_timeout(CANCELLATION_POLL_INTERVAL) {
+            Ok(line) => on_line(line),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return child.wait().map(Some),
         }
     }
 }
 
-/// What Cargo does, if a line of its standard error tells that: "Compiling itoa v1.0.19".
-fn step(line: &str) -> Option<&str> {
-    const STEPS: [&str; 11] = [
+/// The text of a status line, such as "Compiling itoa v1.0.19"; none if `line` is a message.
+fn status_line(line: &str) -> Option<&str> {
+    const STATUS_WORDS: [&str; 11] = [
         "Updating",
         "Locking",
         "Adding",
@@ -184,19 +183,20 @@ fn step(line: &str) -> Option<&str> {
         "Finished",
         "Removing",
     ];
-    // Cargo aligns the word to the right of twelve columns; other text is not indented so.
+    /// Cargo aligns the word to the right in this many columns; it does not indent messages so.
+    const WORD_END: usize = 12;
     let text = line.strip_prefix("  ").map(str::trim_start)?;
     let word = text.split(' ').next()?;
-    (STEPS.contains(&word) && line.find(word)? + word.len() == 12).then_some(text)
+    (STATUS_WORDS.contains(&word) && line.find(word)? + word.len() == WORD_END).then_some(text)
 }
 
-/// From the first error on; everything, if none is marked as one.
-fn reason(said: &[String], status: ExitStatus) -> String {
-    let first = said
+/// The messages from the first error on; all messages if none is marked as an error.
+fn failure_reason(messages: &[String], status: ExitStatus) -> String {
+    let first = messages
         .iter()
         .position(|line| line.starts_with("error"))
         .unwrap_or(0);
-    let text = said[first..].join("\n");
+    let text = messages[first..].join("\n");
     let text = text.trim().trim_start_matches("error: ");
     if text.is_empty() {
         return status.to_string();
@@ -209,16 +209,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargos_steps_are_told_from_its_complaints() {
+    fn status_lines_are_distinguished_from_messages() {
         assert_eq!(
-            step("   Compiling itoa v1.0.19"),
+            status_line("   Compiling itoa v1.0.19"),
             Some("Compiling itoa v1.0.19")
         );
         assert_eq!(
-            step("    Updating crates.io index"),
+            status_line("    Updating crates.io index"),
             Some("Updating crates.io index")
         );
-        assert_eq!(step("error: no matching package named `x` found"), None);
-        assert_eq!(step("  Compiling is what it did"), None);
+        assert_eq!(
+            status_line("error: no matching package named `x` found"),
+            None
+        );
+        assert_eq!(status_line("  Compiling is what it did"), None);
     }
 }

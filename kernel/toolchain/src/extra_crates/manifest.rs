@@ -2,23 +2,25 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use offmodel_support::digest;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
+use super::entry::KEY_DIGITS;
 use super::prelude_crates::WORKSPACE_LOCK;
 use super::request::CrateRequest;
 use crate::Toolchain;
 
 /// The name of the generated package.
 const PACKAGE: &str = "further-crates";
-/// Its source, which is empty: only its dependencies are wanted.
+/// The package's source file, which is empty: the package is there for its dependencies.
 const SOURCE: &str = "empty.rs";
 
-/// The manifest of a package that depends on everything that was asked for.
+/// The manifest of a package that depends on all requested crates.
 ///
-/// It is a workspace of its own, wherever it lies. Optimisation is the prelude's: at level 1 the
-/// compiler shares generic code with the cells.
-pub(super) fn manifest(requests: &[CrateRequest]) -> String {
+/// The package is a workspace of its own, whatever folder it is in. Its optimisation level is the
+/// prelude's, 1, at which the compiler shares generic code with cells.
+fn manifest(requests: &[CrateRequest]) -> String {
     let mut dependencies = Table::new();
     for request in requests {
         let detail = Value::Table(request.detail().clone());
@@ -56,7 +58,7 @@ pub(super) fn write_package(requests: &[CrateRequest], folder: &Path) -> io::Res
     fs::write(folder.join("Cargo.lock"), WORKSPACE_LOCK)
 }
 
-/// Names what is to be built: the lines, whatever their order, with compiler and prelude.
+/// Identifies a build: requests in any order, compiler, prelude and lock file.
 pub(super) fn key(requests: &[CrateRequest], toolchain: &Toolchain) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(b"offmodel further crates 1\0");
@@ -66,5 +68,5 @@ pub(super) fn key(requests: &[CrateRequest], toolchain: &Toolchain) -> io::Resul
     hash.update([0]);
     hash.update(toolchain.prelude_version()?);
     hash.update(WORKSPACE_LOCK);
-    Ok(format!("{:x}", hash.finalize())[..32].to_owned())
+    Ok(digest::hexadecimal(hash)[..KEY_DIGITS].to_owned())
 }

@@ -1,15 +1,16 @@
-//! Crates that a notebook asks for with `:dep`, beyond those in the prelude.
+//! Builds the crates that a notebook adds with `:dep`, beyond those in the prelude.
 //!
-//! - [`request`]: what a `:dep` line asks for;
-//! - [`prelude_crates`]: what the prelude has already, which is used as it is;
-//! - [`manifest`]: the Cargo package that stands for all lines of a notebook;
-//! - [`cargo`]: Cargo as a process that reports what it does and can be stopped;
-//! - [`entry`]: the built crates as cells and programs find them, kept by content;
-//! - [`build`]: from lines to an entry;
-//! - [`shared`]: an entry's crates as one library, which the cells of a session share.
+//! The prelude is not rebuilt: a cell or program is compiled with one more `--extern` per crate.
 //!
-//! The prelude is not built again: a cell or program is compiled with one more `--extern` for
-//! every crate.
+//! | module | purpose |
+//! |---|---|
+//! | [`request`] | parses a `:dep` line |
+//! | [`prelude_crates`] | the crates that the prelude offers already |
+//! | [`manifest`] | the Cargo package that depends on all crates of a notebook |
+//! | [`cargo`] | runs Cargo, reports its progress, can be cancelled |
+//! | [`build`] | from `:dep` lines to a cache entry |
+//! | [`entry`] | a cache entry: built crates, identified by their content |
+//! | [`shared`] | an entry's crates as one library, which all cells of a session share |
 
 mod build;
 mod cargo;

@@ -2,15 +2,15 @@ use std::sync::OnceLock;
 
 use toml::{Table, Value};
 
-/// The crates that the prelude offers by their own names (`kernel/lab/src/prelude.rs`). Another
-/// of the name beside them would be ambiguous in every cell.
+/// The crates that the prelude offers by their own names (`kernel/lab/src/prelude.rs`). A second
+/// crate of such a name would be ambiguous in every cell.
 pub(super) const PRELUDE_CRATES: [&str; 5] = ["plotters", "polars", "serde_json", "tch", "tokio"];
 
-/// The versions that this workspace was built with. Further crates start from the same, so that
-/// what they share with the prelude is at least of one version.
+/// The lock file of this workspace. Builds of extra crates start from it, so that dependencies that
+/// they share with the prelude have the same versions.
 pub(super) const WORKSPACE_LOCK: &str = include_str!("../../../../Cargo.lock");
 
-/// The version of a crate that cells have from the prelude, if it is one of those.
+/// The version of a crate that the prelude offers; none if it does not offer the crate.
 pub fn version_in_prelude(name: &str) -> Option<&'static str> {
     let name = PRELUDE_CRATES.into_iter().find(|known| *known == name)?;
     static LOCK: OnceLock<Table> = OnceLock::new();

@@ -4,58 +4,58 @@ use toml::{Table, Value};
 
 use super::prelude_crates::version_in_prelude;
 
-/// One crate that a notebook asks for: a line of a Cargo manifest's `[dependencies]`.
+/// One crate that a notebook adds: an entry of `[dependencies]` in a Cargo manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrateRequest {
     name: String,
-    /// What Cargo is told about it; paths are absolute.
+    /// The value of the entry, with absolute paths.
     detail: Table,
 }
 
-/// A `:dep` line that asks for nothing that could be built.
+/// Why a `:dep` line is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CrateRequestError {
-    /// The line is neither a name nor what a manifest could hold.
+    /// The line is neither a crate name nor an entry of a manifest.
     #[error(
-        "`:dep {line}` is not understood ({reason}); write `:dep NAME`, `:dep NAME@1.2`, \
+        "failed to parse `:dep {line}` ({reason}); write `:dep NAME`, `:dep NAME@1.2`, \
          `:dep NAME = \"1.2\"` or `:dep NAME = {{ version = \"1.2\", features = [\"...\"] }}`"
     )]
     Syntax {
-        /// What stands behind `:dep`.
+        /// The text after `:dep`.
         line: String,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The prelude has the crate, but not as the line wants it.
+    /// The prelude has the crate, but another version or source than the line asks for.
     #[error(
-        "`{name}` is part of the prelude, version {version}, and cells use that one: a second \
-         copy would have other types of the same names. Leave the line out, or ask for the other \
-         under another name: `:dep other_{name} = {{ package = \"{name}\", ... }}`"
+        "`{name}` {version} is part of the prelude, and a second copy would have different types of \
+         the same names. Remove the line to use the prelude's, or add the other version under \
+         another name: `:dep other_{name} = {{ package = \"{name}\", ... }}`"
     )]
     InPrelude {
-        /// The crate.
+        /// The crate's name.
         name: String,
-        /// The version that the prelude was built with.
+        /// The version in the prelude.
         version: String,
     },
 }
 
 impl CrateRequest {
-    /// Reads what stands behind `:dep`. A relative `path` is one from `folder`.
+    /// Parses the text after `:dep`. Relative paths start at `folder`.
     ///
     /// # Errors
-    /// When it is not understood, or asks for another copy of what the prelude has.
+    /// When the text is malformed, or asks for another copy of a crate in the prelude.
     pub fn parse(line: &str, folder: &Path) -> Result<Self, CrateRequestError> {
-        let (name, mut detail) = read(line).map_err(|reason| CrateRequestError::Syntax {
+        let (name, mut detail) = parse_line(line).map_err(|reason| CrateRequestError::Syntax {
             line: line.to_owned(),
             reason,
         })?;
-        let contradicts = ["path", "git", "registry", "package"]
+        let is_other_source = ["path", "git", "registry", "package"]
             .iter()
             .any(|key| detail.contains_key(*key));
         if let Some(version) = version_in_prelude(&name)
-            && (contradicts || !version_fits(detail.get("version"), version))
+            && (is_other_source || !version_fits(detail.get("version"), version))
         {
             let version = version.to_owned();
             return Err(CrateRequestError::InPrelude { name, version });
@@ -70,44 +70,44 @@ impl CrateRequest {
         Ok(Self { name, detail })
     }
 
-    /// The name by which cells use it, as it was written: possibly with hyphens.
+    /// The name by which cells use the crate, as it was written, possibly with hyphens.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What Cargo is told about it.
+    /// The value of the manifest's entry.
     pub(super) fn detail(&self) -> &Table {
         &self.detail
     }
 
-    /// Whether its source may change from one build to the next.
+    /// Whether the crate is in a local folder, where its source may change between builds.
     pub(super) fn is_local(&self) -> bool {
         self.detail.contains_key("path")
     }
 }
 
-fn read(line: &str) -> Result<(String, Table), String> {
+fn parse_line(line: &str) -> Result<(String, Table), String> {
     let line = line.trim();
     if !line.contains('=') || is_shorthand(line) {
         let (name, version) = line.split_once('@').unwrap_or((line, "*"));
-        return Ok((checked(name)?, with_version(version.trim())));
+        return Ok((checked_name(name)?, with_version(version.trim())));
     }
     let mut table: Table = line
         .parse()
         .map_err(|error: toml::de::Error| error.message().to_owned())?;
     let mut keys = std::mem::take(&mut table).into_iter();
     let (Some((name, value)), None) = (keys.next(), keys.next()) else {
-        return Err("it is not one crate".to_owned());
+        return Err("expected exactly one crate".to_owned());
     };
     let detail = match value {
         Value::String(version) => with_version(&version),
         Value::Table(detail) => detail,
-        _ => return Err("neither a version nor a table".to_owned()),
+        _ => return Err("expected a version or a table after `=`".to_owned()),
     };
-    Ok((checked(&name)?, detail))
+    Ok((checked_name(&name)?, detail))
 }
 
-/// `name@=1.2` holds an equals sign too.
+/// Whether the line has the form `name@version`. The version may contain an equals sign: `name@=1.2`.
 fn is_shorthand(line: &str) -> bool {
     let at = line.find('@');
     at.is_some_and(|at| line.find(['=', '"', '{']).is_none_or(|other| at < other))
@@ -117,14 +117,14 @@ fn with_version(version: &str) -> Table {
     Table::from_iter([("version".to_owned(), Value::String(version.to_owned()))])
 }
 
-fn checked(name: &str) -> Result<String, String> {
+fn checked_name(name: &str) -> Result<String, String> {
     let name = name.trim();
     let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name
             .chars()
             .all(|part| part.is_ascii_alphanumeric() || part == '_' || part == '-');
     if !is_name {
-        return Err(format!("`{name}` is no name of a crate"));
+        return Err(format!("`{name}` is not a crate name"));
     }
     Ok(name.to_owned())
 }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_a_manifests_or_a_short_form_of_one() {
+    fn a_line_is_an_entry_of_a_manifest_or_a_short_form_of_one() {
         assert_eq!(detail("itoa"), "itoa version = \"*\"");
         assert_eq!(detail("itoa@1.0"), "itoa version = \"1.0\"");
         assert_eq!(detail("itoa@=1.0.2"), "itoa version = \"=1.0.2\"");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_told_with_the_forms_that_are() {
+    fn the_error_for_a_malformed_line_shows_the_accepted_forms() {
         for line in [
             "",
             "itoa =",
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn crates_of_the_prelude_are_used_as_they_are_or_refused() {
+    fn a_crate_of_the_prelude_is_accepted_only_in_the_version_of_the_prelude() {
         for name in PRELUDE_CRATES {
             let version = version_in_prelude(name).unwrap();
             CrateRequest::parse(name, Path::new("/")).unwrap();

@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::spec::Trial;
 use crate::store::{AttemptResult, RESULT_VERSION, Status};
+use crate::sweep::Trial;
 
 fn result(status: Status, seconds: f64) -> AttemptResult {
     AttemptResult {

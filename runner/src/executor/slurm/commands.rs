@@ -1,19 +1,22 @@
-//! What Slurm is asked for and told to do.
+//! The commands of Slurm that offmodel runs, with their arguments and errors.
 
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::answers::{self, Answer, ArrayId, TaskId};
-use super::call;
+use super::invoke;
+use super::parse::{self, ArrayId, TaskId, TaskStatus};
 use super::script::job_limit;
 use crate::exit_code::ExitCode;
-use crate::spec::Policy;
+use crate::sweep::Policy;
 
-/// Array size where `scontrol` does not tell it: Slurm's default.
-const DEFAULT_ARRAY_SIZE: u64 = 1001;
+/// Slurm's default for `MaxArraySize`, used if `scontrol` does not print the setting.
+const DEFAULT_MAX_ARRAY_SIZE: usize = 1001;
 
-/// Variables that `sbatch` reads as options and prefers to those of the script.
+/// The most tasks in one call of `scancel`: its command line has limited room.
+const MAX_TASKS_PER_CALL: usize = 1000;
+
+/// Environment variables that `sbatch` reads as options and prefers to those of the batch script.
 const OPTION_VARIABLES: [&str; 12] = [
     "SBATCH_ARRAY_INX",
     "SBATCH_CLUSTERS",
@@ -33,69 +36,69 @@ const OPTION_VARIABLES: [&str; 12] = [
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SlurmError {
-    /// The command cannot be started.
+    /// A command of Slurm does not start.
     #[error(
         "failed to start `{command}`: {reason}; is Slurm installed here, with its commands on the PATH?"
     )]
     Missing {
         /// The command.
         command: &'static str,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
-    /// Nobody answers.
+    /// The controller does not answer.
     #[error("Slurm cannot be reached: `{command}` says: {message}")]
     Unreachable {
         /// The command.
         command: &'static str,
-        /// What it wrote to its standard error.
+        /// Its standard error.
         message: String,
     },
-    /// A limit on jobs that is lifted as soon as others end.
+    /// The number of jobs has reached a limit; there is room again once others end.
     #[error("Slurm takes no more jobs now: `{command}` says: {message}")]
     Full {
         /// The command.
         command: &'static str,
-        /// What it wrote to its standard error.
+        /// Its standard error.
         message: String,
     },
-    /// Slurm refuses.
+    /// Slurm refuses a request, and will refuse it again.
     #[error("Slurm refuses: `{command}` says: {message}")]
     Refused {
         /// The command.
         command: &'static str,
-        /// What it wrote to its standard error.
+        /// Its standard error.
         message: String,
     },
-    /// A job that may be ours may exist.
+    /// The output of a command has an unknown form, so that the job may or may not exist.
     #[error("failed to understand what `{command}` printed: {output}")]
     NotUnderstood {
         /// The command.
         command: &'static str,
-        /// What it wrote to its standard output.
+        /// Its standard output.
         output: String,
     },
-    /// What the job was to run is not there.
+    /// The record of a job array is missing, damaged, or of another version.
     #[error("{} is no record of a job array that this version of offmodel can read: {reason}", path.display())]
     Record {
-        /// The record.
+        /// The record's file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
-    /// Started by hand, outside a job array.
+    /// `offmodel attempt` was started by hand, outside a job array.
     #[error("`offmodel attempt` runs inside a Slurm job array: {variable} is missing or no number")]
     NoTask {
-        /// The variable that Slurm sets.
+        /// The environment variable that Slurm sets.
         variable: &'static str,
     },
-    /// Cancelled jobs that do not end.
+    /// Jobs were cancelled and do not end.
     #[error("{left} jobs were cancelled and have not ended yet; look with `squeue`")]
     Remaining {
         /// How many.
         left: usize,
     },
-    /// Jobs of the sweep are in Slurm, and it is to run here.
+    /// The sweep is to run on this machine, but has jobs in Slurm.
     #[error(
         "jobs of {} are in Slurm ({jobs}): go on with `--slurm`, or end them first with `offmodel cancel {}`",
         folder.display(),
@@ -104,13 +107,13 @@ pub enum SlurmError {
     StillThere {
         /// The sweep's folder.
         folder: PathBuf,
-        /// Their numbers.
+        /// The numbers of the jobs.
         jobs: String,
     },
 }
 
 impl SlurmError {
-    /// The exit code that tells this kind of error.
+    /// The exit code of `offmodel` for this kind of error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Record { .. } | Self::NoTask { .. } => ExitCode::BadInput,
@@ -119,8 +122,8 @@ impl SlurmError {
         }
     }
 
-    /// Whether asking again later may help.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
         matches!(
             self,
             Self::Unreachable { .. } | Self::Full { .. } | Self::NotUnderstood { .. }
@@ -128,30 +131,30 @@ impl SlurmError {
     }
 }
 
-/// Makes sure that Slurm is there and answers.
+/// Checks that Slurm is installed and answers.
 ///
 /// # Errors
 /// When it is not or does not.
-pub async fn reach() -> Result<(), SlurmError> {
-    largest_array().await.map(drop)
+pub async fn check_reachable() -> Result<(), SlurmError> {
+    max_array_size().await.map(drop)
 }
 
-/// The largest index of a job array, and one.
+/// The most tasks that a job array may have.
 ///
 /// # Errors
-/// When Slurm is not there or does not answer.
-pub async fn largest_array() -> Result<u64, SlurmError> {
-    let output = call::output_of("scontrol", &["show", "config"]).await?;
-    Ok(answers::setting(&output, "MaxArraySize")
+/// When Slurm is not installed or does not answer.
+pub(super) async fn max_array_size() -> Result<usize, SlurmError> {
+    let output = invoke::output_of("scontrol", &["show", "config"]).await?;
+    Ok(parse::setting(&output, "MaxArraySize")
         .filter(|size| *size > 1)
-        .unwrap_or(DEFAULT_ARRAY_SIZE))
+        .unwrap_or(DEFAULT_MAX_ARRAY_SIZE))
 }
 
 /// Submits the job array of a batch script; `dependency` is a further option.
 ///
 /// # Errors
-/// When Slurm refuses, or nobody knows whether it took the job.
-pub async fn submit(
+/// When Slurm refuses, or it is unknown whether Slurm accepted the job.
+pub(super) async fn submit(
     script: &Path,
     dependency: Option<&str>,
     policy: &Policy,
@@ -161,8 +164,8 @@ pub async fn submit(
     for variable in OPTION_VARIABLES {
         command.env_remove(variable);
     }
-    // The sweep file outranks the user's general wishes.
-    for (variable, given) in [
+    // What the sweep file sets outranks the user's defaults for all jobs.
+    for (variable, is_set) in [
         ("SBATCH_PARTITION", policy.slurm.partition.is_some()),
         ("SBATCH_ACCOUNT", policy.slurm.account.is_some()),
         ("SBATCH_QOS", policy.slurm.qos.is_some()),
@@ -171,41 +174,39 @@ pub async fn submit(
         ("SBATCH_MEM_PER_NODE", policy.resources.memory.is_some()),
         ("SBATCH_GRES", policy.resources.gpus.is_some()),
     ] {
-        if given {
+        if is_set {
             command.env_remove(variable);
         }
     }
-    let output = call::run_until("sbatch", command, Some(call::WAITS_FOR_ROOM)).await?;
-    answers::submitted(&output).ok_or(SlurmError::NotUnderstood {
+    let output = invoke::run_until("sbatch", command, &invoke::NO_ROOM).await?;
+    parse::submitted(&output).ok_or(SlurmError::NotUnderstood {
         command: "sbatch",
         output,
     })
 }
 
-/// What Slurm says about all tasks of some arrays. Those that it has forgotten are missing.
+/// The states of all tasks of some arrays, without those that Slurm has forgotten.
 ///
 /// # Errors
-/// When nobody answers.
-pub async fn queue(arrays: &[ArrayId]) -> Result<Vec<Answer>, SlurmError> {
-    let arrays = listed(arrays);
-    let filter = ["-j", &arrays];
-    filtered_queue(&filter).await
+/// When Slurm does not answer.
+pub(super) async fn queue(arrays: &[ArrayId]) -> Result<Vec<TaskStatus>, SlurmError> {
+    filtered_queue(&["-j", &joined(arrays)]).await
 }
 
-/// As [`queue`], of the array with a name.
+/// The states of all tasks of the array with this name.
 ///
 /// # Errors
-/// When nobody answers.
-pub async fn queue_by_name(name: &str) -> Result<Vec<Answer>, SlurmError> {
+/// When Slurm does not answer.
+pub(super) async fn queue_by_name(name: &str) -> Result<Vec<TaskStatus>, SlurmError> {
     filtered_queue(&["--name", name]).await
 }
 
-async fn filtered_queue(filter: &[&str]) -> Result<Vec<Answer>, SlurmError> {
-    let mut arguments = vec!["-r", "-h", "-t", "all", "-o", answers::QUEUE_FORMAT];
+async fn filtered_queue(filter: &[&str]) -> Result<Vec<TaskStatus>, SlurmError> {
+    let mut arguments = vec!["-r", "-h", "-t", "all", "-o", parse::QUEUE_FORMAT];
     arguments.extend(filter);
-    match call::output_of("squeue", &arguments).await {
-        Ok(output) => Ok(answers::queue(&output)),
-        // A job that ended some time ago (`MinJobAge`, five minutes by default).
+    match invoke::output_of("squeue", &arguments).await {
+        Ok(output) => Ok(parse::queue(&output)),
+        // The job ended longer ago than `MinJobAge`, five minutes by default.
         Err(SlurmError::Refused { message, .. }) if message.contains("Invalid job id") => {
             Ok(Vec::new())
         }
@@ -213,55 +214,60 @@ async fn filtered_queue(filter: &[&str]) -> Result<Vec<Answer>, SlurmError> {
     }
 }
 
-/// What accounting says about the tasks of some arrays; nothing where there is no accounting.
-pub async fn accounting(arrays: &[ArrayId]) -> Vec<Answer> {
-    let arrays = listed(arrays);
+/// The states of the tasks of some arrays in the accounting database; empty on clusters without one.
+pub(super) async fn accounting(arrays: &[ArrayId]) -> Vec<TaskStatus> {
+    let arrays = joined(arrays);
     let arguments = ["-X", "-P", "-n", "-o", "JobID,State,Reason", "-j", &arrays];
-    match call::output_of("sacct", &arguments).await {
-        Ok(output) => answers::accounting(&output),
+    match invoke::output_of("sacct", &arguments).await {
+        Ok(output) => parse::accounting(&output),
         Err(_) => Vec::new(),
     }
 }
 
-/// Ends arrays: all of their tasks, or only those that do not run yet. Arrays that are gone
-/// already are no error.
+/// Ends all tasks of some arrays. Arrays that are gone already are no error.
 ///
 /// # Errors
-/// When nobody answers.
-pub async fn cancel(arrays: &[ArrayId], only_waiting: bool) -> Result<(), SlurmError> {
-    if arrays.is_empty() {
-        return Ok(());
-    }
-    let mut arguments: Vec<String> = arrays.iter().map(ToString::to_string).collect();
-    if only_waiting {
-        arguments.insert(0, "--state=PENDING".to_owned());
-    }
-    scancel(&arguments).await
+/// When Slurm does not answer.
+pub(super) async fn cancel(arrays: &[ArrayId]) -> Result<(), SlurmError> {
+    scancel(&[], arrays).await
 }
 
-/// Ends tasks, those that run as well. Tasks that are gone already are no error.
+/// Ends the tasks of some arrays that do not run yet. Arrays that are gone already are no error.
 ///
 /// # Errors
-/// When nobody answers.
-pub async fn cancel_tasks(tasks: &[TaskId]) -> Result<(), SlurmError> {
-    /// A command line has room for so many.
-    const AT_ONCE: usize = 1000;
-    let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
-    for some in tasks.chunks(AT_ONCE) {
-        scancel(some).await?;
+/// When Slurm does not answer.
+pub(super) async fn cancel_pending(arrays: &[ArrayId]) -> Result<(), SlurmError> {
+    scancel(&["--state=PENDING"], arrays).await
+}
+
+/// Ends tasks, whether they run or not. Tasks that are gone already are no error.
+///
+/// # Errors
+/// When Slurm does not answer.
+pub(super) async fn cancel_tasks(tasks: &[TaskId]) -> Result<(), SlurmError> {
+    for chunk in tasks.chunks(MAX_TASKS_PER_CALL) {
+        scancel(&[], chunk).await?;
     }
     Ok(())
 }
 
-async fn scancel(arguments: &[String]) -> Result<(), SlurmError> {
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match call::output_of("scancel", &arguments).await {
+async fn scancel(options: &[&str], jobs: &[impl ToString]) -> Result<(), SlurmError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    let arguments: Vec<&str> = options
+        .iter()
+        .copied()
+        .chain(jobs.iter().map(String::as_str))
+        .collect();
+    match invoke::output_of("scancel", &arguments).await {
         Err(error @ (SlurmError::Missing { .. } | SlurmError::Unreachable { .. })) => Err(error),
         _ => Ok(()),
     }
 }
 
-fn listed(arrays: &[ArrayId]) -> String {
+fn joined(arrays: &[ArrayId]) -> String {
     let arrays: Vec<String> = arrays.iter().map(ToString::to_string).collect();
     arrays.join(",")
 }

@@ -1,21 +1,28 @@
-//! The jobs that a sweep has in Slurm, as an earlier runner left them.
+//! The jobs of a sweep in Slurm, seen without its runner: by a new runner, or by `offmodel status`,
+//! `logs`, `cancel` and `clean`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::answers::{Answer, ArrayId, JobState, TaskId};
 use super::commands::{self, SlurmError};
+use super::parse::{ArrayId, JobState, TaskId, TaskStatus};
+use super::publish::latest_result;
 use super::record::{ArrayRecord, open_records};
 use crate::error::RunnerError;
 use crate::store::SweepFolder;
 
-/// How long cancelled jobs are waited for: longer than Slurm lets them end by themselves
-/// (`KillWait`, half a minute by default).
-const UNTIL_GONE: Duration = Duration::from_secs(90);
+/// How long to wait for the end of cancelled jobs: longer than the time that Slurm gives them to end
+/// by themselves (`KillWait`, half a minute by default).
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Jobs that still wait or run.
+const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long `offmodel status` waits for Slurm: a person waits for its output.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Jobs that wait or run.
 #[derive(Debug, Default)]
 pub struct LiveJobs {
     /// The records of their arrays.
@@ -24,37 +31,137 @@ pub struct LiveJobs {
     pub trials: HashMap<String, LiveTask>,
 }
 
-/// A task that still waits or runs.
+/// A task that waits or runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveTask {
-    /// Which.
+    /// The task.
     pub task: TaskId,
     /// The number of its first attempt.
     pub attempt: usize,
-    /// Waiting, running, or a word that we do not know.
+    /// The task's state; never one that has ended.
     pub state: JobState,
     /// Why it is in that state, in Slurm's words; may be empty.
     pub reason: String,
 }
 
-/// Asks Slurm which jobs of the sweep still wait or run.
+/// The jobs of a sweep that wait or run, for a user who waits. `None` if there can be none, so that
+/// Slurm need not be asked: none was submitted, or each has published its result.
 ///
 /// # Errors
-/// When a record is unreadable or Slurm does not answer: then nobody may assume that there are
-/// none.
-pub async fn live_jobs(folder: &SweepFolder) -> Result<LiveJobs, SlurmError> {
-    let records = open_records(folder)?;
-    live_among(records).await
+/// When the record of an array is unreadable, or Slurm does not answer soon.
+pub async fn query_live_jobs(folder: &SweepFolder) -> Result<Option<LiveJobs>, SlurmError> {
+    let mut records = open_records(folder)?;
+    records.retain(|record| {
+        let mut tasks = record.tasks.iter();
+        tasks.any(|task| latest_result(folder, task).is_none())
+    });
+    if records.is_empty() {
+        return Ok(None);
+    }
+    match timeout(QUERY_TIMEOUT, live_jobs_of(records)).await {
+        Ok(live) => live.map(Some),
+        Err(_) => Err(SlurmError::Unreachable {
+            command: "squeue",
+            message: format!("nothing for {} s", QUERY_TIMEOUT.as_secs()),
+        }),
+    }
 }
 
-/// As [`live_jobs`], and closes the records of arrays that are over. Only for whoever holds the
-/// folder.
+/// Whether a sweep may have jobs in Slurm, by its records alone.
 ///
 /// # Errors
-/// As [`live_jobs`], and when a record cannot be written.
-pub async fn take_stock(folder: &SweepFolder) -> Result<LiveJobs, RunnerError> {
+/// When the record of an array is unreadable.
+pub fn may_have_jobs(folder: &SweepFolder) -> Result<bool, SlurmError> {
+    Ok(!open_records(folder)?.is_empty())
+}
+
+/// Checks that a sweep has no jobs in Slurm, before it runs on this machine.
+///
+/// # Errors
+/// When there are some, or Slurm does not answer.
+pub async fn ensure_no_jobs(folder: &SweepFolder) -> Result<(), RunnerError> {
+    if !may_have_jobs(folder)? {
+        return Ok(());
+    }
+    let live = list_jobs_and_update_records(folder).await?;
+    if live.arrays.is_empty() {
+        return Ok(());
+    }
+    let jobs: Vec<String> = live.arrays.keys().map(ToString::to_string).collect();
+    Err(SlurmError::StillThere {
+        folder: folder.path().to_owned(),
+        jobs: jobs.join(", "),
+    }
+    .into())
+}
+
+/// Cancels all jobs of a sweep, waits for their end, and returns how many tasks there were.
+///
+/// # Errors
+/// When Slurm does not answer, or jobs do not end.
+pub async fn cancel_jobs(folder: &SweepFolder) -> Result<usize, SlurmError> {
+    let before = list_jobs(folder).await?;
+    let arrays: Vec<ArrayId> = before.arrays.keys().copied().collect();
+    commands::cancel(&arrays).await?;
+    let began = Instant::now();
+    let mut left = before.trials.len();
+    while left > 0 {
+        if began.elapsed() > CANCEL_TIMEOUT {
+            return Err(SlurmError::Remaining { left });
+        }
+        sleep(CANCEL_POLL_INTERVAL).await;
+        left = list_jobs(folder).await?.trials.len();
+    }
+    Ok(before.trials.len())
+}
+
+/// Cancels the jobs of some trials and waits for their end. The caller must hold the folder's lock.
+///
+/// # Errors
+/// When Slurm does not answer, jobs do not end, or a record cannot be written.
+pub async fn cancel_trials(
+    folder: &SweepFolder,
+    trials: &HashSet<&str>,
+) -> Result<(), RunnerError> {
+    let began = Instant::now();
+    loop {
+        let live = list_jobs_and_update_records(folder).await?;
+        let tasks: Vec<TaskId> = live
+            .trials
+            .iter()
+            .filter(|(trial, _)| trials.contains(trial.as_str()))
+            .map(|(_, live)| live.task)
+            .collect();
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        if began.elapsed() > CANCEL_TIMEOUT {
+            return Err(SlurmError::Remaining { left: tasks.len() }.into());
+        }
+        // Repeated, because `scancel` may miss a task that is just being started.
+        commands::cancel_tasks(&tasks).await?;
+        sleep(CANCEL_POLL_INTERVAL).await;
+    }
+}
+
+/// The jobs of a sweep that wait or run.
+///
+/// # Errors
+/// When a record is unreadable or Slurm does not answer: then it is unknown whether there are jobs.
+async fn list_jobs(folder: &SweepFolder) -> Result<LiveJobs, SlurmError> {
+    live_jobs_of(open_records(folder)?).await
+}
+
+/// Lists the jobs of a sweep that wait or run, closes the records of arrays that are over, and
+/// completes records that lack the job's number. The caller must hold the folder's lock.
+///
+/// # Errors
+/// When a record is unreadable or cannot be written, or Slurm does not answer.
+pub(super) async fn list_jobs_and_update_records(
+    folder: &SweepFolder,
+) -> Result<LiveJobs, RunnerError> {
     let records = open_records(folder)?;
-    let live = live_among(records.clone()).await?;
+    let live = live_jobs_of(records.clone()).await?;
     for mut record in records {
         let found = live
             .arrays
@@ -72,9 +179,9 @@ pub async fn take_stock(folder: &SweepFolder) -> Result<LiveJobs, RunnerError> {
     Ok(live)
 }
 
-pub async fn live_among(records: Vec<ArrayRecord>) -> Result<LiveJobs, SlurmError> {
+async fn live_jobs_of(records: Vec<ArrayRecord>) -> Result<LiveJobs, SlurmError> {
     let numbered: Vec<ArrayId> = records.iter().filter_map(|record| record.job).collect();
-    let mut answers = match numbered.as_slice() {
+    let mut statuses = match numbered.as_slice() {
         [] => Vec::new(),
         numbered => commands::queue(numbered).await?,
     };
@@ -82,122 +189,43 @@ pub async fn live_among(records: Vec<ArrayRecord>) -> Result<LiveJobs, SlurmErro
     for mut record in records {
         let job = match record.job {
             Some(job) => Some(job),
-            // The runner died between handing it over and learning its number, or before.
+            // The runner died before it could record the job's number; `sbatch` may have run.
             None => {
                 let found = commands::queue_by_name(&record.name).await?;
-                let job = found.iter().map(|answer| answer.task.array).max();
-                answers.extend(found);
+                let job = found.iter().map(|status| status.task.array).max();
+                statuses.extend(found);
                 job
             }
         };
         let Some(job) = job else { continue };
         record.job = Some(job);
-        add_live_tasks(&mut live, job, record, &answers);
+        live.add(job, record, &statuses);
     }
     Ok(live)
 }
 
-fn add_live_tasks(live: &mut LiveJobs, job: ArrayId, record: ArrayRecord, answers: &[Answer]) {
-    let mut is_live = false;
-    // The same task may be told twice.
-    for Answer {
-        task,
-        state,
-        reason,
-    } in answers
-        .iter()
-        .filter(|answer| answer.task.array == job && !answer.state.is_ended())
-    {
-        is_live = true;
-        if let Some(own) = record.tasks.get(task.index as usize) {
-            let live_task = LiveTask {
-                task: *task,
-                attempt: own.attempt,
-                state: state.clone(),
-                reason: reason.clone(),
-            };
-            live.trials.insert(own.trial.clone(), live_task);
-        }
-    }
-    if is_live {
-        live.arrays.insert(job, record);
-    }
-}
-
-/// Whether a sweep may have jobs in Slurm: without asking there.
-///
-/// # Errors
-/// When a record is unreadable.
-pub fn has_jobs(folder: &SweepFolder) -> Result<bool, SlurmError> {
-    Ok(!open_records(folder)?.is_empty())
-}
-
-/// Makes sure that no job of a sweep is in Slurm before it runs on this machine.
-///
-/// # Errors
-/// When there are some, or nobody can tell.
-pub async fn ensure_none(folder: &SweepFolder) -> Result<(), RunnerError> {
-    if !has_jobs(folder)? {
-        return Ok(());
-    }
-    let live = take_stock(folder).await?;
-    if live.arrays.is_empty() {
-        return Ok(());
-    }
-    let jobs: Vec<String> = live.arrays.keys().map(ToString::to_string).collect();
-    Err(SlurmError::StillThere {
-        folder: folder.path().to_owned(),
-        jobs: jobs.join(", "),
-    }
-    .into())
-}
-
-/// Cancels a sweep's jobs and waits until they are gone; tells how many there were.
-///
-/// # Errors
-/// When Slurm does not answer, or jobs stay.
-pub async fn cancel_jobs(folder: &SweepFolder) -> Result<usize, SlurmError> {
-    let before = live_jobs(folder).await?;
-    let arrays: Vec<ArrayId> = before.arrays.keys().copied().collect();
-    commands::cancel(&arrays, false).await?;
-    let asked = Instant::now();
-    let mut left = before.trials.len();
-    while left > 0 {
-        if asked.elapsed() > UNTIL_GONE {
-            return Err(SlurmError::Remaining { left });
-        }
-        sleep(Duration::from_millis(500)).await;
-        left = live_jobs(folder).await?.trials.len();
-    }
-    Ok(before.trials.len())
-}
-
-/// Cancels the jobs of some trials and waits until they are gone. Only for whoever holds the folder.
-///
-/// # Errors
-/// As [`cancel_jobs`].
-pub async fn cancel_trials(
-    folder: &SweepFolder,
-    trials: &HashSet<&str>,
-) -> Result<(), RunnerError> {
-    let asked = Instant::now();
-    loop {
-        let live = take_stock(folder).await?;
-        let tasks: Vec<TaskId> = live
-            .trials
+impl LiveJobs {
+    /// Adds the tasks of an array that have not ended. Slurm may list the same task twice.
+    fn add(&mut self, job: ArrayId, record: ArrayRecord, statuses: &[TaskStatus]) {
+        let mut is_live = false;
+        for status in statuses
             .iter()
-            .filter(|(trial, _)| trials.contains(trial.as_str()))
-            .map(|(_, live)| live.task)
-            .collect();
-        if tasks.is_empty() {
-            return Ok(());
+            .filter(|status| status.task.array == job && !status.state.is_ended())
+        {
+            is_live = true;
+            if let Some(own) = record.tasks.get(status.task.index as usize) {
+                let live_task = LiveTask {
+                    task: status.task,
+                    attempt: own.attempt,
+                    state: status.state.clone(),
+                    reason: status.reason.clone(),
+                };
+                self.trials.insert(own.trial.clone(), live_task);
+            }
         }
-        if asked.elapsed() > UNTIL_GONE {
-            return Err(SlurmError::Remaining { left: tasks.len() }.into());
+        if is_live {
+            self.arrays.insert(job, record);
         }
-        // Asked again and again: a task that is being started may miss it.
-        commands::cancel_tasks(&tasks).await?;
-        sleep(Duration::from_millis(500)).await;
     }
 }
 
@@ -205,13 +233,13 @@ pub async fn cancel_trials(
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::answers;
-    use super::super::record::TaskRecord;
+    use super::super::parse;
+    use super::super::record::{TaskRecord, records};
     use super::*;
-    use crate::spec::Policy;
+    use crate::sweep::Policy;
 
     #[test]
-    fn only_tasks_that_have_not_ended_are_live_and_unknown_states_count_as_live() {
+    fn tasks_that_have_not_ended_are_live_and_unknown_states_count_as_live() {
         let tasks = ["a", "b", "c", "d"].map(|trial| TaskRecord {
             trial: trial.to_owned(),
             attempt: 1,
@@ -225,10 +253,34 @@ mod tests {
         );
         let output = "7_0|COMPLETED|None\n7_1|PENDING|Priority\n7_2|GLOWING|None\n8_3|RUNNING|None\n7_9|RUNNING|None\n";
         let mut live = LiveJobs::default();
-        add_live_tasks(&mut live, 7, record, &answers::queue(output));
+        live.add(7, record, &parse::queue(output));
         let mut trials: Vec<_> = live.trials.keys().map(String::as_str).collect();
         trials.sort_unstable();
         assert_eq!(trials, ["b", "c"]);
         assert!(live.arrays.contains_key(&7));
+    }
+
+    #[tokio::test]
+    async fn slurm_is_not_asked_about_jobs_that_have_results() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = SweepFolder::unlocked(root.path());
+        assert!(matches!(query_live_jobs(&folder).await, Ok(None)));
+        std::fs::create_dir_all(records(&folder)).unwrap();
+        std::fs::create_dir_all(folder.attempt("a", 1)).unwrap();
+        let task = TaskRecord {
+            trial: "a".to_owned(),
+            attempt: 1,
+        };
+        let record = ArrayRecord::new(
+            "n.1".to_owned(),
+            "program-k".to_owned(),
+            PathBuf::new(),
+            &Policy::default(),
+            vec![task],
+        );
+        record.write(&folder).unwrap();
+        let result = r#"{"version":1,"trial":"a","attempt":1,"status":"succeeded","cause":null,"ended":"","seconds":1.0,"peak_memory":0,"frames":[]}"#;
+        std::fs::write(folder.attempt("a", 1).join("result.json"), result).unwrap();
+        assert!(matches!(query_live_jobs(&folder).await, Ok(None)));
     }
 }

@@ -1,45 +1,41 @@
 //! Attempts on a Slurm cluster.
 //!
-//! A sweep's attempts are the tasks of job arrays. Each task runs `offmodel attempt` on its node
-//! ([`node`]), which makes the attempt as the local executor would and publishes its
-//! `result.json`; that file decides, and Slurm's word counts only where there is none. So a sweep
-//! needs no accounting, survives a controller that is away for hours, and a runner that was
-//! killed finds its jobs again by the records that it keeps ([`record`]).
+//! The attempts of a sweep are tasks of job arrays. Each task runs `offmodel attempt` on its node,
+//! which makes the attempt as the local executor would and publishes its `result.json`. The
+//! folder's README explains how the state of Slurm and these files are reconciled.
 //!
-//! - [`answers`]: what Slurm's commands print;
-//! - [`commands`]: what it is asked for and told to do;
-//! - [`call`]: its commands as processes, and their complaints;
-//! - [`script`]: the batch script;
-//! - [`record`]: what was handed over, on disk;
-//! - [`submission`]: from attempts to a job array;
-//! - [`jobs`]: what an earlier runner left in Slurm, and ending it;
-//! - [`glance`]: how its jobs are, for whoever looks at a sweep without being its runner;
-//! - [`verdict`]: what became of a task;
-//! - [`rhythm`]: how often to look;
-//! - [`keeper`]: the executor;
-//! - [`publication`]: results of tasks;
-//! - [`node`]: one attempt, on its node.
+//! | module | purpose |
+//! |---|---|
+//! | [`actor`] | the executor: submits arrays, polls, cancels |
+//! | [`poll_interval`] | how often Slurm is polled |
+//! | [`reconcile`] | what became of a task, decided from Slurm's word and the attempt's result |
+//! | [`submission`], [`script`] | the files of a job array and its batch script |
+//! | [`record`] | the record of a job array on disk |
+//! | [`publish`] | results of tasks: found, or written for a task that left none |
+//! | [`node`] | one attempt on its node |
+//! | [`jobs`] | the jobs of a sweep without its runner: list them, cancel them |
+//! | [`commands`], [`invoke`], [`parse`] | `sbatch`, `squeue`, `sacct`, `scancel`, `scontrol`: arguments, processes, output |
 //!
 //! The folder of sweeps, the notebook's folder, offmodel's own build and libtorch must lie where
 //! the nodes see them under the same paths. A node needs no Rust toolchain.
 
-mod answers;
-mod call;
+mod actor;
 mod commands;
-mod glance;
+mod invoke;
 mod jobs;
-mod keeper;
 pub mod node;
-mod publication;
+mod parse;
+mod poll_interval;
+mod publish;
+mod reconcile;
 mod record;
-mod rhythm;
 mod script;
 mod submission;
-mod verdict;
 
-pub use answers::JobState;
-pub use commands::{SlurmError, reach};
-pub use glance::glance;
-pub use jobs::{LiveJobs, LiveTask, cancel_jobs, cancel_trials, ensure_none, has_jobs};
-pub use keeper::SlurmExecutor;
+pub use actor::SlurmExecutor;
+pub use commands::{SlurmError, check_reachable};
+pub use jobs::{
+    LiveJobs, LiveTask, cancel_jobs, cancel_trials, ensure_no_jobs, may_have_jobs, query_live_jobs,
+};
+pub use parse::JobState;
 pub use submission::{SlurmSweep, WhenStopped};

@@ -1,43 +1,45 @@
-//! One attempt on its node: what `offmodel attempt` does inside a task of a job array.
+//! `offmodel attempt`: makes one attempt on its node, inside a task of a job array.
 //!
-//! The program is served and watched as the local executor does it, so that a trial's results do
-//! not depend on who ran it. Signals of the cluster are told apart: `SIGUSR1` comes a while
-//! before the job's time limit and lets the program stop in order (the attempt then failed for
-//! lack of time); `SIGTERM` takes the job away (the attempt has no result, and Slurm says why).
+//! The attempt is run and supervised as on this machine, so that results do not depend on the
+//! executor. Two kinds of signals arrive:
+//!
+//! - `SIGUSR1`, some time before the job's time limit: the program is interrupted so that it can save
+//!   its work, and the attempt has failed for lack of time.
+//! - `SIGTERM` or `SIGINT`: Slurm takes the job away (`scancel`, preemption). The attempt publishes no
+//!   result, and the runner learns from Slurm why.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use offmodel_events::batch::{ExitStatus, exit_code};
 use offmodel_program::Notebook;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::commands::SlurmError;
 use super::record::{ArrayRecord, TaskRecord};
 use crate::error::RunnerError;
-use crate::executor::attempt::publish;
-use crate::executor::limits::within;
-use crate::executor::single::{GRACE, signal_group};
-use crate::executor::{ExecutorError, LocalExecutor, Outcome, Place, Work};
+use crate::executor::process::{StopRequest, StopRequests, supervise};
+use crate::executor::publish::EndedAttempt;
+use crate::executor::{Allocation, AttemptOutcome, AttemptSpec, ExecutorError, ForkServer};
 use crate::exit_code::ExitCode;
-use crate::spec::Trial;
-use crate::store::{Cause, Machine, Standing, Status, SweepFolder};
-use crate::terminal::note;
+use crate::store::{FailureReason, Machine, Standing, Status, SweepFolder};
+use crate::sweep::Trial;
+use crate::terminal::errln;
 
-/// How much later a signal may reach us than the program, when Slurm signals both.
-const LATE_SIGNAL: Duration = Duration::from_secs(1);
+/// How much later a signal may reach `offmodel attempt` than the program, when Slurm signals both.
+const SIGNAL_DELAY: Duration = Duration::from_secs(1);
 
-/// Makes the attempt that this task of the array is for.
+/// Makes the attempt of this task.
 ///
 /// # Errors
-/// When this is no task of the array, or the attempt cannot be made or published.
+/// When this process is no task of the array, or the attempt cannot be made or published.
 pub fn run(record_path: &Path) -> Result<ExitCode, RunnerError> {
     let record = ArrayRecord::read(record_path)?;
-    let index = variable("SLURM_ARRAY_TASK_ID")?;
-    // Only set once Slurm started the task again.
-    let restarts = variable("SLURM_RESTART_COUNT").unwrap_or(0);
+    let index = number_in_variable("SLURM_ARRAY_TASK_ID")?;
+    // Slurm sets this variable only once it has requeued the task.
+    let requeues = number_in_variable("SLURM_RESTART_COUNT").unwrap_or(0);
     let task = record.tasks.get(index).ok_or_else(|| SlurmError::Record {
         path: record_path.to_owned(),
         reason: format!(
@@ -45,53 +47,70 @@ pub fn run(record_path: &Path) -> Result<ExitCode, RunnerError> {
             record.tasks.len()
         ),
     })?;
+    // `runs/SWEEP/slurm/ARRAY.json`
     let sweep = record_path.ancestors().nth(2).unwrap_or(Path::new("/"));
     let folder = SweepFolder::unlocked(sweep);
     if record.closed {
-        note!("the runner gave this array up: nothing to do");
+        errln!("the runner gave this array up: nothing to do");
         return Ok(ExitCode::Success);
     }
     match folder.state(&task.trial).standing {
         Standing::Succeeded(_) => {
-            note!("trial {} is done already", task.trial);
+            errln!("trial {} is done already", task.trial);
             return Ok(ExitCode::Success);
         }
         Standing::Cancelled(_) => {
-            note!("trial {} is cancelled", task.trial);
+            errln!("trial {} is cancelled", task.trial);
             return Ok(ExitCode::Success);
         }
         _ => {}
     }
-    let target = Target::take(&folder, &record, task, restarts)?;
+    let attempt = NodeAttempt::begin(&folder, &record, task, requeues)?;
     let notebook = Notebook::read(&record_path.with_extension("ipynb"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(1)
         .enable_all()
         .build()
-        .map_err(|source| RunnerError::Write {
-            path: target.folder.clone(),
-            source,
-        })?;
+        .map_err(|source| RunnerError::Runtime { source })?;
     let program = record_path.with_file_name(&record.program);
-    let execution = runtime.block_on(execute(&program, &record, &target))?;
-    target.publish(&notebook, execution)
+    let execution = runtime.block_on(attempt.execute(&program, &record))?;
+    attempt.publish(&notebook, execution)
 }
 
-/// Where the attempt goes, and what it is.
-struct Target {
+/// The attempt that this task makes.
+struct NodeAttempt {
     folder: PathBuf,
-    work: Work,
+    spec: AttemptSpec,
+    allocation: Allocation,
 }
 
-impl Target {
-    /// The folder that the runner prepared; for a task that Slurm started again, one of its own:
-    /// what the attempt before it wrote stays as it is.
-    fn take(
+/// An attempt whose process has ended.
+struct Execution {
+    exit: Result<ExitStatus, ExecutorError>,
+    /// The limit that the attempt exceeded.
+    stop_reason: Option<FailureReason>,
+    /// The first kind of signal that came.
+    signal: Option<JobSignal>,
+}
+
+/// A kind of signal that Slurm sends to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum JobSignal {
+    /// The time limit is near.
+    Checkpoint,
+    /// The job is being taken away.
+    TakenAway,
+}
+
+impl NodeAttempt {
+    /// Takes the folder that the runner prepared. A requeued task creates the folder of a further
+    /// attempt, so that what the earlier one wrote stays as it is.
+    fn begin(
         sweep: &SweepFolder,
         record: &ArrayRecord,
         task: &TaskRecord,
-        restarts: usize,
+        requeues: usize,
     ) -> Result<Self, RunnerError> {
         let prepared = sweep.attempt(&task.trial, task.attempt);
         let mut spec = sweep
@@ -101,158 +120,162 @@ impl Target {
                 reason: "it is no attempt's spec".to_owned(),
             })?;
         spec.provenance.move_to(Machine::this());
-        let mut folder = prepared;
-        if restarts == 0 {
-            spec.write(&folder)?;
+        let folder = if requeues == 0 {
+            spec.write(&prepared)?;
+            prepared
         } else {
-            spec.attempt = task.attempt + restarts;
-            folder = sweep.create_attempt(&spec)?;
-            note!(
+            spec.attempt = task.attempt + requeues;
+            let folder = sweep.create_attempt(&spec)?;
+            errln!(
                 "started again: attempt {} of trial {}",
                 spec.attempt,
                 task.trial
             );
-        }
+            folder
+        };
         if record.offmodel != env!("CARGO_PKG_VERSION") {
-            note!(
+            errln!(
                 "submitted by offmodel {}, run by {}",
                 record.offmodel,
                 env!("CARGO_PKG_VERSION")
             );
         }
-        let work = Work {
-            trial: Trial {
-                id: spec.trial,
-                given: spec.parameters,
-                parameters: spec.all_parameters,
-                data: spec.data,
-                priority: 0,
+        Ok(Self {
+            folder,
+            spec: AttemptSpec {
+                trial: Trial {
+                    id: spec.trial,
+                    given: spec.parameters,
+                    parameters: spec.all_parameters,
+                    data: spec.data,
+                    priority: 0,
+                },
+                attempt: spec.attempt,
+                program: spec.provenance.program,
             },
-            attempt: spec.attempt,
-            program: spec.provenance.program,
-            place: Place {
+            // Slurm has bound the job to its cores already.
+            allocation: Allocation {
                 cores: Vec::new(),
-                gpus: own_gpus(),
+                gpus: gpus_of_job(),
             },
-        };
-        Ok(Self { folder, work })
+        })
+    }
+
+    async fn execute(
+        &self,
+        program: &Path,
+        record: &ArrayRecord,
+    ) -> Result<Execution, RunnerError> {
+        let mut signals = JobSignals::listen().map_err(|source| RunnerError::Signals { source })?;
+        let cores = record.cores.or_else(cores_of_job);
+        let threads =
+            cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let server =
+            ForkServer::start(program, &record.directory, threads, cores.is_some()).await?;
+        let (started, group) = oneshot::channel();
+        let (exit, stop_reason) = supervise(
+            record.limits(),
+            async { group.await.ok() },
+            &mut signals,
+            server.execute(&self.folder, &self.allocation, started),
+        )
+        .await;
+        if signals.first.is_none() && has_failed(&exit) {
+            // Slurm signals every process of a job, the program perhaps before this one. A failure
+            // that a signal explains is no failure of the attempt.
+            let _ = timeout(SIGNAL_DELAY, signals.next_taken_away()).await;
+        }
+        Ok(Execution {
+            exit,
+            stop_reason,
+            signal: signals.first,
+        })
     }
 
     fn publish(&self, notebook: &Notebook, execution: Execution) -> Result<ExitCode, RunnerError> {
         let parameters = notebook.parameters()?;
-        let out_of_time = Cause::Cluster {
-            state: "TIMEOUT".to_owned(),
-            job: job_of_this_process(),
-            detail: "asked to stop before the job's limit".to_owned(),
+        let stop_reason = execution.stop_reason.or_else(|| {
+            (execution.signal == Some(JobSignal::Checkpoint)).then(|| FailureReason::Cluster {
+                state: "TIMEOUT".to_owned(),
+                job: own_job(),
+                detail: "asked to stop before the job's limit".to_owned(),
+            })
+        });
+        let ended = EndedAttempt {
+            spec: &self.spec,
+            allocation: &self.allocation,
+            folder: &self.folder,
+            exit: execution.exit,
+            stop_reason,
+            is_stopping: execution.signal == Some(JobSignal::TakenAway),
         };
-        let cause = match execution.stop {
-            Some(Stop::Checkpoint) => execution.exceeded.or(Some(out_of_time)),
-            _ => execution.exceeded,
-        };
-        let outcome = publish(
-            notebook,
-            &parameters,
-            &self.work,
-            &self.folder,
-            execution.ended,
-            cause,
-            execution.stop == Some(Stop::TakenAway),
-        )?;
-        Ok(match outcome {
-            Outcome::Published(result) if result.status == Status::Succeeded => ExitCode::Success,
-            Outcome::Published(result) => {
+        Ok(match ended.publish(notebook, &parameters)? {
+            AttemptOutcome::Published(result) if result.status == Status::Succeeded => {
+                ExitCode::Success
+            }
+            AttemptOutcome::Published(result) => {
                 if let Some(cause) = result.cause {
-                    note!("error: {cause}");
+                    errln!("error: {cause}");
                 }
                 ExitCode::CellFailed
             }
-            Outcome::Interrupted => {
-                note!("taken away before it ended");
+            AttemptOutcome::Interrupted => {
+                errln!("taken away before it ended");
                 ExitCode::Interrupted
             }
         })
     }
 }
 
-/// Who asked the program to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// The time limit is near.
-    Checkpoint,
-    /// The job is being taken away.
-    TakenAway,
+/// The signals that Slurm sends to this job.
+struct JobSignals {
+    checkpoint: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    first: Option<JobSignal>,
 }
 
-struct Execution {
-    ended: Result<ExitStatus, ExecutorError>,
-    exceeded: Option<Cause>,
-    stop: Option<Stop>,
-}
+impl JobSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            checkpoint: signal(SignalKind::user_defined1())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            first: None,
+        })
+    }
 
-async fn execute(
-    program: &Path,
-    record: &ArrayRecord,
-    target: &Target,
-) -> Result<Execution, RunnerError> {
-    let failed = |error: std::io::Error| ExecutorError::Start {
-        program: program.to_owned(),
-        reason: error.to_string(),
-    };
-    let mut checkpoint = signal(SignalKind::user_defined1()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let given = record.cores.or_else(cores_of_the_job);
-    let threads =
-        given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let executor =
-        LocalExecutor::start(program, &record.directory, threads, given.is_some()).await?;
-    let (started, mut process) = watch::channel(None);
-    let execution = executor.execute(&target.folder, &target.work.place, |process| {
-        started.send_replace(Some(process));
-    });
-    let mut awaited = started.subscribe();
-    let known = async move { *awaited.wait_for(Option::is_some).await.ok()? };
-    let policy = record.policy();
-    // Who cancels a job lets Slurm do it.
-    let never = std::future::pending();
-    let limited = within(&policy, never, known, execution);
-    tokio::pin!(limited);
-    let mut stop = None;
-    let mut deadline: Option<Instant> = None;
-    loop {
+    /// Waits for a signal that takes the job away.
+    async fn next_taken_away(&mut self) {
         tokio::select! {
-            (ended, exceeded) = &mut limited => {
-                if stop.is_none() && has_failed(&ended) {
-                    // Slurm signals every process of a job, the program perhaps before us.
-                    let late = timeout(LATE_SIGNAL, async {
-                        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-                    });
-                    stop = late.await.is_ok().then_some(Stop::TakenAway);
-                }
-                return Ok(Execution { ended, exceeded, stop });
-            }
-            _ = checkpoint.recv() => {
-                stop.get_or_insert(Stop::Checkpoint);
-            }
-            _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => {
-                stop.get_or_insert(Stop::TakenAway);
-                deadline.get_or_insert_with(|| Instant::now() + GRACE);
-            }
-            // It was on its way when the signal came.
-            Ok(()) = process.changed(), if stop.is_some() => {}
-            () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
-                signal_group(*process.borrow_and_update(), libc::SIGKILL);
-                deadline = Some(Instant::now() + Duration::from_secs(3600));
-                continue;
-            }
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        signal_group(*process.borrow_and_update(), libc::SIGINT);
+        self.first.get_or_insert(JobSignal::TakenAway);
     }
 }
 
-fn has_failed(ended: &Result<ExitStatus, ExecutorError>) -> bool {
+impl StopRequests for JobSignals {
+    async fn next(&mut self) -> StopRequest {
+        let is_checkpoint = tokio::select! {
+            _ = self.checkpoint.recv() => true,
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => false,
+        };
+        if is_checkpoint {
+            self.first.get_or_insert(JobSignal::Checkpoint);
+            // No deadline: the program may use the time until the job's limit.
+            StopRequest::Interrupt
+        } else {
+            self.first.get_or_insert(JobSignal::TakenAway);
+            StopRequest::Terminate
+        }
+    }
+}
+
+fn has_failed(exit: &Result<ExitStatus, ExecutorError>) -> bool {
     !matches!(
-        ended,
+        exit,
         Ok(ExitStatus {
             exit_code: Some(exit_code::SUCCESS),
             ..
@@ -260,32 +283,32 @@ fn has_failed(ended: &Result<ExitStatus, ExecutorError>) -> bool {
     )
 }
 
-/// A number that Slurm tells by a variable.
-fn variable(name: &'static str) -> Result<usize, SlurmError> {
+/// A number in an environment variable that Slurm sets.
+fn number_in_variable(name: &'static str) -> Result<usize, SlurmError> {
     std::env::var(name)
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or(SlurmError::NoTask { variable: name })
 }
 
-fn cores_of_the_job() -> Option<usize> {
-    variable("SLURM_CPUS_PER_TASK")
-        .or_else(|_| variable("SLURM_CPUS_ON_NODE"))
+fn cores_of_job() -> Option<usize> {
+    number_in_variable("SLURM_CPUS_PER_TASK")
+        .or_else(|_| number_in_variable("SLURM_CPUS_ON_NODE"))
         .ok()
 }
 
-/// As `squeue` names it.
-fn job_of_this_process() -> String {
-    let told = |name| std::env::var(name).unwrap_or_default();
+/// The job of this process, as `squeue` prints it.
+fn own_job() -> String {
+    let variable = |name| std::env::var(name).unwrap_or_default();
     format!(
         "{}_{}",
-        told("SLURM_ARRAY_JOB_ID"),
-        told("SLURM_ARRAY_TASK_ID")
+        variable("SLURM_ARRAY_JOB_ID"),
+        variable("SLURM_ARRAY_TASK_ID")
     )
 }
 
-/// The GPUs that Slurm gave to the job, if it gave some.
-fn own_gpus() -> Option<Vec<String>> {
+/// The GPUs that Slurm gave to the job, if any.
+fn gpus_of_job() -> Option<Vec<String>> {
     std::env::var_os("SLURM_JOB_GPUS")?;
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok()?;
     Some(visible.split(',').map(str::to_owned).collect())

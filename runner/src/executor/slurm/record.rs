@@ -1,72 +1,73 @@
-//! What was handed to Slurm, on disk: enough to find the jobs again after the runner was killed,
-//! and all that a node needs to run an attempt.
+//! The records of job arrays on disk: enough to find the jobs again after the runner was killed, and
+//! all that a node needs to make an attempt.
 //!
 //! ```text
 //! runs/SWEEP/slurm/ARRAY.json      the record of one job array
 //!                 /ARRAY.sh        its batch script
-//!                 /ARRAY.ipynb     the notebook as it was then
-//!                 /ARRAY-INDEX.log what Slurm and the runner's part on the node said about a task
+//!                 /ARRAY.ipynb     the notebook as submitted
+//!                 /ARRAY-INDEX.log the output of `offmodel attempt` for one task
 //!                 /program-KEY     the compiled notebook
 //! ```
 //!
-//! A record is written before `sbatch` is called, without the job's number, and again with it.
-//! A runner that finds one without a number looks for the job by its name, `ARRAY`.
+//! A record is written without the job's number before `sbatch` is called, and again with it. A
+//! runner that finds a record without a number looks for the job by its name, `ARRAY`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::ArrayId;
 use super::commands::SlurmError;
+use super::parse::ArrayId;
 use crate::error::RunnerError;
-use crate::spec::{Policy, Resources};
+use crate::executor::process::Limits;
 use crate::store::{SweepFolder, write_atomically};
+use crate::sweep::Policy;
 
-/// The version of records.
+/// The version of the format.
 const VERSION: u64 = 1;
 
-/// A job array.
+/// The record of a job array.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArrayRecord {
-    /// Of this structure.
+    /// Format version; readers reject others.
     pub version: u64,
-    /// The job's name, which no other array has.
+    /// The job's name, unique among all arrays.
     pub name: String,
-    /// Its number, once Slurm gave it one.
+    /// The job's number, once Slurm has given it one.
     pub job: Option<ArrayId>,
-    /// Whether nothing is expected of it any more. A task that starts nevertheless does nothing.
+    /// Whether the array is over. A task of it that starts nevertheless does nothing.
     pub closed: bool,
-    /// When it was submitted, in RFC 3339.
+    /// When the array was submitted, in RFC 3339.
     pub submitted: String,
-    /// The version of offmodel.
+    /// The version of offmodel that submitted it.
     pub offmodel: String,
-    /// The compiled notebook, in the record's folder.
+    /// The file name of the compiled notebook, in the record's folder.
     pub program: String,
-    /// Where cells work: the notebook's folder.
+    /// The working directory of cells: the notebook's folder.
     pub directory: PathBuf,
     /// The most seconds that an attempt may take.
     pub timeout: Option<f64>,
-    /// The most memory that an attempt may hold, in bytes.
+    /// The most resident memory of an attempt, in bytes.
     pub memory: Option<u64>,
-    /// The size of an attempt's thread pools; without it, all cores that Slurm gives.
+    /// The size of an attempt's thread pools; `None`: all cores that Slurm gives.
     pub cores: Option<usize>,
-    /// The attempts, by their index in the array.
+    /// The tasks, by their index in the array.
     pub tasks: Vec<TaskRecord>,
 }
 
-/// A task of an array.
+/// A task of an array: the attempts at one trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecord {
     /// The trial.
     pub trial: String,
-    /// The number of the first attempt; every time that Slurm starts the task again it makes
-    /// another one.
+    /// The number of the first attempt. Each time that Slurm requeues the task, it makes another
+    /// attempt with the next number.
     pub attempt: usize,
 }
 
 impl ArrayRecord {
-    /// A record of the current version, yet to be submitted.
+    /// A record of an array that is yet to be submitted.
     pub fn new(
         name: String,
         program: String,
@@ -91,24 +92,19 @@ impl ArrayRecord {
     }
 
     /// The limits of an attempt.
-    pub fn policy(&self) -> Policy {
-        Policy {
+    pub(in crate::executor) fn limits(&self) -> Limits {
+        Limits {
             timeout: self
                 .timeout
                 .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok()),
-            resources: Resources {
-                cores: self.cores,
-                memory: self.memory,
-                ..Resources::default()
-            },
-            ..Policy::default()
+            memory: self.memory,
         }
     }
 
-    /// Reads a record.
+    /// Reads the record at `path`.
     ///
     /// # Errors
-    /// When it is not there, or of another version.
+    /// When the file is missing, damaged, or of another version.
     pub fn read(path: &Path) -> Result<Self, SlurmError> {
         let unreadable = |reason: String| SlurmError::Record {
             path: path.to_owned(),
@@ -126,10 +122,10 @@ impl ArrayRecord {
         Ok(record)
     }
 
-    /// Writes it into a sweep's folder.
+    /// Writes the record into a sweep's folder.
     ///
     /// # Errors
-    /// When that fails.
+    /// When the file system refuses.
     pub fn write(&self, folder: &SweepFolder) -> Result<(), RunnerError> {
         let path = self.file(folder, ".json");
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| RunnerError::Write {
@@ -140,22 +136,22 @@ impl ArrayRecord {
         write_atomically(&path, &text)
     }
 
-    /// One of the array's files: its name and `ending`.
-    pub fn file(&self, folder: &SweepFolder, ending: &str) -> PathBuf {
-        records(folder).join(format!("{}{ending}", self.name))
+    /// The path of one of the array's files: the array's name followed by `suffix`.
+    pub fn file(&self, folder: &SweepFolder, suffix: &str) -> PathBuf {
+        records(folder).join(format!("{}{suffix}", self.name))
     }
 }
 
-/// Where a sweep's records lie.
-pub fn records(folder: &SweepFolder) -> PathBuf {
+/// The folder of a sweep's records.
+pub(super) fn records(folder: &SweepFolder) -> PathBuf {
     folder.path().join("slurm")
 }
 
-/// The records of arrays that may still have tasks in Slurm, the oldest first.
+/// The records of arrays that may have tasks in Slurm, the oldest first.
 ///
 /// # Errors
-/// When one of them is not readable: then nobody knows what runs.
-pub fn open_records(folder: &SweepFolder) -> Result<Vec<ArrayRecord>, SlurmError> {
+/// When a record is unreadable: then it is unknown which jobs there are.
+pub(super) fn open_records(folder: &SweepFolder) -> Result<Vec<ArrayRecord>, SlurmError> {
     let mut open = Vec::new();
     for entry in fs::read_dir(records(folder))
         .into_iter()
@@ -187,13 +183,13 @@ mod tests {
         let record: ArrayRecord = serde_json::from_str(written).unwrap();
         assert_eq!(serde_json::to_string(&record).unwrap(), written);
         assert_eq!(
-            record.policy().timeout,
+            record.limits().timeout,
             Some(std::time::Duration::from_millis(1500))
         );
     }
 
     #[test]
-    fn only_records_of_open_arrays_are_found_and_unreadable_ones_are_errors() {
+    fn closed_records_are_skipped_and_unreadable_ones_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let folder = SweepFolder::unlocked(folder.path());
         assert!(open_records(&folder).unwrap().is_empty());

@@ -4,28 +4,29 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::spec::Policy;
+use crate::sweep::Policy;
 
-/// How long before the job's limit a program is asked to stop, unless the sweep file says.
-const CHECKPOINT: Duration = Duration::from_secs(60);
+/// How long before the job's time limit a program is interrupted, unless the sweep file sets
+/// `checkpoint`.
+const DEFAULT_CHECKPOINT: Duration = Duration::from_secs(60);
 
-/// What a job takes beside its attempt: to start, and to publish.
-const ALLOWANCE: Duration = Duration::from_secs(60);
+/// The time that a job takes besides its attempt, to start and to publish.
+const TIME_ALLOWANCE: Duration = Duration::from_secs(60);
 
-/// Memory of a job beside its attempt: the runner's part on the node, and the process that has
-/// the program loaded.
+/// The bytes that a job holds besides its attempt: `offmodel attempt`, and the fork server with the
+/// loaded program.
 const MEMORY_ALLOWANCE: u64 = 512 << 20;
 
-/// What a script is made of; all paths are absolute.
+/// The batch script of a job array. All paths are absolute.
 #[derive(Debug)]
-pub struct BatchScript<'a> {
+pub(super) struct BatchScript<'a> {
     /// The job's name.
     pub name: &'a str,
-    /// How many attempts.
+    /// The number of tasks.
     pub tasks: usize,
-    /// What each of them needs.
+    /// Limits, resources and Slurm settings of each task.
     pub policy: &'a Policy,
-    /// The folder for logs and records.
+    /// The folder of logs and records.
     pub folder: &'a Path,
     /// The program `offmodel`.
     pub offmodel: &'a Path,
@@ -35,9 +36,9 @@ pub struct BatchScript<'a> {
 
 impl BatchScript<'_> {
     /// The script's text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = String::from("#!/bin/sh\n");
-        // The last one counts: the user's own cannot undo ours.
+        // `sbatch` uses the last of several equal options, so the user's cannot undo ours.
         for directive in &self.policy.slurm.directives {
             let quoted = match directive.split_once('=') {
                 Some((option, value)) => format!("{option}={}", quoted_value(value)),
@@ -61,7 +62,7 @@ impl BatchScript<'_> {
         let settings = &self.policy.slurm;
         let resources = &self.policy.resources;
         let folder = self.folder.to_string_lossy();
-        // `%` begins a replacement in a log's name, and the name alone may hold one.
+        // In a log's path, `%` begins a placeholder. Only the index of the task is one.
         let log = format!("{}/{}-%a.log", folder.replace('%', "%%"), self.name);
         let throttle = settings
             .throttle
@@ -71,7 +72,7 @@ impl BatchScript<'_> {
             format!("--array=0-{}{throttle}", self.tasks.saturating_sub(1)),
             format!("--chdir={}", quoted_value(&folder)),
             format!("--output={}", quoted_value(&log)),
-            // A task that is started again goes on in its log.
+            // A requeued task continues its log.
             "--open-mode=append".to_owned(),
             "--nodes=1".to_owned(),
             "--ntasks=1".to_owned(),
@@ -92,7 +93,8 @@ impl BatchScript<'_> {
             "time",
             job_limit(self.policy).map(|limit| minutes(limit).to_string()),
         );
-        // To the script alone, which has become our own process and tells the program.
+        // `B:` sends the signal to the script's process alone: `offmodel attempt`, which `exec` put
+        // in the shell's place and which interrupts the program.
         let checkpoint = checkpoint(self.policy).as_secs();
         option("signal", Some(format!("B:USR1@{checkpoint}")));
         directives.push(
@@ -115,23 +117,23 @@ impl BatchScript<'_> {
     }
 }
 
-/// The time limit of a job: as the sweep file says, or what its attempt may take and a little
-/// more, so that the attempt's own limit is met first.
-pub fn job_limit(policy: &Policy) -> Option<Duration> {
+/// The time limit of a job: that of the sweep file, otherwise a little more than the attempt's own
+/// limit, so that the attempt reaches its own first. `None`: the partition's default.
+pub(super) fn job_limit(policy: &Policy) -> Option<Duration> {
     let settings = &policy.slurm;
-    let attempt = policy
-        .timeout
-        .map(|timeout| timeout + settings.checkpoint.unwrap_or(CHECKPOINT) + ALLOWANCE);
+    let attempt = policy.timeout.map(|timeout| {
+        timeout + settings.checkpoint.unwrap_or(DEFAULT_CHECKPOINT) + TIME_ALLOWANCE
+    });
     settings.time.or(attempt)
 }
 
-/// How long before that limit the program is asked to stop; at most half of the limit.
+/// How long before the job's time limit the program is interrupted; at most half of the limit.
 fn checkpoint(policy: &Policy) -> Duration {
-    let asked = policy.slurm.checkpoint.unwrap_or(CHECKPOINT);
+    let asked = policy.slurm.checkpoint.unwrap_or(DEFAULT_CHECKPOINT);
     job_limit(policy).map_or(asked, |limit| asked.min(limit / 2))
 }
 
-/// Slurm counts minutes; a started one counts whole.
+/// Rounds up to minutes, the unit of `--time`.
 fn minutes(limit: Duration) -> u128 {
     limit.as_millis().div_ceil(60_000)
 }
@@ -147,7 +149,7 @@ fn push(text: &mut String, directive: &str) {
     let _ = writeln!(text, "#SBATCH {directive}");
 }
 
-/// A value in an `#SBATCH` line, which Slurm splits at spaces and ends at `#`, unless quoted.
+/// Quotes a value in an `#SBATCH` line, which Slurm splits at spaces and ends at `#`.
 fn quoted_value(value: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:+@/%=[]&|*".contains(c);
     if !value.is_empty() && value.chars().all(is_plain) {
@@ -157,7 +159,7 @@ fn quoted_value(value: &str) -> String {
     format!("\"{escaped}\"")
 }
 
-/// A word of the shell.
+/// Quotes a word of the shell.
 fn quoted_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
@@ -165,7 +167,7 @@ fn quoted_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Resources, SlurmSettings};
+    use crate::sweep::{Resources, SlurmSettings};
 
     fn text(policy: &Policy, folder: &str) -> String {
         let folder = Path::new(folder);
@@ -181,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_sweep_asks_for_nothing_special() {
+    fn the_script_of_a_sweep_without_settings() {
         insta::assert_snapshot!(text(&Policy::default(), "/home/ada/runs/nightly/slurm"));
     }
 
     #[test]
-    fn everything_in_the_sweep_file_is_asked_for() {
+    fn the_script_of_a_sweep_with_every_setting() {
         let policy = Policy {
             timeout: Some(Duration::from_secs(7200)),
             resources: Resources {
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_whole_minutes_and_a_checkpoint_leaves_half_of_them() {
+    fn time_limits_are_whole_minutes_and_the_checkpoint_is_at_most_half() {
         let policy = |time: u64| Policy {
             slurm: SlurmSettings {
                 time: Some(Duration::from_secs(time)),
@@ -227,8 +229,8 @@ mod tests {
         assert_eq!(minutes(Duration::from_secs(60)), 1);
         assert_eq!(minutes(Duration::from_millis(60_001)), 2);
         assert_eq!(checkpoint(&policy(60)), Duration::from_secs(30));
-        assert_eq!(checkpoint(&policy(3600)), CHECKPOINT);
-        assert_eq!(checkpoint(&Policy::default()), CHECKPOINT);
+        assert_eq!(checkpoint(&policy(3600)), DEFAULT_CHECKPOINT);
+        assert_eq!(checkpoint(&Policy::default()), DEFAULT_CHECKPOINT);
         assert_eq!(job_limit(&Policy::default()), None);
     }
 }

@@ -1,92 +1,98 @@
-//! From attempts to make to a job array in Slurm.
+//! The files of a job array, and its submission.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::answers::ArrayId;
+use offmodel_support::atomic_file;
+
 use super::commands::{self, SlurmError};
+use super::parse::ArrayId;
 use super::record::{ArrayRecord, TaskRecord, records};
 use super::script::BatchScript;
 use crate::error::RunnerError;
-use crate::executor::Work;
-use crate::executor::attempt::blocking;
-use crate::spec::Policy;
-use crate::store::{AttemptSpec, Provenance, SweepFolder, write_atomically};
+use crate::executor::AttemptSpec;
+use crate::executor::blocking;
+use crate::store::{Provenance, SpecRecord, SweepFolder, write_atomically};
+use crate::sweep::Policy;
 
-/// What all arrays of a sweep share.
+/// What all job arrays of a sweep share.
 #[derive(Debug)]
 pub struct SlurmSweep {
     /// Where results go.
     pub folder: Arc<SweepFolder>,
-    /// The sweep's name, with which those of its jobs begin.
+    /// The sweep's name; the names of its jobs begin with it.
     pub name: String,
     /// The notebook's text.
     pub notebook: String,
-    /// Its folder, where cells work.
+    /// The notebook's folder, which is the working directory of cells.
     pub directory: PathBuf,
-    /// The compiled notebook.
+    /// The compiled notebook, in the cache.
     pub program: PathBuf,
-    /// Its name in the cache.
+    /// The cache key of the compiled notebook.
     pub key: String,
     /// Where code and environment came from.
     pub provenance: Provenance,
     /// Limits, resources and Slurm's own settings.
     pub policy: Policy,
-    /// What a stop of the runner means for jobs.
+    /// What happens to jobs when the runner is stopped.
     pub when_stopped: WhenStopped,
 }
 
-/// What becomes of a sweep's jobs when the runner is stopped.
+/// What happens to a sweep's jobs when the runner is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum WhenStopped {
-    /// They go on; the same command watches them again.
+    /// They go on, and the same command watches them again.
     #[default]
     Leave,
     /// They are cancelled.
     Cancel,
 }
 
-/// Prepares everything that a job array needs, but does not hand it to Slurm.
+/// Writes all files of a job array: the folders of its attempts, program, notebook, batch script,
+/// and record.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub async fn prepare(
+pub(super) async fn prepare(
     sweep: &Arc<SlurmSweep>,
-    batch: Vec<Work>,
+    attempts: Vec<AttemptSpec>,
 ) -> Result<ArrayRecord, RunnerError> {
     let sweep = Arc::clone(sweep);
-    blocking(move || prepare_files(&sweep, &batch)).await
+    blocking("prepare a job array", move || {
+        prepare_files(&sweep, &attempts)
+    })
+    .await
 }
 
-fn prepare_files(sweep: &SlurmSweep, batch: &[Work]) -> Result<ArrayRecord, RunnerError> {
-    let own = records(&sweep.folder);
+fn prepare_files(sweep: &SlurmSweep, attempts: &[AttemptSpec]) -> Result<ArrayRecord, RunnerError> {
+    let folder = records(&sweep.folder);
     let unwritable = |path: &Path| {
         let path = path.to_owned();
         move |source| RunnerError::Write { path, source }
     };
-    fs::create_dir_all(&own).map_err(unwritable(&own))?;
-    // Slurm starts jobs in other folders and on other machines.
-    let own = own.canonicalize().map_err(unwritable(&own))?;
+    fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
+    // The script must contain absolute paths: Slurm starts jobs in other folders, on other machines.
+    let folder = folder.canonicalize().map_err(unwritable(&folder))?;
     let directory = sweep
         .directory
         .canonicalize()
         .map_err(unwritable(&sweep.directory))?;
     let program = format!("program-{}", sweep.key);
-    place_program(&sweep.program, &own.join(&program)).map_err(unwritable(&own))?;
-    for work in batch {
-        sweep.folder.create_attempt(&spec_of(sweep, work))?;
+    copy_program(&sweep.program, &folder.join(&program)).map_err(unwritable(&folder))?;
+    for spec in attempts {
+        sweep.folder.create_attempt(&spec_record(sweep, spec))?;
     }
-    let tasks = batch
+    let tasks = attempts
         .iter()
-        .map(|work| TaskRecord {
-            trial: work.trial.id.clone(),
-            attempt: work.attempt,
+        .map(|spec| TaskRecord {
+            trial: spec.trial.id.clone(),
+            attempt: spec.attempt,
         })
         .collect();
     let record = ArrayRecord::new(
-        new_name(&sweep.name),
+        unique_name(&sweep.name),
         program,
         directory,
         &sweep.policy,
@@ -99,85 +105,88 @@ fn prepare_files(sweep: &SlurmSweep, batch: &[Work]) -> Result<ArrayRecord, Runn
     let offmodel = std::env::current_exe().map_err(unwritable(Path::new("/proc/self/exe")))?;
     let script = BatchScript {
         name: &record.name,
-        tasks: batch.len(),
+        tasks: attempts.len(),
         policy: &sweep.policy,
-        folder: &own,
+        folder: &folder,
         offmodel: &offmodel,
-        record: &own.join(format!("{}.json", record.name)),
+        record: &folder.join(format!("{}.json", record.name)),
     };
     write_atomically(&record.file(&sweep.folder, ".sh"), script.text().as_bytes())?;
     record.write(&sweep.folder)?;
     Ok(record)
 }
 
-/// Hands a prepared array to Slurm, to begin after `others` if no more than some may run at once.
+/// Submits a prepared array. If the sweep has a throttle, the array begins after `others`, its
+/// arrays in flight: Slurm applies the throttle to each array by itself, so two at the same time
+/// would exceed it.
 ///
 /// # Errors
-/// When Slurm refuses or nobody answers.
-pub async fn hand_over(
+/// When Slurm refuses or does not answer.
+pub(super) async fn submit_array(
     sweep: &Arc<SlurmSweep>,
     record: &ArrayRecord,
     others: &[ArrayId],
 ) -> Result<ArrayId, SlurmError> {
     let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-    // Every array has the limit for itself: two of them together would exceed it.
     let dependency = (sweep.policy.slurm.throttle.is_some() && !others.is_empty())
         .then(|| format!("--dependency=afterany:{}", others.join(":")));
     let script = record.file(&sweep.folder, ".sh");
     commands::submit(&script, dependency.as_deref(), &sweep.policy).await
 }
 
-/// Forgets an array that Slurm did not take: its attempts never began.
-pub fn take_back(sweep: &SlurmSweep, record: &ArrayRecord) {
-    for ending in [".json", ".sh", ".ipynb"] {
-        let _ = fs::remove_file(record.file(&sweep.folder, ending));
+/// Removes the files of an array that Slurm did not accept. Its attempts never began.
+pub(super) fn undo_submit(sweep: &SlurmSweep, record: &ArrayRecord) {
+    for suffix in [".json", ".sh", ".ipynb"] {
+        let _ = fs::remove_file(record.file(&sweep.folder, suffix));
     }
     for task in &record.tasks {
-        remove_unbegun(&sweep.folder, task);
+        remove_if_not_begun(&sweep.folder, task);
     }
 }
 
-/// Removes the folder of an attempt that never began: nothing in it is worth keeping.
-pub fn remove_unbegun(folder: &SweepFolder, task: &TaskRecord) {
+/// Removes the folder of an attempt that never began; it holds nothing worth keeping.
+pub(super) fn remove_if_not_begun(folder: &SweepFolder, task: &TaskRecord) {
     let attempt = folder.attempt(&task.trial, task.attempt);
     if !has_begun(folder, task) && !attempt.join("result.json").exists() {
         let _ = fs::remove_dir_all(&attempt);
     }
 }
 
-/// Whether a task's attempt left anything.
-pub fn has_begun(folder: &SweepFolder, task: &TaskRecord) -> bool {
+/// Whether the program of a task's first attempt was started.
+pub(super) fn has_begun(folder: &SweepFolder, task: &TaskRecord) -> bool {
     let attempt = folder.attempt(&task.trial, task.attempt);
     attempt.join("events.jsonl").exists()
 }
 
-/// What an attempt is asked to do.
-pub fn spec_of(sweep: &SlurmSweep, work: &Work) -> AttemptSpec {
-    let mut spec = AttemptSpec::new(
-        work.trial.id.clone(),
-        work.attempt,
-        work.trial.given.clone(),
-        work.trial.parameters.clone(),
+/// The content of an attempt's `spec.json`.
+pub(super) fn spec_record(sweep: &SlurmSweep, spec: &AttemptSpec) -> SpecRecord {
+    let mut record = SpecRecord::new(
+        spec.trial.id.clone(),
+        spec.attempt,
+        spec.trial.given.clone(),
+        spec.trial.parameters.clone(),
         sweep.provenance.clone(),
     );
-    spec.data.clone_from(&work.trial.data);
-    spec
+    record.data.clone_from(&spec.trial.data);
+    record
 }
 
-/// The cache may be on this machine alone, and forgets programs while jobs wait for days.
-fn place_program(program: &Path, place: &Path) -> io::Result<()> {
-    if place.is_file() {
+/// Copies the program to where nodes see it: the cache may be on this machine alone, and programs
+/// are removed from it while jobs wait for days.
+fn copy_program(program: &Path, target: &Path) -> io::Result<()> {
+    if target.is_file() {
         return Ok(());
     }
-    let mut beside = place.as_os_str().to_owned();
-    beside.push(".new");
-    fs::copy(program, &beside)?;
-    fs::File::open(&beside)?.sync_all()?;
-    fs::rename(&beside, place)
+    let mut source = fs::File::open(program)?;
+    atomic_file::write_with(target, |file| {
+        let mode = source.metadata()?.permissions();
+        io::copy(&mut source, file)?;
+        file.get_ref().set_permissions(mode)
+    })
 }
 
-/// Jobs are found again by their names.
-fn new_name(sweep: &str) -> String {
-    let unique = uuid::Uuid::new_v4().simple().to_string();
-    format!("{sweep}.{}", &unique[..8])
+/// A name that no other job has, by which a job is found again if its number is lost.
+fn unique_name(sweep: &str) -> String {
+    let uuid = uuid::Uuid::new_v4().simple().to_string();
+    format!("{sweep}.{}", &uuid[..8])
 }

@@ -1,4 +1,4 @@
-//! A Slurm of one node, in a folder of its own.
+//! A real Slurm of one node, in a folder of its own.
 
 use std::fmt::Write;
 use std::net::TcpListener;
@@ -9,16 +9,17 @@ use std::time::SystemTime;
 
 use super::sweep::wait_for;
 
-/// Controller, node and authentication; all of them end with this value, and whatever jobs left.
-pub struct Cluster {
+/// A controller, a node daemon and an authentication daemon. Dropping the value ends them, and every
+/// process that a job left behind.
+pub(super) struct Cluster {
     folder: tempfile::TempDir,
     munged: Child,
     controller: Mutex<Child>,
     node: Mutex<Child>,
 }
 
-/// What keeps a Slurm from being started here.
-pub fn missing() -> Option<String> {
+/// What is missing on this machine to start a Slurm.
+fn missing() -> Option<String> {
     for program in ["slurmctld", "slurmd", "munged", "setpriv"] {
         let found = ["/usr/sbin", "/usr/bin"]
             .iter()
@@ -32,12 +33,17 @@ pub fn missing() -> Option<String> {
 }
 
 impl Cluster {
-    pub fn start() -> Self {
+    /// Starts a cluster; none, and the test counts as skipped, if this machine lacks something.
+    pub(super) fn start() -> Option<Self> {
         Self::start_with("")
     }
 
-    /// With further lines in its configuration.
-    pub fn start_with(further: &str) -> Self {
+    /// As [`start`](Self::start), with `further` lines in the configuration.
+    pub(super) fn start_with(further: &str) -> Option<Self> {
+        if let Some(reason) = missing() {
+            offmodel_support::testing::skip(reason);
+            return None;
+        }
         let folder = tempfile::Builder::new()
             .prefix("offmodel-slurm-")
             .tempdir()
@@ -53,15 +59,15 @@ impl Cluster {
             folder,
         };
         cluster.wait_until_idle();
-        cluster
+        Some(cluster)
     }
 
-    pub fn configuration(&self) -> PathBuf {
+    pub(super) fn configuration(&self) -> PathBuf {
         self.folder.path().join("slurm.conf")
     }
 
-    /// A command of Slurm's.
-    pub fn command(&self, line: &str) -> Output {
+    /// Runs a command of Slurm, whatever its outcome.
+    pub(super) fn command(&self, line: &str) -> Output {
         let mut words = line.split_whitespace();
         Command::new(words.next().unwrap())
             .args(words)
@@ -70,55 +76,55 @@ impl Cluster {
             .unwrap()
     }
 
-    /// The output of a command that is to succeed.
+    /// Runs a command of Slurm that must succeed, and returns its output.
     #[track_caller]
-    pub fn say(&self, line: &str) -> String {
+    pub(super) fn run(&self, line: &str) -> String {
         let output = self.command(line);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{line}: {errors}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Waits until the controller has on disk what it knows now, which is some seconds late.
-    pub fn wait_until_saved(&self) {
+    /// Waits until the controller has saved its present state to disk, which takes some seconds.
+    pub(super) fn wait_until_saved(&self) {
         let now = SystemTime::now();
-        // It writes when something changed: a job that nobody starts.
-        self.say("sbatch --hold --job-name=mark --output=/dev/null --wrap=true");
+        // The controller saves after a change: here, a job that never starts.
+        self.run("sbatch --hold --job-name=mark --output=/dev/null --wrap=true");
         wait_for("the controller's state on disk", || {
             std::fs::metadata(self.folder.path().join("state/job_state"))
                 .and_then(|metadata| metadata.modified())
                 .is_ok_and(|saved| saved > now)
         });
-        self.say("scancel --name=mark");
+        self.run("scancel --name=mark");
     }
 
-    /// Kills the controller, without a word to anyone.
-    pub fn kill_controller(&self) {
+    /// Kills the controller, so that it cannot save its state.
+    pub(super) fn kill_controller(&self) {
         end(&mut self.controller.lock().unwrap());
     }
 
-    pub fn start_controller(&self) {
+    pub(super) fn start_controller(&self) {
         *self.controller.lock().unwrap() = start(self.folder.path(), "slurmctld");
     }
 
-    /// Kills the node's daemon; jobs go on under their own.
-    pub fn kill_node(&self) {
+    /// Kills the node daemon. Jobs go on under the daemon that each has of its own (`slurmstepd`).
+    pub(super) fn kill_node(&self) {
         end(&mut self.node.lock().unwrap());
     }
 
-    pub fn start_node(&self) {
+    pub(super) fn start_node(&self) {
         *self.node.lock().unwrap() = start(self.folder.path(), "slurmd");
     }
 
-    /// Waits until the node would take jobs, and no job is left.
-    pub fn wait_until_idle(&self) {
+    /// Waits until the node accepts jobs and runs none.
+    pub(super) fn wait_until_idle(&self) {
         wait_for("an idle node", || {
             self.command("sinfo -h -o %T").stdout.trim_ascii() == b"idle"
         });
     }
 
-    /// Whether the controller logged a line with this text.
-    pub fn has_logged(&self, text: &str) -> bool {
+    /// Whether the controller's log contains a text.
+    pub(super) fn has_logged(&self, text: &str) -> bool {
         std::fs::read_to_string(self.folder.path().join("slurmctld.log"))
             .is_ok_and(|log| log.contains(text))
     }
@@ -157,8 +163,8 @@ fn end(daemon: &mut Child) {
     let _ = daemon.wait();
 }
 
-/// Jobs and their own daemons, which outlive the node's: all that have its configuration in
-/// their environment or our folder in their command line.
+/// Kills jobs and their daemons, which outlive the node daemon: every process whose environment or
+/// command line contains the cluster's folder.
 fn end_jobs(folder: &Path) {
     let ours = folder.as_os_str().as_encoded_bytes();
     let own = std::process::id();
@@ -184,7 +190,7 @@ fn end_jobs(folder: &Path) {
 }
 
 fn start(folder: &Path, daemon: &str) -> Child {
-    started(&[
+    spawn(&[
         &format!("/usr/sbin/{daemon}"),
         "-D",
         "-f",
@@ -197,7 +203,7 @@ fn start_munged(folder: &Path) -> Child {
     let key: String = (0..64).map(|_| uuid()).collect();
     std::fs::write(path("munge.key"), key).unwrap();
     set_mode(&folder.join("munge.key"), 0o600);
-    started(&[
+    spawn(&[
         "/usr/sbin/munged",
         "--foreground",
         "--force",
@@ -209,8 +215,8 @@ fn start_munged(folder: &Path) -> Child {
     ])
 }
 
-/// Starts a daemon that is killed when this process ends, however it ends.
-fn started(command: &[&str]) -> Child {
+/// Starts a daemon that the system kills when this process ends, even if by a signal.
+fn spawn(command: &[&str]) -> Child {
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])
         .args(command)
@@ -230,7 +236,8 @@ fn write_configuration(folder: &Path, further: &str) {
     let host = String::from_utf8(host.stdout).unwrap().trim().to_owned();
     let [controller_port, node_port] = free_ports();
     let path = folder.display();
-    // More processors than there are, so that all cases find room at the same time.
+    // More processors than there are, so that the trials of a test run at the same time. The four GPUs
+    // are device files that exist everywhere.
     let configuration = format!(
         "\
 ClusterName=offmodel
@@ -279,13 +286,13 @@ PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10
     std::fs::write(folder.join("gres.conf"), gpus).unwrap();
 }
 
-/// Two ports that are free at this moment.
+/// Two ports that are free now.
 fn free_ports() -> [u16; 2] {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
-/// 36 characters that nobody guesses.
+/// 36 random characters.
 fn uuid() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap()
 }

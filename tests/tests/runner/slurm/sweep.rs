@@ -1,4 +1,4 @@
-//! A sweep of one case: its folder, its runner, its jobs.
+//! The sweep of one test: its folder, its runner, its jobs.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::cluster::Cluster;
 use crate::workbench::{Cell, Said, Workbench, said};
 
-/// One notebook for all cases, compiled once. What a trial does is its `kind`; all of them note
-/// in the file `started` that they began.
+/// The notebook of all tests, so that it is compiled only once. The parameter `kind` says what a trial
+/// does; each trial first adds a line to the file `started`.
 const CELLS: [Cell; 3] = [
     Cell(
         "let x: i64 = 0;\nlet kind: String = \"plain\".to_owned();",
@@ -32,8 +32,8 @@ match kind.as_str() {
     },
     "fails" => { let _: i64 = "x".parse()?; }
     "aborts" => std::process::abort(),
-    "listens" => sleep(std::time::Duration::from_secs(300))?,
-    "is deaf" => std::thread::sleep(std::time::Duration::from_secs(300)),
+    "sleeps" => sleep(std::time::Duration::from_secs(300))?,
+    "ignores interrupts" => std::thread::sleep(std::time::Duration::from_secs(300)),
     "counts" => {
         let mark = format!("running-{x}");
         std::fs::write(&mark, "")?;
@@ -44,7 +44,7 @@ match kind.as_str() {
         note("counts", running.to_string())?;
         std::fs::remove_file(&mark)?;
     }
-    "tells its gpu" => note("gpus", std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default())?,
+    "notes its GPU" => note("gpus", std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default())?,
     _ => {}
 }"#,
         &[],
@@ -55,24 +55,24 @@ match kind.as_str() {
     ),
 ];
 
-pub struct Sweep<'a> {
+pub(super) struct Sweep<'a> {
     pub bench: Workbench,
     cluster: &'a Cluster,
 }
 
 /// A runner in the background.
-pub struct Runner(Child);
+pub(super) struct Runner(Child);
 
 /// `offmodel logs -f` in the background.
-pub struct Follower {
+pub(super) struct Follower {
     child: Child,
     lines: BufReader<ChildStdout>,
     text: String,
 }
 
 impl<'a> Sweep<'a> {
-    /// With a sweep file `s.toml`.
-    pub fn new(cluster: &'a Cluster, file: &str) -> Self {
+    /// A folder with the notebook and a sweep file `s.toml`, which continues with `file`.
+    pub(super) fn new(cluster: &'a Cluster, file: &str) -> Self {
         let bench = Workbench::new();
         bench.tagged_notebook("n.ipynb", &CELLS);
         bench.write(
@@ -82,23 +82,23 @@ impl<'a> Sweep<'a> {
         Self { bench, cluster }
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bench.command(arguments);
         command.env("SLURM_CONF", self.cluster.configuration());
         command
     }
 
-    pub fn offmodel(&self, arguments: &[&str]) -> Said {
+    pub(super) fn offmodel(&self, arguments: &[&str]) -> Said {
         said(&self.command(arguments).output().unwrap())
     }
 
-    /// `offmodel sweep s.toml --slurm`, to its end.
-    pub fn run(&self) -> Said {
+    /// Runs `offmodel sweep s.toml --slurm` to its end.
+    pub(super) fn run(&self) -> Said {
         self.offmodel(&["sweep", "s.toml", "--slurm"])
     }
 
-    /// The same, in the background.
-    pub fn start(&self, arguments: &[&str]) -> Runner {
+    /// Starts `offmodel sweep s.toml --slurm`.
+    pub(super) fn start(&self, arguments: &[&str]) -> Runner {
         let mut command = self.command(&["sweep", "s.toml", "--slurm"]);
         let child = command
             .args(arguments)
@@ -108,8 +108,8 @@ impl<'a> Sweep<'a> {
         Runner(child.unwrap())
     }
 
-    /// `offmodel logs -f`, in the background.
-    pub fn follow_logs(&self) -> Follower {
+    /// Starts `offmodel logs -f`.
+    pub(super) fn follow_logs(&self) -> Follower {
         let mut command = self.command(&["logs", "-f", "runs/s"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         Follower {
@@ -119,13 +119,13 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// A configuration of Slurm with a controller that is not there.
-    pub fn configuration_of_nobody(&self) -> PathBuf {
+    /// A configuration of Slurm that names a controller which does not run.
+    pub(super) fn configuration_without_controller(&self) -> PathBuf {
         let configuration = std::fs::read_to_string(self.cluster.configuration()).unwrap();
         let elsewhere: String = configuration
             .lines()
             .map(|line| match line.strip_prefix("SlurmctldPort=") {
-                // Nothing listens on the first port.
+                // Nothing listens on port 1.
                 Some(_) => "SlurmctldPort=1\n".to_owned(),
                 None => format!("{line}\n"),
             })
@@ -135,14 +135,14 @@ impl<'a> Sweep<'a> {
     }
 
     /// The trials in the order of the sweep file.
-    pub fn trials(&self) -> Vec<Value> {
+    pub(super) fn trials(&self) -> Vec<Value> {
         let said = self.offmodel(&["status", "runs/s", "--json"]).succeeded();
         let status: Value = serde_json::from_str(&said.stdout).unwrap();
         status["trials"].as_array().unwrap().clone()
     }
 
-    /// The states of the trials, and where they failed the kind of the cause.
-    pub fn outcomes(&self) -> Vec<String> {
+    /// The status of each trial; after a failure with the reason's kind, and Slurm's state if any.
+    pub(super) fn outcomes(&self) -> Vec<String> {
         self.trials()
             .iter()
             .map(|trial| {
@@ -159,8 +159,8 @@ impl<'a> Sweep<'a> {
             .collect()
     }
 
-    /// The records of job arrays.
-    pub fn records(&self) -> Vec<(PathBuf, Value)> {
+    /// The records of the sweep's job arrays, with their paths.
+    pub(super) fn records(&self) -> Vec<(PathBuf, Value)> {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(self.bench.path("runs/s/slurm"))
             .into_iter()
             .flatten()
@@ -181,15 +181,15 @@ impl<'a> Sweep<'a> {
             .collect()
     }
 
-    /// The number of its only job array.
-    pub fn job(&self) -> u64 {
+    /// The number of the sweep's only job array.
+    pub(super) fn job(&self) -> u64 {
         let records = self.records();
         assert_eq!(records.len(), 1);
         records[0].1["job"].as_u64().unwrap()
     }
 
-    /// `INDEX|STATE` of the tasks of its job array that are not over.
-    pub fn queue(&self) -> Vec<String> {
+    /// `INDEX|STATE` of each task of its only job array that has not ended.
+    pub(super) fn queue(&self) -> Vec<String> {
         let job = self.job();
         let output = self
             .cluster
@@ -201,38 +201,38 @@ impl<'a> Sweep<'a> {
             .collect()
     }
 
-    /// The `x` of trials that began, in order.
-    pub fn started(&self) -> Vec<String> {
+    /// The `x` of trials that have begun, in that order.
+    pub(super) fn started(&self) -> Vec<String> {
         self.lines("started")
     }
 
-    pub fn lines(&self, file: &str) -> Vec<String> {
+    pub(super) fn lines(&self, file: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.bench.path(file)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until so many trials began.
-    pub fn wait_for_starts(&self, count: usize) {
+    /// Waits until `count` trials have begun.
+    pub(super) fn wait_for_starts(&self, count: usize) {
         wait_for(&format!("{count} starts"), || self.started().len() >= count);
     }
 
-    /// Lets trials that wait go on.
-    pub fn go(&self) {
+    /// Lets trials of kind `waits` end.
+    pub(super) fn release(&self) {
         self.bench.write("go", "");
     }
 }
 
 impl Follower {
     /// Reads until a line with this text.
-    pub fn wait_for(&mut self, text: &str) {
+    pub(super) fn wait_for(&mut self, text: &str) {
         while !self.text.contains(text) {
             let read = self.lines.read_line(&mut self.text).unwrap();
-            assert!(read > 0, "it ended after {}", self.text);
+            assert!(read > 0, "the command ended after {}", self.text);
         }
     }
 
-    /// Waits for its end; all that it wrote, and its exit code.
-    pub fn end(mut self) -> (String, i32) {
+    /// Waits for the end, and returns all output and the exit code.
+    pub(super) fn end(mut self) -> (String, i32) {
         self.lines.read_to_string(&mut self.text).unwrap();
         let status = self.child.wait().unwrap();
         (self.text, status.code().unwrap_or(-1))
@@ -240,27 +240,28 @@ impl Follower {
 }
 
 impl Runner {
-    pub fn signal(&self, signal: &str) {
+    pub(super) fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{signal}"), &self.0.id().to_string()])
             .status();
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its end.
-    pub fn end(self) -> Said {
+    /// Waits for the end.
+    pub(super) fn end(self) -> Said {
         said(&self.0.wait_with_output().unwrap())
     }
 }
 
-/// Waits for an event. So many looks, and not so much time: who is kept from running does not look.
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    const LOOKS: usize = 1200;
-    for _ in 0..LOOKS {
+/// Waits until a condition holds. The limit is a number of checks and not a time: on a busy machine
+/// this process is slowed down together with those for which it waits.
+pub(super) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    const MAX_CHECKS: usize = 1200;
+    for _ in 0..MAX_CHECKS {
         if condition() {
             return;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    panic!("waited in vain for {what}");
+    panic!("{what} did not come");
 }
