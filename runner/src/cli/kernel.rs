@@ -7,8 +7,8 @@ use super::KernelCommand;
 use crate::error::RunnerError;
 
 /// Replaces this process by `offmodel-kernel`, which lies beside this program and has the same
-/// commands. A process of its own, because only that program links what runs cells. Returns only
-/// if the system could not start it.
+/// commands. Only that program links `offmodel-session`, which runs cells. Returns only if the system
+/// could not start it.
 pub(super) fn become_kernel(command: KernelCommand) -> RunnerError {
     let argument = match command {
         KernelCommand::Install => "install",

@@ -19,7 +19,7 @@ pub(super) struct PlanOutput<'a> {
     version: u32,
     command: &'static str,
     sweep: String,
-    /// Always true: tells this document from the one of a run.
+    /// Always true: distinguishes this document from that of a run.
     dry_run: bool,
     total: usize,
     to_run: usize,

@@ -20,7 +20,7 @@ struct SweepResult<'a> {
     version: u32,
     command: &'static str,
     sweep: String,
-    /// Always false: tells this document from the one of `--dry-run`.
+    /// Always false: distinguishes this document from that of `--dry-run`.
     dry_run: bool,
     total: usize,
     succeeded: usize,

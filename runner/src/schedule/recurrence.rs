@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use offmodel_support::suggestion;
 
 use super::ScheduleError;
-use offmodel_support::suggestion;
 
 /// A cron expression in a time zone.
 ///

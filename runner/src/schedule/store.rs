@@ -77,8 +77,8 @@ impl ScheduleStore {
             source,
         };
         fs::create_dir_all(&self.folder).map_err(failed)?;
-        // A file of its own, because every change replaces schedules.json. The system releases the
-        // lock when the file is closed, however this process ends.
+        // Not schedules.json itself, because every change replaces that file. The system releases
+        // the lock when the file is closed, however this process ends.
         let lock = File::create(self.folder.join("lock")).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let before = self.read()?;

@@ -29,7 +29,7 @@ pub struct RunnerRecord {
     pub version: u64,
     /// The machine's host name.
     pub host: String,
-    /// Changes at every boot, so that it also tells machines apart.
+    /// The identifier that the kernel draws at every boot; it differs between machines too.
     #[serde(rename = "boot")]
     pub boot_id: String,
     /// The PID namespace in which `pid` is valid.

@@ -28,7 +28,7 @@ pub enum TrialStatus {
 }
 
 impl TrialStatus {
-    /// Whether a published result says so; no further event changes it.
+    /// Whether an attempt ends with this status. A later attempt may still change it.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
@@ -53,14 +53,14 @@ impl std::fmt::Display for TrialStatus {
 pub struct TrialSummary {
     /// The highest number of an attempt; 0 if there is none.
     pub attempts: usize,
-    /// The status as far as the trial's folder says.
+    /// The status that follows from the trial's folder.
     pub status: TrialStatus,
     /// The result that decides a final status; none for `New` and `Unfinished`.
     pub result: Option<AttemptResult>,
 }
 
 impl TrialSummary {
-    /// Whether no event changes the status any more.
+    /// Whether the status is that of a published result.
     pub fn is_finished(&self) -> bool {
         self.status.is_final()
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::workbench::wait_for;
-use crate::workbench::{Cell, Workbench};
+use crate::workbench::{Cell, CommandOutput, Workbench, wait_for};
 
 /// A notebook that fails for `x` of 13 and, if `waits` is set, waits for the file `go`; and a sweep of
 /// it.
@@ -26,7 +25,7 @@ fn bench() -> Workbench {
     bench
 }
 
-fn schedule(bench: &Workbench, arguments: &[&str]) -> crate::workbench::CommandOutput {
+fn schedule(bench: &Workbench, arguments: &[&str]) -> CommandOutput {
     let mut all = vec!["schedule", arguments[0], "--state", "state"];
     all.extend(&arguments[1..]);
     bench.offmodel(&all)

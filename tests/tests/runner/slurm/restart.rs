@@ -76,7 +76,7 @@ fn jobs_without_a_runner_are_shown_and_followed_to_their_end() {
     command.env("PATH", "/nonexistent");
     let told = captured(&command.output().unwrap()).succeeded().stdout;
     assert!(
-        told.contains("Slurm could not be asked, trials without a result may wait or run there: failed to start `squeue`"),
+        told.contains("Slurm did not answer, so trials without a result may wait or run there: failed to start `squeue`"),
         "{told}"
     );
     let mut command = sweep.command(&["logs", "-f", "runs/s"]);

@@ -57,7 +57,7 @@ fn a_runner_stopped_with_its_jobs_cancels_them() {
     runner.signal("TERM");
     runner
         .end()
-        .failed(130, "2 trials are left; run the same command to go on");
+        .failed(130, "2 trials are left; run the same command to continue");
     wait_for("the end of its jobs", || sweep.queue().is_empty());
 }
 
