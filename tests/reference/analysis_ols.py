@@ -1,11 +1,13 @@
-"""Records what statsmodels and scipy compute, for the Rust statistics to be compared with.
+"""Records statistics computed by statsmodels and scipy, with which analysis/tests/reference.rs compares.
 
-    python -m venv venv && venv/bin/pip install statsmodels==0.15.0 scipy==1.17.1 numpy==2.4.6
+    python3 -m venv venv
+    venv/bin/pip install statsmodels==0.15.0 scipy==1.17.1 numpy==2.4.6
     venv/bin/python tests/reference/analysis_ols.py
 
-writes tests/fixtures/analysis_ols.json. Fits: statsmodels OLS, with t intervals; the interval of r: scipy's
-pearsonr (Fisher's z); the interval of the x-intercept: the two x at which the t-test of "intercept + slope x = 0"
-has p = 0.05, found by bracketing, which is what Fieller's theorem solves in closed form.
+Writes tests/fixtures/analysis_ols.json. Line fits and their t intervals are those of statsmodels' OLS, and the
+interval of r is that of scipy's `pearsonr` (Fisher's z). The interval of the x-intercept ends at the two x at which
+the t-test of "intercept + slope x = 0" has p = 0.05. They are found by bracketing; Fieller's theorem, which the Rust
+code uses, has them in closed form.
 """
 
 import csv
@@ -27,7 +29,7 @@ OUTPUT = ROOT / "tests" / "fixtures" / "analysis_ols.json"
 
 
 def zero_crossings(model, x):
-    """The x between which the fitted line may be zero at the 95% level; None where that is unbounded."""
+    """Returns the 95% interval of the x at which the fitted line is zero; None if it is unbounded."""
     if model.pvalues[1] >= 0.05:
         return None
 
@@ -38,7 +40,7 @@ def zero_crossings(model, x):
     bounds = []
     for direction in (-1.0, 1.0):
         step = numpy.ptp(x) * 1e-3
-        # A line whose slope barely differs from zero crosses very far away.
+        # If the slope barely differs from zero, the bound is very far away.
         while excess(centre + direction * step) > 0.0:
             step *= 2.0
             if step > 1e9:
@@ -84,8 +86,8 @@ def published_pairs(benchmark, without=None):
     with open(DATA / "degradation.csv") as file:
         for row in csv.DictReader(file):
             student, teacher = row["student"], row["teacher"]
-            left_out = without and (student.startswith(without) or teacher.startswith(without))
-            if row["benchmark"] == benchmark and not left_out:
+            is_left_out = without and (student.startswith(without) or teacher.startswith(without))
+            if row["benchmark"] == benchmark and not is_left_out:
                 x.append(accuracy[teacher] - accuracy[student])
                 y.append(float(row["change"]))
     return x, y
@@ -114,7 +116,7 @@ def pass_at_k(samples, correct, k):
 
 
 def bootstrap():
-    """Percentile bootstrap of a mean; compared within Monte Carlo error, since the generators differ."""
+    """Returns the percentile bootstrap of a mean. Rust and numpy draw different random numbers, so the test compares within Monte Carlo error."""
     generator = numpy.random.default_rng(7)
     before = generator.binomial(1, 0.6, 200)
     after = numpy.where(generator.random(200) < 0.25, 0, before)

@@ -1,6 +1,8 @@
-"""Saves small randomly initialised models with `transformers` and records their logits on the CPU,
-in float32 and in bfloat16, for kernel/models/tests/architectures.rs: at least three configurations
-of each architecture. One more has its weights in 8 bits, as DeepSeek-V3 is published.
+"""Saves small models with random weights, and records the logits that `transformers` computes with them.
+
+The logits are computed on the CPU, in float32 and in bfloat16; kernel/models/tests/architectures.rs compares with
+them. Each architecture has at least three configurations. One more model has its weights in 8 bits, in the format in
+which DeepSeek-V3 is published. Replaces tests/fixtures/architectures.
 
     python3 -m venv venv
     venv/bin/pip install torch==2.11.0 transformers==5.24.0 safetensors numpy
@@ -33,7 +35,7 @@ LATENT = dict(q_lora_rank=12, kv_lora_rank=8, qk_nope_head_dim=6, qk_rope_head_d
 LINEAR = dict(rope_type="linear", rope_theta=500.0, factor=8.0)
 PLAIN = dict(rope_type="default", rope_theta=100.0)
 PARTIAL = dict(rope_type="proportional", rope_theta=300.0, partial_rotary_factor=0.5)
-# The window is shorter than the prompt.
+# The sliding window is shorter than the prompt, so that it takes effect.
 GEMMA = dict(num_hidden_layers=4, sliding_window=8, bos_token_id=2, eos_token_id=1,
              layer_types=["sliding_attention", "full_attention", "sliding_attention", "full_attention"])
 SPARSE = dict(enable_moe_block=True, num_experts=6, top_k_experts=2, moe_intermediate_size=8)
@@ -67,9 +69,10 @@ CASES = {
     "gemma2_scaled_rope_untied": ("Gemma2", GEMMA | dict(num_attention_heads=4, num_key_value_heads=2, head_dim=10, tie_word_embeddings=False, layer_types=None, rope_parameters=LINEAR, attn_logit_softcapping=1.5)),
     "gemma2_without_caps": ("Gemma2", GEMMA | dict(num_attention_heads=2, num_key_value_heads=2, head_dim=8, attention_bias=True, attn_logit_softcapping=None, final_logit_softcapping=None)),
 }
-# Apart from the numbers of the cases.
-SEED_OF_8_BITS = 21
-# Side of the blocks that share a scale; no size of the model is a multiple of it.
+# Must differ from the seeds of the cases, which are their positions in CASES.
+FLOAT8_SEED = 21
+# Side of the square blocks that share a scale. No dimension of the model is a multiple of it, so that the last blocks
+# of rows and columns are partial.
 BLOCK = 10
 
 
@@ -87,30 +90,30 @@ def save(model: torch.nn.Module, name: str) -> None:
     folder = FOLDER / name
     shard = "40KB" if name == "llama_biases" else "5GB"
     model.save_pretrained(folder, max_shard_size=shard)
-    # bfloat16 as it is loaded, not as `.to` makes it: that would round the rotary frequencies too.
+    # Loaded in bfloat16, because `.to` would also round the rotary frequencies.
     rounded = type(model).from_pretrained(folder, dtype=torch.bfloat16).eval()
     record(folder, model, {"logits_bf16": rounded})
 
 
-def record(folder: pathlib.Path, model: torch.nn.Module, others: dict[str, torch.nn.Module]) -> None:
+def record(folder: pathlib.Path, model: torch.nn.Module, variants: dict[str, torch.nn.Module]) -> None:
     size = model.config.get_text_config().vocab_size
     tokens = torch.randint(0, size, (1, TOKENS))
     with torch.no_grad():
-        logits = {key: other(tokens).logits[0].float().contiguous() for key, other in ({"logits": model} | others).items()}
+        logits = {key: variant(tokens).logits[0].float().contiguous() for key, variant in ({"logits": model} | variants).items()}
     vocabulary = {f"<{token}>": token for token in range(size)}
     Tokenizer(WordLevel(vocabulary, unk_token="<0>")).save(str(folder / "tokenizer.json"))
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     save_file({"tokens": tokens[0]} | logits, folder / "reference.safetensors", versions)
 
 
-def save_in_8_bits() -> None:
-    """DeepSeek-V3's weights as its repository has them: `float8_e4m3fn` in square blocks that each
-    have a scale, `NAME_scale_inv`. The reference is `transformers` with the numbers they stand for."""
+def save_float8() -> None:
+    """Saves a model in the format of DeepSeek-V3's repository: `float8_e4m3fn`, with a scale per square block in the
+    tensor `NAME_scale_inv`. The reference is `transformers` with the dequantised weights."""
     folder = FOLDER / "deepseek_v3_float8"
     shutil.copytree(FOLDER / "deepseek_v3", folder)
-    tensors, exact = load_file(folder / "model.safetensors"), {}
+    tensors, dequantised = load_file(folder / "model.safetensors"), {}
     for key, weight in list(tensors.items()):
-        exact[key] = weight
+        dequantised[key] = weight
         if weight.dim() != 2 or not key.endswith("_proj.weight"):
             continue
         rows, columns = weight.shape
@@ -118,9 +121,9 @@ def save_in_8_bits() -> None:
         padded[:rows, :columns] = weight
         blocks = padded.view(padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK)
         scales = blocks.abs().amax(dim=(1, 3)) / 448
-        eight = (blocks / scales[:, None, :, None]).to(torch.float8_e4m3fn)
-        exact[key] = (eight.float() * scales[:, None, :, None]).view(padded.shape)[:rows, :columns].contiguous()
-        tensors[key] = eight.view(padded.shape)[:rows, :columns].contiguous()
+        quantised = (blocks / scales[:, None, :, None]).to(torch.float8_e4m3fn)
+        dequantised[key] = (quantised.float() * scales[:, None, :, None]).view(padded.shape)[:rows, :columns].contiguous()
+        tensors[key] = quantised.view(padded.shape)[:rows, :columns].contiguous()
         tensors[f"{key}_scale_inv"] = scales
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
@@ -129,7 +132,7 @@ def save_in_8_bits() -> None:
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     with tempfile.TemporaryDirectory() as plain:
         shutil.copy(FOLDER / "deepseek_v3" / "config.json", plain)
-        save_file(exact, pathlib.Path(plain) / "model.safetensors", {"format": "pt"})
+        save_file(dequantised, pathlib.Path(plain) / "model.safetensors", {"format": "pt"})
         load = transformers.DeepseekV3ForCausalLM.from_pretrained
         model = load(plain, dtype=torch.float32).eval()
         record(folder, model, {"logits_bf16": load(plain, dtype=torch.bfloat16).eval()})
@@ -140,14 +143,14 @@ def main() -> None:
     for seed, (name, (family, options)) in enumerate(CASES.items()):
         torch.manual_seed(seed)
         model = small(family, options).float().eval()
-        # Initial norms are all one and biases zero: a mistake in either would not show.
+        # Norms are initialised to one and biases to zero, so an error in either would go unnoticed.
         for parameter in list(model.parameters()) + [
             buffer for key, buffer in model.named_buffers() if key.endswith(("correction_bias", "layer_scalar"))
         ]:
             parameter.data.add_(torch.randn_like(parameter) * 0.2)
         save(model, name)
-    torch.manual_seed(SEED_OF_8_BITS)
-    save_in_8_bits()
+    torch.manual_seed(FLOAT8_SEED)
+    save_float8()
 
 
 if __name__ == "__main__":

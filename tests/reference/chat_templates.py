@@ -1,8 +1,8 @@
-"""Records how `transformers` renders published chat templates, for
-kernel/models/src/chat/reference.rs: the same conversations for every family of models.
+"""Records how `transformers` renders published chat templates.
 
-Templates come from PyPI and from the default model; those whose licence allows it are kept as
-fixtures, with the rest the test is told where they are by OFFMODEL_TEST_TEMPLATES.
+kernel/models/src/chat/reference_tests.rs compares with the renderings: the same conversations for every family of
+models. The templates come from PyPI packages and from the default model. Those whose licence allows copies are stored
+as fixtures; the test reads the others from the folder named by OFFMODEL_TEST_TEMPLATES.
 
     python3 -m venv venv
     venv/bin/pip install torch==2.11.0 transformers==5.24.0 jinja2==3.1.6 gguf==0.19.0
@@ -11,7 +11,7 @@ fixtures, with the rest the test is told where they are by OFFMODEL_TEST_TEMPLAT
     venv/bin/python tests/reference/chat_templates.py fetch packages PATH/SmolLM2-135M-Instruct.Q4_1.gguf templates
     venv/bin/python tests/reference/chat_templates.py record templates
 
-`fetch` alone, with only trl there, is enough for a run of the test on all families.
+To run the test on all families, `fetch` with trl alone is enough.
 """
 
 import gzip
@@ -26,7 +26,8 @@ from datetime import datetime, timedelta, timezone
 
 FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures" / "chat_templates"
 CONVERSATIONS = 260
-# Family: where its template is, its special tokens, whether the template may be kept here.
+# Of each family: the source of its template, the texts of its tokens for beginning and end, and whether the licence
+# allows a copy in this repository.
 TRL, LLAMA_CPP = "trl/chat_templates/{}.jinja", "vendor/llama.cpp/models/templates/{}.jinja"
 FAMILIES = {
     "smollm2": ("gguf", "<|im_start|>", "<|im_end|>", True),
@@ -61,7 +62,7 @@ VARIABLES = [
 
 
 def conversations():
-    """Of two in three the roles alternate; the others are what people send by mistake."""
+    """Yields conversations. In two of three, roles alternate as they should; the others have mistakes that users make."""
     choose = random.Random(0)
     for index in range(CONVERSATIONS):
         text = lambda: choose.choice(TEXTS)
@@ -101,7 +102,7 @@ def fetch(packages, model, folder):
         if source in sources:
             (folder / f"{family}.jinja").write_bytes(sources[source])
         else:
-            print(f"{family}: {source} is not there")
+            print(f"{family}: {source} was not found in the packages")
 
 
 def render(template, beginning, end, conversation):
@@ -124,7 +125,7 @@ def render(template, beginning, end, conversation):
         )
         return {"text": text}
     except Exception as error:
-        # `render` of `transformers` says the chat in its own message.
+        # After these characters, the message of `transformers` quotes the whole chat.
         return {"error": str(error).partition("!")[0].partition("\n")[0]}
 
 
@@ -135,20 +136,20 @@ def record(folder):
     FIXTURES.mkdir(parents=True, exist_ok=True)
     (FIXTURES / "conversations.jsonl").write_text("\n".join(lines) + "\n")
     renderings = {"versions": {name: version(name) for name in ("transformers", "jinja2")}, "families": {}}
-    for family, (source, beginning, end, is_kept) in FAMILIES.items():
+    for family, (source, beginning, end, may_be_copied) in FAMILIES.items():
         path = folder / f"{family}.jinja"
         template = path.read_text()
-        if is_kept:
+        if may_be_copied:
             shutil.copyfile(path, FIXTURES / path.name)
         rendered = [render(template, beginning, end, json.loads(line)) for line in lines]
         renderings["families"][family] = {
             "source": source, "beginning": beginning, "end": end, "renderings": rendered,
         }
-        print(family, sum("error" in one for one in rendered), "refused of", len(rendered))
+        print(family, sum("error" in one for one in rendered), "errors in", len(rendered))
     content = json.dumps(renderings, ensure_ascii=False, indent=0).encode()
     (FIXTURES / "renderings.json.gz").write_bytes(gzip.compress(content, 9, mtime=0))
 
-    # Ten hours east, so that the zone shows.
+    # Not UTC, so that a wrong time zone is noticed.
     time = datetime(2026, 7, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=10)))
     formats = ["%d %b %Y", "%Y-%m-%d", "%B %d, %Y", "%-d %B %Y", "%A, %d %B %Y", "%a %b %-d %H:%M:%S %Y", "%I:%M %p", "%j %U %u", "%H:%M %z", "%y%%"]
     recorded = {"time": time.isoformat(), "formats": {form: time.strftime(form) for form in formats}}

@@ -1,7 +1,11 @@
-"""Small random Gemma models as GGUF files, for kernel/models/tests/gemma_gguf.rs: weights, names and
-metadata as llama.cpp's converter writes them (`convert_hf_to_gguf.py`, classes `Gemma2Model` and
-`Gemma3Model`), the names by the tables of the `gguf` package; logits by `transformers`, tokens by
-`sentencepiece`.
+"""Writes small random Gemma models as GGUF files, and records the logits and tokens of their references.
+
+Weights, names and metadata are those that llama.cpp's converter would write (`convert_hf_to_gguf.py`, classes
+`Gemma2Model` and `Gemma3Model`), with tensor names from the tables of the `gguf` package. `transformers` computes the
+logits, and `sentencepiece` the tokens; kernel/models/tests/gemma_gguf.rs compares with both.
+
+The tokenizer is trained on the text of the other scripts in this folder. When they change, recording gives another
+tokenizer, so always commit all files of tests/fixtures/gemma_gguf together.
 
     python3 -m venv venv
     venv/bin/pip install torch==2.11.0 transformers==5.24.0 gguf==0.19.0 sentencepiece==0.2.1 numpy
@@ -22,7 +26,7 @@ FOLDER = ROOT / "fixtures" / "gemma_gguf"
 TOKENS = 40
 SHARED = dict(hidden_size=24, intermediate_size=32, num_attention_heads=3, num_key_value_heads=1, head_dim=8,
               query_pre_attn_scalar=8, sliding_window=8, max_position_embeddings=128)
-# Layers 6 and 2 are the first that see everything.
+# Enough layers for one without a sliding window: the sixth of Gemma 3, the second of Gemma 2.
 LINEAR = dict(full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0),
               sliding_attention=dict(rope_type="default", rope_theta=1e4))
 CASES = {
@@ -36,7 +40,7 @@ TEXTS = ["Hello, world!", " leading and  double   spaces ", "naïve café 🐦 �
 
 
 def tokenizer(folder: pathlib.Path) -> sentencepiece.SentencePieceProcessor:
-    """With the options of Gemma's own, in small."""
+    """Trains a small tokenizer with the options of Gemma's own."""
     text = folder / "text"
     paths = sorted(ROOT.glob("reference/*.py"))
     text.write_text("\n".join(path.read_text() for path in paths if path.name != pathlib.Path(__file__).name))
@@ -102,6 +106,7 @@ def write(name: str, architecture: gguf.MODEL_ARCH, model: torch.nn.Module, piec
     for key, tensor in model.state_dict().items():
         if key == "lm_head.weight":
             continue
+        # As llama.cpp's converter does: its norms multiply by the weight, those of Gemma by 1 + weight.
         if key.endswith("norm.weight"):
             tensor = tensor + 1
         writer.add_tensor(names.get_name(key, try_suffixes=(".weight", ".bias")), tensor.numpy())

@@ -1,13 +1,13 @@
-"""Tokens per second on a GPU, of offmodel and of `transformers` in turns: Qwen3-4B's shape in
-bfloat16 with random weights, decoding with batches of 1 and 128. offmodel also measures LoRA
-fine-tuning and what the device can do at most.
+"""Measures tokens per second on a GPU, of offmodel and of `transformers` in alternation.
+
+Both have random bfloat16 weights in the shape of Qwen3-4B and decode batches of 1 and 128. offmodel also measures LoRA
+fine-tuning and the peak rates of the device. Prints one line of JSON.
 
     cargo build -p offmodel-models --example gpu_speed
     python3 tests/reference/gpu_speed.py target/debug/examples/gpu_speed      # on the GPU machine
 
-The program is small and links no CUDA: it runs with the libtorch 2.11 of the Python that runs this
-script, and `libtch.so`, which set-up has built, must lie beside it or in LIBTCH. `--tiny` tries
-everything on a CPU. Prints one line of JSON.
+The program is small and does not link CUDA: it loads libtorch 2.11 from the Python environment that runs this script.
+`libtch.so`, which set-up built, must lie beside the program or in the folder LIBTCH. `--tiny` tries everything on a CPU.
 """
 
 import argparse

@@ -1,10 +1,14 @@
-"""The Hugging Face cache shared with Python's `huggingface_hub`, for kernel/models/tests/hub_cache.rs.
+"""Imitates the Hugging Face hub, and reads and writes its cache with Python's `huggingface_hub`.
 
-`serve FOLDER` answers on loopback as the hub does for the model `org/model`, which is the files of
-FOLDER, prints its address, and ends with its standard input. `download` fills the cache of HF_HOME from
-HF_ENDPOINT as a user of `transformers` does, and then has `huggingface_hub` look whether something is
-missing in it. `load` loads from that cache alone: HF_HUB_OFFLINE must be set. Both print the logits of
-some tokens and the tokens of a text as JSON.
+kernel/models/tests/hub_cache.rs uses it to check that offmodel and Python share one cache. Commands:
+
+- `serve FOLDER` serves the files of FOLDER on loopback as the model `org/model` of the hub, prints its address, and
+  ends when its standard input does;
+- `download` fills the cache in HF_HOME from HF_ENDPOINT, as a user of `transformers` does, and then checks with
+  `huggingface_hub` that the cache is complete;
+- `load` loads the model from the cache alone; HF_HUB_OFFLINE must be set.
+
+`download` and `load` print, as JSON, the logits of some tokens and the tokens of a text.
 
     python3 -m venv venv
     venv/bin/pip install torch==2.11.0 transformers==5.24.0 safetensors numpy
@@ -26,7 +30,7 @@ TEXT = "<15>"
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """As much of the hub's interface as one model needs."""
+    """Implements the part of the hub's API that loading one model uses."""
 
     files: dict[str, bytes] = {}
 
@@ -36,7 +40,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
             return hashlib.sha256(content).hexdigest()
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
-    def answer(self, status: int, body: bytes = b"", kind: str = "application/json", **headers: str) -> None:
+    def respond(self, status: int, body: bytes = b"", kind: str = "application/json", **headers: str) -> None:
         self.send_response(status)
         for name, value in (headers | {"Content-Length": str(len(body)), "Content-Type": kind}).items():
             self.send_header(name.replace("_", "-"), value)
@@ -46,26 +50,26 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     def sibling(self, name: str) -> dict:
         size = len(self.files[name])
-        large = {"sha256": self.hash(name), "size": size, "pointerSize": 133} if name.endswith(".safetensors") else None
-        return {"rfilename": name, "size": size, "blobId": self.hash(name)[:40]} | ({"lfs": large} if large else {})
+        lfs = {"sha256": self.hash(name), "size": size, "pointerSize": 133} if name.endswith(".safetensors") else None
+        return {"rfilename": name, "size": size, "blobId": self.hash(name)[:40]} | ({"lfs": lfs} if lfs else {})
 
     def tree(self, name: str) -> dict:
         sibling = self.sibling(name)
-        large = {"lfs": sibling["lfs"] | {"oid": sibling["lfs"]["sha256"]}} if "lfs" in sibling else {}
-        return {"type": "file", "path": name, "size": sibling["size"], "oid": sibling["blobId"]} | large
+        lfs = {"lfs": sibling["lfs"] | {"oid": sibling["lfs"]["sha256"]}} if "lfs" in sibling else {}
+        return {"type": "file", "path": name, "size": sibling["size"], "oid": sibling["blobId"]} | lfs
 
     def do_GET(self) -> None:
         path = urllib.parse.unquote(urllib.parse.urlparse(self.path).path).strip("/")
         api = f"api/models/{REPOSITORY}"
         if path == api or path.startswith(f"{api}/revision/"):
             siblings = [self.sibling(name) for name in self.files]
-            return self.answer(200, json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}).encode())
+            return self.respond(200, json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings}).encode())
         if path.startswith(f"{api}/tree/"):
-            return self.answer(200, json.dumps([self.tree(name) for name in self.files]).encode())
+            return self.respond(200, json.dumps([self.tree(name) for name in self.files]).encode())
         revision, _, name = path.removeprefix(f"{REPOSITORY}/resolve/").partition("/")
         if not path.startswith(f"{REPOSITORY}/resolve/") or revision not in ("main", COMMIT) or name not in self.files:
-            return self.answer(404, X_Error_Code="EntryNotFound" if "/resolve/" in path else "RepoNotFound", X_Repo_Commit=COMMIT)
-        self.answer(200, self.files[name], "application/octet-stream", ETag=f'"{self.hash(name)}"', X_Repo_Commit=COMMIT,
+            return self.respond(404, X_Error_Code="EntryNotFound" if "/resolve/" in path else "RepoNotFound", X_Repo_Commit=COMMIT)
+        self.respond(200, self.files[name], "application/octet-stream", ETag=f'"{self.hash(name)}"', X_Repo_Commit=COMMIT,
                     X_Linked_Etag=f'"{self.hash(name)}"', X_Linked_Size=str(len(self.files[name])))
 
     do_HEAD = do_GET

@@ -1,10 +1,11 @@
-"""Adapters of `peft` for kernel/models/tests/adapters.rs, and the way back.
+"""Records adapters that PEFT saved, and checks with PEFT those that offmodel saved.
 
-`record` lets `peft` write adapters with random matrices for the small models in
-tests/fixtures/architectures, and records the logits with them, and the losses of some steps of
-training in adapters_training.json. `check FOLDER` loads the adapters
-that offmodel has written there, each in a folder with `base` (the path of its model) and
-`reference.safetensors` (tokens and offmodel's logits), and fails where the logits differ.
+kernel/models/tests/adapters.rs uses both directions:
+
+- `record` saves PEFT adapters with random matrices for the small models in tests/fixtures/architectures, records the
+  logits with them, and records the losses of some training steps in tests/fixtures/adapters_training.json;
+- `check FOLDER` loads adapters that offmodel saved in FOLDER, each in a folder with `base` (the path of its model) and
+  `reference.safetensors` (tokens and offmodel's logits), and fails if the logits differ.
 
     python3 -m venv venv
     venv/bin/pip install torch==2.11.0 transformers==5.24.0 peft==0.21.2 safetensors
@@ -50,7 +51,7 @@ CASES = {
     "all_linear_experts": ("qwen3_moe_yarn", dict(r=2, lora_alpha=4, target_modules="all-linear")),
 }
 
-# Adapters whose training is recorded, without dropout and with A and B of the fixture.
+# Adapters without dropout whose training is recorded, from the matrices A and B of the fixture on.
 TRAINED = ["untied_output_layer", "rank_stabilised", "patterns", "all_linear", "latent_attention", "router"]
 STEPS, LEARNING_RATE, BETAS = 4, 1e-2, (0.9, 0.95)
 EXAMPLES = [(12, 5), (7, 1), (20, 16)]
@@ -70,7 +71,7 @@ def record() -> None:
     for seed, (name, (model_name, options)) in enumerate(CASES.items()):
         torch.manual_seed(seed)
         model = base(MODELS / model_name)
-        # The path of this machine is nobody's business.
+        # The configuration of the adapter must not name a path of the machine that recorded it.
         model.name_or_path = model.config._name_or_path = f"offmodel/{model_name}"
         model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options)).eval()
         for parameter_name, parameter in model.named_parameters():
@@ -81,7 +82,7 @@ def record() -> None:
         folder = ADAPTERS / name
         model.save_pretrained(folder)
         (folder / "README.md").unlink()
-        # As it is after loading: what was stored in bfloat16 is computed in float32.
+        # Loaded again, because PEFT computes in float32 with matrices that were saved in bfloat16.
         loaded = peft.PeftModel.from_pretrained(base(MODELS / model_name), folder).eval()
         tokens = torch.randint(0, loaded.config.vocab_size, (TOKENS,))
         before = logits(base(MODELS / model_name), tokens)
@@ -97,7 +98,7 @@ def record() -> None:
 
 
 def train(name, model_name) -> dict:
-    """Steps of Adam on the sum of -log p over the tokens of each example after its prompt."""
+    """Trains with Adam on the sum of -log p over the tokens of each example after its prompt, and returns the losses."""
     torch.manual_seed(len(name))
     model = peft.PeftModel.from_pretrained(base(MODELS / model_name), ADAPTERS / name, is_trainable=True)
     examples = [(torch.randint(0, model.config.vocab_size, (length,)), prompt) for length, prompt in EXAMPLES]
@@ -118,17 +119,17 @@ def train(name, model_name) -> dict:
 def check(folder: pathlib.Path) -> None:
     differences = {}
     for case in sorted(folder.iterdir()):
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model = peft.PeftModel.from_pretrained(base((case / "base").read_text().strip()), case).eval()
-        for warning in said:
-            # PEFT only warns where tensors are missing or are not its own.
+        for warning in caught:
+            # PEFT warns about missing and unexpected tensors, but does not fail.
             assert "missing" not in str(warning.message) and "unexpected" not in str(warning.message), (case.name, warning.message)
         reference = load_file(case / "reference.safetensors")
         found, expected = logits(model, reference["tokens"]), reference["logits"]
         differences[case.name] = ((found - expected).abs().max() / expected.abs().max()).item()
     print(json.dumps(differences, indent=1))
-    assert differences, f"nothing in {folder}"
+    assert differences, f"there are no adapters in {folder}"
     assert max(differences.values()) <= TOLERANCE, differences
 
 

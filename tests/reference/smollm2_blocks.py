@@ -1,6 +1,7 @@
-"""Records blocks of quantised weights as the `gguf` package decodes them, for
-kernel/models/tests/gguf.rs: random bytes with finite scales, and the first blocks of two tensors of
-SmolLM2. Writes tests/fixtures/smollm2_blocks.json; floats are given by their bits.
+"""Records blocks of quantised weights as the `gguf` package dequantises them.
+
+kernel/models/tests/gguf.rs compares bit by bit: random bytes with finite scales, and the first blocks of one row of
+two tensors of SmolLM2. Writes tests/fixtures/smollm2_blocks.json, where floats are given by their bits.
 
     python3 -m venv venv
     venv/bin/pip install gguf==0.19.0
@@ -16,6 +17,7 @@ import gguf
 import numpy
 
 BLOCKS = 8
+# Encodings, and the half-precision numbers (scale, minimum) at the start of each block.
 SCALES = {"Q4_1": 2, "Q8_0": 1, "F16": 0, "BF16": 0, "F32": 0}
 
 

