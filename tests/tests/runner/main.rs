@@ -13,6 +13,7 @@ mod json;
 mod limits;
 mod operations;
 mod parameters;
+mod recorded;
 mod reports;
 mod runners;
 mod schedules;
