@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub const CACHE: &str = "OFFMODEL_CACHE";
 /// The folder for models, if they are not in the cache folder.
 pub const MODELS: &str = "OFFMODEL_MODELS";
+/// The folder that holds the benchmarks' data sets, such as `ifeval/ifeval.jsonl`.
+pub const DATA: &str = "OFFMODEL_DATA";
 /// The folder for schedules, if it is not in the user's state folder.
 pub const STATE: &str = "OFFMODEL_STATE";
 /// The filter of the log on standard error, in the syntax of `tracing_subscriber::EnvFilter`.

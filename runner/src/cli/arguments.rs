@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use super::grade::{GradedBenchmark, GradingRule};
 use super::{
-    ScheduleCommand, attempt, build, cancel, clean, compare, kernel, logs, report, retry,
+    ScheduleCommand, attempt, build, cancel, clean, compare, grade, kernel, logs, report, retry,
     run as run_command, schedule, status, sweep,
 };
 use crate::error::RunnerError;
@@ -37,6 +38,8 @@ enum Command {
     Logs(LogsArguments),
     /// Show what changed from one sweep to another.
     Compare(CompareArguments),
+    /// Grade stored responses without a model: JSON lines in, one verdict for each line out.
+    Grade(GradeArguments),
     /// Run trials of a sweep again: those that failed, or those that are named.
     Retry(RetryArguments),
     /// Stop the runner of a sweep, and end its jobs in Slurm; finished trials keep their results.
@@ -257,6 +260,23 @@ pub struct CompareArguments {
     pub json: bool,
 }
 
+/// Arguments of `offmodel grade`.
+#[derive(Debug, Args)]
+pub struct GradeArguments {
+    /// The JSON lines; `-` reads standard input. A line of IFEval has `response`, and either
+    /// `instruction_id_list` and `kwargs` or the `key` of a published item.
+    pub file: PathBuf,
+    /// The benchmark that the responses belong to.
+    #[arg(long)]
+    pub benchmark: GradedBenchmark,
+    /// The rule of the grader.
+    #[arg(long, default_value = "reference")]
+    pub rule: GradingRule,
+    /// Print one JSON document for each line.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `offmodel report`.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
@@ -289,6 +309,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, RunnerError> {
         Command::Status(arguments) => status::status(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
         Command::Compare(arguments) => compare::compare_sweeps(&arguments),
+        Command::Grade(arguments) => grade::grade_file(&arguments),
         Command::Retry(arguments) => retry::retry(&arguments),
         Command::Cancel(arguments) => cancel::cancel(&arguments),
         Command::Clean(arguments) => clean::clean(&arguments),

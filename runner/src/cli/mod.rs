@@ -11,6 +11,7 @@ mod cancel;
 mod cancel_trials;
 mod clean;
 mod compare;
+mod grade;
 mod kernel;
 mod logs;
 mod output;
@@ -26,7 +27,8 @@ mod sweep_result;
 use arguments::check_sweep_arguments;
 pub use arguments::{
     Arguments, AttemptArguments, BuildArguments, CancelArguments, CleanArguments, CompareArguments,
-    KernelCommand, LogsArguments, ReportArguments, RetryArguments, RunArguments, SharedArguments,
-    StatusArguments, SweepArguments, run,
+    GradeArguments, KernelCommand, LogsArguments, ReportArguments, RetryArguments, RunArguments,
+    SharedArguments, StatusArguments, SweepArguments, run,
 };
+pub use grade::{GradedBenchmark, GradingRule};
 pub use schedule::ScheduleCommand;
