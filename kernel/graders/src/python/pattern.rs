@@ -80,9 +80,10 @@ impl Pattern {
     }
 
     fn literal(pattern: &str, ignores_case: bool, whole_words: bool) -> Self {
-        let characters = match ignores_case {
-            true => pattern.chars().map(fold).collect(),
-            false => pattern.chars().collect(),
+        let characters = if ignores_case {
+            pattern.chars().map(fold).collect()
+        } else {
+            pattern.chars().collect()
         };
         Self {
             search: Search::Literal {
@@ -136,9 +137,10 @@ impl Pattern {
                 ignores_case,
             } => {
                 let text: Vec<char> = text.chars().collect();
-                let folded: Vec<char> = match ignores_case {
-                    true => text.iter().copied().map(fold).collect(),
-                    false => text.clone(),
+                let folded: Vec<char> = if *ignores_case {
+                    text.iter().copied().map(fold).collect()
+                } else {
+                    text.clone()
                 };
                 count_literal(&folded, &text, characters, self.whole_words, limit)
             }
@@ -173,9 +175,10 @@ fn count_literal(
             && (!whole_words || (is_boundary(position) && is_boundary(end)));
         count += usize::from(matches);
         // An empty literal matches at every position.
-        position = match matches && !literal.is_empty() {
-            true => end,
-            false => position + 1,
+        position = if matches && !literal.is_empty() {
+            end
+        } else {
+            position + 1
         };
     }
     count

@@ -220,9 +220,10 @@ impl Token {
             token.is_abbreviation = model.is_abbreviation(word) || model.is_abbreviation(last);
             token.is_sentence_break = !token.is_abbreviation;
         }
-        token.kind = match is_number {
-            true => "##number##".to_owned(),
-            false => lower,
+        token.kind = if is_number {
+            "##number##".to_owned()
+        } else {
+            lower
         };
         token
     }
@@ -253,9 +254,10 @@ impl Token {
 
     /// The kind without a period that ends a sentence.
     fn kind_within_sentence(&self) -> &str {
-        match self.is_sentence_break {
-            true => self.kind_without_period(),
-            false => &self.kind,
+        if self.is_sentence_break {
+            self.kind_without_period()
+        } else {
+            &self.kind
         }
     }
 }
