@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_record_of_version_1_stays_readable() {
         let (_folder, cache) = kept();
-        let record = r#"{"version":1,"answered_at":1764028800,"request":{"endpoint":"http://127.0.0.1/v1","sample":0,"body":{"temperature":0.1}},"response":{"text":"a","reasoning":"b","ending":{"other":"tool_calls"},"model":"m","usage":{"prompt_tokens":1,"completion_tokens":2,"reasoning_tokens":1,"cost":0.5}}}"#;
+        let record = r#"{"version":1,"answered_at":1764028800,"request":{"endpoint":"http://127.0.0.1/v1","sample":0,"body":{"temperature":0.1}},"answer":{"text":"a","reasoning":"b","ending":{"other":"tool_calls"},"model":"m","usage":{"prompt_tokens":1,"completion_tokens":2,"reasoning_tokens":1,"cost":0.5}}}"#;
         fs::write(cache.path(&request(0)), record).unwrap();
         let response = cache.get(&request(0)).unwrap();
         assert_eq!(

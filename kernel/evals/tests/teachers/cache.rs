@@ -165,7 +165,7 @@ fn a_cache_entry_holds_request_and_response() {
                     "max_tokens": 512,
                 },
             },
-            "response": {
+            "answer": {
                 "text": "Echo: a",
                 "ending": "stop",
                 "model": "test-model-1",
