@@ -121,8 +121,10 @@ impl<'a> ConfigJson<'a> {
         if model_type.starts_with("gemma") {
             return self.gemma(model_type);
         }
-        if self.text("hidden_act").is_some_and(|act| act != "silu") {
-            return Err(self.unsupported("hidden_act", "silu"));
+        // `swish` is another name of the same function.
+        let activation = self.text("hidden_act").unwrap_or("silu");
+        if !["silu", "swish"].contains(&activation) {
+            return Err(self.unsupported("hidden_act", "silu, swish"));
         }
         if self.flag("use_sliding_window", false)? {
             return Err(self.unsupported("use_sliding_window", "false"));
@@ -157,7 +159,7 @@ impl<'a> ConfigJson<'a> {
             num_key_value_heads,
             head_dim: self.optional_size("head_dim")?.unwrap_or(default_head_dim),
             max_position_embeddings: self.size("max_position_embeddings")? as usize,
-            rms_norm_eps: self.float("rms_norm_eps")?,
+            rms_norm_eps: self.optional_float("rms_norm_eps")?.unwrap_or(1e-6),
             rope_theta,
             rope_scaling,
             tie_word_embeddings: self.flag("tie_word_embeddings", false)?,
@@ -182,9 +184,11 @@ impl<'a> ConfigJson<'a> {
     /// `rope_theta` and `rope_scaling`.
     pub(super) fn rope(&self) -> Result<(f64, RopeScaling), ModelError> {
         let base = self.optional_float("rope_theta")?.unwrap_or(10_000.0);
+        // Model cards tell users to add `rope_scaling`, also to files that have `rope_parameters`
+        // already; `transformers` then takes the former.
         let nested = self
-            .get("rope_parameters")
-            .or_else(|| self.get("rope_scaling"));
+            .get("rope_scaling")
+            .or_else(|| self.get("rope_parameters"));
         match nested {
             None => Ok((base, RopeScaling::Default)),
             Some(nested) => self.rope_parameters(nested, base),
@@ -200,13 +204,22 @@ impl<'a> ConfigJson<'a> {
     ) -> Result<(f64, RopeScaling), ModelError> {
         let rope = ConfigJson::new(self.path, nested);
         let base = rope.optional_float("rope_theta")?.unwrap_or(default_base);
-        let original = || match rope.optional_float("original_max_position_embeddings")? {
-            Some(original) => Ok(original),
-            None => self.float("max_position_embeddings"),
+        // The field of the whole configuration has precedence, as in `transformers`.
+        const ORIGINAL: &str = "original_max_position_embeddings";
+        let original = || match (
+            self.optional_float(ORIGINAL)?,
+            rope.optional_float(ORIGINAL)?,
+        ) {
+            (Some(original), _) | (None, Some(original)) => Ok(original),
+            (None, None) => self.float("max_position_embeddings"),
         };
         let kind = rope.text("rope_type").or_else(|| rope.text("type"));
         let scaling = match kind.unwrap_or("default") {
             "default" => RopeScaling::Default,
+            // `DeepseekV3Attention` also changes the scale of its scores then.
+            "linear" if rope.optional_float("mscale_all_dim")?.unwrap_or(0.0) != 0.0 => {
+                return Err(rope.unsupported("mscale_all_dim", "null beside linear scaling"));
+            }
             "linear" => RopeScaling::Linear {
                 factor: rope.float("factor")?,
             },
@@ -302,7 +315,7 @@ impl<'a> ConfigJson<'a> {
             num_experts_per_tok: per_token,
             moe_intermediate_size: width,
             shared_expert_intermediate_size: width
-                * self.optional_size("n_shared_experts")?.unwrap_or(0),
+                * self.optional_count("n_shared_experts")?.unwrap_or(1),
             norm_topk_prob: self.flag("norm_topk_prob", true)?,
             scoring: Scoring::Sigmoid {
                 n_group,

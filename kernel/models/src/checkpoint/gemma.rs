@@ -31,7 +31,14 @@ impl ConfigJson<'_> {
             ("gemma2", _) => self.gemma2(is_tied),
             ("gemma3_text", _) => self.gemma3_text(is_tied),
             ("gemma4_text", _) => self.gemma4_text(is_tied),
-            ("gemma3", Some(text)) => Self::new(self.path, text).gemma3_text(is_tied),
+            ("gemma3", Some(text)) => {
+                let text = Self::new(self.path, text);
+                // `Gemma3ForConditionalGeneration` ignores the field, which `Gemma3ForCausalLM` obeys.
+                if text.get("final_logit_softcapping").is_some() {
+                    return Err(text.unsupported("final_logit_softcapping", "null"));
+                }
+                text.gemma3_text(is_tied)
+            }
             ("gemma4", Some(text)) => Self::new(self.path, text).gemma4_text(is_tied),
             _ => Err(self.unsupported("text_config", "the configuration of a text model")),
         }
@@ -97,9 +104,9 @@ impl ConfigJson<'_> {
         (configuration.rope_theta, configuration.rope_scaling) = full;
         configuration.variations.zero_centered_norms = true;
         configuration.variations.attention_scaling = Some(scalar.unwrap_or(256.0).powf(-0.5));
-        let pattern = self
-            .optional_size("sliding_window_pattern")?
-            .or(self.optional_size("_sliding_window_pattern")?);
+        // `transformers` does not read the private `_sliding_window_pattern`, which its version 4 wrote
+        // beside `layer_types`.
+        let pattern = self.optional_size("sliding_window_pattern")?;
         let layers = self.sliding_layers(configuration.num_hidden_layers, pattern)?;
         let heads = (head_dim, configuration.num_key_value_heads);
         self.set_sliding_attention(&mut configuration, layers, heads, sliding, &defaults)?;
@@ -120,6 +127,7 @@ impl ConfigJson<'_> {
         // `Gemma4TextConfig` gives the last layer full attention, whatever the file says.
         layers.retain(|&layer| layer != configuration.num_hidden_layers - 1);
 
+        self.check_one_rope()?;
         let ropes = self.get("rope_parameters").unwrap_or(&Value::Null);
         let (rope_theta, rope_scaling) = match ropes.get("full_attention") {
             Some(nested) => self.rope_parameters(nested, 1e6)?,
@@ -239,9 +247,21 @@ impl ConfigJson<'_> {
         })
     }
 
+    /// Fails if both `rope_parameters` and its predecessor `rope_scaling` are set, whose combination
+    /// depends on the version of `transformers`.
+    fn check_one_rope(&self) -> Result<(), ModelError> {
+        match (self.get("rope_parameters"), self.get("rope_scaling")) {
+            (Some(_), Some(_)) => {
+                Err(self.unsupported("rope_scaling", "null beside rope_parameters"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Base and scaling of the rotary frequencies of full-attention layers, then of sliding-window
     /// layers, from `rope_parameters` or from the fields that preceded it in `transformers` 4.
     fn gemma3_ropes(&self) -> Result<[(f64, RopeScaling); 2], ModelError> {
+        self.check_one_rope()?;
         let nested = self.get("rope_parameters").unwrap_or(&Value::Null);
         let full_base = self.optional_float("rope_theta")?.unwrap_or(1e6);
         let sliding_base = self.optional_float("rope_local_base_freq")?.unwrap_or(1e4);

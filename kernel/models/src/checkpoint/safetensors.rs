@@ -107,6 +107,27 @@ impl SafetensorsCheckpoint {
         }
     }
 
+    /// Whether the files hold an output layer that differs from the embedding. `transformers` 5 then
+    /// uses it even if the configuration says that the two are tied, as after merging an adapter with
+    /// a trained head.
+    fn has_own_head(&self) -> Result<bool, ModelError> {
+        let tensor = |name: &str| {
+            let location = self.locations.get(name);
+            let tensor = location.map(|(index, full_name)| self.shards[*index].tensor(full_name));
+            tensor.transpose()
+        };
+        let head = tensor("lm_head.weight")?;
+        let embedding = tensor("model.embed_tokens.weight")?;
+        Ok(match (head, embedding) {
+            (Some((head, head_data)), Some((embedding, embedding_data))) => {
+                head.dtype != embedding.dtype
+                    || head.shape != embedding.shape
+                    || head_data != embedding_data
+            }
+            _ => false,
+        })
+    }
+
     /// Side of the square blocks of elements that share a scale.
     fn weight_block_size(&self) -> Result<i64, ModelError> {
         let sizes = &self.config["quantization_config"]["weight_block_size"];
@@ -140,7 +161,9 @@ impl Checkpoint for SafetensorsCheckpoint {
                 supported: "fp8",
             });
         }
-        ConfigJson::new(&self.config_path, &self.config).configuration()
+        let mut configuration = ConfigJson::new(&self.config_path, &self.config).configuration()?;
+        configuration.tie_word_embeddings &= !self.has_own_head()?;
+        Ok(configuration)
     }
 
     fn config_json(&self) -> Result<Value, ModelError> {
@@ -231,15 +254,17 @@ impl Shard {
 }
 
 /// The paths of the weight files in `folder`.
+///
+/// `model.safetensors` comes first, as in `transformers`: an index beside it is left from an earlier
+/// save in several files.
 fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
     let index_path = folder.join("model.safetensors.index.json");
     if !index_path.is_file() {
-        let single = folder.join("model.safetensors");
-        return if single.is_file() {
-            Ok(vec![single])
-        } else {
-            Err(no_weights_error(folder, single))
-        };
+        return Err(no_weights_error(folder, single));
     }
     let bytes = std::fs::read(&index_path).map_err(|source| ModelError::Read {
         path: index_path.clone(),

@@ -13,8 +13,12 @@ impl Tokenizer {
     /// Reads `tokenizer.json`, and the special tokens in `tokenizer_config.json`,
     /// `generation_config.json` and `config.json`.
     pub(crate) fn from_folder(folder: &Path) -> Result<Self, ModelError> {
-        let inner =
+        let mut inner =
             HuggingFace::from_file(folder.join("tokenizer.json")).map_err(tokenizer_error)?;
+        // Fine-tuning scripts leave both in the file, where they would cut and pad every text.
+        // `transformers` turns them off for each call, too.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(tokenizer_error)?;
         let json = |name: &str| match folder.join(name) {
             path if path.is_file() => read_json(&path),
             _ => Ok(Value::Null),

@@ -242,10 +242,10 @@ impl Router {
                     .f_scatter_value(1, &best_groups, 0.0)?
                     .f_to_kind(Kind::Bool)?
                     .f_unsqueeze(-1)?;
-                // The score of an excluded expert becomes 0 rather than -inf (`transformers` 5.24). The
-                // choice is the same as long as enough eligible experts have a positive score.
+                // As in `transformers` since 5.6 and in DeepSeek's own code: with 0 in place of -inf, an
+                // excluded expert would win over an eligible one with a negative score.
                 let eligible = grouped
-                    .f_masked_fill(&is_excluded, 0.0)?
+                    .f_masked_fill(&is_excluded, f64::NEG_INFINITY)?
                     .f_view([-1, num_experts])?;
                 let chosen = eligible.f_topk(num_experts_per_tok, -1, true, false)?.1;
                 let weights = scores.f_gather(1, &chosen, false)?;
