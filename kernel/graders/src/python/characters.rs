@@ -16,8 +16,8 @@ pub fn is_word(character: char) -> bool {
     (character.is_alphabetic() && !is_mark(character)) || character.is_numeric()
 }
 
-/// Whether the character is a combining mark (general category M) or a letter number that only
-/// `Other_Alphabetic` makes alphabetic.
+/// Whether the character is a combining mark (general category M) or a symbol (So), such as Ⓐ, that
+/// only `Other_Alphabetic` makes alphabetic.
 fn is_mark(character: char) -> bool {
     use std::sync::LazyLock;
     static MARK: LazyLock<regex::Regex> = LazyLock::new(|| {
@@ -29,6 +29,16 @@ fn is_mark(character: char) -> bool {
         regex::Regex::new(r"^[\p{M}\p{So}]$").unwrap()
     });
     MARK.is_match(character.encode_utf8(&mut [0; 4]))
+}
+
+/// Whether `\b` matches at `position`: exactly one of the characters before and after it is a word
+/// character.
+pub fn is_word_boundary(text: &[char], position: usize) -> bool {
+    let is_word_at = |index: Option<usize>| {
+        let character = index.and_then(|index| text.get(index));
+        character.is_some_and(|&character| is_word(character))
+    };
+    is_word_at(position.checked_sub(1)) != is_word_at(Some(position))
 }
 
 /// `str.strip()`.

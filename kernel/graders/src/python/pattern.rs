@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use thiserror::Error;
 
-use super::characters::is_word;
+use super::characters::is_word_boundary;
 
 /// A keyword that is no regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -161,18 +161,11 @@ fn count_literal(
     whole_words: bool,
     limit: usize,
 ) -> usize {
-    let is_boundary = |position: usize| {
-        let is_word_at = |index: Option<usize>| {
-            let character = index.and_then(|index| text.get(index));
-            character.is_some_and(|&character| is_word(character))
-        };
-        is_word_at(position.checked_sub(1)) != is_word_at(Some(position))
-    };
     let (mut count, mut position) = (0, 0);
     while count < limit && position + literal.len() <= folded.len() {
         let end = position + literal.len();
         let matches = folded[position..end] == *literal
-            && (!whole_words || (is_boundary(position) && is_boundary(end)));
+            && (!whole_words || (is_word_boundary(text, position) && is_word_boundary(text, end)));
         count += usize::from(matches);
         // An empty literal matches at every position.
         position = if matches && !literal.is_empty() {

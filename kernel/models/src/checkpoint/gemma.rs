@@ -104,8 +104,7 @@ impl ConfigJson<'_> {
         (configuration.rope_theta, configuration.rope_scaling) = full;
         configuration.variations.zero_centered_norms = true;
         configuration.variations.attention_scaling = Some(scalar.unwrap_or(256.0).powf(-0.5));
-        // `transformers` does not read the private `_sliding_window_pattern`, which its version 4 wrote
-        // beside `layer_types`.
+        // `transformers` 5.24 does not read the private `_sliding_window_pattern`.
         let pattern = self.optional_size("sliding_window_pattern")?;
         let layers = self.sliding_layers(configuration.num_hidden_layers, pattern)?;
         let heads = (head_dim, configuration.num_key_value_heads);

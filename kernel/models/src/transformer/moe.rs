@@ -242,7 +242,7 @@ impl Router {
                     .f_scatter_value(1, &best_groups, 0.0)?
                     .f_to_kind(Kind::Bool)?
                     .f_unsqueeze(-1)?;
-                // As in `transformers` since 5.6 and in DeepSeek's own code: with 0 in place of -inf, an
+                // As in `transformers` 5.24 and in DeepSeek's own code: with 0 in place of -inf, an
                 // excluded expert would win over an eligible one with a negative score.
                 let eligible = grouped
                     .f_masked_fill(&is_excluded, f64::NEG_INFINITY)?
